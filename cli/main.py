@@ -1,0 +1,75 @@
+"""The command `cxrdex`: a group whose commands are imported only when they are run."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+from typing import Any
+
+import click
+
+from indexer.errors import CxrdexError, DiskFullError
+
+__all__ = ["COMMANDS", "cxrdex", "main"]
+
+# Help texts stand here, so that `cxrdex --help` imports nothing.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "index": ("cli.index", "Read an archive into a database."),
+    "similar": ("cli.similar", "Find the images most like a file or an indexed image."),
+    "search": ("cli.search", "Find images by words."),
+    "show": ("cli.show", "Show all that is known of one image."),
+    "status": ("cli.status", "Count what a database holds."),
+    "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
+    "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
+    "train": ("cli.train", "Train a bundle on annotated images."),
+    "doctor": ("cli.doctor", "Show versions, devices, decoders and the bundle."),
+    "demo": ("cli.demo", "Index a small simulated archive and search it."),
+}
+
+
+class _Failure(click.ClickException):
+    """A typed error on its way to stderr, with its exit code."""
+
+    def __init__(self, error: CxrdexError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CxrdexError as error:
+            raise _Failure(error) from error
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                place = error.filename or "the disk"
+                raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cxrdex", prog_name="cxrdex")
+def cxrdex() -> None:
+    """Turn an archive of chest X-rays into a database searched by picture and by words."""
+
+
+def main() -> None:
+    """Entry point of the command."""
+    cxrdex(prog_name="cxrdex")

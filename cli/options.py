@@ -1,0 +1,81 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "DATABASE_VARIABLE",
+    "bundle_option",
+    "database_option",
+    "device_option",
+    "filter_option",
+    "format_option",
+]
+
+DATABASE_VARIABLE = "CXRDEX_DATABASE"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def database_option(function: F) -> F:
+    """`--database DIR`, or the environment's CXRDEX_DATABASE."""
+    return click.option(
+        "--database",
+        type=click.Path(path_type=Path),
+        envvar=DATABASE_VARIABLE,
+        required=True,
+        show_envvar=True,
+        help="Folder of the database.",
+    )(function)
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """`--format`, with a table for people as the default."""
+
+    def add(function: F) -> F:
+        return click.option(
+            "--format",
+            "form",
+            type=click.Choice(["table", *formats]),
+            default="table",
+            show_default=True,
+            help="A table for people, or a form for programs.",
+        )(function)
+
+    return add
+
+
+def bundle_option(function: F) -> F:
+    """`--bundle DIR`; without it the bundle that ships with cxrdex."""
+    return click.option(
+        "--bundle",
+        "bundle_path",
+        type=click.Path(path_type=Path),
+        help="Folder of a trained bundle.  [default: the one that ships with cxrdex]",
+    )(function)
+
+
+def device_option(function: F) -> F:
+    """`--device auto|cpu|cuda`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Where the model runs: auto, cpu or cuda.",
+    )(function)
+
+
+def filter_option(function: F) -> F:
+    """`--filter FIELD:VALUE`, repeatable."""
+    return click.option(
+        "--filter",
+        "filters",
+        multiple=True,
+        metavar="FIELD:VALUE[,VALUE]",
+        help="Keep only images of this value, such as disease:cardiomegaly. May be repeated.",
+    )(function)

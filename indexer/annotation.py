@@ -1,0 +1,188 @@
+"""Annotations: what is said of one finding, in words that each have a kind and a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["KINDS", "NORMAL", "Annotation", "Kind", "Origin", "Word", "kind_of", "parse_mesh"]
+
+Origin: TypeAlias = Literal["predicted", "human", "report"]
+Kind: TypeAlias = Literal["disease", "organ", "location", "side", "severity", "other"]
+KINDS: tuple[Kind, ...] = ("disease", "organ", "location", "side", "severity", "other")
+NORMAL = "normal"
+
+# The paper's term rule: these headings name an organ, so the disease is their second part.
+_ORGAN_HEADINGS = frozenset(
+    {"lung", "spine", "thoracic vertebrae", "aorta", "markings", "diaphragm"}
+)
+# "No Indexing" says that nobody annotated the study, so it is no label.
+_NO_LABEL = frozenset({"", "no indexing"})
+
+_QUALIFIERS: dict[Kind, frozenset[str]] = {
+    "side": frozenset({"left", "right", "bilateral"}),
+    "severity": frozenset({"mild", "moderate", "severe", "borderline", "small", "large"}),
+    "organ": frozenset(
+        [
+            "abdomen",
+            "adipose tissue",
+            "aorta",
+            "aorta, thoracic",
+            "aortic valve",
+            "blood vessels",
+            "breast",
+            "breast implants",
+            "bronchi",
+            "cervical vertebrae",
+            "clavicle",
+            "coronary vessels",
+            "diaphragm",
+            "esophagus",
+            "heart",
+            "heart atria",
+            "heart ventricles",
+            "humerus",
+            "lumbar vertebrae",
+            "lung",
+            "lymph nodes",
+            "mediastinum",
+            "mitral valve",
+            "neck",
+            "pleura",
+            "pulmonary alveoli",
+            "pulmonary artery",
+            "ribs",
+            "shoulder",
+            "spine",
+            "sternum",
+            "thoracic vertebrae",
+            "thorax",
+            "trachea",
+            "trachea, carina",
+        ]
+    ),
+    "location": frozenset(
+        [
+            "anterior",
+            "apex",
+            "base",
+            "cardiophrenic angle",
+            "costophrenic angle",
+            "hilum",
+            "lingula",
+            "lower lobe",
+            "middle lobe",
+            "multilobar",
+            "paratracheal",
+            "pleural sinus",
+            "posterior",
+            "retrocardiac",
+            "sulcus",
+            "supracardiac",
+            "upper lobe",
+        ]
+    ),
+}
+_KIND_OF: dict[str, Kind] = {word: kind for kind, words in _QUALIFIERS.items() for word in words}
+
+
+def kind_of(qualifier: str) -> Kind:
+    """Kind of a qualifier word; ``"other"`` for one that says neither where nor how much."""
+    return _KIND_OF.get(qualifier, "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of an annotation.
+
+    Parameters
+    ----------
+    text
+        A MeSH heading or qualifier in lower case.
+    kind
+        What the word tells of the finding.
+    confidence
+        Probability in 0..1; 1.0 for words a person wrote.
+    """
+
+    text: str
+    kind: Kind
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A finding with its qualifiers; its words stay together.
+
+    Parameters
+    ----------
+    origin
+        Who says so: the cascade, a person's MeSH terms, or the report's text.
+    words
+        The disease first, then its qualifiers in the order they were written.
+    """
+
+    origin: Origin
+    words: tuple[Word, ...]
+
+    @property
+    def disease(self) -> str:
+        """The finding's name."""
+        return self.words[0].text
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the finding itself, without its qualifiers."""
+        return self.words[0].confidence
+
+    @property
+    def text(self) -> str:
+        """The annotation as people read it: ``"opacity, lung, base, left"``."""
+        return ", ".join(word.text for word in self.words)
+
+    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+        """The words of one kind, in order."""
+        return tuple(word.text for word in self.words if word.kind == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; `from_json` reads it back."""
+        grouped = {kind: list(self.of_kind(kind)) for kind in KINDS[1:]}
+        return {
+            "text": self.text,
+            "origin": self.origin,
+            "confidence": round(self.confidence, 4),
+            "disease": self.disease,
+            **{kind: words for kind, words in grouped.items() if words},
+            "words": [
+                {"text": w.text, "kind": w.kind, "confidence": round(w.confidence, 4)}
+                for w in self.words
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Annotation:
+        """The annotation of which `to_json` made `data`."""
+        words = tuple(Word(w["text"], w["kind"], w["confidence"]) for w in data["words"])
+        return cls(data["origin"], words)
+
+    @classmethod
+    def from_words(cls, origin: Origin, disease: str, qualifiers: Iterable[str]) -> Annotation:
+        """An annotation of confidence 1, the kinds looked up."""
+        rest = tuple(Word(q, kind_of(q)) for q in qualifiers)
+        return cls(origin, (Word(disease, "disease"), *rest))
+
+
+def parse_mesh(term: str) -> Annotation | None:
+    """One human MeSH string (``"Lung/hypoinflation/mild"``) as an annotation.
+
+    The top-level term follows Shin et al. (CVPR 2016): the part before the first slash, except
+    that organ headings keep their second part (``"lung hypoinflation"``). None for strings that
+    label nothing.
+    """
+    parts = [" ".join(part.lower().split()) for part in term.split("/")]
+    parts = [part for part in parts if part]
+    if not parts or parts[0] in _NO_LABEL:
+        return None
+    length = 2 if parts[0] in _ORGAN_HEADINGS and len(parts) > 1 else 1
+    return Annotation.from_words("human", " ".join(parts[:length]), parts[length:])

@@ -1,0 +1,119 @@
+"""The RNN: from an embedding and a finding to the finding's annotation, word by word."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Annotator"]
+
+
+class Annotator(nn.Module):
+    """An LSTM or GRU whose state starts as the image embedding (Shin et al., CVPR 2016).
+
+    The embedding reaches the state of every layer through a learned projection. Word 0 ends an
+    annotation.
+
+    Parameters
+    ----------
+    dimensions
+        Length of the embedding.
+    words
+        Size of the vocabulary, the end word included.
+    cell
+        ``"gru"`` or ``"lstm"``.
+    units, layers
+        Size of the state and number of layers.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        words: int,
+        cell: Literal["gru", "lstm"] = "gru",
+        units: int = 256,
+        layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.cell, self.layers = cell, layers
+        self.start = nn.Linear(dimensions, units * layers)
+        self.embedding = nn.Embedding(words, units)
+        kind = nn.GRU if cell == "gru" else nn.LSTM
+        self.rnn = kind(units, units, layers, batch_first=True)
+        self.drop = nn.Dropout(0.3)
+        self.output = nn.Linear(units, words)
+
+    def initial_state(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        """State of every layer, each tensor of shape (layers, n, units), from the image alone."""
+        scaled = embedding * embedding.shape[1] ** 0.5
+        state = self.start(self.drop(scaled)).tanh()
+        state = state.reshape(len(embedding), self.layers, -1).transpose(0, 1).contiguous()
+        return (state,) if self.cell == "gru" else (state, torch.zeros_like(state))
+
+    def step(self, words: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Advance over `words` of shape (n, time); logits (n, time, words) and the new state."""
+        inputs = self.drop(self.embedding(words))
+        outputs, after = self.rnn(inputs, state[0] if self.cell == "gru" else state)
+        logits = self.output(self.drop(outputs))
+        return logits, (after,) if self.cell == "gru" else after
+
+    def forward(self, embedding: Tensor, words: Tensor) -> Tensor:
+        """Logits of the next word after each of `words`, shape (n, time, words)."""
+        logits, _ = self.step(words, self.initial_state(embedding))
+        return logits
+
+    @torch.inference_mode()
+    def describe(
+        self, embedding: Tensor, findings: Tensor, beam: int = 3, length: int = 7
+    ) -> list[list[tuple[int, float]]]:
+        """The likeliest annotation of each finding, by beam search.
+
+        Parameters
+        ----------
+        embedding
+            Shape (n, dimensions).
+        findings
+            Shape (n,): the first word of each annotation.
+        beam
+            Alternatives kept at every word.
+        length
+            Most words written after the finding.
+
+        Returns
+        -------
+        list
+            Per row, the words after the finding with their conditional probabilities.
+        """
+        n = len(findings)
+        rows = torch.arange(n).repeat_interleave(beam)
+        words = findings.repeat_interleave(beam)[:, None]
+        state = self.initial_state(embedding[rows])
+        score = torch.full((n, beam), -torch.inf)
+        score[:, 0] = 0
+        probability = torch.ones(n * beam, 1)
+        ended = torch.zeros(n * beam, dtype=torch.bool)
+        for _ in range(length):
+            logits, state = self.step(words[:, -1:], state)
+            logits = logits[:, 0].float()
+            # No word is written twice.
+            logits[:, 1:] = logits[:, 1:].scatter(1, (words - 1).clamp(min=0), -torch.inf)
+            chance = logits.softmax(1)
+            chance[ended] = torch.nn.functional.one_hot(torch.tensor(0), chance.shape[1]).float()
+            total = (score.reshape(-1, 1) + chance.log()).reshape(n, -1)
+            score, best = total.topk(beam, dim=1)
+            parent = (torch.arange(n)[:, None] * beam + best // chance.shape[1]).flatten()
+            word = (best % chance.shape[1]).flatten()
+            words = torch.cat([words[parent], word[:, None]], 1)
+            probability = torch.cat([probability[parent], chance[parent, word][:, None]], 1)
+            state = tuple(part[:, parent] for part in state)
+            ended = ended[parent] | (word == 0)
+            if bool(ended.all()):
+                break
+        best_words = words.reshape(n, beam, -1)[:, 0, 1:].tolist()
+        best_chances = probability.reshape(n, beam, -1)[:, 0, 1:].tolist()
+        return [
+            [(w, p) for w, p in zip(line, chances, strict=True) if w != 0]
+            for line, chances in zip(best_words, best_chances, strict=True)
+        ]

@@ -1,0 +1,166 @@
+"""A bundle: a trained cascade on disk, `bundle.json` beside `weights.safetensors`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from indexer.cascade.mining import Labels
+from indexer.errors import BundleError
+
+__all__ = ["FORMAT", "SHIPPED", "Bundle"]
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "bundles" / "cxrdex-base"
+_DESCRIPTION = "bundle.json"
+_WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A trained cascade and all that is needed to use it as it was trained.
+
+    Parameters
+    ----------
+    path
+        The folder it was read from.
+    name
+        Its name, for people.
+    hash
+        16 hex digits over description and weights: two bundles of one hash read alike.
+    size, squash
+        Side of the square canvas in pixels; whether the picture is squashed to it or padded.
+    dimensions
+        Length of the embedding.
+    labels
+        Findings, pairs and words it can say.
+    thresholds
+        Per finding, the probability from which on it is reported.
+    architecture
+        Arguments of the encoder and the annotator.
+    record
+        How it was trained and what it scored.
+    """
+
+    path: Path
+    name: str
+    hash: str
+    size: int
+    squash: bool
+    dimensions: int
+    labels: Labels
+    thresholds: Mapping[str, float]
+    architecture: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The findings it can report, ``normal`` among them."""
+        return self.labels.findings
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """All tensors by name, stored in half precision where that loses nothing that shows."""
+        return load_file(self.path / _WEIGHTS)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Bundle:
+        """Read a bundle; the one that ships with the package where `path` is None.
+
+        Raises
+        ------
+        BundleError
+            The folder is no bundle, is damaged, or has another format version.
+        """
+        path = path or SHIPPED
+        try:
+            data = json.loads((path / _DESCRIPTION).read_bytes())
+            version = data["format"]
+            if version != FORMAT:
+                raise BundleError(
+                    f"the bundle {path} has format {version}; this version of cxrdex reads "
+                    f"format {FORMAT}: train it again with `cxrdex train`"
+                )
+            found = _digest(data, path / _WEIGHTS)
+            if found != data["hash"]:
+                raise BundleError(
+                    f"the bundle {path} is damaged: its contents hash to {found}, "
+                    f"but it says {data['hash']}"
+                )
+            return cls(
+                path=path,
+                name=data["name"],
+                hash=data["hash"],
+                size=data["size"],
+                squash=data["squash"],
+                dimensions=data["dimensions"],
+                labels=Labels(
+                    findings=tuple(data["findings"]),
+                    pairs=tuple((finding, word) for finding, word in data["pairs"]),
+                    vocabulary=tuple(data["vocabulary"]),
+                ),
+                thresholds=data["thresholds"],
+                architecture=data["architecture"],
+                record=data["record"],
+            )
+        except FileNotFoundError as error:
+            raise BundleError(
+                f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise BundleError(f"the bundle {path} cannot be read: {error!r}") from error
+
+    @classmethod
+    def save(
+        cls,
+        path: Path,
+        *,
+        name: str,
+        size: int,
+        squash: bool,
+        dimensions: int,
+        labels: Labels,
+        thresholds: Mapping[str, float],
+        architecture: Mapping[str, Any],
+        record: Mapping[str, Any],
+        weights: Mapping[str, npt.NDArray[Any]],
+    ) -> Bundle:
+        """Write a bundle to the folder `path` and read it back."""
+        path.mkdir(parents=True, exist_ok=True)
+        halves = {
+            key: value.astype(np.float16) if value.dtype == np.float32 else value
+            for key, value in weights.items()
+        }
+        save_file(halves, path / _WEIGHTS)
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "name": name,
+            "size": size,
+            "squash": squash,
+            "dimensions": dimensions,
+            "findings": labels.findings,
+            "pairs": labels.pairs,
+            "vocabulary": labels.vocabulary,
+            "thresholds": dict(thresholds),
+            "architecture": dict(architecture),
+            "record": dict(record),
+        }
+        data["hash"] = _digest(data, path / _WEIGHTS)
+        (path / _DESCRIPTION).write_text(json.dumps(data, indent=1) + "\n")
+        return cls.load(path)
+
+
+def _digest(description: Mapping[str, Any], weights: Path) -> str:
+    """Hash over everything that changes a reading; the record and the name do not."""
+    said = {k: v for k, v in description.items() if k not in {"hash", "record", "name"}}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    digest.update(weights.read_bytes())
+    return digest.hexdigest()[:16]

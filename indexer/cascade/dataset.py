@@ -1,0 +1,114 @@
+"""A training set: pictures with human annotations, in the Open-i layout."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import Annotation
+from indexer.archive.decoding import DecodeSettings, decode
+from indexer.archive.deidentify import pseudonym
+from indexer.archive.reports import ReportIndex
+from indexer.errors import FailedImage, SkippedImage, TrainingError
+
+__all__ = ["Example", "load_canvases", "load_examples"]
+
+# Names are hashed only to look them up here, so the key need not be secret.
+_KEY = b"training set"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image of a training set.
+
+    Parameters
+    ----------
+    image_id
+        The picture's name without suffix.
+    path
+        Where the picture lies.
+    study
+        Images of one study share it; parts are split by study.
+    view
+        ``"frontal"`` or ``"lateral"``; None where unknown.
+    annotations
+        Human annotations of the study's report; empty where nobody annotated it.
+    """
+
+    image_id: str
+    path: Path
+    study: str
+    view: str | None
+    annotations: tuple[Annotation, ...]
+
+
+def load_examples(folder: Path, part: str) -> list[Example]:
+    """The images of one part (``"train"``, ``"val"``) that have a picture and an annotation.
+
+    Parameters
+    ----------
+    folder
+        Holds ``images/``, ``images.csv`` (image_id, uid, projection, split) and
+        ``ecgen-radiology/``.
+
+    Raises
+    ------
+    TrainingError
+        A file or a column is missing, or no image of the part is annotated.
+    """
+    table = folder / "images.csv"
+    if not table.is_file():
+        raise TrainingError(f"{table} is missing: it lists image_id, uid, projection and split")
+    pictures = {path.stem: path for path in (folder / "images").iterdir()}
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    missing = {"image_id", "uid", "projection", "split"} - set(rows[0] if rows else ())
+    if missing:
+        raise TrainingError(f"{table} lacks the column {sorted(missing)[0]}")
+    examples = []
+    with ReportIndex.open(folder / "ecgen-radiology", _KEY) as reports:
+        for row in rows:
+            name = row["image_id"]
+            if row["split"] != part or name not in pictures:
+                continue
+            report = reports.find((pseudonym(_KEY, "report", name),))
+            if report and report.annotations:
+                view = row["projection"] or None
+                examples.append(Example(name, pictures[name], row["uid"], view, report.annotations))
+    if not examples:
+        raise TrainingError(f"{table} names no annotated image of the part {part!r}")
+    return examples
+
+
+def load_canvases(
+    examples: Sequence[Example], settings: DecodeSettings, cache: Path
+) -> npt.NDArray[np.uint8]:
+    """The decoded pictures, shape (n, size, size), decoded once and kept under `cache`.
+
+    Raises
+    ------
+    TrainingError
+        A picture cannot be decoded.
+    """
+    key = "\n".join(f"{e.image_id} {e.path.stat().st_size}" for e in examples)
+    digest = hashlib.sha256(f"{settings.size} {settings.squash}\n{key}".encode()).hexdigest()
+    path = cache / f"canvases-{digest[:16]}.npy"
+    if not path.exists():
+        canvases = np.empty((len(examples), settings.size, settings.size), np.uint8)
+        for index, example in enumerate(examples):
+            try:
+                canvases[index] = decode(
+                    example.path.read_bytes(), example.path.name, settings
+                ).canvas
+            except (SkippedImage, FailedImage) as error:
+                raise TrainingError(f"{example.path}: {error}") from error
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(path, canvases)
+    result: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return result

@@ -1,0 +1,137 @@
+"""Every error cxrdex raises on purpose, with the exit code the command ends with.
+
+::
+
+    CxrdexError                 1   anything below, and nothing else
+    ├── ArchiveError            3   an archive, report folder or image file cannot be read
+    │   ├── SkippedImage            one file is no chest radiograph to index
+    │   └── FailedImage             one file should have been read, but could not be
+    ├── DatabaseError           4   a database is missing, unwritable or damaged
+    │   ├── DatabaseLocked          another process is writing it
+    │   └── DatabaseMismatch        made with another bundle, format version or id key
+    ├── BundleError             5   a bundle is missing, damaged or of another format
+    ├── QueryError              6   a query or filter is malformed
+    ├── NotFoundError           7   no image has this id
+    ├── InconsistentError       8   `verify` found stores that disagree
+    ├── DiskFullError           9   no space is left where a file is to be written
+    ├── MissingExtraError      10   an optional package is not installed
+    └── TrainingError          11   a training set or recipe is unusable
+
+Usage errors end with 2 (click's own), an interrupted run with 130.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArchiveError",
+    "BundleError",
+    "CxrdexError",
+    "DatabaseError",
+    "DatabaseLocked",
+    "DatabaseMismatch",
+    "DiskFullError",
+    "FailedImage",
+    "ImageError",
+    "InconsistentError",
+    "MissingExtraError",
+    "NotFoundError",
+    "QueryError",
+    "SkippedImage",
+    "TrainingError",
+]
+
+
+class CxrdexError(Exception):
+    """Base of all errors; its text is one plain line for the user."""
+
+    exit_code = 1
+
+
+class ArchiveError(CxrdexError):
+    """An archive, a report folder or an image file cannot be read."""
+
+    exit_code = 3
+
+
+class ImageError(ArchiveError):
+    """One image file is not indexed.
+
+    Parameters
+    ----------
+    reason
+        A stable snake_case code (``"other_modality"``), for counting.
+    detail
+        What was found and what would be right; never patient data.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class SkippedImage(ImageError):  # noqa: N818
+    """One file is no chest radiograph to index; reading it again would change nothing."""
+
+
+class FailedImage(ImageError):  # noqa: N818
+    """One file should have been read, but could not be; it may be retried."""
+
+
+class DatabaseError(CxrdexError):
+    """A database is missing, unwritable or damaged."""
+
+    exit_code = 4
+
+
+class DatabaseLocked(DatabaseError):  # noqa: N818
+    """Another process is writing this database."""
+
+
+class DatabaseMismatch(DatabaseError):  # noqa: N818
+    """The database was made with another bundle, format version or id key."""
+
+
+class BundleError(CxrdexError):
+    """A bundle is missing, damaged or of another format version."""
+
+    exit_code = 5
+
+
+class QueryError(CxrdexError):
+    """A query, filter or facet is malformed."""
+
+    exit_code = 6
+
+
+class NotFoundError(CxrdexError):
+    """No image of the database has this id."""
+
+    exit_code = 7
+
+
+class InconsistentError(CxrdexError):
+    """Ledger, shards, FAISS and text disagree."""
+
+    exit_code = 8
+
+
+class DiskFullError(CxrdexError):
+    """No space is left where a file is to be written."""
+
+    exit_code = 9
+
+
+class MissingExtraError(CxrdexError):
+    """An optional package is not installed."""
+
+    exit_code = 10
+
+
+class TrainingError(CxrdexError):
+    """A training set or a recipe is unusable."""
+
+    exit_code = 11

@@ -1,0 +1,39 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.cascade.bundle import Bundle
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the checkout."""
+    folder = Path(os.environ.get("CXRDEX_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"real data is not here: no folder {folder}")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An id key of the tests' own, for child processes too."""
+    path = tmp_path_factory.mktemp("key") / "key"
+    before = os.environ.get("CXRDEX_KEY_FILE")
+    os.environ["CXRDEX_KEY_FILE"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["CXRDEX_KEY_FILE"]
+    else:
+        os.environ["CXRDEX_KEY_FILE"] = before
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """The bundle that ships."""
+    return Bundle.load()

@@ -31,7 +31,8 @@ Vectors = npt.NDArray[np.float32]
 
 def _unit(vectors: npt.NDArray[np.floating]) -> Vectors:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(length, 1e-9)).astype(np.float32)
+    unit: Vectors = (vectors / np.maximum(length, 1e-9)).astype(np.float32)
+    return unit
 
 
 def _bundle_vectors(bundle: Bundle, parts: dict[str, Canvases]) -> dict[str, Vectors]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
+    from rich.text import Text
 
-__all__ = ["HIT_FORMATS", "console", "emit_hits", "emit_rows", "marked"]
+    from search.results import Fragment, Highlights, Results
+
+__all__ = ["HIT_FORMATS", "annotation_lines", "console", "emit_hits", "emit_rows", "marked"]
 
 HIT_FORMATS = ("json", "jsonl", "csv", "ids")
 _HIT_COLUMNS = ("id", "score", "annotations", "view", "study", "patient", "sex", "age", "year")
-_MARK = re.compile(r"<em>(.*?)</em>")
 
 
 def console() -> Console:
@@ -31,34 +32,33 @@ def console() -> Console:
     return found
 
 
-def marked(fragment: str) -> RenderableType:
-    """A highlight: the words between ``<em>`` and ``</em>`` stand out."""
+def marked(fragment: Fragment) -> Text:
+    """A highlight: the words that matched stand out, in brackets as not all terminals colour."""
     from rich.text import Text
 
     text = Text()
-    for index, piece in enumerate(_MARK.split(fragment)):
-        # Brackets keep the marks visible where a terminal shows no colours.
-        text.append(f"[{piece}]" if index % 2 else piece, style="bold yellow" if index % 2 else "")
+    for piece, matched in fragment.pieces():
+        text.append(f"[{piece}]" if matched else piece, style="bold yellow" if matched else "")
     return text
 
 
-def emit_hits(answer: Mapping[str, Any], form: str) -> None:
-    """Print the answer of `similar` or `search`, ``{"total", "hits", "facets"}``."""
-    hits: Sequence[Mapping[str, Any]] = answer["hits"]
+def emit_hits(results: Results, form: str) -> None:
+    """Print what `similar` or `search` found."""
+    answer = results.to_json()
     if form == "json":
         click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
     elif form == "jsonl":
-        for hit in hits:
+        for hit in answer["hits"]:
             click.echo(json.dumps(hit, ensure_ascii=False))
     elif form == "ids":
-        for hit in hits:
+        for hit in answer["hits"]:
             click.echo(hit["id"])
     elif form == "csv":
-        rows = ({**hit, "annotations": _labels(hit["annotations"])} for hit in hits)
+        rows = ({**hit, "annotations": _labels(hit["annotations"])} for hit in answer["hits"])
         emit_rows(rows, _HIT_COLUMNS)
     else:
-        _hit_table(hits)
-        _facet_table(answer["facets"])
+        _hit_table(results)
+        _facet_lines(results)
 
 
 def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -78,7 +78,26 @@ def _labels(annotations: Iterable[Mapping[str, Any]]) -> str:
     return "; ".join(f"{a['text']} ({a['origin']})" for a in annotations)
 
 
-def _hit_table(hits: Sequence[Mapping[str, Any]]) -> None:
+def annotation_lines(
+    annotations: Iterable[Mapping[str, Any]], highlights: Highlights | None = None
+) -> list[Text]:
+    """One line for each annotation: its words, then its confidence or who said it."""
+    from rich.text import Text
+
+    matched = {f.text: f for f in highlights.annotations} if highlights else {}
+    lines = []
+    for annotation in annotations:
+        text = annotation["text"]
+        line = marked(matched[text]) if text in matched else Text(text)
+        if annotation["origin"] == "predicted":
+            line.append(f" {annotation['confidence']:.2f}", style="dim")
+        else:
+            line.append(f" ({annotation['origin']})", style="green")
+        lines.append(line)
+    return lines
+
+
+def _hit_table(results: Results) -> None:
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -91,30 +110,25 @@ def _hit_table(hits: Sequence[Mapping[str, Any]]) -> None:
     table.add_column("annotations", ratio=1)
     table.add_column("view", no_wrap=True)
     table.add_column("study", style="dim", no_wrap=True)
-    for number, hit in enumerate(hits, 1):
-        lines: list[RenderableType] = []
-        found = hit.get("highlights") or {}
-        highlighted = {_MARK.sub(r"\1", line): line for line in found.get("annotations", ())}
-        for annotation in hit["annotations"]:
-            text = marked(highlighted.get(annotation["text"], annotation["text"]))
-            assert isinstance(text, Text)
-            human = annotation["origin"] == "human"
-            text.append(
-                " (human)" if human else f" {annotation['confidence']:.2f}",
-                style="green" if human else "dim",
-            )
-            lines.append(text)
-        lines += [marked(f"“{fragment}”") for fragment in found.get("report", ())]
+    for number, hit in enumerate(results.hits, 1):
+        lines = annotation_lines(hit.document["annotations"], hit.highlights)
+        for fragment in hit.highlights.report if hit.highlights else ():
+            lines.append(Text.assemble("“", marked(fragment), "”", style="italic"))
         table.add_row(
-            str(number), hit["id"], f"{hit['score']:.3f}", Group(*lines), hit["view"], hit["study"]
+            str(number),
+            hit.id,
+            f"{hit.score:.3f}",
+            Group(*lines),
+            hit.document["view"],
+            hit.document["study"],
         )
     console().print(table)
 
 
-def _facet_table(facets: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def _facet_lines(results: Results) -> None:
     from rich.text import Text
 
-    for field, counts in facets.items():
-        line = Text(f"{field}: ", style="bold")
-        line.append("  ".join(f"{c['value']} {c['count']}" for c in counts) or "-", style="not bold")
+    for field, counts in results.facets.items():
+        line = Text.assemble((f"{field}: ", "bold"))
+        line.append("  ".join(f"{c.value} {c.count}" for c in counts) or "-")
         console().print(line)

@@ -29,7 +29,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.backbone = timm.create_model(backbone, pretrained=False, in_chans=1, num_classes=0)
         self.drop = nn.Dropout(0.2)
-        self.projection = nn.Linear(self.backbone.num_features, dimensions)
+        features: int = self.backbone.num_features  # type: ignore[assignment]
+        self.projection = nn.Linear(features, dimensions)
         self.norm = nn.BatchNorm1d(dimensions)
         self.head = nn.Linear(dimensions, labels)
         # One logit more: is the view lateral?

@@ -124,7 +124,8 @@ class Runtime:
                 module.load_state_dict(state)
         except RuntimeError as error:
             raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error
-        encoder.to(self._device, half_precision(self._device), memory_format=torch.channels_last)
+        encoder.to(self._device, half_precision(self._device))
+        encoder.to(memory_format=torch.channels_last)
         self._encoder = encoder.eval()
         self._annotator = annotator.eval()
         self._token = {word: index for index, word in enumerate(labels.vocabulary)}

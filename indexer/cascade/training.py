@@ -221,7 +221,7 @@ def _train_encoder(
     # Most labels are rare: start from their frequencies, not from one half.
     share = torch.from_numpy(goals["train"].mean(0)).clamp(1e-3, 1 - 1e-3)
     model.head.bias.data = share.logit()
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
     rate = recipe.learning_rate
@@ -235,7 +235,7 @@ def _train_encoder(
         optimizer, [rate, 5 * rate], total_steps=max(recipe.epochs * steps, 2), pct_start=0.2
     )
     lateral = np.array([e.view == "lateral" for e in examples["train"]], np.float32)
-    parts = {
+    parts: dict[str, Any] = {
         "model": model,
         "average": average,
         "optimizer": optimizer,
@@ -300,7 +300,8 @@ def _train_encoder(
         state = {name: part.state_dict() for name, part in parts.items()}
         torch.save({**state, "history": history}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
-    best: Encoder = average.module
+    best = average.module
+    assert isinstance(best, Encoder)
     return best.eval(), history
 
 
@@ -379,8 +380,8 @@ def _train_annotator(
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
     data = {}
     for part, rows in examples.items():
-        owners, tokens = encode_sequences((e.annotations for e in rows), labels, _LENGTH)
-        data[part] = torch.from_numpy(vectors[part][owners]), torch.from_numpy(tokens)
+        owners, words = encode_sequences((e.annotations for e in rows), labels, _LENGTH)
+        data[part] = torch.from_numpy(vectors[part][owners]), torch.from_numpy(words)
 
     def loss_of(embedding: Tensor, tokens: Tensor) -> Tensor:
         logits = model(embedding, tokens[:, :-1].clamp(min=0))
@@ -394,8 +395,8 @@ def _train_annotator(
         model.train()
         embedding, tokens = data["train"]
         losses = []
-        for rows in torch.randperm(len(tokens)).split(128):
-            loss = loss_of(embedding[rows], tokens[rows])
+        for step in torch.randperm(len(tokens)).split(128):
+            loss = loss_of(embedding[step], tokens[step])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)

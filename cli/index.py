@@ -1,0 +1,189 @@
+"""`cxrdex index`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import bundle_option, database_option, device_option, format_option
+
+if TYPE_CHECKING:
+    from indexer.pipeline.run import Progress, Summary
+
+__all__ = ["index"]
+
+# Without a terminal, a line is logged this often.
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@click.command()
+@click.argument("archives", nargs=-1, required=True, type=click.Path(path_type=Path))
+@database_option
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    help="Folder of reports to attach: Open-i *.xml, or *.txt named by file stem, "
+    "SOPInstanceUID, StudyInstanceUID or AccessionNumber.",
+)
+@click.option("--retry-failed", is_flag=True, help="Read files again that failed before.")
+@click.option("--checksum", is_flag=True, help="Compare contents, not just size and time.")
+@click.option("--prune", is_flag=True, help="Drop images whose files are gone from the archive.")
+@bundle_option
+@device_option
+@click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Images the model reads at once.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@format_option("json")
+def index(
+    archives: tuple[Path, ...],
+    database: Path,
+    reports: Path | None,
+    retry_failed: bool,
+    checksum: bool,
+    prune: bool,
+    bundle_path: Path | None,
+    device: str,
+    workers: int | None,
+    batch_size: int,
+    quiet: bool,
+    form: str,
+) -> None:
+    """Read every chest X-ray of the ARCHIVES into a database.
+
+    An archive is a folder, a zip or tar file, a DICOMDIR, or a folder in the layout of the Open-i
+    download. Run again, only what is new or changed is read. One bad file never stops a run:
+    `cxrdex failures` lists those. Ctrl-C stops cleanly, and the next run goes on.
+    """
+    from indexer.pipeline.run import index as run_index
+
+    from indexer.cascade.bundle import Bundle
+
+    with _shown(quiet or form == "json") as progress:
+        summary = run_index(
+            archives,
+            database,
+            reports=reports,
+            bundle=Bundle.load(bundle_path),
+            device=device,
+            workers=workers,
+            batch_size=batch_size,
+            retry_failed=retry_failed,
+            checksum=checksum,
+            prune=prune,
+            progress=progress,
+        )
+    if form == "json":
+        click.echo(json.dumps(summary.to_json(), indent=1))
+    else:
+        print_summary(summary)
+    if summary.interrupted:
+        click.echo("Interrupted; run the same command again to go on.", err=True)
+        sys.exit(130)
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, plain lines elsewhere; both on stderr."""
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[speed]:.1f} images/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[counts]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=0, speed=0.0, counts="")
+
+        def update(progress: Progress) -> None:
+            bar.update(
+                task,
+                description=progress.phase,
+                completed=progress.finished,
+                total=progress.total,
+                speed=progress.images_per_second,
+                counts=_counts(progress),
+            )
+
+        yield update
+
+
+def _lines() -> Callable[[Progress], None]:
+    last = time.monotonic()
+
+    def update(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
+            return
+        last = time.monotonic()
+        left = progress.seconds_left
+        click.echo(
+            f"{progress.phase} {progress.finished}/{progress.total}, "
+            f"{progress.images_per_second:.1f} images/s, "
+            f"{'time left unknown' if left is None else f'{left:.0f} s left'}, "
+            f"{_counts(progress)}",
+            err=True,
+        )
+
+    return update
+
+
+def _counts(counts: Progress) -> str:
+    return (
+        f"{counts.done} done, {counts.duplicate} duplicate, "
+        f"{counts.skipped} skipped, {counts.failed} failed"
+    )
+
+
+def print_summary(summary: Summary) -> None:
+    """What a run did, and why it left files out."""
+    click.echo(
+        f"{summary.files} files: {summary.done} done, {summary.duplicate} duplicate, "
+        f"{summary.skipped} skipped, {summary.failed} failed, {summary.unchanged} unchanged; "
+        f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s"
+    )
+    for title, reasons in (("skipped", summary.skip_reasons), ("failed", summary.fail_reasons)):
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+            click.echo(f"  {title} {count:6} {reason.replace('_', ' ')}")
+    if summary.reports_updated:
+        click.echo(f"  {summary.reports_updated} reports attached or changed")
+    if summary.report_problems:
+        click.echo(f"  {summary.report_problems} report files could not be read")
+    if summary.archive_problems:
+        click.echo(f"  {summary.archive_problems} folders or archives could not be listed")
+    if summary.pruned:
+        click.echo(f"  {summary.pruned} files gone from the archive were dropped")
+    elif summary.removed:
+        click.echo(
+            f"  {summary.removed} files are gone from the archive; --prune drops their images"
+        )
+    if summary.failed or summary.skipped:
+        click.echo("`cxrdex failures` lists the files.")

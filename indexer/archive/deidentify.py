@@ -1,0 +1,325 @@
+"""What may leave an archive: an allow-list of metadata, and keyed hashes in place of every name.
+
+Nothing else of a header is kept, private tags included. Pseudonyms are HMAC-SHA256 under a secret
+key that stays with the user, so they cannot be reversed by hashing all possible numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from indexer.errors import CxrdexError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = [
+    "Identity",
+    "Metadata",
+    "Sex",
+    "dicom_identity",
+    "dicom_metadata",
+    "file_stem",
+    "fingerprint",
+    "image_id",
+    "load_key",
+    "open_i_uid",
+    "picture_identity",
+    "pseudonym",
+]
+
+Sex: TypeAlias = Literal["M", "F", "O"]
+
+_KEY_BYTES = 32
+_MIN_KEY_BYTES = 16
+# Ages above 89 are grouped, as the HIPAA safe harbour (45 CFR 164.514(b)(2)) asks.
+_OLDEST = 90
+_FIRST_RADIOGRAPH = 1895
+_AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
+_DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
+# A suffix starts with a letter: a UID used as a file name keeps its last component.
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
+_OPEN_I = re.compile(r"^(CXR\d+)_(?:\d+_)?IM-")
+_VIEW = re.compile(r"^[A-Z][A-Z0-9_ ]{0,15}$")
+_VIEW_CODES = {
+    "posteroanterior": "PA",
+    "anteroposterior": "AP",
+    "leftlateral": "LL",
+    "rightlateral": "RL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """All that is kept of a file's header.
+
+    Parameters
+    ----------
+    view
+        DICOM View Position in upper case (``"PA"``, ``"AP"``, ``"LL"``, ``"RL"`` ...).
+    sex
+        ``"M"``, ``"F"`` or ``"O"``; None for anything else.
+    age
+        Years at the time of the study; 90 stands for all older ones.
+    year
+        Calendar year of the study.
+    manufacturer
+        Maker of the equipment.
+    rows, columns
+        Size in pixels of the image as shown, before it is scaled.
+    format
+        ``"DICOM"``, ``"JPEG"``, ``"PNG"`` ...
+    transfer_syntax
+        Name of the DICOM transfer syntax; None for plain pictures.
+    burned_in
+        Whether Burned In Annotation says YES: no picture of it may be shown.
+    mirrored
+        Whether the stored pixels had to be flipped to put the patient's right on the left.
+    """
+
+    view: str | None = None
+    sex: Sex | None = None
+    age: int | None = None
+    year: int | None = None
+    manufacturer: str | None = None
+    rows: int = 0
+    columns: int = 0
+    format: str = "DICOM"
+    transfer_syntax: str | None = None
+    burned_in: bool = False
+    mirrored: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Metadata:
+        """The metadata of which `to_json` made `data`."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who and what an image is of, in pseudonyms.
+
+    Parameters
+    ----------
+    study, patient
+        12 hex digits each.
+    report_keys
+        Pseudonyms of the names under which a report may be filed, the most specific first.
+    """
+
+    study: str
+    patient: str
+    report_keys: tuple[str, ...]
+
+
+def pseudonym(key: bytes, kind: str, value: str, length: int = 12) -> str:
+    """The first `length` hex digits of HMAC-SHA256(key, ``kind:value``).
+
+    Parameters
+    ----------
+    key
+        The secret of `load_key`.
+    kind
+        What is named: ``"study"``, ``"patient"``, ``"report"``; equal values of two kinds differ.
+    value
+        The original name; blanks around it are no part of it.
+    """
+    message = f"{kind}:{value.strip()}".encode("utf-8", "surrogatepass")
+    return hmac.digest(key, message, "sha256").hex()[:length]
+
+
+def image_id(key: bytes, digest: bytes) -> str:
+    """16 hex digits that name an image by the SHA-256 `digest` of its pixels."""
+    return hmac.digest(key, b"image:" + digest, "sha256")[:8].hex()
+
+
+def fingerprint(key: bytes) -> str:
+    """8 hex digits by which a database tells whether it was made with this key."""
+    return hashlib.sha256(b"cxrdex key:" + key).hexdigest()[:8]
+
+
+def load_key(path: Path | None = None) -> bytes:
+    """The secret under which all pseudonyms are made; created at first use, readable by its owner.
+
+    Parameters
+    ----------
+    path
+        The key file; None takes ``$CXRDEX_KEY_FILE``, else ``key`` in the user's configuration.
+
+    Raises
+    ------
+    CxrdexError
+        The file cannot be read or created, or is too short to be a key.
+    """
+    if path is None:
+        named = os.environ.get("CXRDEX_KEY_FILE")
+        if named:
+            path = Path(named)
+        else:
+            import platformdirs
+
+            path = platformdirs.user_config_path("cxrdex") / "key"
+    try:
+        if not path.exists():
+            _create_key(path)
+        key = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CxrdexError(
+            f"key file {path}: {reason}; name a readable one in CXRDEX_KEY_FILE"
+        ) from error
+    if len(key) < _MIN_KEY_BYTES:
+        raise CxrdexError(
+            f"key file {path}: {len(key)} bytes; a key has at least {_MIN_KEY_BYTES} bytes"
+        )
+    return key
+
+
+def _create_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link never replaces: of two processes that start at once, both end with the same key.
+        if not path.exists():
+            _link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # Some file systems have no hard links; there the last of two racing processes wins.
+        draft.replace(path)
+
+
+def file_stem(name: str) -> str:
+    """A member's file name without folders and suffix; a UID used as name stays whole."""
+    return _SUFFIX.sub("", PurePosixPath(name).name)
+
+
+def open_i_uid(name: str) -> str | None:
+    """``"CXR<uid>"`` of an Open-i picture's name (``CXR12_1_IM-0100-1001.png``), else None."""
+    match = _OPEN_I.match(file_stem(name))
+    return match[1] if match else None
+
+
+def picture_identity(key: bytes, name: str, image: str) -> Identity:
+    """Identity of a plain picture: its Open-i uid, else the image stands for itself.
+
+    Parameters
+    ----------
+    image
+        The image id.
+    """
+    uid = open_i_uid(name)
+    study = pseudonym(key, "study", uid if uid else f"image:{image}")
+    return Identity(study, study, (pseudonym(key, "report", file_stem(name)),))
+
+
+def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identity:
+    """Identity of a DICOM image: study by Study Instance UID, patient by issuer and Patient ID.
+
+    Without a Patient ID the study stands for the patient; without both, the image does.
+    """
+    uid = _text(header, "StudyInstanceUID")
+    study = pseudonym(key, "study", uid or f"image:{image}")
+    number = _text(header, "PatientID")
+    issuer = _text(header, "IssuerOfPatientID")
+    owner = f"{issuer}\0{number}" if number else f"study:{study}"
+    names = [file_stem(name)]
+    names += [_text(header, k) for k in ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber")]
+    keys = dict.fromkeys(pseudonym(key, "report", n) for n in names if n)
+    return Identity(study, pseudonym(key, "patient", owner), tuple(keys))
+
+
+def dicom_metadata(
+    header: Dataset, rows: int, columns: int, transfer_syntax: str, mirrored: bool
+) -> Metadata:
+    """The allow-listed part of a DICOM header; malformed values count as unknown."""
+    sex = _text(header, "PatientSex").upper()
+    known: dict[str, Sex] = {"M": "M", "F": "F", "O": "O"}
+    return Metadata(
+        view=_view(header),
+        sex=known.get(sex),
+        age=_age(header),
+        year=_year(header),
+        manufacturer=" ".join(_text(header, "Manufacturer").split())[:64] or None,
+        rows=rows,
+        columns=columns,
+        format="DICOM",
+        transfer_syntax=transfer_syntax,
+        burned_in=_text(header, "BurnedInAnnotation").upper() == "YES",
+        mirrored=mirrored,
+    )
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return _read(lambda: str(header.get(keyword) or "").strip("\0 \t\r\n"), "")
+
+
+def _read(value: Callable[[], str], default: str) -> str:
+    # pydicom converts a value when it is first asked for: a malformed one fails only here.
+    try:
+        return value()
+    except (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, OverflowError):
+        return default
+
+
+def _view(header: Dataset) -> str | None:
+    view = _text(header, "ViewPosition").upper()
+    if _VIEW.match(view):
+        return view
+    meaning = _read(lambda: str(header.ViewCodeSequence[0].CodeMeaning), "").casefold()
+    return _VIEW_CODES.get("".join(c for c in meaning if c.isalpha()))
+
+
+def _age(header: Dataset) -> int | None:
+    match = _AGE.match(_text(header, "PatientAge").upper())
+    if match:
+        years = int(int(match[1]) * _DAYS[match[2]] / _DAYS["Y"] + 1e-9)
+        return min(years, _OLDEST)
+    born, seen = _date(header, "PatientBirthDate"), _date(header, "StudyDate")
+    if not born or not seen or seen < born:
+        return None
+    years = seen[0] - born[0] - (seen[1:] < born[1:])
+    return min(years, _OLDEST) if years <= 130 else None
+
+
+def _year(header: Dataset) -> int | None:
+    for keyword in ("StudyDate", "AcquisitionDate", "ContentDate"):
+        date = _date(header, keyword)
+        if date:
+            return date[0]
+    return None
+
+
+def _date(header: Dataset, keyword: str) -> tuple[int, int, int] | None:
+    # YYYYMMDD, or the YYYY.MM.DD of ACR-NEMA that PS3.5 6.2 asks readers to accept.
+    digits = _text(header, keyword).replace(".", "").replace("-", "")
+    if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
+        return None
+    date = int(digits[:4]), int(digits[4:6]), int(digits[6:])
+    if date[0] < _FIRST_RADIOGRAPH or not 1 <= date[1] <= 12 or not 1 <= date[2] <= 31:
+        return None
+    return date

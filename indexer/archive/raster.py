@@ -1,0 +1,149 @@
+"""Plain pictures: PNG, JPEG, TIFF, WebP and BMP, read as one grey image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.archive.windowing import GreyImage, check_size, grey_of
+from indexer.errors import FailedImage, ImageError, SkippedImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["picture_format", "read_picture"]
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"BM", "BMP"),
+)
+_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_ORIENTATION = 0x0112
+_MIRRORING = frozenset({2, 4, 5, 7})
+_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
+
+
+def picture_format(data: bytes) -> str | None:
+    """The format that a file's first bytes tell, or None where it is no known picture."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            # Two letters alone start many texts: a bitmap's header has one of a few sizes.
+            if name == "BMP" and int.from_bytes(data[14:18], "little") not in _BMP_HEADERS:
+                return None
+            return name
+    return None
+
+
+def read_picture(data: bytes, kind: str) -> GreyImage:
+    """The grey image in a picture file; EXIF orientation is applied, transparency ignored.
+
+    Parameters
+    ----------
+    data
+        The file's content.
+    kind
+        Its format, from `picture_format`.
+
+    Raises
+    ------
+    SkippedImage
+        ``colour`` or ``multi_frame``.
+    FailedImage
+        ``truncated`` or ``undecodable_pixels``.
+    """
+    from PIL import Image
+
+    if kind == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise FailedImage("truncated", "the WEBP file is shorter than its header says")
+    with _pillow_remarks(kind), Image.open(BytesIO(data), formats=[kind]) as picture:
+        if getattr(picture, "n_frames", 1) > 1:
+            raise SkippedImage(
+                "multi_frame", f"{kind} of several pages; only single images are indexed"
+            )
+        check_size(picture.height, picture.width)
+        return _grey_image(picture)
+
+
+def _grey_image(picture: Image.Image) -> GreyImage:
+    from PIL import ImageOps
+
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    tags: dict[int, Any] = dict(getattr(picture, "tag_v2", {}))
+    picture.load()
+    # Pillow turns 8-bit white-is-zero TIFFs round, but not deeper ones.
+    inverted = picture.mode.startswith("I") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    pixels = _grey_pixels(ImageOps.exif_transpose(picture))
+    return GreyImage(
+        pixels=np.ascontiguousarray(pixels),
+        bits=8 * pixels.dtype.itemsize,
+        inverted=inverted,
+        mirrored=orientation in _MIRRORING,
+    )
+
+
+def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
+    mode = picture.mode
+    if mode == "F":
+        return _quantised(np.asarray(picture))
+    if mode.startswith("I"):
+        values = np.asarray(picture)
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    if mode in ("1", "L", "LA", "La"):
+        # The alpha channel is dropped, not blended: it says nothing of the patient.
+        return np.asarray(picture.convert("L") if mode == "1" else picture.getchannel(0))
+    colour = picture.convert("RGBA" if "A" in mode or "transparency" in picture.info else "RGB")
+    grey = grey_of(np.asarray(colour)[:, :, :3])
+    if grey is None:
+        raise SkippedImage("colour", "a colour picture; only grey ones are indexed")
+    return grey
+
+
+def _quantised(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise FailedImage("undecodable_pixels", "pixel values that are no finite numbers")
+    scale = 65535.0 / (high - low) if high > low else 0.0
+    quantised: npt.NDArray[np.uint16] = np.rint((values - low) * scale).astype(np.uint16)
+    return quantised
+
+
+@contextmanager
+def _pillow_remarks(kind: str) -> Iterator[None]:
+    """Turn what Pillow raises into reasons, and keep its warnings on odd tags to ourselves."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise FailedImage(
+            "undecodable_pixels", f"{kind} with more pixels than any radiograph has"
+        ) from None
+    except UnidentifiedImageError:
+        raise FailedImage("undecodable_pixels", f"{kind} with a damaged header") from None
+    except Exception as error:  # noqa: BLE001 - Pillow's readers raise anything on damaged files
+        # It has no type for it: a file that ends early is an OSError that says so.
+        early = any(word in str(error).lower() for word in ("truncated", "broken", "end of"))
+        if early or isinstance(error, EOFError):
+            raise FailedImage("truncated", f"the {kind} file ends early") from None
+        raise FailedImage(
+            "undecodable_pixels", f"the {kind} file is damaged ({type(error).__name__})"
+        ) from None

@@ -1,0 +1,289 @@
+"""Radiology reports: Open-i XML and plain text, found by the pseudonyms of what they are about.
+
+Nothing but a temporary table of hashed names is kept, so that memory stays flat however many
+reports there are; a report is read when one of its images asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from indexer.annotation import Annotation, parse_mesh
+from indexer.archive.deidentify import file_stem, pseudonym
+from indexer.archive.sources import Member, open_archive, read_member
+from indexer.errors import ArchiveError, ImageError
+
+__all__ = ["SECTIONS", "Report", "ReportIndex", "parse_report"]
+
+SECTIONS = ("indication", "comparison", "findings", "impression")
+
+_SECTION_OF = {
+    **{section: section for section in SECTIONS},
+    "clinical indication": "indication",
+    "reason for exam": "indication",
+    "reason for examination": "indication",
+    "clinical history": "indication",
+    "history": "indication",
+    "comparisons": "comparison",
+    "finding": "findings",
+    "impressions": "impression",
+    "conclusion": "impression",
+    "opinion": "impression",
+}
+# Headings that end a section; what they hold is technique or names, and is not kept.
+_ENDINGS = (
+    "technique|examination|exam|procedure|views?|date|patient|name|dictated by|signed by|attending"
+    "|electronically signed by|radiologist|referring physician|notification"
+)
+_NAMES = "|".join(sorted(_SECTION_OF, key=len, reverse=True))
+# At the start of a line (a section's name may stand there alone), or in capitals within one.
+_HEADING = re.compile(
+    rf"(?im)^[ \t]*(?:({_NAMES})[ \t]*(?::|$)|(?:{_ENDINGS})[ \t]*:)"
+    rf"|(?<=[.\s])((?-i:{_NAMES.upper()}))[ \t]*:"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report without any original name or number.
+
+    Parameters
+    ----------
+    uid
+        Pseudonym of its study (Open-i); of its file name's stem for plain text.
+    sections
+        Text by section (`SECTIONS`); a text without headings is all ``"findings"``.
+    annotations
+        What a person indexed it with; machine-made terms are left out.
+    images
+        Report keys under which it is filed: its own, and those of the pictures it names.
+    """
+
+    uid: str
+    sections: dict[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
+    images: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; `from_json` reads it back."""
+        return {
+            "uid": self.uid,
+            "sections": dict(self.sections),
+            "annotations": [annotation.to_json() for annotation in self.annotations],
+            "images": list(self.images),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Report:
+        """The report of which `to_json` made `data`."""
+        annotations = tuple(Annotation.from_json(a) for a in data["annotations"])
+        return cls(data["uid"], dict(data["sections"]), annotations, tuple(data["images"]))
+
+
+def parse_report(data: bytes, name: str, key: bytes) -> Report:
+    """One report file.
+
+    Parameters
+    ----------
+    data
+        The file's bytes: Open-i XML if `name` ends with ``.xml``, else text.
+    name
+        Name of the file; its stem says what a plain text is about.
+    key
+        The secret of `indexer.archive.deidentify.load_key`.
+
+    Raises
+    ------
+    ArchiveError
+        The file is no readable report.
+    """
+    return (_parse_xml if _is_xml(name) else _parse_text)(data, name, key)
+
+
+class ReportIndex:
+    """Finds the report of an image by the image's report keys.
+
+    A context manager; `len` gives the number of reports.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._problems: dict[str, None] = {}
+        self._key = key
+        self._archive = ""
+        self._reports = 0
+        # An empty name is SQLite's private temporary file, gone when it is closed.
+        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._table.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;"
+            "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT, size INT, mtime INT, place INT);"
+            "CREATE TABLE report (key TEXT PRIMARY KEY, file INT) WITHOUT ROWID;"
+        )
+
+    @classmethod
+    def open(cls, folder: Path, key: bytes) -> ReportIndex:
+        """Look through all reports of a folder, its subfolders, or a zip or tar.
+
+        Parameters
+        ----------
+        folder
+            Holds Open-i ``*.xml`` and ``*.txt`` files named by an image file's stem, a SOP or
+            Study Instance UID, or an accession number; or an Open-i download as a whole.
+        key
+            The secret of `indexer.archive.deidentify.load_key`.
+
+        Raises
+        ------
+        ArchiveError
+            `folder` cannot be read, or holds no ``.xml`` and no ``.txt`` file.
+        """
+        archive = open_archive(folder)
+        if archive.reports is not None:
+            archive = open_archive(archive.reports)
+        index = cls(key)
+        try:
+            index._archive = archive.path
+            index._table.execute("BEGIN")
+            for member in archive.members():
+                if member.name.lower().endswith((".xml", ".txt")):
+                    index._add(member)
+            index._table.execute("COMMIT")
+            if not index._reports and not index._problems:
+                raise ArchiveError(f"reports {folder}: no .xml or .txt file in it")
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    def find(self, report_keys: Iterable[str]) -> Report | None:
+        """The report filed under the first of `report_keys` that names one, else None."""
+        for report_key in report_keys:
+            row = self._table.execute(
+                "SELECT name, size, mtime, place FROM report JOIN file ON file = id WHERE key = ?",
+                (report_key,),
+            ).fetchone()
+            if row:
+                return self._read(Member(self._archive, *row))
+        return None
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each file found to be no readable report: XML at once, text when asked for.
+
+        They hold file names: for the person at the terminal, and for no log or index.
+        """
+        return list(self._problems)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._table.close()
+
+    def __len__(self) -> int:
+        return self._reports
+
+    def __enter__(self) -> ReportIndex:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _add(self, member: Member) -> None:
+        if _is_xml(member.name):
+            report = self._read(member)
+            if report is None:
+                return
+            keys = report.images
+        else:
+            # A text is named by what it is about: it need not be read before it is asked for.
+            keys = (pseudonym(self._key, "report", file_stem(member.name)),)
+        self._reports += 1
+        row = self._table.execute(
+            "INSERT INTO file (name, size, mtime, place) VALUES (?, ?, ?, ?)",
+            (member.name, member.size, member.mtime_ns, member.offset),
+        )
+        # Of two reports on one image the first by name counts: the order of a listing is fixed.
+        self._table.executemany(
+            "INSERT OR IGNORE INTO report VALUES (?, ?)", [(k, row.lastrowid) for k in keys]
+        )
+
+    def _read(self, member: Member) -> Report | None:
+        try:
+            return parse_report(read_member(member), member.name, self._key)
+        except ImageError as error:
+            self._problems[f"report {member.name}: {error.detail}"] = None
+        except ArchiveError as error:
+            self._problems[str(error)] = None
+        return None
+
+
+def _is_xml(name: str) -> bool:
+    return name.lower().endswith(".xml")
+
+
+def _parse_xml(data: bytes, name: str, key: bytes) -> Report:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(data)
+    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        raise ArchiveError(f"report {name}: no well-formed XML without entities") from error
+    uid = root.find("uId")
+    number = (uid.get("id") or "").strip() if uid is not None else ""
+    if root.tag != "eCitation" or not number:
+        raise ArchiveError(f"report {name}: no Open-i report (eCitation with a uId)")
+    sections = _join(
+        (str(e.get("Label", "")).casefold(), "".join(e.itertext()))
+        for e in root.iter("AbstractText")
+    )
+    terms = dict.fromkeys(parse_mesh("".join(e.itertext())) for e in root.iterfind("MeSH/major"))
+    names = [number, *((e.get("id") or "").strip() for e in root.iter("parentImage"))]
+    return Report(
+        uid=pseudonym(key, "study", number),
+        sections=sections,
+        annotations=tuple(term for term in terms if term is not None),
+        images=tuple(dict.fromkeys(pseudonym(key, "report", n) for n in names if n)),
+    )
+
+
+def _parse_text(data: bytes, name: str, key: bytes) -> Report:
+    if b"\0" in data:
+        raise ArchiveError(f"report {name}: not a text")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    own = pseudonym(key, "report", file_stem(name))
+    return Report(own, _join(_split(text)), (), (own,))
+
+
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    headings = list(_HEADING.finditer(text))
+    names = [(h[1] or h[2] or "").casefold() for h in headings]
+    if not any(names):
+        yield "findings", text
+        return
+    # What stands above the first heading is a letterhead, with names and dates.
+    ends = [h.start() for h in headings[1:]] + [len(text)]
+    for name, heading, end in zip(names, headings, ends, strict=True):
+        yield name, text[heading.end() : end]
+
+
+def _join(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Texts by section in the order of `SECTIONS`, white space evened out, empty ones left out."""
+    texts: dict[str, list[str]] = {section: [] for section in SECTIONS}
+    for heading, text in parts:
+        if heading in _SECTION_OF:
+            texts[_SECTION_OF[heading]] += text.split()
+    return {section: " ".join(words) for section, words in texts.items() if words}

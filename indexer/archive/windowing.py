@@ -1,0 +1,220 @@
+"""Grey images of any depth: their pixel hash, and the 8-bit picture that the cascade looks at.
+
+All steps from stored value to grey level (modality, window, sense, range) depend on the value
+alone, so they are composed in floating point for every possible value and applied as one table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.errors import FailedImage
+
+__all__ = [
+    "MAX_PIXELS",
+    "GreyImage",
+    "Tone",
+    "check_size",
+    "grey_of",
+    "pixel_digest",
+    "render",
+    "thumbnail",
+    "to_canvas",
+]
+
+# About five times the largest radiograph; more is a damaged header or an attack.
+MAX_PIXELS = 100_000_000
+# Share of the pixels beyond either end of the shown range.
+_TAIL = 0.005
+# Enough values for stable percentiles.
+_SAMPLES = 250_000
+# JPEG colour conversion turns equal channels into values a few levels apart.
+_COLOUR_TOLERANCE = 0.02
+_WEBP_QUALITY = 80
+
+Values: TypeAlias = npt.NDArray[np.float64]
+Tone: TypeAlias = Callable[[npt.NDArray[Any]], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class GreyImage:
+    """One decoded grey image, upright.
+
+    Parameters
+    ----------
+    pixels
+        Stored values, (rows, columns), any integer type.
+    bits
+        Bits stored per value; the largest unsigned value is ``2**bits - 1``.
+    inverted
+        Whether small values are white, as in MONOCHROME1.
+    tone
+        Maps stored values to what the maker wants shown (modality, VOI); None for identity.
+    padding
+        First and last stored value that mark pixels outside the image.
+    mirrored
+        Whether the image was flipped to stand upright.
+    """
+
+    pixels: npt.NDArray[Any]
+    bits: int
+    inverted: bool = False
+    tone: Tone | None = None
+    padding: tuple[int, int] | None = None
+    mirrored: bool = False
+
+
+def check_size(rows: int, columns: int) -> None:
+    """Refuse an image of no or of too many pixels, before memory is spent on it.
+
+    Raises
+    ------
+    FailedImage
+        ``undecodable_pixels``.
+    """
+    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+        raise FailedImage(
+            "undecodable_pixels",
+            f"{columns} x {rows} pixels; an image has between 1 and {MAX_PIXELS} pixels",
+        )
+
+
+def grey_of(colour: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """The grey image inside a (rows, columns, 3) array whose channels agree, else None.
+
+    The green channel stands for all three: where they are equal it is exact, so grey stored as
+    RGB has the hash of its grey twin.
+    """
+    low, high = colour.min(axis=2), colour.max(axis=2)
+    tolerance = _COLOUR_TOLERANCE * max(int(high.max()), 1)
+    apart = (high - low) > tolerance
+    # A stray pixel of codec noise does not make a colour picture; one coloured mark does.
+    return None if np.count_nonzero(apart) > apart.size * 1e-5 else colour[:, :, 1]
+
+
+def pixel_digest(image: GreyImage) -> bytes:
+    """SHA-256 of an image's stored values, independent of how they were encoded.
+
+    Values are taken in the MONOCHROME2 sense (``2**bits - 1 - value``, or ``-1 - value`` where
+    signed), as little-endian int32 after the shape. Rescale and window are no part of it: they say
+    how to look at the pixels, and a lossless copy in another format may lack them.
+    """
+    values = image.pixels.astype("<i4")
+    if image.inverted:
+        top = -1 if np.issubdtype(image.pixels.dtype, np.signedinteger) else 2**image.bits - 1
+        np.subtract(top, values, out=values)
+    digest = hashlib.sha256(struct.pack("<II", *values.shape))
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.digest()
+
+
+def render(image: GreyImage) -> npt.NDArray[np.uint8]:
+    """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
+
+    Padding is left out of the percentiles and shown black. A window that hides nearly all of the
+    image is not used.
+
+    Raises
+    ------
+    FailedImage
+        ``blank_image``: all pixels are equal.
+    """
+    low, high = image.pixels.min(), image.pixels.max()
+    if low == high:
+        raise FailedImage("blank_image", "all pixels have one value; a radiograph has contrast")
+    index, ramp = _indexed(image.pixels, int(low), int(high))
+    step = max(1, int((index.size / _SAMPLES) ** 0.5))
+    counts = np.bincount(index[::step, ::step].ravel(), minlength=ramp.size)
+    outside = np.zeros(ramp.size, dtype=bool)
+    if image.padding is not None:
+        first, last = image.padding
+        outside = (ramp >= first) & (ramp <= last)
+        if counts[~outside].sum() == 0:
+            outside[:] = False
+    counts[outside] = 0
+    sign = -1.0 if image.inverted else 1.0
+    plain = sign * ramp.astype(np.float64)
+    tones = plain if image.tone is None else sign * image.tone(ramp)
+    limits = _robust_range(tones, counts)
+    if limits[0] >= limits[1]:
+        tones = plain
+        limits = _robust_range(tones, counts)
+    if limits[0] >= limits[1]:
+        ends = sorted((sign * float(low), sign * float(high)))
+        limits = ends[0], ends[1]
+    level = np.clip((tones - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    table = np.rint(level * 255.0).astype(np.uint8)
+    table[outside] = 0
+    return np.take(table, index)
+
+
+def _indexed(
+    pixels: npt.NDArray[Any], low: int, high: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Indices (rows, columns) into a ramp of at most 65,536 stored values."""
+    if pixels.dtype.itemsize <= 2:
+        unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
+        ramp = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned)
+        # A signed value's bit pattern is its index: nothing is copied.
+        return pixels.view(unsigned), ramp.view(pixels.dtype)
+    size = min(high - low, 65535) + 1
+    ramp = np.rint(np.linspace(low, high, size)).astype(np.int64)
+    scaled = (pixels.astype(np.float64) - low) * ((size - 1) / (high - low))
+    return np.rint(scaled).astype(np.uint16), ramp
+
+
+def _robust_range(tones: Values, counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    seen = np.flatnonzero(counts)
+    order = seen[np.argsort(tones[seen], kind="stable")]
+    below = np.cumsum(counts[order])
+    rank = int(_TAIL * (below[-1] - 1))
+    # Counted from both ends alike, so that an inverted twin gets the same picture.
+    ranks = np.searchsorted(below, [rank, below[-1] - 1 - rank], side="right")
+    low, high = tones[order[ranks]]
+    return float(low), float(high)
+
+
+def to_canvas(picture: npt.NDArray[np.uint8], size: int, squash: bool) -> npt.NDArray[np.uint8]:
+    """A picture scaled to (size, size): squashed, or centred on black with its aspect ratio kept.
+
+    Shrinking averages over areas; a picture that has the right size is returned unchanged.
+    """
+    rows, columns = picture.shape
+    if squash:
+        return _resize(picture, size, size)
+    scale = size / max(rows, columns)
+    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)))
+    canvas = np.zeros((size, size), dtype=np.uint8)
+    top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
+    canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return canvas
+
+
+def thumbnail(picture: npt.NDArray[np.uint8], longest: int) -> bytes:
+    """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
+    from PIL import Image
+
+    scale = min(1.0, longest / max(picture.shape))
+    rows, columns = (max(1, round(side * scale)) for side in picture.shape)
+    buffer = io.BytesIO()
+    small = Image.fromarray(_resize(picture, rows, columns))
+    small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
+    return buffer.getvalue()
+
+
+def _resize(picture: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    if picture.shape == (rows, columns):
+        return picture
+    from PIL import Image
+
+    shrinks = rows <= picture.shape[0] and columns <= picture.shape[1]
+    way = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(picture).resize((columns, rows), way))

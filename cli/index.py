@@ -21,6 +21,8 @@ __all__ = ["index"]
 
 # Without a terminal, a line is logged this often.
 _SECONDS_BETWEEN_LINES = 10.0
+# So many names of unreadable reports are shown.
+_REPORT_PROBLEMS = 5
 
 
 @click.command()
@@ -67,9 +69,8 @@ def index(
     download. Run again, only what is new or changed is read. One bad file never stops a run:
     `cxrdex failures` lists those. Ctrl-C stops cleanly, and the next run goes on.
     """
-    from indexer.pipeline.run import index as run_index
-
     from indexer.cascade.bundle import Bundle
+    from indexer.pipeline.run import index as run_index
 
     with _shown(quiet or form == "json") as progress:
         summary = run_index(
@@ -126,8 +127,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         def update(progress: Progress) -> None:
             bar.update(
                 task,
-                description=progress.phase,
-                completed=progress.finished,
+                description=progress.stage,
+                completed=_finished(progress),
                 total=progress.total,
                 speed=progress.images_per_second,
                 counts=_counts(progress),
@@ -146,7 +147,7 @@ def _lines() -> Callable[[Progress], None]:
         last = time.monotonic()
         left = progress.seconds_left
         click.echo(
-            f"{progress.phase} {progress.finished}/{progress.total}, "
+            f"{progress.stage} {_finished(progress)}/{progress.total}, "
             f"{progress.images_per_second:.1f} images/s, "
             f"{'time left unknown' if left is None else f'{left:.0f} s left'}, "
             f"{_counts(progress)}",
@@ -154,6 +155,11 @@ def _lines() -> Callable[[Progress], None]:
         )
 
     return update
+
+
+def _finished(progress: Progress) -> int:
+    read = progress.done + progress.duplicate + progress.skipped + progress.failed
+    return read + progress.unchanged
 
 
 def _counts(counts: Progress) -> str:
@@ -166,19 +172,22 @@ def _counts(counts: Progress) -> str:
 def print_summary(summary: Summary) -> None:
     """What a run did, and why it left files out."""
     click.echo(
-        f"{summary.files} files: {summary.done} done, {summary.duplicate} duplicate, "
+        f"{summary.total} files: {summary.done} done, {summary.duplicate} duplicate, "
         f"{summary.skipped} skipped, {summary.failed} failed, {summary.unchanged} unchanged; "
         f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s"
     )
-    for title, reasons in (("skipped", summary.skip_reasons), ("failed", summary.fail_reasons)):
-        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-            click.echo(f"  {title} {count:6} {reason.replace('_', ' ')}")
-    if summary.reports_updated:
-        click.echo(f"  {summary.reports_updated} reports attached or changed")
-    if summary.report_problems:
-        click.echo(f"  {summary.report_problems} report files could not be read")
-    if summary.archive_problems:
-        click.echo(f"  {summary.archive_problems} folders or archives could not be listed")
+    for status, reasons in summary.reasons.items():
+        for reason, count in reasons.items():
+            click.echo(f"  {status} {count:6} {reason.replace('_', ' ')}")
+    for count, what in (
+        (summary.left, "files are left to be read"),
+        (summary.reports_changed, "images got a new or changed report"),
+        (len(summary.report_problems), "report files could not be read:"),
+    ):
+        if count:
+            click.echo(f"  {count} {what}")
+    for problem in summary.report_problems[:_REPORT_PROBLEMS]:
+        click.echo(f"    {problem}")
     if summary.pruned:
         click.echo(f"  {summary.pruned} files gone from the archive were dropped")
     elif summary.removed:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["HIT_FORMATS", "annotation_lines", "console", "emit_hits", "emit_rows", "marked"]
 
 HIT_FORMATS = ("json", "jsonl", "csv", "ids")
+# So many annotations of a hit are shown in its table; `show` has all.
+_LINES = 6
 _HIT_COLUMNS = ("id", "score", "annotations", "view", "study", "patient", "sex", "age", "year")
 
 
@@ -112,6 +114,10 @@ def _hit_table(results: Results) -> None:
     table.add_column("study", style="dim", no_wrap=True)
     for number, hit in enumerate(results.hits, 1):
         lines = annotation_lines(hit.document["annotations"], hit.highlights)
+        if len(lines) > _LINES:
+            # What matched comes first; the sort keeps the order otherwise.
+            lines.sort(key=lambda line: "[" not in line.plain)
+            lines[_LINES:] = [Text(f"and {len(lines) - _LINES} more", "dim")]
         for fragment in hit.highlights.report if hit.highlights else ():
             lines.append(Text.assemble("“", marked(fragment), "”", style="italic"))
         table.add_row(

@@ -13,9 +13,12 @@ from cli.options import database_option, format_option
 from cli.output import annotation_lines, console
 
 if TYPE_CHECKING:
-    from indexer.database.reader import Record
+    from search.results import Shown
 
 __all__ = ["show"]
+
+# So many of the findings are shown on the page, the likeliest ones.
+_FINDINGS = 12
 
 
 @click.command()
@@ -33,34 +36,19 @@ def show(image_id: str, database: Path, source: bool, form: str) -> None:
     from search.engine import Engine
 
     with Engine(database) as engine:
-        record = engine.show(image_id)
-        answer = _answer(record, source)
+        answer = _answer(engine.show(image_id), source)
     if form == "json":
         click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
     else:
         _page(answer)
 
 
-def _answer(record: Record, source: bool) -> dict[str, Any]:
-    reading = record.reading
-    answer: dict[str, Any] = {
-        **record.document,
-        "probabilities": dict(sorted(reading["probabilities"].items(), key=lambda kv: -kv[1])),
-        "view_confidence": reading["view_confidence"],
-        "provenance": {
-            "format": record.metadata["format"],
-            "transfer_syntax": record.metadata["transfer_syntax"],
-            "mirrored": record.metadata["mirrored"],
-            "files": len(record.files),
-            "bundle": record.run.bundle,
-            "version": record.run.version,
-            "read": record.run.started,
-        },
-    }
+def _answer(shown: Shown, source: bool) -> dict[str, Any]:
+    answer = shown.to_json()
     if source:
         answer["sources"] = [
             {key: asdict(file)[key] for key in ("status", "archive", "name")}
-            for file in record.files
+            for file in shown.record.files
         ]
     return answer
 
@@ -85,7 +73,8 @@ def _page(answer: dict[str, Any]) -> None:
     for line in annotation_lines(answer["annotations"]):
         out.print(Text("  ").append(line))
     out.print(Text("\nprobabilities", "bold"))
-    for finding, chance in list(answer["probabilities"].items())[:12]:
+    likeliest = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+    for finding, chance in likeliest[:_FINDINGS]:
         out.print(
             Text.assemble(f"  {chance:.3f} ", ("█" * round(chance * 30), "cyan"), f" {finding}")
         )
@@ -94,7 +83,8 @@ def _page(answer: dict[str, Any]) -> None:
         for section, text in answer["report"].items():
             out.print(Text.assemble((f"  {section}: ", "dim"), text))
     out.print(Text("\nprovenance", "bold"))
-    for name, value in answer["provenance"].items():
+    metadata = {key: answer["metadata"][key] for key in ("format", "transfer_syntax")}
+    for name, value in {**metadata, **answer["provenance"]}.items():
         if value is not None:
             out.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
     for file in answer.get("sources", ()):

@@ -40,10 +40,7 @@ def status(database: Path, form: str) -> None:
         rows = [
             ("files", ", ".join(f"{count} {name}" for name, count in opened.counts().items())),
             ("indexed", f"{len(opened)} images of {answer['studies']} studies"),
-            *[
-                ("archive", f"{path}: {count} files")
-                for path, count in opened.ledger.archives().items()
-            ],
+            *(("archive", f"{path}: {count} files") for path, count in archives.items()),
             ("bundle", f"{manifest.bundle_name} {manifest.bundle}"),
             ("text store", manifest.text),
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.archive.simulation import Simulation, simulate_archive
 from indexer.cascade.bundle import Bundle
 
 
@@ -37,3 +38,9 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def bundle() -> Bundle:
     """The bundle that ships."""
     return Bundle.load()
+
+
+@pytest.fixture(scope="session")
+def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    """A small simulated archive of many encodings, with files that cannot be indexed."""
+    return simulate_archive(tmp_path_factory.mktemp("simulation"), studies=14, seed=1)

@@ -121,10 +121,10 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
         raise
     except MemoryError:
         raise FailedImage("undecodable_pixels", "too large for the memory there is") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one file's trouble stays its own
         raise FailedImage(
             "undecodable_pixels", f"damaged in an unforeseen way ({type(error).__name__})"
-        ) from error
+        ) from None
     raise _no_image(data, name)
 
 

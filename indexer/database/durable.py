@@ -1,0 +1,76 @@
+"""Writing that survives a power cut, and plain errors where it cannot be done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from indexer.errors import CxrdexError, DatabaseError, DiskFullError
+
+__all__ = ["sync_folder", "write_durably", "writing"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Of libraries that raise their own exceptions only the system's words come through.
+_FULL_TEXTS = tuple(os.strerror(code) for code in sorted(_FULL))
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what goes wrong while writing to `place` into errors that name it.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or the quota is full, or the file may not grow.
+    DatabaseError
+        The place cannot be written, or SQLite finds it damaged.
+    """
+    try:
+        yield
+    except CxrdexError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(place) from error
+        raise DatabaseError(f"{place} cannot be written: {error.strerror or error}") from error
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise _full(place) from error
+        raise DatabaseError(f"{place} cannot be written: {error}") from error
+    except (RuntimeError, ValueError) as error:
+        if any(text in str(error) for text in _FULL_TEXTS):
+            raise _full(place) from error
+        raise
+
+
+def _full(place: Path) -> DiskFullError:
+    return DiskFullError(
+        f"no space is left to write {place}: free some, then run the same command again; "
+        "what was committed is safe"
+    )
+
+
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write a whole file so that, whenever power fails, it is there complete or not at all."""
+    draft = path.with_name(path.name + ".tmp")
+    with open(draft, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable; where folders cannot be opened the system does it."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

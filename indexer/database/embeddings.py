@@ -1,0 +1,240 @@
+"""Embedding shards, the truth about vectors: ``part-000001.npy`` beside its keys.
+
+A shard is written once and never changed. It counts from the moment the ledger knows it; what lies
+in the folder otherwise is a leftover of an interrupted commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.database.durable import write_durably
+from indexer.errors import DatabaseError
+
+__all__ = [
+    "Shard",
+    "Shards",
+    "id_of",
+    "key_of",
+    "keys_of",
+    "remove_orphans",
+    "shard_checksum",
+    "write_shard",
+]
+
+_NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
+_CHUNK = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What the ledger knows of a shard.
+
+    Parameters
+    ----------
+    number
+        Part of its file names.
+    rows
+        Vectors in it.
+    live
+        How many of them an image points to.
+    checksum
+        Over both files.
+    """
+
+    number: int
+    rows: int
+    live: int
+    checksum: str
+
+
+def key_of(image_id: str) -> int:
+    """The int64 by which arrays name an image."""
+    return int.from_bytes(bytes.fromhex(image_id), "big", signed=True)
+
+
+def id_of(key: int) -> str:
+    """The image id of which `key_of` made `key`."""
+    return int(key).to_bytes(8, "big", signed=True).hex()
+
+
+def keys_of(image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Keys of many images, shape (n,)."""
+    raw = np.frombuffer(bytes.fromhex("".join(image_ids)), ">i8")
+    return raw.astype(np.int64)
+
+
+def write_shard(
+    folder: Path, number: int, vectors: npt.NDArray[np.floating], keys: npt.NDArray[np.int64]
+) -> str:
+    """Write both files of a shard durably and give their checksum.
+
+    Parameters
+    ----------
+    vectors
+        Shape (n, dimensions), unit length.
+    keys
+        Shape (n,).
+    """
+    parts = _npy(vectors.astype(np.float16)), _npy(keys)
+    for path, data in zip(_paths(folder, number), parts, strict=True):
+        write_durably(path, data)
+    return _checksum(parts)
+
+
+def shard_checksum(folder: Path, number: int) -> str | None:
+    """Checksum of the files as they are on disk; None where one is missing."""
+    try:
+        return _checksum([path.read_bytes() for path in _paths(folder, number)])
+    except FileNotFoundError:
+        return None
+
+
+def remove_orphans(folder: Path, known: set[int]) -> int:
+    """Delete what no committed shard owns and give the number of files."""
+    orphans = list(_orphans(folder, known))
+    for path in orphans:
+        path.unlink()
+    return len(orphans)
+
+
+def _orphans(folder: Path, known: set[int]) -> Iterator[Path]:
+    for path in folder.iterdir():
+        match = _NAME.match(path.name)
+        if match and (int(match[1]) not in known or path.suffix == ".tmp"):
+            yield path
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"part-{number:06d}.npy", folder / f"part-{number:06d}.keys.npy"
+
+
+def _npy(array: npt.NDArray[np.generic]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _checksum(parts: Sequence[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+class Shards:
+    """The vectors of one moment of a database, memory-mapped.
+
+    Positions number the rows of all its shards, in order of the shards.
+
+    Parameters
+    ----------
+    folder
+        Where the files are.
+    shards
+        The committed ones.
+    live
+        Per shard that has dead rows, the rows that are live.
+    dimensions
+        Length of the vectors.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shards: Sequence[Shard],
+        live: dict[int, npt.NDArray[np.int64]],
+        dimensions: int,
+    ) -> None:
+        self._folder = folder
+        self._shards = shards
+        self._live = live
+        self.dimensions = dimensions
+        self._starts = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
+        self._maps: dict[int, npt.NDArray[np.float16]] = {}
+
+    @cached_property
+    def positions(self) -> npt.NDArray[np.int64]:
+        """Positions of all live rows, ascending."""
+        parts = [
+            start + self._live.get(shard.number, np.arange(shard.rows, dtype=np.int64))
+            for shard, start in zip(self._shards, self._starts, strict=False)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """Keys of the rows at `positions`."""
+        parts = [self._load(_paths(self._folder, s.number)[1], (s.rows,)) for s in self._shards]
+        everything = np.concatenate([np.empty(0, np.int64), *parts])
+        return everything[self.positions].astype(np.int64, copy=False)
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp]:
+        return np.argsort(self.keys, kind="stable")
+
+    def locate(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions of the live rows of `keys`, shape (n,); -1 where there is none."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        places = np.searchsorted(self.keys, keys, sorter=self._order)
+        index = self._order[np.minimum(places, len(self.keys) - 1)]
+        found: npt.NDArray[np.int64] = np.where(
+            self.keys[index] == keys, self.positions[index], np.int64(-1)
+        )
+        return found
+
+    def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Vectors at `positions`, shape (n, dimensions)."""
+        vectors = np.empty((len(positions), self.dimensions), np.float32)
+        numbers = np.searchsorted(self._starts, positions, side="right") - 1
+        for number in np.unique(numbers):
+            chosen = numbers == number
+            vectors[chosen] = self._map(int(number))[positions[chosen] - self._starts[number]]
+        return vectors
+
+    def chunks(
+        self, positions: npt.NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
+        """Positions (all live ones by default) and their vectors, some thousand at a time."""
+        positions = self.positions if positions is None else positions
+        for start in range(0, len(positions), _CHUNK):
+            part = positions[start : start + _CHUNK]
+            yield part, self.rows(part)
+
+    def key_at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Keys of live positions."""
+        keys: npt.NDArray[np.int64] = self.keys[np.searchsorted(self.positions, positions)]
+        return keys
+
+    def _map(self, index: int) -> npt.NDArray[np.float16]:
+        if index not in self._maps:
+            shard = self._shards[index]
+            path = _paths(self._folder, shard.number)[0]
+            rows = self._load(path, (shard.rows, self.dimensions))
+            self._maps[index] = rows.astype(np.float16, copy=False)
+        return self._maps[index]
+
+    def _load(self, path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+        try:
+            array: npt.NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DatabaseError(
+                f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
+                "then index the archive again"
+            ) from error
+        if array.shape != shape:
+            raise DatabaseError(
+                f"the shard {path} has the shape {array.shape}, not {shape}: "
+                "run `cxrdex verify --repair`, then index the archive again"
+            )
+        return array

@@ -1,0 +1,219 @@
+"""The database folder: where things lie, what it was made with, and who may write it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.database.durable import write_durably, writing
+from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch
+
+if TYPE_CHECKING:
+    from indexer.cascade.bundle import Bundle
+
+__all__ = ["FORMAT", "Layout", "Manifest"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a database was made with; all of it must fit whoever adds to it or asks it.
+
+    Parameters
+    ----------
+    format
+        Version of the folder's layout.
+    bundle, bundle_name
+        Hash and name of the bundle whose readings it holds.
+    size, squash
+        Preprocessing: side of the canvas in pixels, and whether pictures are squashed to it.
+    dimensions
+        Length of its vectors.
+    text
+        Kind of the text store.
+    key
+        Fingerprint of the secret behind its pseudonymous ids.
+    created_with
+        Version of cxrdex.
+    """
+
+    format: int
+    bundle: str
+    bundle_name: str
+    size: int
+    squash: bool
+    dimensions: int
+    text: str
+    key: str
+    created_with: str
+
+    @classmethod
+    def of(cls, bundle: Bundle, key: str) -> Manifest:
+        """The manifest of a new database that `bundle` fills under the key of that fingerprint."""
+        return cls(
+            format=FORMAT,
+            bundle=bundle.hash,
+            bundle_name=bundle.name,
+            size=bundle.size,
+            squash=bundle.squash,
+            dimensions=bundle.dimensions,
+            text="tantivy",
+            key=key,
+            created_with=version("cxrdex"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths inside a database folder.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    """
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.sqlite"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "embeddings"
+
+    @property
+    def vectors(self) -> Path:
+        return self.root / "vectors"
+
+    @property
+    def text(self) -> Path:
+        return self.root / "text"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.root / "thumbnails.sqlite"
+
+    @property
+    def scratch(self) -> Path:
+        """Working table of a run; worth nothing after it."""
+        return self.root / "scratch.sqlite"
+
+    def create(self, manifest: Manifest) -> None:
+        """Make the folder and write its manifest, which is what makes it a database."""
+        self.embeddings.mkdir(exist_ok=True)
+        self.vectors.mkdir(exist_ok=True)
+        text = json.dumps(asdict(manifest), indent=1) + "\n"
+        write_durably(self.manifest, text.encode())
+
+    def read_manifest(self) -> Manifest:
+        """What the database was made with.
+
+        Raises
+        ------
+        DatabaseError
+            There is no database here, or its manifest is damaged.
+        DatabaseMismatch
+            It has another format version.
+        """
+        try:
+            data = json.loads(self.manifest.read_bytes())
+            found = data["format"]
+            if found != FORMAT:
+                raise DatabaseMismatch(
+                    f"the database {self.root} has format {found}; this version of cxrdex reads "
+                    f"format {FORMAT}: index the archive again into a new folder"
+                )
+            return Manifest(**data)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DatabaseError(
+                f"no database at {self.root}; make one with "
+                f"`cxrdex index ARCHIVE --database {self.root}`"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatabaseError(
+                f"{self.manifest} is damaged: restore it from a backup, "
+                "or index the archive again into a new folder"
+            ) from error
+        except OSError as error:
+            raise DatabaseError(f"{self.manifest} cannot be read: {error.strerror}") from error
+
+    def check(self, manifest: Manifest, bundle: Bundle | None, key: str | None = None) -> None:
+        """Refuse a bundle or an id key other than those the database was made with.
+
+        Parameters
+        ----------
+        bundle
+            None where none is used.
+        key
+            Fingerprint of the id key; None where none is used.
+
+        Raises
+        ------
+        DatabaseMismatch
+            Its text says what to do.
+        """
+        if bundle is not None and bundle.hash != manifest.bundle:
+            raise DatabaseMismatch(
+                f"the database {self.root} was made with the bundle {manifest.bundle_name} "
+                f"({manifest.bundle}), not with {bundle.name} ({bundle.hash}): name that bundle "
+                "with --bundle, or index the archive into a new folder"
+            )
+        if key is not None and key != manifest.key:
+            raise DatabaseMismatch(
+                f"the database {self.root} was made with the id key {manifest.key}, not with "
+                f"{key}: name that key's file in CXRDEX_KEY_FILE, "
+                "or index the archive into a new folder"
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the right to write; the folder is made where there is none.
+
+        Raises
+        ------
+        DatabaseLocked
+            Another process writes it.
+        DatabaseError
+            The folder cannot be made or written.
+        """
+        from filelock import FileLock, Timeout
+
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / "writer.lock", timeout=0)
+        holder = self.root / "writer.pid"
+        with writing(self.root):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise DatabaseLocked(
+                    f"the database {self.root} is being written by process {_pid(holder)}: "
+                    "wait until it has ended, or stop it"
+                ) from error
+        try:
+            with writing(self.root):
+                holder.write_text(f"{os.getpid()}\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def _pid(holder: Path) -> str:
+    try:
+        return holder.read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"

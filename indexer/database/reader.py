@@ -1,0 +1,218 @@
+"""A database opened for reading: by search, the command line and the verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from indexer.database.documents import Document, build_document
+from indexer.database.embeddings import Shards
+from indexer.database.layout import Layout, Manifest
+from indexer.database.ledger import FileRecord, ImageRow, Ledger, Run, Status
+from indexer.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from indexer.archive.reports import Report
+    from indexer.database.vectors import Vectors
+
+__all__ = ["Database", "Record", "document_of", "shards_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is known of one image.
+
+    Parameters
+    ----------
+    document
+        What search sees.
+    metadata
+        `Metadata.to_json()` of the file it was read from.
+    reading
+        `Reading.to_json()`: probabilities, annotations, view, view_confidence.
+    report
+        The study's report.
+    files
+        The files that hold it, the one it was read from first.
+    run
+        The run that made the reading: when, by which version and bundle.
+    """
+
+    document: Document
+    metadata: dict[str, Any]
+    reading: dict[str, Any]
+    report: Report | None
+    files: tuple[FileRecord, ...]
+    run: Run
+
+    @property
+    def id(self) -> str:
+        """The image id."""
+        return self.document["id"]
+
+
+class Database:
+    """A database as it is at one moment, whatever a writer does meanwhile; made by `open`.
+
+    Parameters
+    ----------
+    layout
+        Its folder.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.manifest: Manifest = layout.read_manifest()
+        self.ledger = Ledger(layout.ledger)
+        self.ledger.snapshot()
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open the database in the folder `path`; a context manager.
+
+        Raises
+        ------
+        DatabaseError
+            There is none, or it is damaged.
+        DatabaseMismatch
+            It has another format version.
+        """
+        return cls(Layout(path))
+
+    def close(self) -> None:
+        """Close its files."""
+        self.ledger.close()
+        if "_thumbnails" in self.__dict__:
+            self._thumbnails.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def refresh(self) -> None:
+        """Move on to what has been committed since."""
+        self.ledger.snapshot()
+        self.__dict__.pop("_vectors", None)
+
+    # ---- images ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.ledger.images
+
+    def __contains__(self, image_id: object) -> bool:
+        return isinstance(image_id, str) and self.ledger.has_image(image_id)
+
+    def image(self, image_id: str) -> Record:
+        """One image.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such image.
+        """
+        row = self.ledger.image(image_id)
+        if row is None:
+            raise NotFoundError(
+                f"no image has the id {image_id!r} in {self.layout.root}; "
+                "ids are the 16 hex digits that searches show"
+            )
+        return Record(
+            document=document_of(row),
+            metadata=row.metadata,
+            reading=row.reading,
+            report=_report_of(row),
+            files=tuple(self.ledger.files_of(image_id)),
+            run=self.ledger.run(row.run),
+        )
+
+    def documents(self, image_ids: Iterable[str] | None = None) -> Iterator[Document]:
+        """Documents of the named images, in that order and without unknown ones, or of all."""
+        if image_ids is None:
+            rows: Iterable[ImageRow | None] = self.ledger.iterate_images()
+        else:
+            rows = map(self.ledger.image, image_ids)
+        return (document_of(row) for row in rows if row is not None)
+
+    def image_ids(self, *, study: str | None = None, patient: str | None = None) -> Iterator[str]:
+        """Ids of all images, or of those of one study or patient."""
+        return self.ledger.image_ids(study=study, patient=patient)
+
+    def thumbnail(self, image_id: str) -> bytes | None:
+        """WebP file of an image; None where there is none or it may not be shown."""
+        row = self.ledger.image(image_id)
+        return self._thumbnails.get(image_id) if row is not None and row.thumbnail else None
+
+    @cached_property
+    def _thumbnails(self) -> Any:
+        from indexer.database.thumbnails import Thumbnails
+
+        return Thumbnails(self.layout.thumbnails)
+
+    def vectors(self) -> Vectors:
+        """All vectors; loads FAISS when first asked for."""
+        return self._vectors
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        from indexer.database.vectors import Vectors
+
+        shards = shards_of(self.ledger, self.layout, self.manifest.dimensions)
+        return Vectors(self.layout.vectors, shards, self.ledger.changes)
+
+    # ---- files and runs -------------------------------------------------------------------------
+
+    def counts(self) -> dict[Status, int]:
+        """Files by status."""
+        return self.ledger.counts()
+
+    def reasons(self) -> dict[Status, dict[str, int]]:
+        """Skipped and failed files by reason."""
+        return self.ledger.reasons()
+
+    def failures(
+        self, statuses: Sequence[Status] = ("failed",), reason: str | None = None
+    ) -> Iterator[FileRecord]:
+        """Files that were not indexed, in the order in which they were read."""
+        return self.ledger.files(statuses=statuses, reason=reason)
+
+    def last_run(self) -> Run | None:
+        """The newest run."""
+        return self.ledger.last_run()
+
+
+def _report_of(row: ImageRow) -> Report | None:
+    if row.report is None:
+        return None
+    from indexer.archive.reports import Report
+
+    return Report.from_json(row.report)
+
+
+def document_of(row: ImageRow) -> Document:
+    """The document of an image in the ledger."""
+    from indexer.archive.deidentify import Metadata
+
+    metadata = Metadata.from_json(row.metadata)
+    return build_document(
+        row.image_id, row.study, row.patient, metadata, row.reading, _report_of(row)
+    )
+
+
+def shards_of(
+    ledger: Ledger, layout: Layout, dimensions: int, numbers: Sequence[int] | None = None
+) -> Shards:
+    """The committed shards that a ledger sees, or some of them."""
+    shards = [s for s in ledger.shards() if numbers is None or s.number in numbers]
+    live = {s.number: ledger.live_rows(s.number) for s in shards if s.live < s.rows}
+    return Shards(layout.embeddings, shards, live, dimensions)

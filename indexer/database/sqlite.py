@@ -1,0 +1,53 @@
+"""Opening SQLite files the way a database needs them: durable, private, never blocking readers."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+__all__ = ["connect"]
+
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions begin with an explicit BEGIN.
+
+    Parameters
+    ----------
+    path
+        The file; made with mode 0600 when opened for writing.
+    write
+        Open for writing, with a write-ahead log and a full sync at each commit.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        The file cannot be opened or is no SQLite file.
+    """
+    if write:
+        # SQLite gives the log the mode of the file it belongs to.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        mode = "rw"
+    else:
+        # On a medium that cannot be written nobody else writes, and SQLite need not look out.
+        alone = (
+            not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+        )
+        mode = "ro&immutable=1" if alone else "ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=60,
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if write:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection

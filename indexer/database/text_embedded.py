@@ -1,0 +1,302 @@
+"""The embedded text store: one tantivy index in a folder, and the schema both sides read it by."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from indexer.annotation import Origin
+from indexer.archive.reports import SECTIONS
+from indexer.database.documents import Document, document_hash
+from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = [
+    "LABELS",
+    "ORIGINS",
+    "SCHEMA_VERSION",
+    "EmbeddedTextStore",
+    "analyzer",
+    "field_of",
+    "schema",
+]
+
+SCHEMA_VERSION = 1
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+LABELS = ("disease", "organ", "location", "side", "severity")
+
+_VERSION_FILE = "schema.json"
+_HEAP_BYTES = 50_000_000
+_REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
+
+
+def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
+    """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
+    return "_".join(filter(None, (name, origin, "plain" if plain else None)))
+
+
+@functools.cache
+def analyzer(*, plain: bool = False) -> tantivy.TextAnalyzer:
+    """The analyzer of text fields: lower case, ASCII folded and, unless `plain`, stemmed."""
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold())
+    return (builder if plain else builder.filter(tantivy.Filter.stemmer("english"))).build()
+
+
+@functools.cache
+def schema() -> tantivy.Schema:
+    """The tantivy schema.
+
+    Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
+    stands twice: stemmed with positions, and plain for words that are given by their beginning.
+    `key` is the id as an unsigned integer, `state` the id with the document's hash, and `section`
+    names the report sections there are.
+    """
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("key", indexed=True, fast=True)
+    builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("document", stored=True)
+    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
+    for name in (*exact, "view", "projection", "sex", "origin", "section"):
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    for name in ("study", "patient"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in ("age", "year"):
+        builder.add_integer_field(name, indexed=True, fast=True)
+    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
+    for name in (*texts, "report", *SECTIONS):
+        builder.add_text_field(name, tokenizer_name="radiology")
+        builder.add_text_field(
+            field_of(name, plain=True), tokenizer_name="radiology_plain", index_option="basic"
+        )
+    return builder.build()
+
+
+class EmbeddedTextStore:
+    """Writer of a tantivy index (`indexer.database.text.TextStore`), and a reader's way to it.
+
+    Readers see commits only, and each `apply` is one. The writer, and with it the index's write
+    lock, is taken at the first change.
+
+    Parameters
+    ----------
+    path
+        The index's folder.
+    create
+        Make the folder and the index where there is none.
+
+    Attributes
+    ----------
+    index
+        The `tantivy.Index`; its searcher is renewed by `refresh`.
+
+    Raises
+    ------
+    DatabaseMismatch
+        The index has another schema version.
+    DatabaseError
+        The index is missing, damaged or unwritable.
+    """
+
+    def __init__(self, path: Path, create: bool = False) -> None:
+        import tantivy
+
+        self.path = path
+        self._writer: tantivy.IndexWriter | None = None
+        try:
+            if create:
+                _create(path)
+            _check_version(path)
+            self.index = tantivy.Index.open(str(path))
+        except (OSError, ValueError) as error:
+            raise _error(path, error) from error
+        self.index.register_tokenizer("radiology", analyzer())
+        self.index.register_tokenizer("radiology_plain", analyzer(plain=True))
+        self.index.config_reader("manual")
+        self._opstamp: tuple[int, int] | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Let searchers see the newest commit, of whichever process."""
+        try:
+            status = (self.path / "meta.json").stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp != self._opstamp:
+                self.index.reload()
+                self._opstamp = stamp
+        except (OSError, ValueError) as error:
+            raise _error(self.path, error) from error
+
+    def apply(self, upserts: Iterable[Document], deletes: Iterable[str]) -> None:
+        """Write documents and drop ids in one commit; on disk when this returns."""
+        writer = self._open_writer()
+        try:
+            for image_id in deletes:
+                writer.delete_documents_by_term("id", image_id)
+            for document in upserts:
+                writer.delete_documents_by_term("id", document["id"])
+                writer.add_document(_tantivy_document(document))
+            writer.commit()
+        except BaseException as error:
+            self._abandon_writer()
+            if isinstance(error, OSError | ValueError):
+                raise _error(self.path, error, writing=True) from error
+            raise
+        self.refresh()
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Every document's id and hash, ordered by id."""
+        import tantivy
+
+        self.refresh()
+        searcher = self.index.searcher()
+        slices = 1 + searcher.num_docs // 20_000
+        # A slice of the key range at a time, so that memory stays flat.
+        bounds = [(1 << 64) * i // slices for i in range(slices + 1)]
+        for low, high in itertools.pairwise(bounds):
+            query = tantivy.Query.range_query(
+                schema(), "key", tantivy.FieldType.Unsigned, low, high - 1
+            )
+            hits = searcher.search(
+                query,
+                limit=searcher.num_docs or 1,
+                order_by_field="state",
+                order=tantivy.Order.Asc,
+            ).hits
+            for state, _ in hits:
+                image_id, _, digest = str(state).partition(":")
+                yield image_id, digest
+
+    def clear(self) -> None:
+        """Drop all documents, durably."""
+        writer = self._open_writer()
+        try:
+            writer.delete_all_documents()
+            writer.commit()
+        except (OSError, ValueError) as error:
+            self._abandon_writer()
+            raise _error(self.path, error, writing=True) from error
+        self.refresh()
+
+    def close(self) -> None:
+        """Wait for merges and release the write lock."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.wait_merging_threads()
+            except (OSError, ValueError) as error:
+                raise _error(self.path, error, writing=True) from error
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            try:
+                self._writer = self.index.writer(_HEAP_BYTES, 1)
+            except (OSError, ValueError) as error:
+                raise _error(self.path, error, writing=True) from error
+        return self._writer
+
+    def _abandon_writer(self) -> None:
+        """Drop what is uncommitted; a writer that failed cannot be used again."""
+        writer, self._writer = self._writer, None
+        del writer
+
+
+def _create(path: Path) -> None:
+    """Make an empty index; the version file comes first, so that no index stands without one."""
+    import tantivy
+
+    path.mkdir(parents=True, exist_ok=True)
+    if not tantivy.Index.exists(str(path)):
+        draft = path / f"{_VERSION_FILE}.tmp"
+        with draft.open("w") as file:
+            json.dump({"version": SCHEMA_VERSION}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path / _VERSION_FILE)
+        tantivy.Index(schema(), path=str(path))
+
+
+def _check_version(path: Path) -> None:
+    try:
+        version = json.loads((path / _VERSION_FILE).read_text())["version"]
+    except FileNotFoundError:
+        raise DatabaseError(f"there is no text index at {path}; {_REBUILD}") from None
+    except (KeyError, TypeError):
+        version = None
+    if version != SCHEMA_VERSION:
+        raise DatabaseMismatch(
+            f"the text index at {path} has schema version {version}, this cxrdex writes version "
+            f"{SCHEMA_VERSION}; {_REBUILD}"
+        )
+
+
+def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseError | DiskFullError:
+    """What tantivy or the system says of the folder, in our words."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in reason.lower()
+    # tantivy's writer thread dies of a full disk and says only that it was killed.
+    if full or (path.exists() and shutil.disk_usage(path).free < 1 << 20):
+        return DiskFullError(f"no space is left for the text index at {path}")
+    if "lockfile" in reason.lower():
+        return DatabaseError(f"another process is writing the text index at {path}")
+    if writing:
+        return DatabaseError(f"the text index at {path} cannot be written: {reason}")
+    return DatabaseError(f"the text index at {path} cannot be used: {reason}; {_REBUILD}")
+
+
+def _tantivy_document(document: Document) -> tantivy.Document:
+    import tantivy
+
+    fields: dict[str, Any] = {
+        "id": document["id"],
+        "state": f"{document['id']}:{document_hash(document)}",
+        "document": json.dumps(document, separators=(",", ":")).encode(),
+        "study": document["study"],
+        "patient": document["patient"],
+        "view": document["view"],
+    }
+    for name in ("projection", "sex"):
+        if value := document[name]:
+            fields[name] = str(value).lower()
+    for name in ("age", "year"):
+        if (number := document[name]) is not None:  # type: ignore[literal-required]
+            fields[name] = number
+    collected: dict[str, list[str]] = {}
+    for annotation in document["annotations"]:
+        for origin in (None, annotation["origin"]):
+            for plain in (False, True):
+                name = field_of("annotation", origin, plain=plain)
+                collected.setdefault(name, []).append(annotation["text"])
+            for word in annotation["words"]:
+                if word["kind"] in LABELS:
+                    name = field_of(word["kind"], origin)
+                    collected.setdefault(name, []).append(word["text"].lower())
+        collected.setdefault("origin", []).append(annotation["origin"])
+    for section, text in (document["report"] or {}).items():
+        for plain in (False, True):
+            collected.setdefault(field_of("report", plain=plain), []).append(text)
+            if section in SECTIONS:
+                collected.setdefault(field_of(section, plain=plain), []).append(text)
+        collected.setdefault("section", []).append(section)
+    for name, values in collected.items():
+        # Text keeps repeated values (they count in the ranking), labels do not (they are counted).
+        repeated = name.startswith(("annotation", "report"))
+        kept = values if repeated else list(dict.fromkeys(values))
+        fields[name] = [value.encode("utf-8", "replace").decode() for value in kept]
+    made = tantivy.Document(**fields)
+    made.add_unsigned("key", int(document["id"], 16))
+    return made

@@ -1,0 +1,69 @@
+"""Small pictures for results: WebP by image id, in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from indexer.database.sqlite import connect
+
+__all__ = ["Thumbnails"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS thumbnails (
+    image_id TEXT NOT NULL UNIQUE,
+    picture BLOB NOT NULL
+);
+"""
+
+
+class Thumbnails:
+    """The thumbnails of a database.
+
+    Parameters
+    ----------
+    path
+        The file; a writer makes it.
+    write
+        Open for writing.
+    """
+
+    def __init__(self, path: Path, *, write: bool = False) -> None:
+        self._connection: sqlite3.Connection = connect(path, write=write)
+        if write:
+            self._connection.executescript(_SCHEMA)
+            # A dropped picture is overwritten, not only forgotten.
+            self._connection.execute("PRAGMA secure_delete = ON")
+
+    def put(self, pictures: Iterable[tuple[str, bytes]]) -> None:
+        """Store pictures by image id, durably."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", pictures
+            )
+
+    def drop(self, image_ids: Iterable[str]) -> None:
+        """Delete pictures; unknown ids are no error."""
+        with self._connection:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "DELETE FROM thumbnails WHERE image_id = ?", ((i,) for i in image_ids)
+            )
+
+    def get(self, image_id: str) -> bytes | None:
+        """The WebP file of an image, or None."""
+        row = self._connection.execute(
+            "SELECT picture FROM thumbnails WHERE image_id = ?", (image_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def ids(self) -> Iterator[str]:
+        """The image ids that have a picture, ascending."""
+        query = "SELECT image_id FROM thumbnails ORDER BY image_id"
+        return (row[0] for row in self._connection.execute(query))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

@@ -1,0 +1,321 @@
+"""Whether ledger, shards, FAISS, text store and thumbnails agree, and making them agree again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from indexer.database.documents import document_hash
+from indexer.database.durable import writing
+from indexer.database.embeddings import key_of, shard_checksum
+from indexer.database.layout import Layout
+from indexer.database.reader import Database, document_of, shards_of
+from indexer.database.text import open_text_store
+from indexer.database.thumbnails import Thumbnails
+from indexer.database.vectors import Vectors, current_generation
+from indexer.database.writer import Writer
+from indexer.errors import CxrdexError
+
+__all__ = ["Problem", "repair", "verify"]
+
+Place: TypeAlias = Literal["ledger", "shards", "vectors", "text", "thumbnails"]
+
+_REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
+_REBUILD = "run `cxrdex verify --repair`, which builds it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A disagreement.
+
+    Parameters
+    ----------
+    where
+        The store that is wrong.
+    what
+        A stable snake_case code.
+    count
+        How many images it touches.
+    detail
+        What was found, in words.
+    repair
+        What to do.
+    """
+
+    where: Place
+    what: str
+    count: int
+    detail: str
+    repair: str = _REBUILD
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+def verify(path: Path) -> list[Problem]:
+    """Compare all stores of a database with its ledger; an empty list means that they agree.
+
+    What a killed run left to be finished is no disagreement: the next run does it.
+
+    Raises
+    ------
+    DatabaseLocked
+        A run is writing it, so that its stores cannot agree at this moment.
+    DatabaseError, DatabaseMismatch
+        It cannot be opened at all.
+    """
+    layout = Layout(path)
+    layout.read_manifest()
+    with layout.lock(), Database.open(path) as database:
+        return [
+            problem
+            for check in (_ledger, _shards, _vectors, _text, _thumbnails)
+            for problem in check(database)
+        ]
+
+
+def repair(path: Path) -> list[Problem]:
+    """Mend what `verify` finds and give what it finds afterwards.
+
+    Everything derived is built anew. Images whose vector or picture is lost are forgotten, so that
+    the next run over their archive reads them again.
+    """
+    found = verify(path)
+    wrong = {problem.where for problem in found}
+    if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{Layout(path).thumbnails}{suffix}").unlink(missing_ok=True)
+    with Writer.open(path, None, None, rebuild_text="text" in wrong) as writer, writing(path):
+        if "ledger" in wrong:
+            _mend_ledger(writer)
+        if "shards" in wrong:
+            for shard in writer.ledger.shards():
+                if shard_checksum(writer.layout.embeddings, shard.number) != shard.checksum:
+                    _forget(writer, f"SELECT image_id FROM images WHERE shard = {shard.number}")
+            writer.settle()
+        if "thumbnails" in wrong:
+            writer.sweep_thumbnails()
+            _reread_pictures(writer)
+        if "vectors" in wrong:
+            shutil.rmtree(writer.layout.vectors, ignore_errors=True)
+        if wrong & {"vectors", "shards"}:
+            writer.build_vectors(always=True)
+    return verify(path)
+
+
+# ---- checks -------------------------------------------------------------------------------------
+
+
+def _ledger(database: Database) -> Iterator[Problem]:
+    sql = database.ledger.connection
+    answer = sql.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if answer != "ok":
+        advice = "restore ledger.sqlite from a backup, or index the archive into a new folder"
+        yield Problem("ledger", "damaged", 0, "SQLite finds the file damaged", advice)
+        return
+    checks = {
+        "image_without_file": (
+            "SELECT count(*) FROM images i WHERE NOT EXISTS (SELECT 1 FROM files f WHERE "
+            "f.image_id = i.image_id AND f.status = 'done') AND NOT EXISTS "
+            "(SELECT 1 FROM released r WHERE r.image_id = i.image_id)",
+            "images that no file is read as",
+        ),
+        "file_without_image": (
+            "SELECT count(*) FROM files f WHERE image_id IS NOT NULL AND NOT EXISTS "
+            "(SELECT 1 FROM images i WHERE i.image_id = f.image_id)",
+            "files whose image is missing",
+        ),
+        "shard_count": (
+            "SELECT count(*) FROM shards s WHERE live <> "
+            "(SELECT count(*) FROM images i WHERE i.shard = s.number)",
+            "shards whose count of images is wrong",
+        ),
+    }
+    for what, (query, words) in checks.items():
+        count = sql.execute(query).fetchone()[0]
+        if count:
+            yield Problem("ledger", what, count, f"{count} {words}")
+    changed = sum(
+        document_hash(document_of(row)) != row.document_hash
+        for row in database.ledger.iterate_images()
+    )
+    if changed:
+        detail = f"{changed} documents differ from their hash"
+        yield Problem("ledger", "document_hash", changed, detail)
+
+
+def _shards(database: Database) -> Iterator[Problem]:
+    for shard in database.ledger.shards():
+        found = shard_checksum(database.layout.embeddings, shard.number)
+        if found == shard.checksum:
+            yield from _rows(database, shard.number)
+            continue
+        what = "missing" if found is None else "checksum"
+        detail = f"shard {shard.number} is {'missing' if found is None else 'damaged'}"
+        yield Problem("shards", what, shard.live, detail, _REREAD)
+
+
+def _rows(database: Database, number: int) -> Iterator[Problem]:
+    """Whether the keys of a shard are those of the ledger, row by row, and its vectors unit."""
+    sql = database.ledger.connection
+    query = "SELECT image_id FROM images WHERE shard = ? ORDER BY row"
+    expected = np.array([key_of(row[0]) for row in sql.execute(query, (number,))], np.int64)
+    shards = shards_of(database.ledger, database.layout, database.manifest.dimensions, [number])
+    wrong = int((shards.keys != expected).sum())
+    norms = np.linalg.norm(shards.rows(shards.positions), axis=1)
+    wrong += int((~(np.abs(norms - 1) < 0.01)).sum())
+    if wrong:
+        detail = f"{wrong} rows of shard {number} are not those of the ledger"
+        yield Problem("shards", "rows", wrong, detail, _REREAD)
+
+
+def _vectors(database: Database) -> Iterator[Problem]:
+    count, folder = len(database), database.layout.vectors
+    last = database.last_run()
+    generation = current_generation(folder)
+    if generation is None:
+        if count and last is not None and last.state == "complete":
+            yield Problem("vectors", "missing", count, "there is no readable FAISS index")
+        return
+    try:
+        vectors: Vectors = database.vectors()
+        if vectors.generation != generation:
+            yield Problem("vectors", "damaged", count, "the FAISS index cannot be read")
+            return
+        current = generation.changes == database.ledger.changes
+        lag = vectors.compare() if current else 0
+        if lag:
+            detail = f"the FAISS index and the shards differ in {lag} images"
+            yield Problem("vectors", "keys", lag, detail)
+        for detail in vectors.disagreements():
+            yield Problem("vectors", "values", count, detail)
+    except CxrdexError:
+        # Shards are unreadable, which their own check has told.
+        return
+
+
+def _text(database: Database) -> Iterator[Problem]:
+    layout, sql = database.layout, database.ledger.connection
+    if not layout.text.exists():
+        if len(database):
+            yield Problem("text", "missing", len(database), "the text store is missing")
+        return
+    sql.execute("CREATE TEMP TABLE stored (image_id TEXT, hash TEXT)")
+    try:
+        store = open_text_store(database.manifest.text, layout.text)
+        try:
+            sql.executemany("INSERT INTO stored VALUES (?, ?)", store.hashes())
+        finally:
+            store.close()
+    except (CxrdexError, ValueError, RuntimeError) as error:
+        yield Problem("text", "damaged", len(database), f"the text store cannot be read: {error}")
+        return
+    sql.execute("CREATE INDEX temp.stored_by_id ON stored (image_id)")
+    waiting = "(SELECT image_id FROM outbox)"
+    checks = {
+        "missing": (
+            f"SELECT count(*) FROM images WHERE image_id NOT IN {waiting} "
+            "AND image_id NOT IN (SELECT image_id FROM temp.stored)",
+            "images are missing in the text store",
+        ),
+        "unknown": (
+            f"SELECT count(*) FROM temp.stored WHERE image_id NOT IN {waiting} "
+            "AND image_id NOT IN (SELECT image_id FROM images)",
+            "documents of the text store belong to no image",
+        ),
+        "different": (
+            "SELECT count(*) FROM images i JOIN temp.stored s USING (image_id) "
+            f"WHERE s.hash <> i.document_hash AND image_id NOT IN {waiting}",
+            "documents of the text store differ from the ledger",
+        ),
+        "twice": (
+            "SELECT count(*) - count(DISTINCT image_id) FROM temp.stored",
+            "documents stand twice in the text store",
+        ),
+    }
+    for what, (query, words) in checks.items():
+        count = sql.execute(query).fetchone()[0]
+        if count:
+            yield Problem("text", what, count, f"{count} {words}")
+
+
+def _thumbnails(database: Database) -> Iterator[Problem]:
+    layout, sql = database.layout, database.ledger.connection
+    expected = sql.execute("SELECT count(*) FROM images WHERE thumbnail").fetchone()[0]
+    sql.execute("CREATE TEMP TABLE pictures (image_id TEXT PRIMARY KEY)")
+    if layout.thumbnails.exists():
+        try:
+            pictures = Thumbnails(layout.thumbnails)
+            try:
+                sql.executemany("INSERT INTO pictures VALUES (?)", ((i,) for i in pictures.ids()))
+            finally:
+                pictures.close()
+        except sqlite3.DatabaseError:
+            detail = "thumbnails.sqlite is damaged"
+            yield Problem("thumbnails", "damaged", expected, detail, _REREAD)
+            return
+    missing = sql.execute(
+        "SELECT count(*) FROM images WHERE thumbnail "
+        "AND image_id NOT IN (SELECT image_id FROM temp.pictures)"
+    ).fetchone()[0]
+    if missing:
+        detail = f"{missing} images lack their thumbnail"
+        yield Problem("thumbnails", "missing", missing, detail, _REREAD)
+    last = database.last_run()
+    if last is not None and last.state in ("running", "stopped"):
+        return
+    unknown = sql.execute(
+        "SELECT count(*) FROM temp.pictures WHERE image_id NOT IN "
+        "(SELECT image_id FROM images WHERE thumbnail) "
+        "AND image_id NOT IN (SELECT image_id FROM outbox)"
+    ).fetchone()[0]
+    if unknown:
+        detail = f"{unknown} thumbnails belong to no image, or to one that may not be shown"
+        yield Problem("thumbnails", "unknown", unknown, detail)
+
+
+# ---- mending ------------------------------------------------------------------------------------
+
+
+def _mend_ledger(writer: Writer) -> None:
+    _forget(
+        writer,
+        "SELECT image_id FROM files WHERE image_id IS NOT NULL "
+        "AND image_id NOT IN (SELECT image_id FROM images)",
+    )
+    with writer.ledger.transaction() as sql:
+        sql.execute(
+            "INSERT OR IGNORE INTO released SELECT image_id FROM images i WHERE NOT EXISTS "
+            "(SELECT 1 FROM files f WHERE f.image_id = i.image_id AND f.status = 'done')"
+        )
+        sql.execute("UPDATE shards SET live = (SELECT count(*) FROM images WHERE shard = number)")
+    writer.settle()
+    writer.rehash()
+
+
+def _reread_pictures(writer: Writer) -> None:
+    """Have the files of images without their picture read again by the next run."""
+    present = set(writer.thumbnails.ids())
+    with writer.ledger.transaction() as sql:
+        rows = sql.execute("SELECT image_id FROM images WHERE thumbnail").fetchall()
+        for (image_id,) in rows:
+            if image_id not in present:
+                sql.execute("UPDATE images SET thumbnail = 0 WHERE image_id = ?", (image_id,))
+                sql.execute(
+                    "UPDATE files SET checksum = NULL, mtime_ns = -1 "
+                    "WHERE image_id = ? AND status = 'done'",
+                    (image_id,),
+                )
+
+
+def _forget(writer: Writer, query: str) -> None:
+    with writer.ledger.lock:
+        found: Iterable[tuple[str]] = writer.ledger.connection.execute(query).fetchall()
+    writer.forget([image_id for (image_id,) in found])

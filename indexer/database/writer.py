@@ -1,0 +1,714 @@
+"""The one writer of a database: commits, the outbox, and what is settled at the end of a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from indexer.archive.deidentify import Metadata
+from indexer.database.documents import Document, build_document, canonical, document_hash
+from indexer.database.durable import writing
+from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
+from indexer.database.layout import Layout, Manifest
+from indexer.database.ledger import ImageRow, Ledger
+from indexer.database.reader import document_of, shards_of
+from indexer.database.text import TextStore, open_text_store
+from indexer.database.thumbnails import Thumbnails
+from indexer.database.vectors import build_vectors, needs_build
+from indexer.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from indexer.archive.reports import Report
+    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.runtime import Reading
+
+__all__ = ["Entry", "FindReport", "Header", "Writer"]
+
+_log = logging.getLogger(__name__)
+
+FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
+
+# Shards below this size are merged once there are this many, up to the full size.
+_SMALL_ROWS = 16_384
+_SMALL_SHARDS = 32
+_FULL_ROWS = 65_536
+_PAGE = 1000
+_OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of the image it holds, beside the pixels.
+
+    Parameters
+    ----------
+    study, patient
+        Pseudonymous ids.
+    metadata
+        The allow-listed values.
+    report_keys
+        Pseudonyms under which a report may be filed.
+    """
+
+    study: str
+    patient: str
+    metadata: Metadata
+    report_keys: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """JSON; `from_text` reads it back."""
+        return canonical(
+            {
+                "study": self.study,
+                "patient": self.patient,
+                "metadata": self.metadata.to_json(),
+                "report_keys": self.report_keys,
+            }
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Header:
+        """The header of which `to_text` made `text`."""
+        data = json.loads(text)
+        metadata = Metadata.from_json(data["metadata"])
+        return cls(data["study"], data["patient"], metadata, tuple(data["report_keys"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The outcome of one file.
+
+    Parameters
+    ----------
+    archive
+        Number of its archive, from `Writer.archive`.
+    name, size, mtime_ns, checksum
+        The file as it was read; SHA-256 in hex, None where it could not be read.
+    outcome
+        ``"image"``; ``"same"`` if its content is what it was; or why it is none.
+    reason, detail
+        Of a skipped or failed one.
+    image_id, header, thumbnail
+        Of an image.
+    reading
+        Of an image whose content is new; None where the database has it already, or an earlier
+        entry of the same or an earlier commit brings it.
+    """
+
+    archive: int
+    name: str
+    size: int
+    mtime_ns: int
+    checksum: str | None
+    outcome: Literal["image", "same", "skipped", "failed"]
+    reason: str | None = None
+    detail: str | None = None
+    image_id: str | None = None
+    header: Header | None = None
+    thumbnail: bytes | None = None
+    reading: Reading | None = None
+
+
+class Writer:
+    """A database opened for writing; made by `open`.
+
+    A commit is a shard (written, synced, renamed), then one transaction of the ledger, then the
+    outbox is drained into the text store. Killed anywhere, `open` tidies up and the next run
+    ends in the state of one that was never killed.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        manifest: Manifest,
+        ledger: Ledger,
+        thumbnails: Thumbnails,
+        text: TextStore,
+    ) -> None:
+        self.layout = layout
+        self.manifest = manifest
+        self.ledger = ledger
+        self.thumbnails = thumbnails
+        self.text = text
+        self._run = 0
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        path: Path,
+        bundle: Bundle | None,
+        key: str | None,
+        *,
+        rebuild_text: bool = False,
+    ) -> Iterator[Writer]:
+        """Lock a database, or make it where there is none, and finish what a killed run left.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        bundle, key
+            Bundle and fingerprint of the id key, which must fit; None to repair only.
+        rebuild_text
+            Throw the text store away and fill it again.
+
+        Raises
+        ------
+        DatabaseLocked, DatabaseMismatch, DatabaseError, DiskFullError
+            Each says what to do.
+        """
+        layout = Layout(path)
+        if bundle is None or key is None or layout.manifest.exists():
+            layout.check(layout.read_manifest(), bundle, key)
+        else:
+            _refuse_foreign(path)
+        with ExitStack() as stack:
+            stack.enter_context(layout.lock())
+            with writing(path):
+                if bundle is not None and key is not None and not layout.manifest.exists():
+                    layout.create(Manifest.of(bundle, key))
+                manifest = layout.read_manifest()
+                layout.check(manifest, bundle, key)
+                layout.embeddings.mkdir(exist_ok=True)
+                ledger = Ledger(layout.ledger, write=True)
+                stack.callback(ledger.close)
+                thumbnails = Thumbnails(layout.thumbnails, write=True)
+                stack.callback(thumbnails.close)
+                if rebuild_text or (ledger.images and not layout.text.exists()):
+                    _mark_refill(ledger)
+                    shutil.rmtree(layout.text, ignore_errors=True)
+                text = open_text_store(manifest.text, layout.text, create=True)
+                stack.callback(text.close)
+                writer = cls(layout, manifest, ledger, thumbnails, text)
+                writer._recover()
+            yield writer
+
+    # ---- runs -----------------------------------------------------------------------------------
+
+    def begin_run(self) -> int:
+        """Open a run in the ledger and give its number."""
+        with self.ledger.transaction() as sql:
+            cursor = sql.execute(
+                "INSERT INTO runs (started, state, version, bundle) VALUES (?, 'running', ?, ?)",
+                (_now(), version("cxrdex"), self.manifest.bundle),
+            )
+        self._run = int(cursor.lastrowid or 0)
+        return self._run
+
+    def end_run(self, state: Literal["complete", "interrupted"], counts: Mapping[str, int]) -> None:
+        """Close the run that `begin_run` opened."""
+        with writing(self.layout.root), self.ledger.transaction() as sql:
+            sql.execute(
+                "UPDATE runs SET finished = ?, state = ?, counts = ? WHERE id = ?",
+                (_now(), state, canonical(dict(counts)), self._run),
+            )
+
+    def archive(self, path: str) -> int:
+        """The number by which files refer to an archive."""
+        with self.ledger.transaction() as sql:
+            sql.execute("INSERT OR IGNORE INTO archives (path) VALUES (?)", (path,))
+            row = sql.execute("SELECT id FROM archives WHERE path = ?", (path,)).fetchone()
+        return int(row[0])
+
+    # ---- commits --------------------------------------------------------------------------------
+
+    def commit(self, entries: Sequence[Entry], find_report: FindReport | None = None) -> None:
+        """Store what became of some files, in order, all or nothing.
+
+        Parameters
+        ----------
+        entries
+            At most one per file; of those with a reading at most one per image.
+        find_report
+            Gives the report filed under one of some keys.
+
+        Raises
+        ------
+        DiskFullError, DatabaseError
+            Nothing of it is stored then.
+        """
+        with writing(self.layout.root):
+            pictures = [
+                (e.image_id, e.thumbnail)
+                for e in entries
+                if e.image_id and e.thumbnail and self._wants_picture(e)
+            ]
+            if pictures:
+                self.thumbnails.put(pictures)
+            read = [e for e in entries if e.reading is not None]
+            shard = self._write_shard(read)
+            rows = {e.image_id: row for row, e in enumerate(read)}
+            with self.ledger.transaction() as sql:
+                if shard:
+                    self._register(sql, shard, len(read))
+                number = shard[0] if shard else 0
+                for entry in entries:
+                    place = (number, rows[entry.image_id]) if entry.reading is not None else None
+                    self._store(sql, entry, place, find_report)
+        self.drain()
+
+    def _write_shard(self, read: Sequence[Entry]) -> tuple[int, str] | None:
+        if not read:
+            return None
+        number = self._next_shard()
+        vectors = np.stack([e.reading.embedding for e in read if e.reading is not None])
+        keys = keys_of([e.image_id for e in read if e.image_id])
+        return number, write_shard(self.layout.embeddings, number, vectors, keys)
+
+    def _next_shard(self) -> int:
+        with self.ledger.lock:
+            query = "SELECT value FROM meta WHERE key = 'shard'"
+            return int(self.ledger.connection.execute(query).fetchone()[0])
+
+    @staticmethod
+    def _register(sql: sqlite3.Connection, shard: tuple[int, str], rows: int) -> None:
+        number, checksum = shard
+        sql.execute(
+            "INSERT INTO shards (number, rows, checksum) VALUES (?, ?, ?)", (number, rows, checksum)
+        )
+        sql.execute("UPDATE meta SET value = ? WHERE key = 'shard'", (number + 1,))
+
+    def _wants_picture(self, entry: Entry) -> bool:
+        """A picture is stored with a new image, or where it is missing and no file forbids it."""
+        assert entry.image_id is not None
+        row = self.ledger.image(entry.image_id)
+        if row is None:
+            return entry.reading is not None
+        if row.thumbnail or self.ledger.owner(entry.image_id) != (entry.archive, entry.name):
+            return False
+        with self.ledger.lock:
+            hidden = self.ledger.connection.execute(
+                "SELECT 1 FROM files WHERE image_id = ? "
+                "AND json_extract(identity, '$.metadata.burned_in')",
+                (entry.image_id,),
+            ).fetchone()
+        return hidden is None
+
+    def _store(
+        self,
+        sql: sqlite3.Connection,
+        entry: Entry,
+        place: tuple[int, int] | None,
+        find_report: FindReport | None,
+    ) -> None:
+        known = sql.execute(
+            "SELECT id, image_id FROM files WHERE archive = ? AND name = ?",
+            (entry.archive, entry.name),
+        ).fetchone()
+        if entry.outcome == "same":
+            sql.execute(
+                "UPDATE files SET size = ?, mtime_ns = ? WHERE archive = ? AND name = ?",
+                (entry.size, entry.mtime_ns, entry.archive, entry.name),
+            )
+            return
+        status: str = entry.outcome
+        identity = None
+        if entry.outcome == "image":
+            assert entry.image_id is not None
+            assert entry.header is not None
+            row = self.ledger.image(entry.image_id)
+            owner = self.ledger.owner(entry.image_id)
+            if row is None and place is None:
+                raise DatabaseError(f"the image {entry.image_id} has no reading")
+            if row is None or owner == (entry.archive, entry.name):
+                status = "done"
+                self._store_image(sql, entry, row, place, find_report)
+            else:
+                status, identity = "duplicate", entry.header.to_text()
+                if entry.header.metadata.burned_in and row.thumbnail:
+                    self._hide(sql, entry.image_id)
+        sql.execute(
+            "INSERT INTO files (archive, name, size, mtime_ns, checksum, status, reason, detail, "
+            "image_id, identity, run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (archive, name) DO UPDATE SET size = excluded.size, "
+            "mtime_ns = excluded.mtime_ns, checksum = excluded.checksum, "
+            "attempts = CASE WHEN status = 'failed' AND excluded.status = 'failed' "
+            "THEN attempts + 1 ELSE 1 END, status = excluded.status, reason = excluded.reason, "
+            "detail = excluded.detail, image_id = excluded.image_id, "
+            "identity = excluded.identity, run = excluded.run",
+            (
+                entry.archive,
+                entry.name,
+                entry.size,
+                entry.mtime_ns,
+                entry.checksum,
+                status,
+                entry.reason,
+                entry.detail,
+                entry.image_id,
+                identity,
+                self._run,
+            ),
+        )
+        if known and known[1] and known[1] != entry.image_id:
+            sql.execute("INSERT OR IGNORE INTO released VALUES (?)", (known[1],))
+
+    def _store_image(
+        self,
+        sql: sqlite3.Connection,
+        entry: Entry,
+        row: ImageRow | None,
+        place: tuple[int, int] | None,
+        find_report: FindReport | None,
+    ) -> None:
+        assert entry.image_id is not None
+        assert entry.header is not None
+        if row is not None:
+            if place is not None and entry.reading is not None:
+                sql.execute(
+                    "UPDATE images SET shard = ?, row = ?, reading = ?, run = ? WHERE id = ?",
+                    (*place, canonical(entry.reading.to_json()), self._run, row.number),
+                )
+            if entry.header.metadata.burned_in and row.thumbnail:
+                self._hide(sql, entry.image_id)
+            elif entry.thumbnail and not row.thumbnail:
+                if self._wants_picture(entry):
+                    sql.execute("UPDATE images SET thumbnail = 1 WHERE id = ?", (row.number,))
+                else:
+                    self._hide(sql, entry.image_id)
+            reading = entry.reading.to_json() if entry.reading is not None else row.reading
+            self._rewrite(sql, row, entry.header, reading, find_report)
+            return
+        assert entry.reading is not None
+        assert place is not None
+        header = entry.header
+        report = find_report(header.report_keys) if find_report else None
+        reading = json.loads(canonical(entry.reading.to_json()))
+        document = build_document(
+            entry.image_id, header.study, header.patient, header.metadata, reading, report
+        )
+        sql.execute(
+            "INSERT INTO images (image_id, study, patient, metadata, reading, report, "
+            "report_keys, document_hash, thumbnail, shard, row, run) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                entry.image_id,
+                header.study,
+                header.patient,
+                canonical(header.metadata.to_json()),
+                canonical(reading),
+                canonical(report.to_json()) if report else None,
+                canonical(header.report_keys),
+                document_hash(document),
+                entry.thumbnail is not None,
+                *place,
+                self._run,
+            ),
+        )
+        self._send(sql, entry.image_id, "upsert", canonical(document))
+
+    def _rewrite(
+        self,
+        sql: sqlite3.Connection,
+        row: ImageRow,
+        header: Header,
+        reading: Mapping[str, Any],
+        find_report: FindReport | None,
+    ) -> None:
+        """Give an image another header, reading or report, and its document where that differs."""
+        from indexer.archive.reports import Report
+
+        report = find_report(header.report_keys) if find_report else None
+        if report is None and row.report and row.study == header.study:
+            report = Report.from_json(row.report)
+        document = build_document(
+            row.image_id, header.study, header.patient, header.metadata, reading, report
+        )
+        digest = document_hash(document)
+        sql.execute(
+            "UPDATE images SET study = ?, patient = ?, metadata = ?, report = ?, report_keys = ?, "
+            "document_hash = ? WHERE id = ?",
+            (
+                header.study,
+                header.patient,
+                canonical(header.metadata.to_json()),
+                canonical(report.to_json()) if report else None,
+                canonical(header.report_keys),
+                digest,
+                row.number,
+            ),
+        )
+        if digest != row.document_hash:
+            self._send(sql, row.image_id, "upsert", canonical(document))
+
+    def _hide(self, sql: sqlite3.Connection, image_id: str) -> None:
+        sql.execute("UPDATE images SET thumbnail = 0 WHERE image_id = ?", (image_id,))
+        self._send(sql, image_id, "hide", None)
+
+    @staticmethod
+    def _send(sql: sqlite3.Connection, image_id: str, op: str, document: str | None) -> None:
+        sql.execute(
+            "INSERT INTO outbox (image_id, op, document) VALUES (?, ?, ?)", (image_id, op, document)
+        )
+
+    def drain(self) -> None:
+        """Bring the text store and the thumbnails up to what the ledger has committed."""
+        with writing(self.layout.root):
+            while batch := self.ledger.outbox(_PAGE):
+                # Only the last word on an image counts; a picture once hidden stays so.
+                last = {image_id: (op, text) for _, image_id, op, text in batch if op != "hide"}
+                hidden = [image_id for _, image_id, op, _ in batch if op == "hide"]
+                deletes = [image_id for image_id, (op, _) in last.items() if op == "delete"]
+                self.text.apply([json.loads(text) for _, text in last.values() if text], deletes)
+                if hidden or deletes:
+                    self.thumbnails.drop([*hidden, *deletes])
+                with self.ledger.transaction() as sql:
+                    sql.execute("DELETE FROM outbox WHERE seq <= ?", (batch[-1][0],))
+
+    # ---- reports --------------------------------------------------------------------------------
+
+    def report_state(self, path: str) -> str | None:
+        """Fingerprint of a report folder when its reports were last attached to all images."""
+        with self.ledger.lock:
+            row = self.ledger.connection.execute(
+                "SELECT fingerprint FROM report_folders WHERE path = ?", (path,)
+            ).fetchone()
+        return row[0] if row else None
+
+    def update_reports(self, find_report: FindReport, states: Mapping[str, str]) -> int:
+        """Attach new and changed reports to images of earlier runs; gives how many changed.
+
+        An image whose report is not found keeps the one it has.
+
+        Parameters
+        ----------
+        find_report
+            Gives the report filed under one of some keys.
+        states
+            Fingerprints of the report folders by path, for `report_state`.
+        """
+        changed = 0
+        batch: list[ImageRow] = []
+        for row in self.ledger.iterate_images():
+            if row.run == self._run:
+                continue
+            report = find_report(row.report_keys)
+            if report is not None and canonical(report.to_json()) != canonical(row.report):
+                batch.append(row)
+            if len(batch) >= _PAGE:
+                changed += self._rewrite_all(batch, find_report)
+                batch = []
+        changed += self._rewrite_all(batch, find_report)
+        with writing(self.layout.root), self.ledger.transaction() as sql:
+            sql.executemany("INSERT OR REPLACE INTO report_folders VALUES (?, ?)", states.items())
+        return changed
+
+    def rehash(self) -> int:
+        """Send the documents again that are not what their hash says; gives how many."""
+        wrong = (
+            row
+            for row in self.ledger.iterate_images()
+            if document_hash(document_of(row)) != row.document_hash
+        )
+        count = 0
+        while batch := list(islice(wrong, _PAGE)):
+            count += self._rewrite_all(batch, None)
+        return count
+
+    def _rewrite_all(self, rows: Sequence[ImageRow], find_report: FindReport | None) -> int:
+        if rows:
+            with writing(self.layout.root), self.ledger.transaction() as sql:
+                for row in rows:
+                    self._rewrite(sql, row, _header_of(row), row.reading, find_report)
+            self.drain()
+        return len(rows)
+
+    # ---- pruning and settling -------------------------------------------------------------------
+
+    def remove_files(self, archive: int, names: Sequence[str]) -> None:
+        """Forget files; `settle` then drops the images that no file holds any more."""
+        with writing(self.layout.root), self.ledger.transaction() as sql:
+            for name in names:
+                sql.execute(
+                    "INSERT OR IGNORE INTO released SELECT image_id FROM files "
+                    "WHERE archive = ? AND name = ? AND image_id IS NOT NULL",
+                    (archive, name),
+                )
+                sql.execute("DELETE FROM files WHERE archive = ? AND name = ?", (archive, name))
+
+    def settle(self, find_report: FindReport | None = None) -> int:
+        """Decide what becomes of images that lost a file; gives how many were dropped.
+
+        An image without files goes. One whose own file is gone is from now on read from the
+        first of its duplicates.
+        """
+        dropped = 0
+        while True:
+            with self.ledger.lock:
+                released = self.ledger.connection.execute(
+                    f"SELECT image_id FROM released ORDER BY 1 LIMIT {_PAGE}"
+                ).fetchall()
+            if not released:
+                break
+            with writing(self.layout.root), self.ledger.transaction() as sql:
+                for (image_id,) in released:
+                    dropped += self._settle(sql, image_id, find_report)
+                    sql.execute("DELETE FROM released WHERE image_id = ?", (image_id,))
+                sql.execute("DELETE FROM shards WHERE live = 0")
+            self.drain()
+        with writing(self.layout.root):
+            self._remove_orphans()
+        return dropped
+
+    def _settle(
+        self, sql: sqlite3.Connection, image_id: str, find_report: FindReport | None
+    ) -> bool:
+        first = sql.execute(
+            "SELECT id, status, identity FROM files WHERE image_id = ? "
+            "ORDER BY status = 'duplicate', id LIMIT 1",
+            (image_id,),
+        ).fetchone()
+        if first is None:
+            gone = sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,)).rowcount
+            if gone:
+                self._send(sql, image_id, "delete", None)
+            return bool(gone)
+        number, status, identity = first
+        row = self.ledger.image(image_id)
+        if status == "duplicate" and row is not None:
+            sql.execute("UPDATE files SET status = 'done', identity = NULL WHERE id = ?", (number,))
+            self._rewrite(sql, row, Header.from_text(identity), row.reading, find_report)
+        return False
+
+    def forget(self, image_ids: Sequence[str]) -> None:
+        """Drop images and all their files, so that the next run reads these as new ones."""
+        with writing(self.layout.root), self.ledger.transaction() as sql:
+            for image_id in image_ids:
+                sql.execute("DELETE FROM files WHERE image_id = ?", (image_id,))
+                sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
+                self._send(sql, image_id, "delete", None)
+            sql.execute("DELETE FROM shards WHERE live = 0")
+        self.drain()
+
+    # ---- derived stores -------------------------------------------------------------------------
+
+    def compact(self) -> int:
+        """Merge small and mostly dead shards once there are many; gives how many were merged."""
+        small = [s for s in self.ledger.shards() if s.live < _SMALL_ROWS]
+        if len(small) <= _SMALL_SHARDS:
+            return 0
+        with writing(self.layout.root):
+            batch: list[tuple[int, int]] = []
+            for shard in small:
+                if len(batch) + shard.live > _FULL_ROWS:
+                    self._merge(batch)
+                    batch = []
+                batch += [(shard.number, int(row)) for row in self.ledger.live_rows(shard.number)]
+            self._merge(batch)
+        # The old files stay until the next `open`: a reader may be about to map them.
+        return len(small)
+
+    def _merge(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Copy live rows, ordered by shard, into one new shard that replaces theirs."""
+        if not rows:
+            return
+        sources = sorted({number for number, _ in rows})
+        shards = self.shards(sources)
+        number = self._next_shard()
+        vectors = shards.rows(shards.positions)
+        checksum = write_shard(self.layout.embeddings, number, vectors, shards.keys)
+        with self.ledger.transaction() as sql:
+            self._register(sql, (number, checksum), len(rows))
+            sql.executemany(
+                "UPDATE images SET shard = ?, row = ? WHERE shard = ? AND row = ?",
+                ((number, new, *old) for new, old in enumerate(rows)),
+            )
+            sql.execute("DELETE FROM shards WHERE live = 0")
+
+    def shards(self, numbers: Sequence[int] | None = None) -> Shards:
+        """The committed shards, or some of them."""
+        return shards_of(self.ledger, self.layout, self.manifest.dimensions, numbers)
+
+    def build_vectors(self, *, always: bool = False) -> bool:
+        """Build a FAISS generation where it is worth its time; tells whether it was."""
+        changes, count = self.ledger.changes, self.ledger.images
+        if not always and not needs_build(self.layout.vectors, changes, count):
+            return False
+        with writing(self.layout.vectors):
+            generation = build_vectors(self.layout.vectors, self.shards(), changes)
+        _log.info("built a vector index of %d images (%s)", generation.count, generation.kind)
+        return True
+
+    def refill_text(self) -> None:
+        """Fill the text store anew from the ledger; goes on in the next `open` if killed."""
+        with writing(self.layout.root):
+            _mark_refill(self.ledger)
+            self.text.clear()
+            batch: list[Document] = []
+            for row in self.ledger.iterate_images():
+                batch.append(document_of(row))
+                if len(batch) == _PAGE:
+                    self.text.apply(batch, [])
+                    batch = []
+            self.text.apply(batch, [])
+            with self.ledger.transaction() as sql:
+                sql.execute("DELETE FROM meta WHERE key = 'refill'")
+
+    def _recover(self) -> None:
+        with self.ledger.transaction() as sql:
+            killed = sql.execute(
+                "UPDATE runs SET state = 'stopped' WHERE state = 'running'"
+            ).rowcount
+            refill = sql.execute("SELECT 1 FROM meta WHERE key = 'refill'").fetchone()
+        self._remove_orphans()
+        if killed:
+            _log.info("the last run was stopped before its end; going on from its last commit")
+            self.sweep_thumbnails()
+        self.drain()
+        if refill:
+            self.refill_text()
+
+    def _remove_orphans(self) -> None:
+        known = {shard.number for shard in self.ledger.shards()}
+        count = remove_orphans(self.layout.embeddings, known)
+        if count:
+            _log.info("removed %d files of shards that are not in use", count)
+
+    def sweep_thumbnails(self) -> None:
+        """Drop the pictures that no image owns."""
+        with self.ledger.lock:
+            sql = self.ledger.connection
+            query = "SELECT 1 FROM images WHERE image_id = ? AND thumbnail"
+            orphans = [i for i in self.thumbnails.ids() if not sql.execute(query, (i,)).fetchone()]
+        self.thumbnails.drop(orphans)
+
+
+def _header_of(row: ImageRow) -> Header:
+    metadata = Metadata.from_json(row.metadata)
+    return Header(row.study, row.patient, metadata, tuple(row.report_keys))
+
+
+def _mark_refill(ledger: Ledger) -> None:
+    with ledger.transaction() as sql:
+        sql.execute("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A folder that holds something else is most likely named by mistake."""
+    try:
+        names = {item.name for item in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DatabaseError(f"{path} cannot hold a database: {error.strerror}") from error
+    if names - _OWN_NAMES:
+        raise DatabaseError(
+            f"{path} is no database, but is not empty: name a new or an empty folder"
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

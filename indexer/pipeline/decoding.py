@@ -1,0 +1,371 @@
+"""Reading files in worker processes, in order, whatever a file does to its worker.
+
+Each worker has a pipe of its own and works on its files one after the other, so that the file that
+ended or held up a worker is known for certain. Workers never import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from indexer.errors import CxrdexError, FailedImage, ImageError, SkippedImage
+
+if TYPE_CHECKING:
+    from indexer.archive.decoding import DecodedImage, DecodeSettings
+    from indexer.archive.sources import Member
+
+__all__ = ["DecodePool", "FileTask", "Outcome", "file_reader"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# A worker always has its next file at hand, so that it never waits for the parent.
+_DEPTH = 2
+# What ended one worker may have been hit by chance (memory); what ends two is to blame.
+_CRASHES = 2
+_STILLBORN = 3
+_POLL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """One file to read.
+
+    Parameters
+    ----------
+    archive
+        Number of its archive in the ledger.
+    member
+        Where it is.
+    checksum
+        SHA-256 it had when it was last read; if it still has, it is not decoded.
+    touched
+        Whether the ledger's size or time differ from the member's.
+    reread
+        Whether its image is to be read by the model even if that was done before.
+    """
+
+    archive: int
+    member: Member
+    checksum: str | None = None
+    touched: bool = True
+    reread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker made of one file: an image, a reason why not, or neither if unchanged.
+
+    Parameters
+    ----------
+    checksum
+        SHA-256 in hex; None where the file could not be read.
+    image
+        The decoded image.
+    problem
+        Why there is none.
+    """
+
+    checksum: str | None
+    image: DecodedImage | None = None
+    problem: SkippedImage | FailedImage | None = None
+
+
+def file_reader(settings: DecodeSettings) -> Callable[[FileTask], Outcome]:
+    """The function that workers apply to each file."""
+    return partial(_read_file, settings)
+
+
+def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
+    from indexer.archive.decoding import decode
+    from indexer.archive.sources import read_member
+
+    checksum = None
+    try:
+        data = read_member(task.member)
+        checksum = hashlib.sha256(data).hexdigest()
+        if checksum == task.checksum:
+            return Outcome(checksum)
+        return Outcome(checksum, decode(data, task.member.name, settings))
+    except (SkippedImage, FailedImage) as error:
+        # The message alone travels: a chain of causes may not survive pickling.
+        return Outcome(checksum, problem=type(error)(error.reason, error.detail))
+    except ImageError as error:
+        return Outcome(checksum, problem=FailedImage(error.reason, error.detail))
+
+
+def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+    """A worker's life: answer tasks until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        connection.send(None)
+        # What decoders print may quote a header, and nobody reads it in order.
+        sink = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(sink, stream)
+        while True:
+            task = connection.recv()
+            try:
+                answer = function(task)
+            except MemoryError:
+                answer = FailedImage("undecodable_pixels", "too large for the memory there is")
+            except Exception as error:  # noqa: BLE001 - any error of one file is that file's
+                answer = FailedImage("decoder_crashed", f"unforeseen {type(error).__name__}")
+            connection.send(answer)
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    tickets: deque[int] = field(default_factory=deque)
+    ready: bool = False
+    since: float = 0.0
+
+
+class DecodePool(Generic[T, R]):
+    """Worker processes that apply a function to tasks; a context manager, then an iterator.
+
+    It gives the tasks with their answers in the order of `tasks`. A task that ends two workers is
+    answered by ``FailedImage("decoder_crashed")``, one that takes too long by
+    ``FailedImage("timed_out")``.
+
+    Parameters
+    ----------
+    function
+        Pickled by reference; runs in the workers.
+    tasks
+        Read in the thread that iterates, never more than a window ahead.
+    workers
+        How many processes; they are started as they are needed.
+    window
+        Tasks between the oldest unread answer and the newest task: what bounds the memory.
+    timeout
+        Seconds that one task may take.
+    stopped
+        Asked all the time; once true, the iteration ends.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[T], R],
+        tasks: Iterator[T],
+        *,
+        workers: int,
+        window: int,
+        timeout: float = 120.0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._function = function
+        self._source = tasks
+        self._stopped = stopped
+        self._head = self._tail = 0
+        self._limit = max(1, workers)
+        self._window = max(window, self._limit * _DEPTH)
+        self._timeout = timeout
+        # Spawned: a forked worker would inherit the parent's threads, locks and torch.
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+        self._tasks: dict[int, T] = {}
+        self._waiting: deque[int] = deque()
+        self._answers: dict[int, R | FailedImage] = {}
+        self._crashes: dict[int, int] = {}
+        self._stillborn = 0
+        self._error: Exception | None = None
+        self._closed = False
+        self._condition = threading.Condition()
+        self._ears, self._bell = multiprocessing.Pipe(duplex=False)
+        self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
+
+    def __enter__(self) -> DecodePool[T, R]:
+        if os.name == "posix":
+            from multiprocessing import resource_tracker
+
+            # Started here: in the pump it would unblock the signals that are blocked there.
+            resource_tracker.ensure_running()
+        self._pump.start()
+        self._fill()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._condition:
+            self._closed = True
+            self._bell.send_bytes(b"!")
+        self._pump.join()
+        self._ears.close()
+        self._bell.close()
+
+    def __iter__(self) -> Iterator[tuple[T, R | FailedImage]]:
+        """Tasks and answers.
+
+        Raises
+        ------
+        CxrdexError
+            Worker processes cannot be started.
+        """
+        while self._head < self._tail:
+            with self._condition:
+                while self._head not in self._answers:
+                    if self._error is not None:
+                        raise self._error
+                    if self._stopped():
+                        return
+                    self._condition.wait(_POLL)
+                answer = self._answers.pop(self._head)
+                task = self._tasks.pop(self._head)
+            self._head += 1
+            yield task, answer
+            if self._stopped():
+                return
+            self._fill()
+
+    def _fill(self) -> None:
+        while self._tail - self._head < self._window:
+            task = next(self._source, None)
+            if task is None:
+                return
+            with self._condition:
+                self._tasks[self._tail] = task
+                if not self._waiting:
+                    self._bell.send_bytes(b"!")
+                self._waiting.append(self._tail)
+            self._tail += 1
+
+    # ---- the pump: the only thread that talks to workers ----------------------------------------
+
+    def _run(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # Inherited by the workers: a Ctrl-C must not hit them, not even while they start.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            while not self._closed:
+                self._assign()
+                self._listen()
+                self._expire()
+        except Exception as error:  # noqa: BLE001 - handed to the thread that reads the answers
+            with self._condition:
+                self._error = error
+                self._condition.notify_all()
+        finally:
+            for worker in self._workers:
+                self._end(worker)
+
+    def _assign(self) -> None:
+        while True:
+            free = min(self._workers, key=lambda w: len(w.tickets), default=None)
+            if (free is None or free.tickets) and len(self._workers) < self._limit:
+                with self._condition:
+                    if not self._waiting:
+                        return
+                free = self._start()
+            if free is None or len(free.tickets) >= _DEPTH:
+                return
+            with self._condition:
+                if not self._waiting:
+                    return
+                ticket = self._waiting.popleft()
+                task = self._tasks[ticket]
+            free.tickets.append(ticket)
+            if len(free.tickets) == 1:
+                free.since = time.monotonic()
+            # A worker that just died is found by its closed pipe, with this ticket in its queue.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                free.connection.send(task)
+
+    def _start(self) -> _Worker:
+        here, there = multiprocessing.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(self._function, there), name="cxrdex-decode", daemon=True
+        )
+        process.start()
+        there.close()
+        worker = _Worker(process, here)
+        self._workers.append(worker)
+        return worker
+
+    def _listen(self) -> None:
+        by_pipe = {worker.connection: worker for worker in self._workers}
+        busy = [w.since for w in self._workers if w.ready and w.tickets]
+        rest = min(busy) + self._timeout - time.monotonic() if busy else None
+        for pipe in wait([self._ears, *by_pipe], None if rest is None else max(rest, 0.0)):
+            if pipe is self._ears:
+                self._ears.recv_bytes()
+                continue
+            worker = by_pipe[pipe]  # type: ignore[index]
+            try:
+                answer = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker)
+                continue
+            worker.since = time.monotonic()
+            if not worker.ready:
+                worker.ready = True
+                self._stillborn = 0
+            else:
+                self._answer(worker.tickets.popleft(), answer)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.ready and worker.tickets and now - worker.since >= self._timeout:
+                problem = FailedImage("timed_out", f"not read within {self._timeout:g} s")
+                self._answer(worker.tickets.popleft(), problem)
+                self._return(worker)
+
+    def _bury(self, worker: _Worker) -> None:
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        if not worker.ready:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN:
+                raise CxrdexError(
+                    f"the processes that read files cannot be started (they end with {code}): "
+                    "a script that indexes must do so under `if __name__ == '__main__':`"
+                )
+        elif worker.tickets:
+            guilty = worker.tickets[0]
+            self._crashes[guilty] = self._crashes.get(guilty, 0) + 1
+            if self._crashes[guilty] >= _CRASHES:
+                how = f"by signal {-code}" if code < 0 else f"with code {code}"
+                problem = FailedImage("decoder_crashed", f"its decoder ended the process {how}")
+                self._answer(worker.tickets.popleft(), problem)
+        self._return(worker)
+
+    def _return(self, worker: _Worker) -> None:
+        """Take a worker out and give its tasks to others, in their old order."""
+        with self._condition:
+            self._waiting.extendleft(reversed(worker.tickets))
+        self._workers.remove(worker)
+        self._end(worker)
+
+    def _answer(self, ticket: int, answer: R | FailedImage) -> None:
+        self._crashes.pop(ticket, None)
+        with self._condition:
+            self._answers[ticket] = answer
+            self._condition.notify_all()
+
+    @staticmethod
+    def _end(worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.process.close()
+        worker.connection.close()

@@ -1,0 +1,270 @@
+"""The stages between the decode pool and the database: model, reports, commits."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.archive.sources import open_archive
+from indexer.database.writer import Entry, Header, Writer
+from indexer.errors import FailedImage, ImageError, SkippedImage
+from indexer.pipeline.decoding import FileTask, Outcome
+
+if TYPE_CHECKING:
+    from indexer.archive.decoding import DecodedImage
+    from indexer.archive.reports import Report, ReportIndex
+    from indexer.cascade.runtime import Reading
+
+__all__ = ["Committer", "ModelStage", "Reader", "Reports"]
+
+T = TypeVar("T")
+
+_COMMIT_FILES = 1000
+_COMMIT_SECONDS = 10.0
+
+
+class Reader(Protocol):
+    """What reads canvases: `indexer.cascade.runtime.Runtime`."""
+
+    def read(self, canvases: npt.NDArray[np.uint8], /) -> list[Reading]:
+        """Readings in the order of the canvases, shape (n, size, size)."""
+
+
+class Reports:
+    """The report folders of a run; looked through only when a report is first asked for.
+
+    Parameters
+    ----------
+    folders
+        Where reports are.
+    key
+        The secret of the pseudonymous ids.
+
+    Raises
+    ------
+    ArchiveError
+        One of the folders cannot be read.
+    """
+
+    def __init__(self, folders: Sequence[Path], key: bytes) -> None:
+        self._archives = [open_archive(folder) for folder in dict.fromkeys(folders)]
+        self._key = key
+        self._indexes: list[ReportIndex] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._archives)
+
+    def open(self) -> None:
+        """Look through the folders now."""
+        from indexer.archive.reports import ReportIndex
+
+        if self._indexes is None:
+            self._indexes = []
+            for archive in self._archives:
+                self._indexes.append(ReportIndex.open(Path(archive.path), self._key))
+
+    def find(self, report_keys: Sequence[str]) -> Report | None:
+        """The report filed under the first of `report_keys` that names one."""
+        self.open()
+        found = (index.find(report_keys) for index in self._indexes or ())
+        return next((report for report in found if report is not None), None)
+
+    def states(self) -> dict[str, str]:
+        """Per folder, a hash of the names, sizes and times of what is in it."""
+        states = {}
+        for archive in self._archives:
+            digest = hashlib.sha256(b"1")
+            for member in archive.members():
+                digest.update(f"{member.name}\0{member.size}\0{member.mtime_ns}\n".encode())
+            path = hashlib.sha256(archive.path.encode("utf-8", "surrogateescape")).hexdigest()
+            states[path] = digest.hexdigest()
+        return states
+
+    @property
+    def problems(self) -> list[str]:
+        """Report files that cannot be read, one line each."""
+        return [line for index in self._indexes or () for line in index.problems]
+
+    def close(self) -> None:
+        """Forget everything."""
+        for index in self._indexes or ():
+            index.close()
+        self._indexes = None
+
+
+class Committer:
+    """Commits in a thread of its own, one at a time, while the model goes on.
+
+    Parameters
+    ----------
+    writer
+        The database.
+    reports
+        Reports to attach to images.
+    """
+
+    def __init__(self, writer: Writer, reports: Reports) -> None:
+        self._writer = writer
+        self._reports = reports
+        self._thread = ThreadPoolExecutor(1, "commit")
+        self._running: Future[None] | None = None
+        self._committing: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Committer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(wait=True)
+
+    @property
+    def find(self) -> Callable[[Sequence[str]], Report | None] | None:
+        """How reports are found; None where there are none."""
+        return self._reports.find if self._reports else None
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._committing
+
+    def submit(self, entries: Sequence[Entry]) -> None:
+        """Commit some files; first waits for the commit before, and raises what stopped it."""
+        self.wait()
+        self._committing = frozenset(e.image_id for e in entries if e.image_id)
+        self._running = self._thread.submit(self._writer.commit, entries, self.find)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Do something else in the commit thread, after all commits."""
+        self.wait()
+        return self._thread.submit(function).result()
+
+    def wait(self) -> None:
+        """Return when the last commit is durable."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+        self._committing = frozenset()
+
+
+class ModelStage:
+    """Takes decoded files in order, reads the new images among them in full batches, and commits.
+
+    Parameters
+    ----------
+    writer, committer
+        The database and its commits.
+    reader
+        The model.
+    batch_size
+        Images read at once.
+    """
+
+    def __init__(
+        self, writer: Writer, committer: Committer, reader: Reader, batch_size: int
+    ) -> None:
+        self._ledger = writer.ledger
+        self._committer = committer
+        self._reader = reader
+        self._batch_size = batch_size
+        self._entries: list[Entry] = []
+        self._ids: set[str] = set()
+        #: Canvases to be read, by the place of their entry.
+        self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
+        self._committed = time.monotonic()
+        #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.
+        self.counts: Counter[str] = Counter()
+        #: Skipped and failed files by reason.
+        self.reasons: dict[Literal["skipped", "failed"], Counter[str]] = {
+            "skipped": Counter(),
+            "failed": Counter(),
+        }
+
+    def take(self, task: FileTask, outcome: Outcome | FailedImage) -> None:
+        """Take one file; order matters, as of identical images the first one counts."""
+        if isinstance(outcome, FailedImage):
+            outcome = Outcome(None, problem=outcome)
+        if outcome.problem is not None:
+            self._add_problem(task, outcome, outcome.problem)
+        elif outcome.image is not None:
+            self._add_image(task, outcome, outcome.image)
+        else:
+            self.counts["unchanged"] += 1
+            if task.touched:
+                self._entries.append(_entry(task, outcome, "same"))
+        if len(self._canvases) >= self._batch_size:
+            self._read()
+        self._commit_if_due()
+
+    def finish(self) -> None:
+        """Read and commit what is left."""
+        self._read()
+        self._commit()
+        self._committer.wait()
+
+    def _add_problem(self, task: FileTask, outcome: Outcome, problem: ImageError) -> None:
+        status: Literal["skipped", "failed"] = (
+            "skipped" if isinstance(problem, SkippedImage) else "failed"
+        )
+        self.counts[status] += 1
+        self.reasons[status][problem.reason] += 1
+        entry = _entry(task, outcome, status)
+        self._entries.append(replace(entry, reason=problem.reason, detail=problem.detail))
+
+    def _add_image(self, task: FileTask, outcome: Outcome, image: DecodedImage) -> None:
+        pending = image.image_id in self._ids or image.image_id in self._committer
+        known = pending or self._ledger.has_image(image.image_id)
+        own = (
+            known
+            and not pending
+            and self._ledger.owner(image.image_id) == (task.archive, task.member.name)
+        )
+        if not known or (own and task.reread):
+            self._canvases[len(self._entries)] = image.canvas
+        self.counts["duplicate" if known and not own else "done"] += 1
+        header = Header(image.study, image.patient, image.metadata, image.report_keys)
+        entry = _entry(task, outcome, "image")
+        self._entries.append(
+            replace(entry, image_id=image.image_id, header=header, thumbnail=image.thumbnail)
+        )
+        self._ids.add(image.image_id)
+
+    def _read(self) -> None:
+        if not self._canvases:
+            return
+        readings = self._reader.read(np.stack(list(self._canvases.values())))
+        for place, reading in zip(self._canvases, readings, strict=True):
+            self._entries[place] = replace(self._entries[place], reading=reading)
+        self._canvases = {}
+
+    def _commit_if_due(self) -> None:
+        waited = time.monotonic() - self._committed
+        due = max(len(self._entries) / _COMMIT_FILES, waited / _COMMIT_SECONDS)
+        # Right after a full batch, if one comes in time: a part of one costs as much as all of it.
+        if due >= (2 if self._canvases else 1):
+            self._read()
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._entries:
+            self._committer.submit(self._entries)
+        self._entries, self._ids = [], set()
+        self._committed = time.monotonic()
+
+
+def _entry(
+    task: FileTask, outcome: Outcome, kind: Literal["image", "same", "skipped", "failed"]
+) -> Entry:
+    member = task.member
+    return Entry(task.archive, member.name, member.size, member.mtime_ns, outcome.checksum, kind)

@@ -1,0 +1,379 @@
+"""The engine: a database's searches behind one door."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import kind_of
+from indexer.database.documents import Document
+from indexer.database.reader import Database, Record
+from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
+from search.facets import check_facets, facet_counts
+from search.filters import parse_filters
+from search.query import parse
+from search.results import Hit, Results
+from search.tree import MatchAll, Prefix, narrow, origin_of
+from search.vocabulary import FIELDS, Vocabulary
+
+if TYPE_CHECKING:
+    from indexer.archive.decoding import DecodedImage
+    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.runtime import Runtime
+    from search.backends import Backend
+
+__all__ = ["GROUPS", "Engine"]
+
+GROUPS = ("study", "patient")
+
+_ID = re.compile(r"[0-9a-f]{6,16}")
+_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A picture to find the like of: its vector, and what is known of whom it shows."""
+
+    vector: npt.NDArray[np.float32]
+    id: str | None
+    study: str | None
+    patient: str | None
+
+
+class Engine:
+    """Searches one database; a context manager.
+
+    Parts are opened when they are first needed: FAISS for pictures, the text store for words and
+    filters, the cascade for pictures that are not in the database.
+
+    Parameters
+    ----------
+    database
+        The database's folder.
+    bundle
+        Folder of the bundle for query files; None for the one that ships with cxrdex.
+    device
+        Where the cascade runs: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    DatabaseError
+        There is no database, it is damaged, or of another version.
+    """
+
+    def __init__(self, database: Path, bundle: Path | None = None, device: str = "auto") -> None:
+        self.database = Database.open(database)
+        self._path = database
+        self._bundle_path = bundle
+        self._device = device
+
+    def close(self) -> None:
+        """Close the database's files."""
+        if "_backend" in self.__dict__:
+            self._backend.close()
+        self.database.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- by words -------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str,
+        *,
+        filters: Iterable[str] = (),
+        facets: Iterable[str] = ("disease",),
+        facet_size: int = 20,
+        limit: int = 20,
+        page: int = 1,
+    ) -> Results:
+        """Images whose annotations and reports match a query, best first.
+
+        Parameters
+        ----------
+        query
+            In the language of `search.query`.
+        filters
+            Further conditions (`search.filters`); they do not count in the score.
+        facets
+            Fields whose values are counted over all images that match.
+        facet_size
+            Values per facet, the commonest first.
+        limit, page
+            Hits per page, and which page, from 1.
+
+        Raises
+        ------
+        QueryError
+            Query, filter, facet or page is wrong; the text says where and what would be right.
+        """
+        from search.highlights import Highlighter
+
+        if page < 1 or limit < 0:
+            raise QueryError(f"page {page} of {limit} hits: pages count from 1, hits from 0")
+        names = check_facets(tuple(facets))
+        tree = parse(query, self._vocabulary)
+        conditions = parse_filters(filters, self._vocabulary)
+        found = self._backend.search(
+            tree,
+            conditions,
+            facets=names,
+            facet_size=facet_size,
+            limit=limit,
+            offset=(page - 1) * limit,
+        )
+        highlighter = Highlighter(narrow(tree, origin_of(conditions)))
+        hits = [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits]
+        return Results(found.total, hits, found.facets)
+
+    # ---- by picture -----------------------------------------------------------------------------
+
+    def similar(
+        self,
+        source: str | Path,
+        k: int = 10,
+        *,
+        filters: Iterable[str] = (),
+        facets: Iterable[str] = ("disease",),
+        facet_size: int = 20,
+        exclude_study: bool = False,
+        exclude_patient: bool = False,
+        group: str | None = None,
+    ) -> Results:
+        """The `k` images most like one picture, by the cosine of their vectors.
+
+        Parameters
+        ----------
+        source
+            An image file, or the id of an image of the database, which is then left out itself.
+        filters
+            Conditions on the images that may be found.
+        facets
+            Fields whose values are counted over the hits.
+        exclude_study, exclude_patient
+            Leave out the images of the query's own study or patient.
+        group
+            One of `GROUPS`: of each study (or patient) give the best image only, and still `k`.
+
+        Raises
+        ------
+        QueryError
+            A filter is wrong, or the file does not say which study or patient it is of.
+        NotFoundError
+            `source` is neither a file nor the id of one image.
+        ArchiveError
+            The file is no chest radiograph that can be read.
+        DatabaseMismatch
+            The bundle is not the one the database was made with.
+        """
+        from indexer.database.embeddings import keys_of
+        from search.neighbours import nearest, nearest_groups
+
+        if k < 1:
+            raise QueryError(f"{k} neighbours: ask for at least 1")
+        if group is not None and group not in GROUPS:
+            raise QueryError(f'no grouping by "{group}"; there are {" and ".join(GROUPS)}')
+        names = check_facets(tuple(facets))
+        given = tuple(filters)
+        conditions = parse_filters(given, self._vocabulary) if given else MatchAll()
+        query = self._query(source, exclude_study, exclude_patient)
+        left_out = {query.id} if query.id else set()
+        if exclude_study and query.study:
+            left_out |= set(self.database.image_ids(study=query.study))
+        if exclude_patient and query.patient:
+            left_out |= set(self.database.image_ids(patient=query.patient))
+        excluded = keys_of(sorted(left_out))
+        keys = None if isinstance(conditions, MatchAll) else self._backend.keys(conditions)
+        vectors = self.database.vectors()
+        if group is None:
+            found = nearest(vectors, query.vector, k, keys=keys, excluded=excluded)
+        else:
+
+            def group_of(ids: Sequence[str]) -> Mapping[str, str]:
+                documents = self.database.documents(ids)
+                return {d["id"]: d["study" if group == "study" else "patient"] for d in documents}
+
+            found = nearest_groups(vectors, query.vector, k, group_of, keys=keys, excluded=excluded)
+        scores = dict(found)
+        hits = [Hit(d["id"], scores[d["id"]], d) for d in self.database.documents(scores)]
+        candidates = vectors.keys if keys is None else keys
+        total = len(candidates) - int(np.isin(excluded, candidates).sum())
+        counts = facet_counts((hit.document for hit in hits), names, facet_size)
+        return Results(total, hits, counts)
+
+    def show(self, source: str) -> Record:
+        """Everything about one image; its files are for the person at the terminal only.
+
+        Parameters
+        ----------
+        source
+            Its id, or the first 6 digits or more of it.
+
+        Raises
+        ------
+        NotFoundError
+            No image, or more than one, has this id.
+        """
+        image_id = self.resolve(source)
+        if image_id is None:
+            raise NotFoundError(
+                f'"{source}" is no image id: ids are {_DIGITS} hexadecimal digits, '
+                "of which the first 6 may do"
+            )
+        return self.database.image(image_id)
+
+    def resolve(self, text: str) -> str | None:
+        """The id that `text` is, or begins; None where it does not look like one.
+
+        Raises
+        ------
+        NotFoundError
+            No image, or more than one, has this id.
+        """
+        prefix = text.strip().lower()
+        if not _ID.fullmatch(prefix):
+            return None
+        if len(prefix) == _DIGITS:
+            if prefix not in self.database:
+                raise NotFoundError(f"no image of {self._path} has the id {prefix}")
+            return prefix
+        from indexer.database.embeddings import id_of
+
+        keys = self._backend.keys(Prefix(prefix, "id"))
+        if len(keys) != 1:
+            many = f"{len(keys)} images" if len(keys) else "no image"
+            raise NotFoundError(f"{many} of {self._path} have an id that begins with {prefix}")
+        return id_of(int(keys[0]))
+
+    # ---- the query picture ----------------------------------------------------------------------
+
+    def _query(self, source: str | Path, exclude_study: bool, exclude_patient: bool) -> _Query:
+        path = Path(source)
+        # Unlike Path.exists, this is False for a name no file can have.
+        if os.path.exists(path):
+            return self._query_file(path, exclude_study, exclude_patient)
+        image_id = self.resolve(str(source))
+        if image_id is None:
+            raise NotFoundError(
+                f'"{source}" is neither a file nor an image id; ids are {_DIGITS} hexadecimal '
+                "digits, of which the first 6 may do"
+            )
+        from indexer.database.embeddings import keys_of
+
+        (document,) = self.database.documents([image_id])
+        vector = self.database.vectors().vectors_of(keys_of([image_id]))[0]
+        return _Query(vector, image_id, document["study"], document["patient"])
+
+    def _query_file(self, path: Path, exclude_study: bool, exclude_patient: bool) -> _Query:
+        key = self._key(path) if exclude_study or exclude_patient else b""
+        decoded = self._decode(path, key)
+        reading = self._runtime.read(decoded.canvas[None])[0]
+        study = patient = None
+        if key:
+            study, patient = self._whose(path, decoded, key)
+        return _Query(reading.embedding, None, study, patient)
+
+    def _key(self, path: Path) -> bytes:
+        """The secret behind the database's ids, without which a file's study is unknown."""
+        from indexer.archive.deidentify import fingerprint, load_key
+
+        key = load_key()
+        if fingerprint(key) != self.database.manifest.key:
+            raise QueryError(
+                f"{path}: its study and patient cannot be compared with those of {self._path}, "
+                f"whose id key is {self.database.manifest.key} and not {fingerprint(key)}; name "
+                "that key's file in CXRDEX_KEY_FILE, or query by id"
+            )
+        return key
+
+    def _decode(self, path: Path, key: bytes) -> DecodedImage:
+        from indexer.archive.decoding import DecodeSettings, decode
+
+        manifest = self.database.manifest
+        settings = DecodeSettings(size=manifest.size, squash=manifest.squash, key=key)
+        if path.is_dir():
+            raise ArchiveError(f"{path} is a folder; name one image file")
+        try:
+            return decode(path.read_bytes(), path.name, settings)
+        except ImageError as error:
+            raise ArchiveError(f"{path}: {error.detail} ({error.reason})") from error
+        except OSError as error:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror}") from error
+
+    def _whose(self, path: Path, decoded: DecodedImage, key: bytes) -> tuple[str, str]:
+        """Study and patient of a query file: those of the same image in the database, or its own.
+
+        A file that names no study has one made of its own image id.
+        """
+        from indexer.archive.deidentify import pseudonym
+
+        known: Document | None = next(self.database.documents([decoded.image_id]), None)
+        if known is not None:
+            return known["study"], known["patient"]
+        if decoded.study == pseudonym(key, "study", f"image:{decoded.image_id}"):
+            raise QueryError(
+                f"{path} does not say which study or patient it is of, so neither can be left out"
+            )
+        return decoded.study, decoded.patient
+
+    # ---- parts ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _backend(self) -> Backend:
+        from search.backends import open_backend
+
+        return open_backend(self.database.manifest.text, self.database.layout.text)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        closed = [field for field, kind in FIELDS.items() if kind == "closed"]
+        return Vocabulary({field: self._backend.values(field) for field in closed}, self._sayable)
+
+    def _sayable(self) -> dict[str, list[str]]:
+        """What the database's bundle can say, by field."""
+        from indexer.cascade.bundle import Bundle
+
+        try:
+            bundle = Bundle.load(self._bundle_path)
+        except BundleError:
+            # Words can be searched without any bundle; then only what the index holds is known.
+            return {}
+        if bundle.hash != self.database.manifest.bundle:
+            return {}
+        values: dict[str, list[str]] = {"disease": list(bundle.findings)}
+        for word in bundle.labels.vocabulary:
+            if (kind := kind_of(word)) != "other":
+                values.setdefault(kind, []).append(word)
+        return values
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        from indexer.cascade.bundle import Bundle
+
+        bundle = Bundle.load(self._bundle_path)
+        self.database.layout.check(self.database.manifest, bundle)
+        return bundle
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        from indexer.cascade.runtime import Runtime
+
+        return Runtime(self._bundle, self._device, batch_size=1)

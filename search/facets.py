@@ -1,0 +1,59 @@
+"""Facets: which there are, and their counts over documents at hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from indexer.database.documents import Document
+from indexer.database.text_embedded import LABELS
+from indexer.errors import QueryError
+from search.results import FacetCount
+from search.vocabulary import FACETS, nearest
+
+__all__ = ["check_facets", "facet_counts"]
+
+
+def check_facets(names: Iterable[str]) -> tuple[str, ...]:
+    """The names without repetitions.
+
+    Raises
+    ------
+    QueryError
+        One is no facet.
+    """
+    for name in names:
+        if name not in FACETS:
+            guess = nearest(name, FACETS)
+            hint = f'did you mean "{guess}"?' if guess else f"there are {', '.join(FACETS)}"
+            raise QueryError(f'no facet is called "{name[:40]}"; {hint}')
+    return tuple(dict.fromkeys(names))
+
+
+def facet_counts(
+    documents: Iterable[Document], names: Sequence[str], size: int
+) -> dict[str, list[FacetCount]]:
+    """The `size` commonest values of each facet, counted once per document."""
+    counters: dict[str, Counter[str | int]] = {name: Counter() for name in names}
+    for document in documents:
+        for name, counter in counters.items():
+            counter.update(_values(document, name))
+    return {
+        name: [
+            FacetCount(value, count)
+            for value, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+        ][:size]
+        for name, counter in counters.items()
+    }
+
+
+def _values(document: Document, name: str) -> set[str | int]:
+    if name in LABELS:
+        words = (word for a in document["annotations"] for word in a["words"])
+        return {word["text"].lower() for word in words if word["kind"] == name}
+    if name == "origin":
+        return {annotation["origin"] for annotation in document["annotations"]}
+    value = document[name]  # type: ignore[literal-required]
+    if value is None:
+        return set()
+    return {value.lower() if isinstance(value, str) else value}

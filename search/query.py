@@ -1,0 +1,264 @@
+"""The query language: a string to a tree (`search.tree`), or a `QueryError` that says where.
+
+====================================  =========================================================
+``effusion left``                     both words, in annotations or report (side by side: AND)
+``"pleural effusion"``                the phrase
+``a AND b``, ``a OR b``, ``NOT a``    in capitals; ``-a`` is ``NOT a``; AND before OR, and words
+                                      side by side last: ``a OR b c`` is ``(a OR b) AND c``
+``disease:cardiomegaly``              exact value of a field; ``disease:"pleural effusion"``
+``side:(left OR right)``              several values
+``age:60``, ``age:>60``               numbers; ``age:[40 TO 60]``, ``age:{40 TO *]``
+``cardio*``, ``disease:pneumo*``      beginnings; ``report:*`` has a report
+``origin:human``                      also narrows the labels it is joined with (`tree.narrow`)
+``*``                                 every image
+====================================  =========================================================
+
+The grammar is Lucene's as luqum reads it; fuzzy words, boosts and regular expressions are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from indexer.errors import QueryError
+from search.tree import (
+    MatchAll,
+    Node,
+    Not,
+    Phrase,
+    Prefix,
+    Present,
+    Range,
+    Value,
+    Word,
+    conjunction,
+    disjunction,
+)
+from search.vocabulary import FIELDS, Vocabulary, nearest
+
+__all__ = ["MAX_DEPTH", "MAX_LENGTH", "MAX_TERMS", "parse"]
+
+MAX_LENGTH = 10_000
+MAX_DEPTH = 40
+MAX_TERMS = 500
+
+_PIECE = re.compile(r"\\(.)|([*?])|(.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_POSITION = re.compile(r"at position ([0-9]+)!?$")
+_UNSUPPORTED = {
+    "Fuzzy": "fuzzy words (~)",
+    "Proximity": "phrases with a distance (~)",
+    "Boost": "boosts (^)",
+    "Regex": "regular expressions",
+}
+
+
+def parse(text: str, vocabulary: Vocabulary | None = None) -> Node:
+    """The tree of a query.
+
+    Parameters
+    ----------
+    text
+        The query, at most `MAX_LENGTH` characters.
+    vocabulary
+        Values of the closed fields; None leaves them unchecked.
+
+    Raises
+    ------
+    QueryError
+        For anything the language does not know; its text names the column (from 1).
+    """
+    if len(text) > MAX_LENGTH:
+        raise QueryError(f"the query has {len(text)} characters; at most {MAX_LENGTH} are read")
+    if not text.strip():
+        raise QueryError("the query is empty; * finds every image")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        _refuse(error.start, "half of a surrogate pair is no character")
+    return _Converter(text, vocabulary).convert(_luqum(text), None, 0)
+
+
+def _luqum(text: str) -> Any:
+    """luqum's own tree of `text`."""
+    from luqum.exceptions import ParseError
+    from luqum.thread import parse as parse_lucene
+
+    try:
+        return parse_lucene(text)
+    except ParseError as error:
+        found = _POSITION.search(str(error))
+        position = int(found.group(1)) if found else len(text.rstrip())
+        _refuse(position, _diagnosis(text, position))
+    except (ArithmeticError, ValueError):
+        at = re.search(r"[~^][0-9.]+", text)
+        _refuse(at.start() if at else 0, "a number after ~ or ^ is malformed")
+
+
+def _diagnosis(text: str, position: int) -> str:
+    """What is wrong at `position`, where the grammar broke off."""
+    rest = text[position:].lstrip()
+    if not rest:
+        if text.count("(") > text.count(")"):
+            return 'a "(" is never closed'
+        return "the query breaks off here; a word is missing"
+    if rest[0] == '"':
+        return "the quotation mark is never closed"
+    if rest[0] == ")":
+        return '")" closes nothing' if text.count(")") > text.count("(") else '")" comes too early'
+    word = rest.split()[0][:40]
+    if word in ("AND", "OR", "NOT"):
+        return f"{word} has no word before it; to search for the word itself, put it in quotes"
+    if rest[0] in "'/\\":
+        return f"no word starts with {rest[0]}; put it in quotes"
+    return f'"{word}" is not expected here; put it in quotes if it is meant as text'
+
+
+def _refuse(position: int, message: str) -> NoReturn:
+    # What is quoted of the query must neither break the line nor steer a terminal.
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
+    raise QueryError(f"column {position + 1}: {shown}")
+
+
+class _Converter:
+    """Turns luqum's tree into ours, checking fields, values and size on the way."""
+
+    def __init__(self, text: str, vocabulary: Vocabulary | None) -> None:
+        self.text = text
+        self.vocabulary = vocabulary
+        self.terms = 0
+
+    def convert(self, item: Any, field: str | None, depth: int) -> Node:
+        name = type(item).__name__
+        position = item.pos or 0
+        if depth > MAX_DEPTH:
+            _refuse(position, f"more than {MAX_DEPTH} levels of nesting")
+        match name:
+            case "Group" | "FieldGroup":
+                return self.convert(item.expr, field, depth + 1)
+            case "AndOperation" | "UnknownOperation":
+                return conjunction(*(self.convert(i, field, depth + 1) for i in item.operands))
+            case "OrOperation":
+                return disjunction(*(self.convert(i, field, depth + 1) for i in item.operands))
+            case "Not" | "Prohibit":
+                return Not(self.convert(item.a, field, depth + 1))
+            case "Plus":
+                return self.convert(item.a, field, depth + 1)
+            case "SearchField":
+                return self._search_field(item, field, depth)
+        self.terms += 1
+        if self.terms > MAX_TERMS:
+            _refuse(position, f"more than {MAX_TERMS} words and values")
+        match name:
+            case "Word":
+                return self._word(item, field, position)
+            case "Phrase":
+                return self._literal(_ESCAPE.sub(r"\1", item.value[1:-1]), field, position, Phrase)
+            case "Range":
+                low, high = self._bound(item.low, field), self._bound(item.high, field)
+                return self._range(field, position, low, high, item.include_low, item.include_high)
+            case "From":
+                bound = self._bound(item.a, field)
+                return self._range(field, position, bound, None, item.include, True)
+            case "To":
+                bound = self._bound(item.a, field)
+                return self._range(field, position, None, bound, True, item.include)
+        _refuse(position, f"{_UNSUPPORTED.get(name, name)} are not supported")
+
+    def _search_field(self, item: Any, outer: str | None, depth: int) -> Node:
+        position = item.pos or 0
+        if item.name == "*" and type(item.expr).__name__ == "Word" and item.expr.value == "*":
+            return MatchAll()
+        field = _ESCAPE.sub(r"\1", item.name).lower()
+        if field not in FIELDS:
+            guess = nearest(field, FIELDS)
+            hint = f'did you mean "{guess}"?' if guess else f"there are {', '.join(FIELDS)}"
+            _refuse(position, f'unknown field "{field[:40]}"; {hint}')
+        if outer is not None:
+            _refuse(position, f'field "{field}" stands inside field "{outer}"')
+        return self.convert(item.expr, field, depth + 1)
+
+    def _word(self, item: Any, field: str | None, position: int) -> Node:
+        text, wildcards = _unescape(item.value)
+        if not wildcards:
+            return self._literal(text, field, position, Word)
+        if wildcards != [len(text)] or not item.value.endswith("*"):
+            _refuse(position + wildcards[0], "a wildcard is only a * at the end of a word")
+        if not text:
+            return Present(field) if field else MatchAll()
+        kind = FIELDS[field] if field else "text"
+        if kind == "number":
+            _refuse(position, f'field "{field}" takes numbers, as in {field}:[40 TO 60]')
+        if kind == "text" and (len(text) < 2 or not text.isalnum()):
+            _refuse(position, "before a * stand at least two letters or digits, and nothing else")
+        return Prefix(text.lower(), field)
+
+    def _literal(
+        self, text: str, field: str | None, position: int, kind: type[Word] | type[Phrase]
+    ) -> Node:
+        """A word or phrase; in a keyword field, its exact value."""
+        declared = FIELDS[field] if field else "text"
+        if field is None or declared == "text":
+            if not any(c.isalnum() for c in text):
+                _refuse(position, f'"{text[:40]}" has no letter or digit to search for')
+            return kind(text, field)
+        if declared == "number":
+            number = self._number(text, field, position)
+            return Range(field, number, number)
+        if declared == "closed" and self.vocabulary is not None:
+            value = self.vocabulary.find(field, text)
+            if value is None:
+                guess = self.vocabulary.suggest(field, text)
+                hint = f'; did you mean {field}:"{guess}"?' if guess else ""
+                _refuse(position, f'no {field} is called "{text[:60]}"{hint}')
+            return Value(field, value)
+        return Value(field, " ".join(text.lower().split()))
+
+    def _bound(self, item: Any, field: str | None) -> int | None:
+        """A bound of a range; None where it is open (``*``)."""
+        position = item.pos or 0
+        name = type(item).__name__
+        if field is None or FIELDS[field] != "number":
+            numbers = [name for name, kind in FIELDS.items() if kind == "number"]
+            _refuse(position, f"a range needs a number field: {' or '.join(numbers)}, as age:>60")
+        if name == "Word" and item.value == "*":
+            return None
+        text = item.value.strip('"') if name in ("Word", "Phrase") else str(item)
+        return self._number(text, field, position)
+
+    def _number(self, text: str, field: str, position: int) -> int:
+        if not _NUMBER.fullmatch(text.strip()):
+            _refuse(position, f'field "{field}" takes whole numbers, not "{text.strip()[:40]}"')
+        return int(text)
+
+    def _range(
+        self,
+        field: str | None,
+        position: int,
+        low: int | None,
+        high: int | None,
+        include_low: bool,
+        include_high: bool,
+    ) -> Node:
+        assert field is not None  # _bound has refused any other
+        if low is not None and not include_low:
+            low += 1
+        if high is not None and not include_high:
+            high -= 1
+        if low is not None and high is not None and low > high:
+            _refuse(position, "the range is empty: its lower bound is above its upper one")
+        return Range(field, low, high) if (low, high) != (None, None) else Present(field)
+
+
+def _unescape(value: str) -> tuple[str, list[int]]:
+    """`value` without backslashes and wildcards, and where in it unescaped wildcards stood."""
+    text: list[str] = []
+    wildcards: list[int] = []
+    for escaped, wildcard, plain in _PIECE.findall(value):
+        if wildcard:
+            wildcards.append(len(text))
+        else:
+            text.append(escaped or plain)
+    return "".join(text), wildcards

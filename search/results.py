@@ -1,0 +1,149 @@
+"""What a search gives back, ready to print or to turn into JSON."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexer.database.documents import Document
+
+__all__ = ["FacetCount", "Fragment", "Highlights", "Hit", "Results"]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCount:
+    """One value of a facet and how many images have it."""
+
+    value: str | int
+    count: int
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"value", "count"}``."""
+        return {"value": self.value, "count": self.count}
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of text with the words that matched.
+
+    Parameters
+    ----------
+    text
+        Plain text.
+    spans
+        Start and end of each match in `text`, in order, not overlapping.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    def marked(self, before: str, after: str) -> str:
+        """The text with every match between `before` and `after`."""
+        return "".join(
+            f"{before}{piece}{after}" if matched else piece for piece, matched in self.pieces()
+        )
+
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The text cut into runs, each with whether it matched."""
+        runs: list[tuple[str, bool]] = []
+        position = 0
+        for start, end in self.spans:
+            runs += [(self.text[position:start], False), (self.text[start:end], True)]
+            position = end
+        runs.append((self.text[position:], False))
+        return [run for run in runs if run[0]]
+
+    def to_html(self) -> str:
+        """HTML: matches in ``<em>``, everything else escaped."""
+        return "".join(
+            f"<em>{html.escape(piece, quote=False)}</em>"
+            if matched
+            else html.escape(piece, quote=False)
+            for piece, matched in self.pieces()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Highlights:
+    """The matching annotations, whole, and the matching sentences of the report."""
+
+    annotations: tuple[Fragment, ...]
+    report: tuple[Fragment, ...]
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Lists of HTML fragments."""
+        return {
+            "annotations": [fragment.to_html() for fragment in self.annotations],
+            "report": [fragment.to_html() for fragment in self.report],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One image that was found.
+
+    Parameters
+    ----------
+    id
+        Image id.
+    score
+        Cosine similarity (by picture) or BM25 (by words).
+    document
+        What the database knows of the image, in words.
+    highlights
+        Where the words matched; None in a search by picture.
+    """
+
+    id: str
+    score: float
+    document: Document
+    highlights: Highlights | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit as the commands print it; the score has six decimals."""
+        document = self.document
+        data: dict[str, Any] = {
+            "id": self.id,
+            "score": round(self.score, 6),
+            "annotations": document["annotations"],
+            "view": document["view"],
+            "study": document["study"],
+            "patient": document["patient"],
+            "sex": document["sex"],
+            "age": document["age"],
+            "year": document["year"],
+        }
+        if self.highlights is not None:
+            data["highlights"] = self.highlights.to_json()
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Hits of one search.
+
+    Parameters
+    ----------
+    total
+        By words: images that match. By picture: images that were compared with the query.
+    hits
+        Best first.
+    facets
+        By words: counts over all that match. By picture: counts over `hits`.
+    """
+
+    total: int
+    hits: Sequence[Hit]
+    facets: Mapping[str, Sequence[FacetCount]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"total", "hits", "facets"}``."""
+        return {
+            "total": self.total,
+            "hits": [hit.to_json() for hit in self.hits],
+            "facets": {
+                name: [count.to_json() for count in counts] for name, counts in self.facets.items()
+            },
+        }

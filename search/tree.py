@@ -1,0 +1,181 @@
+"""The query tree: what a query means, without a word on how a store answers it.
+
+A parser makes it, the lexicon may expand it, each backend compiles it. Every node is immutable and
+hashable. A leaf carries its field and, once `narrow` has run, the label origin it is restricted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
+
+from indexer.annotation import Origin
+
+__all__ = [
+    "And",
+    "Leaf",
+    "MatchAll",
+    "Node",
+    "Not",
+    "Or",
+    "Phrase",
+    "Prefix",
+    "Present",
+    "Range",
+    "Value",
+    "Word",
+    "conjunction",
+    "disjunction",
+    "leaves",
+    "narrow",
+    "origin_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchAll:
+    """Every image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of analysed text; `field` None means annotations and report."""
+
+    text: str
+    field: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words of analysed text side by side, inside one annotation or one report section."""
+
+    text: str
+    field: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A word, or the exact value of a keyword field, that begins so; never stemmed."""
+
+    text: str
+    field: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The exact value of a keyword field, in lower case."""
+
+    field: str
+    value: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The field has any value."""
+
+    field: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An integer field from `low` to `high`, both included; None leaves a side open."""
+
+    field: str
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the nodes."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any of the nodes."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Every image that the node does not match."""
+
+    node: Node
+
+
+Leaf: TypeAlias = Word | Phrase | Prefix | Value | Present | Range | MatchAll
+Node: TypeAlias = Leaf | And | Or | Not
+
+# Fields whose values come from annotations, so that a label origin can narrow them.
+_LABELLED = frozenset({None, "annotation", "disease", "organ", "location", "side", "severity"})
+
+
+def conjunction(*nodes: Node) -> Node:
+    """All of `nodes`, flattened; `MatchAll` adds nothing."""
+    flat: list[Node] = []
+    for node in nodes:
+        flat.extend(node.nodes if isinstance(node, And) else [node])
+    kept = tuple(node for node in flat if not isinstance(node, MatchAll))
+    if not kept:
+        return MatchAll()
+    return kept[0] if len(kept) == 1 else And(kept)
+
+
+def disjunction(*nodes: Node) -> Node:
+    """Any of `nodes`, flattened."""
+    flat: list[Node] = []
+    for node in nodes:
+        flat.extend(node.nodes if isinstance(node, Or) else [node])
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def leaves(node: Node, *, positive: bool = False) -> Iterator[Leaf]:
+    """The leaves from left to right; with `positive`, none that stands under a `Not`."""
+    if isinstance(node, And | Or):
+        for child in node.nodes:
+            yield from leaves(child, positive=positive)
+    elif isinstance(node, Not):
+        if not positive:
+            yield from leaves(node.node)
+    else:
+        yield node
+
+
+def origin_of(node: Node) -> Origin | None:
+    """The one label origin that `node` asks for outright, if there is one."""
+    parts = node.nodes if isinstance(node, And) else (node,)
+    origins = {part.value for part in parts if isinstance(part, Value) and part.field == "origin"}
+    return cast(Origin, origins.pop()) if len(origins) == 1 else None
+
+
+def narrow(node: Node, origin: Origin | None = None) -> Node:
+    """Let `origin:x` hold for the labels it is joined with.
+
+    In ``disease:effusion AND origin:human`` the effusion itself must be of human origin: an image
+    whose effusion is predicted and whose human label is another one is no hit. An origin inside an
+    OR, or under NOT, stays a plain condition on the image.
+
+    Parameters
+    ----------
+    origin
+        The origin that holds around `node`; one of its own goes before it.
+    """
+    if isinstance(node, And):
+        inner = origin_of(node) or origin
+        return And(tuple(narrow(child, inner) for child in node.nodes))
+    if isinstance(node, Or):
+        return Or(tuple(narrow(child, origin) for child in node.nodes))
+    if isinstance(node, Not):
+        return Not(narrow(node.node, origin))
+    if origin and isinstance(node, Word | Phrase | Prefix | Value | Present):
+        return replace(node, origin=origin) if node.field in _LABELLED else node
+    return node

@@ -1,0 +1,100 @@
+"""The fields of the query language, and the values that its closed fields may have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Literal, TypeAlias, get_args
+
+from indexer.annotation import Origin
+
+__all__ = ["FACETS", "FIELDS", "FieldType", "Vocabulary", "nearest"]
+
+FieldType: TypeAlias = Literal["text", "closed", "open", "number"]
+
+FIELDS: Mapping[str, FieldType] = {
+    "disease": "closed",
+    "organ": "closed",
+    "location": "closed",
+    "side": "closed",
+    "severity": "closed",
+    "annotation": "text",
+    "report": "text",
+    "findings": "text",
+    "impression": "text",
+    "indication": "text",
+    "comparison": "text",
+    "view": "closed",
+    "projection": "closed",
+    "sex": "closed",
+    "age": "number",
+    "year": "number",
+    "study": "open",
+    "patient": "open",
+    "id": "open",
+    "origin": "closed",
+}
+FACETS: tuple[str, ...] = tuple(
+    name for name, kind in FIELDS.items() if kind in ("closed", "number")
+)
+
+_ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
+# Values that are right in every database, whether or not an image has them.
+_ALWAYS: Mapping[str, frozenset[str]] = {
+    "view": frozenset({"frontal", "lateral"}),
+    "projection": frozenset({"pa", "ap", "ll", "rl"}),
+    "sex": frozenset({"f", "m", "o"}),
+    "origin": frozenset(get_args(Origin)),
+    "side": frozenset({"left", "right", "bilateral"}),
+    "severity": frozenset({"mild", "moderate", "severe", "borderline", "small", "large"}),
+}
+
+
+def nearest(word: str, choices: Collection[str]) -> str | None:
+    """The choice that `word` was most likely meant to be, or None."""
+    word = word[:64].lower()
+    close = difflib.get_close_matches(word, choices, 1, 0.75)
+    close += sorted(choice for choice in choices if word and choice.startswith(word))
+    close += difflib.get_close_matches(word, choices, 1, 0.5)
+    return close[0] if close else None
+
+
+class Vocabulary:
+    """The values of the closed fields.
+
+    Parameters
+    ----------
+    values
+        Values by field, as they stand in the index.
+    sayable
+        Gives further valid values by field: what the cascade can say, though no image has it. It
+        is called once, for the first value that is not in the index.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Iterable[str]] | None = None,
+        sayable: Callable[[], Mapping[str, Iterable[str]]] = dict,
+    ) -> None:
+        self._values: dict[str, set[str]] = {
+            field: set(_ALWAYS.get(field, ())) for field, kind in FIELDS.items() if kind == "closed"
+        }
+        self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
+        self._add(values or {})
+
+    def _add(self, values: Mapping[str, Iterable[str]]) -> None:
+        for field, more in values.items():
+            self._values[field].update(value.lower() for value in more)
+
+    def find(self, field: str, value: str) -> str | None:
+        """The spelling under which `field` has `value`, or None."""
+        value = " ".join(value.lower().split())
+        value = _ALIASES.get(field, {}).get(value, value)
+        if value not in self._values[field] and self._sayable is not None:
+            sayable, self._sayable = self._sayable, None
+            self._add(sayable())
+        return value if value in self._values[field] else None
+
+    def suggest(self, field: str, value: str) -> str | None:
+        """The value of `field` nearest to a wrong one."""
+        return nearest(" ".join(value.split()), self._values[field])

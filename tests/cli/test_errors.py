@@ -1,0 +1,149 @@
+"""Wrong input ends in one plain line on stderr that names it, and the right exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from click.testing import Result
+
+from indexer.archive.simulation import simulate_pictures
+
+Run: TypeAlias = Callable[..., Result]
+
+
+def _refused(result: Result, code: int, *words: str) -> None:
+    assert result.exit_code == code, result.output
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1, "one line"
+    for word in words:
+        assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_archive(run: Run, tmp_path: Path) -> None:
+    result = run("index", tmp_path / "nowhere", "--database", tmp_path / "db")
+    _refused(result, 3, "nowhere")
+    assert not (tmp_path / "db" / "manifest.json").exists()
+
+
+def test_a_missing_report_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    words = ("index", tmp_path / "a", "--database", tmp_path / "db", "--reports", tmp_path / "gone")
+    _refused(run(*words), 3, "gone")
+
+
+def test_an_unwritable_database(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    _refused(run("index", tmp_path / "a", "--database", tmp_path / "file" / "db"), 4, "file/db")
+
+
+@pytest.mark.parametrize("command", ["status", "failures", "verify", "search", "similar", "show"])
+def test_no_database(run: Run, tmp_path: Path, command: str) -> None:
+    words = [command, *(["x"] if command in ("search", "similar", "show") else [])]
+    _refused(run(*words, "--database", tmp_path / "none"), 4, "none", "cxrdex index")
+
+
+def test_no_database_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXRDEX_DATABASE", raising=False)
+    result = run("status")
+    assert result.exit_code == 2
+    assert "--database" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("disese:cardiomegaly", "disease"),
+        ("disease:cardiomegalie", "cardiomegaly"),
+        ("(cardiomegaly", "("),
+        ("age:[old TO 60]", "age"),
+    ],
+)
+def test_a_broken_query(run: Run, database: Path, query: str, said: str) -> None:
+    _refused(run("search", query, "--database", database), 6, said)
+
+
+def test_a_broken_filter_or_facet(run: Run, database: Path) -> None:
+    _refused(run("search", "mass", "--filter", "sx:M", "--database", database), 6, "sx", "sex")
+    _refused(run("search", "mass", "--facet", "disase", "--database", database), 6, "disease")
+
+
+def test_an_unknown_id(run: Run, database: Path) -> None:
+    _refused(run("show", "0" * 16, "--database", database), 7, "0" * 16)
+    _refused(run("similar", "f" * 16, "--database", database), 7, "f" * 16)
+    _refused(run("similar", "no-such-file.dcm", "--database", database), 7, "no-such-file.dcm")
+
+
+def test_a_text_file_called_dcm(run: Run, database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "letter.dcm"
+    path.write_text("Dear colleague,\n")
+    _refused(run("similar", path, "--database", database), 3, "letter.dcm", "not DICOM")
+
+
+def test_another_bundle(run: Run, database: Path, tmp_path: Path) -> None:
+    import json
+
+    from indexer.cascade.bundle import Bundle
+
+    shipped = Bundle.load()
+    other = tmp_path / "other"
+    data = json.loads((shipped.path / "bundle.json").read_text())
+    Bundle.save(
+        other, name="other", size=data["size"], squash=data["squash"],
+        dimensions=data["dimensions"], labels=shipped.labels,
+        thresholds=dict.fromkeys(shipped.findings, 0.5),
+        architecture=data["architecture"], record={}, weights=shipped.weights(),
+    )  # fmt: skip
+    (tmp_path / "a").mkdir()
+    words = ("index", tmp_path / "a", "--database", database, "--bundle", other)
+    _refused(run(*words), 4, "bundle", shipped.hash)
+
+
+def test_another_format_version(run: Run, database: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(database, copy)
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
+    _refused(run("search", "mass", "--database", copy), 4, "99")
+
+
+def test_a_second_writer(database: Path, run: Run, tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom indexer.database.layout import Layout\n"
+        "with Layout(Path(sys.argv[1])).lock():\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    (tmp_path / "a").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(database)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        result = run("index", tmp_path / "a", "--database", database)
+        holder.kill()
+    _refused(result, 4, str(holder.pid))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: a write fails in the same place."""
+    simulate_pictures(tmp_path / "a", 40)
+    code = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "from cli.main import main\nsys.argv[0] = 'cxrdex'\nmain()"
+    )
+    words = ["index", str(tmp_path / "a"), "--database", str(tmp_path / "db"), "--quiet"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ
+    )
+    assert result.returncode == 9, result.stderr
+    assert "Error: " in result.stderr
+    assert str(tmp_path / "db") in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,72 @@
+"""Help is fast and complete, and the documents say what the commands say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from cli.main import COMMANDS, cxrdex
+from cli.reference import TARGET, render
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom cli.main import cxrdex\n"
+        "cxrdex.main(['--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'faiss', 'numpy', 'tantivy', 'rich', 'pydicom', 'PIL', 'timm'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command() -> None:
+    context = click.Context(cxrdex)
+    text = cxrdex.get_help(context)
+    for name in COMMANDS:
+        assert name in text
+        command = cxrdex.get_command(context, name)
+        assert command is not None
+        assert command.help
+        assert all(getattr(p, "help", "") for p in command.params if isinstance(p, click.Option))
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert TARGET.read_text() == render(), "run `make docs`"
+
+
+def test_every_setting_is_documented() -> None:
+    documented = set(re.findall(r"CXRDEX_[A-Z_]+", (ROOT / "docs" / "settings.md").read_text()))
+    used = {
+        name
+        for package in ("indexer", "search", "cli")
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(r"CXRDEX_[A-Z_]+", path.read_text())
+    }
+    assert used == documented
+
+
+def test_every_exit_code_is_documented() -> None:
+    from indexer import errors
+
+    text = (ROOT / "docs" / "output.md").read_text()
+    for name in errors.__all__:
+        assert f"| {getattr(errors, name).exit_code} |" in text, name
+
+
+def test_every_reason_is_documented() -> None:
+    text = (ROOT / "docs" / "archives.md").read_text()
+    documented = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", text))
+    used = {
+        reason
+        for path in (ROOT / "indexer").rglob("*.py")
+        for reason in re.findall(r'(?:Skipped|Failed)Image\(\s*"([a-z_]+)"', path.read_text())
+    }
+    assert len(used) > 10
+    assert used <= documented

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.runtime import Reading, Runtime
+from indexer.pipeline.run import Summary, index
+from tests.pipeline.making import make_bundle
+
+Index = Callable[..., Summary]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def model_work(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each call of the model was given."""
+    calls: list[int] = []
+    read = Runtime.read
+
+    def counted(self: Runtime, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        calls.append(len(canvases))
+        return read(self, canvases)
+
+    monkeypatch.setattr(Runtime, "read", counted)
+    return calls
+
+
+@pytest.fixture
+def run(tiny: Bundle, tmp_path: Path) -> Index:
+    """`index` with the tiny cascade, into ``db``."""
+
+    def indexed(*archives: Path, database: Path = tmp_path / "db", **options: object) -> Summary:
+        given = {"bundle": tiny, "device": "cpu", "workers": 1, "batch_size": 8, **options}
+        return index(archives, database, **given)  # type: ignore[arg-type]
+
+    return indexed

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from search.highlights import Highlighter
+from search.query import parse
+from search.results import Fragment
+from search.tree import narrow
+from tests.search.corpus import image_document
+
+DOCUMENT = image_document(
+    "a" * 16,
+    [
+        ("predicted", "pleural effusion; left; small"),
+        ("human", "opacity; lung; base; left"),
+        ("human", "tube, inserted"),
+    ],
+    {
+        "findings": "Heart size is normal.\n"
+        "Small effusions <1 cm, left & right. No effusion above.",
+        "impression": "Pleural effusion.",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "annotations", "report"),
+    [
+        (
+            "effusion",
+            ["pleural [effusion], left, small"],
+            [
+                "Small [effusions] <1 cm, left & right.",
+                "No [effusion] above.",
+                "Pleural [effusion].",
+            ],
+        ),
+        ('"pleural effusions"', ["[pleural effusion], left, small"], ["[Pleural effusion]."]),
+        ('"effusion pleural"', [], []),
+        ('"opacity left"', [], []),
+        ("annotation:left", ["pleural effusion, [left], small", "opacity, lung, base, [left]"], []),
+        ("left origin:human", ["opacity, lung, base, [left]"], []),
+        ("impression:effusion", [], ["Pleural [effusion]."]),
+        ("disease:opacity", ["[opacity], lung, base, left"], []),
+        ('disease:"tube, inserted"', ["[tube, inserted]"], []),
+        ("side:left", ["pleural effusion, [left], small", "opacity, lung, base, [left]"], []),
+        ("disease:opacity origin:predicted", [], []),
+        ("effusio* -opacity", ["pleural [effusion], left, small"], None),
+        ("NOT opacity", [], []),
+        ("hearts OR opacities", ["[opacity], lung, base, left"], ["[Heart] size is normal."]),
+        ("small left -x", None, ["[Small] effusions <1 cm, [left] & right."]),
+        ("view:frontal age:>3 *", [], []),
+    ],
+)
+def test_marks(query: str, annotations: list[str] | None, report: list[str] | None) -> None:
+    marked = Highlighter(narrow(parse(query))).mark(DOCUMENT)
+    if annotations is not None:
+        assert [f.marked("[", "]") for f in marked.annotations] == annotations
+    if report is not None:
+        assert [f.marked("[", "]") for f in marked.report] == report
+
+
+def test_html_is_escaped() -> None:
+    json = Highlighter(parse("small")).mark(DOCUMENT).to_json()
+    assert json["report"] == ["<em>Small</em> effusions &lt;1 cm, left &amp; right."]
+
+
+def test_fragments_of_long_and_foreign_text() -> None:
+    long = "word " * 200 + "Ödem 😀 here " + "word " * 200
+    document = image_document("b" * 16, report={"findings": long})
+    (fragment,) = Highlighter(parse("odem")).mark(document).report
+    assert "[Ödem] 😀 here" in fragment.marked("[", "]")
+    assert len(fragment.text) <= 250
+    many = image_document("c" * 16, report={"findings": "Effusion here. " * 50})
+    assert len(Highlighter(parse("effusion")).mark(many).report) == 5
+    split = image_document("d" * 16, report={"findings": "See no. 5 opacity. Next opacity."})
+    marked = Highlighter(parse('"5 opacity" OR "no 5"')).mark(split).report
+    assert [f.marked("[", "]") for f in marked] == ["See [no. 5 opacity]"]
+
+
+def test_pieces_of_a_fragment() -> None:
+    assert Fragment("abc", ((0, 1), (2, 3))).pieces() == [("a", True), ("b", False), ("c", True)]
+    assert Fragment("abc", ()).marked("[", "]") == "abc"

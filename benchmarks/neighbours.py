@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import timm
 import torch
-from indexer.archive.decoding import DecodeSettings
 
 from benchmarks.record import write_result
 from indexer.annotation import NORMAL
+from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import load_canvases, load_examples
 from indexer.cascade.runtime import Runtime

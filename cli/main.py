@@ -32,7 +32,8 @@ class _Failure(click.ClickException):
 
     def __init__(self, error: CxrdexError) -> None:
         super().__init__(str(error))
-        self.exit_code = error.exit_code
+        # click has it as a class variable, which an instance may still shadow.
+        self.exit_code = error.exit_code  # type: ignore[misc]
 
 
 class _LazyGroup(click.Group):

@@ -73,8 +73,7 @@ def _page(answer: dict[str, Any]) -> None:
     for line in annotation_lines(answer["annotations"]):
         out.print(Text("  ").append(line))
     out.print(Text("\nprobabilities", "bold"))
-    likeliest = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-    for finding, chance in likeliest[:_FINDINGS]:
+    for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
         out.print(
             Text.assemble(f"  {chance:.3f} ", ("█" * round(chance * 30), "cyan"), f" {finding}")
         )

@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["KINDS", "NORMAL", "Annotation", "Kind", "Origin", "Word", "kind_of", "parse_mesh"]
+__all__ = [
+    "KINDS",
+    "NORMAL",
+    "QUALIFIERS",
+    "Annotation",
+    "Kind",
+    "Origin",
+    "Word",
+    "kind_of",
+    "parse_mesh",
+]
 
 Origin: TypeAlias = Literal["predicted", "human", "report"]
 Kind: TypeAlias = Literal["disease", "organ", "location", "side", "severity", "other"]
@@ -20,7 +30,8 @@ _ORGAN_HEADINGS = frozenset(
 # "No Indexing" says that nobody annotated the study, so it is no label.
 _NO_LABEL = frozenset({"", "no indexing"})
 
-_QUALIFIERS: dict[Kind, frozenset[str]] = {
+# The words of the collection that say where, on which side and how much.
+QUALIFIERS: dict[Kind, frozenset[str]] = {
     "side": frozenset({"left", "right", "bilateral"}),
     "severity": frozenset({"mild", "moderate", "severe", "borderline", "small", "large"}),
     "organ": frozenset(
@@ -84,7 +95,7 @@ _QUALIFIERS: dict[Kind, frozenset[str]] = {
         ]
     ),
 }
-_KIND_OF: dict[str, Kind] = {word: kind for kind, words in _QUALIFIERS.items() for word in words}
+_KIND_OF: dict[str, Kind] = {word: kind for kind, words in QUALIFIERS.items() for word in words}
 
 
 def kind_of(qualifier: str) -> Kind:

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from indexer.annotation import kind_of
 from indexer.database.documents import Document
-from indexer.database.reader import Database, Record
+from indexer.database.reader import Database
 from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
 from search.facets import check_facets, facet_counts
 from search.filters import parse_filters
 from search.query import parse
-from search.results import Hit, Results
+from search.results import Hit, Results, Shown
 from search.tree import MatchAll, Prefix, narrow, origin_of
 from search.vocabulary import FIELDS, Vocabulary
 
@@ -219,7 +219,7 @@ class Engine:
         counts = facet_counts((hit.document for hit in hits), names, facet_size)
         return Results(total, hits, counts)
 
-    def show(self, source: str) -> Record:
+    def show(self, source: str) -> Shown:
         """Everything about one image; its files are for the person at the terminal only.
 
         Parameters
@@ -238,7 +238,7 @@ class Engine:
                 f'"{source}" is no image id: ids are {_DIGITS} hexadecimal digits, '
                 "of which the first 6 may do"
             )
-        return self.database.image(image_id)
+        return Shown(self.database.image(image_id), self.database.manifest.bundle_name)
 
     def resolve(self, text: str) -> str | None:
         """The id that `text` is, or begins; None where it does not look like one.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.database.documents import Document
+from indexer.database.reader import Record
 
-__all__ = ["FacetCount", "Fragment", "Highlights", "Hit", "Results"]
+__all__ = ["FacetCount", "Fragment", "Highlights", "Hit", "Results", "Shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +146,41 @@ class Results:
             "hits": [hit.to_json() for hit in self.hits],
             "facets": {
                 name: [count.to_json() for count in counts] for name, counts in self.facets.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One image in full.
+
+    Parameters
+    ----------
+    record
+        What the database keeps; its files are named at the terminal only, never in `to_json`.
+    bundle_name
+        Name of the bundle that read the image.
+    """
+
+    record: Record
+    bundle_name: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The document with the reading and where it comes from."""
+        record, document = self.record, self.record.document
+        chances = record.reading["probabilities"].items()
+        return {
+            **document,
+            "probabilities": dict(sorted(chances, key=lambda item: (-item[1], item[0]))),
+            "predicted_view": record.reading["view"],
+            "predicted_view_confidence": record.reading["view_confidence"],
+            "metadata": record.metadata,
+            "provenance": {
+                "files": len(record.files),
+                "run": record.run.id,
+                "read": record.run.started,
+                "version": record.run.version,
+                "bundle": record.run.bundle,
+                "bundle_name": self.bundle_name,
             },
         }

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
-from indexer.annotation import Origin
+from indexer.annotation import QUALIFIERS, Origin
 
 __all__ = ["FACETS", "FIELDS", "FieldType", "Vocabulary", "nearest"]
 
@@ -45,8 +45,7 @@ _ALWAYS: Mapping[str, frozenset[str]] = {
     "projection": frozenset({"pa", "ap", "ll", "rl"}),
     "sex": frozenset({"f", "m", "o"}),
     "origin": frozenset(get_args(Origin)),
-    "side": frozenset({"left", "right", "bilateral"}),
-    "severity": frozenset({"mild", "moderate", "severe", "borderline", "small", "large"}),
+    **{str(kind): words for kind, words in QUALIFIERS.items()},
 }
 
 

@@ -140,6 +140,8 @@ class Bundle:
             for key, value in weights.items()
         }
         save_file(halves, path / _WEIGHTS)
+        # safetensors leaves it readable by its owner alone, even where a package is for all.
+        (path / _WEIGHTS).chmod(0o644)
         data: dict[str, Any] = {
             "format": FORMAT,
             "name": name,

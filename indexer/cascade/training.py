@@ -36,6 +36,8 @@ _FloatArray = npt.NDArray[np.float32]
 _LENGTH = 8
 # A threshold is fitted on val only where val has this many positives.
 _LEAST_POSITIVES = 5
+# A finding may be reported so many times as often as people reported it.
+_EXCESS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,21 +421,23 @@ def _train_annotator(
 def _choose_thresholds(
     findings: Sequence[str], train_goals: _FloatArray, goals: _FloatArray, logits: _FloatArray
 ) -> dict[str, float]:
-    """Per finding, the threshold of the best F1 on val.
+    """Per finding, the threshold of the best F1 on val that reports it at most twice too often.
 
-    Where val has too few positives, the one that reports a finding as often as it occurs in train.
+    "Too often" is by its share of train: F1 on a few positives alone would report a rare finding
+    in most images. With too few positives, the one that reports it as often as it occurs in train.
     """
     from sklearn.metrics import precision_recall_curve
 
     chances = 1 / (1 + np.exp(-logits))
     thresholds = {}
     for column, name in enumerate(findings):
+        share = float(train_goals[:, column].mean())
+        threshold = float(np.quantile(chances[:, column], 1 - share))
         if goals[:, column].sum() >= _LEAST_POSITIVES:
             precision, recall, limits = precision_recall_curve(goals[:, column], chances[:, column])
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-            threshold = float(limits[int(np.argmax(f1[:-1]))])
-        else:
-            share = float(train_goals[:, column].mean())
-            threshold = float(np.quantile(chances[:, column], 1 - share))
+            lowest = np.quantile(chances[:, column], max(0.0, 1 - _EXCESS * share))
+            f1 = np.where(limits >= lowest, f1[:-1], -1)
+            threshold = float(limits[int(np.argmax(f1))])
         thresholds[name] = round(threshold, 5)
     return thresholds

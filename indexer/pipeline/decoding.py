@@ -39,6 +39,8 @@ _DEPTH = 2
 _CRASHES = 2
 _STILLBORN = 3
 _POLL = 0.1
+# Sent to a whole group of processes, but for the parent to act on.
+_PARENTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """A worker's life: answer tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _PARENTS:
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(None)
         # What decoders print may quote a header, and nobody reads it in order.
@@ -255,7 +258,7 @@ class DecodePool(Generic[T, R]):
     def _run(self) -> None:
         if hasattr(signal, "pthread_sigmask"):
             # Inherited by the workers: a Ctrl-C must not hit them, not even while they start.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS)
         try:
             while not self._closed:
                 self._assign()

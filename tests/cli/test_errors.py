@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,6 @@ from typing import TypeAlias
 
 import pytest
 from click.testing import Result
-
-from indexer.archive.simulation import simulate_pictures
 
 Run: TypeAlias = Callable[..., Result]
 
@@ -129,21 +126,3 @@ def test_a_second_writer(database: Path, run: Run, tmp_path: Path) -> None:
         result = run("index", tmp_path / "a", "--database", database)
         holder.kill()
     _refused(result, 4, str(holder.pid))
-
-
-def test_a_full_disk(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a full disk: a write fails in the same place."""
-    simulate_pictures(tmp_path / "a", 40)
-    code = (
-        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "from cli.main import main\nsys.argv[0] = 'cxrdex'\nmain()"
-    )
-    words = ["index", str(tmp_path / "a"), "--database", str(tmp_path / "db"), "--quiet"]
-    result = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ
-    )
-    assert result.returncode == 9, result.stderr
-    assert "Error: " in result.stderr
-    assert str(tmp_path / "db") in result.stderr
-    assert "Traceback" not in result.stderr

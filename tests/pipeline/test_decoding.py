@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from indexer.archive.sources import Member
 from indexer.errors import CxrdexError, FailedImage
-from indexer.pipeline.decoding import DecodePool
+from indexer.pipeline.decoding import DecodePool, FileTask, file_reader
+from tests.archive.making import film, make_dicom, make_picture, to_bytes
 
 
 def obey(task: str) -> str:
@@ -106,26 +108,31 @@ def test_the_iteration_ends_when_it_is_stopped() -> None:
 
 
 def test_workers_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multiprocessing.spawn.get_executable", lambda: b"/bin/false")
+    monkeypatch.setattr("multiprocessing.spawn.get_executable", lambda: b"false")
     with pytest.raises(CxrdexError, match="cannot be started"):
         _answers(["fast:0"])
 
 
-def test_workers_never_import_torch() -> None:
-    # The modules of a worker after it has read a picture and a DICOM file, from a clean parent.
-    script = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from indexer.pipeline.decoding import DecodePool\n"
-        "from tests.pipeline.test_decoding_worker import read_and_tell\n"
-        "if __name__ == '__main__':\n"
-        "    with DecodePool(read_and_tell, iter([0]), workers=1, window=1) as pool:\n"
-        "        ((_, modules),) = pool\n"
-        "    print(modules)\n"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
-    )
-    modules = set(answer.stdout.split())
-    assert {"pydicom", "PIL", "indexer.archive.decoding"} <= modules
-    assert not {"torch", "timm", "faiss", "tantivy", "indexer.cascade"} & modules
+def read_and_tell(task: FileTask) -> tuple[bool, list[str]]:
+    """Whether a file is read as an image, and the modules that this took."""
+    from indexer.archive.decoding import DecodeSettings
+
+    outcome = file_reader(DecodeSettings(64, True, b"k" * 32))(task)
+    return outcome.image is not None, sorted(sys.modules)
+
+
+def test_workers_never_import_torch(tmp_path: Path) -> None:
+    dicom = tmp_path / "film.dcm"
+    dicom.write_bytes(to_bytes(make_dicom(film())))
+    picture = tmp_path / "film.png"
+    picture.write_bytes(make_picture(film(bits=8), "PNG"))
+    members = [Member(str(tmp_path), p.name, p.stat().st_size, 0) for p in (dicom, picture)]
+    tasks = (FileTask(1, member) for member in members)
+    with DecodePool(read_and_tell, tasks, workers=1, window=2) as pool:
+        answers = [answer for _, answer in pool]
+    for answer in answers:
+        assert not isinstance(answer, FailedImage)
+        read, modules = answer
+        assert read
+        assert {"pydicom", "PIL", "indexer.archive.decoding"} <= set(modules)
+        assert not {"torch", "timm", "faiss", "tantivy", "indexer.cascade"} & set(modules)

@@ -236,16 +236,19 @@ def test_what_the_bundle_can_say_is_a_valid_value(engine: Engine, bundle: Bundle
 
 
 def test_showing_an_image(engine: Engine, bundle: Bundle, ids: dict[str, str]) -> None:
-    record = engine.show(ids["CXR77_IM-1-1001.png"][:8])
-    assert record.id == ids["CXR77_IM-1-1001.png"]
-    assert record.document["report"] == _report(b"").sections
-    assert record.reading["probabilities"].keys() == set(bundle.findings)
-    assert record.files[0].name == "CXR77_IM-1-1001.png"
+    shown = engine.show(ids["CXR77_IM-1-1001.png"][:8])
+    answer = shown.to_json()
+    assert answer["id"] == ids["CXR77_IM-1-1001.png"]
+    assert answer["report"] == _report(b"").sections
+    assert answer["probabilities"].keys() == set(bundle.findings)
+    assert answer["provenance"]["files"] == 1
+    assert answer["provenance"]["bundle"] == bundle.hash
+    assert shown.record.files[0].name == "CXR77_IM-1-1001.png"
 
 
 def test_no_name_of_a_file_is_in_an_answer(engine: Engine, archive: Path) -> None:
-    answers = [engine.search("*"), engine.similar(archive / "CXR77_IM-1-1001.png")]
-    for answer in answers:
+    similar = engine.similar(archive / "CXR77_IM-1-1001.png")
+    for answer in (engine.search("*"), similar, engine.show(similar.hits[0].id)):
         text = json.dumps(answer.to_json())
         assert "CXR77" not in text
         assert str(archive) not in text

@@ -1,0 +1,200 @@
+"""``kill -9`` at random moments: the database ends as if it had never happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.cascade.bundle import Bundle
+from indexer.database.embeddings import keys_of
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.errors import DatabaseError
+from tests.pipeline.making import state_of, write_picture, write_pictures
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="uses fork and SIGKILL")
+
+KILLS, PICTURES, SEED = 25, 90, 7
+
+# Imports everything once; every line it reads is a database, which a fork of it then indexes.
+_NURSERY = """
+import os, sys, time
+from pathlib import Path
+
+if __name__ == "__main__":  # or the workers would import all this, too
+    import faiss, tantivy, torch
+    from indexer.cascade import runtime
+    from indexer.cascade.bundle import Bundle
+    from indexer.database import writer
+    from indexer.pipeline import stages
+    from indexer.pipeline.run import index
+
+    class SlowRuntime(runtime.Runtime):
+        def read(self, canvases):
+            time.sleep(0.1)
+            return super().read(canvases)
+
+    runtime.Runtime = SlowRuntime
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    stages._COMMIT_FILES = 12
+    writer._SMALL_SHARDS = 4
+    archive, reports, bundle = map(Path, sys.argv[1:])
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            index(
+                [archive], Path(line.strip()), reports=reports, bundle=Bundle.load(bundle),
+                device="cpu", workers=1, batch_size=6, prune=True, retry_failed=True,
+            )
+            os._exit(0)
+        print(child, flush=True)
+        sys.stdin.readline()  # until then the child's number is its own, even if it has ended
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+class Nursery:
+    """Starts runs that can be killed, without importing torch for each."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def _line(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def run(self, database: Path, kill_after: float | None = None) -> int:
+        """Exit code of a run that is killed after so many seconds, if it still runs then."""
+        self._write(str(database))
+        child = self._line()
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(child, signal.SIGKILL)
+        self._write("reap")
+        return self._line()
+
+
+@contextmanager
+def _nursery(folder: Path, *arguments: Path) -> Iterator[Nursery]:
+    script = folder / "nursery.py"
+    script.write_text(_NURSERY)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        try:
+            yield Nursery(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _vectors(path: Path, ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    with Database.open(path) as database:
+        return database.vectors().vectors_of(keys_of(ids))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Pictures, twins, files that cannot be read, and reports on some."""
+    folder = write_pictures(tmp_path / "archive", PICTURES)
+    for number in range(0, PICTURES, 9):
+        shutil.copy(folder / f"{number:03d}.png", folder / f"{number:03d}-twin.png")
+    for number in range(5):
+        (folder / f"{10 * number:03d}-words.txt").write_text("words")
+        (folder / f"{10 * number:03d}-broken.dcm").write_text("words")
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for number in range(0, PICTURES, 4):
+        (reports / f"{number:03d}.txt").write_text(f"Opacity number {number}.")
+    return folder
+
+
+def _change(archive: Path) -> None:
+    """What happens to an archive between two runs."""
+    for number in range(3, PICTURES, 10):
+        write_picture(archive / f"{number:03d}.png", 1000 + number)
+    for number in range(0, PICTURES, 18):
+        (archive / f"{number:03d}.png").unlink()  # its twin stays
+    for number in range(5, PICTURES, 20):
+        (archive / f"{number:03d}.png").unlink()
+    (archive.parent / "reports" / "008.txt").write_text("Another opacity.")
+
+
+def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    kills = databases = 0
+    seen: set[int] = set()
+    with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
+        # What a run that nobody kills makes of the archive; the second one is timed.
+        assert nursery.run(tmp_path / "calm") == 0
+        first = state_of(tmp_path / "calm")
+        started = time.monotonic()
+        assert nursery.run(tmp_path / "timed") == 0
+        duration = time.monotonic() - started
+        while kills < KILLS:
+            databases += 1
+            database = tmp_path / f"killed{databases}"
+            while code := nursery.run(database, rng.uniform(0.02, duration)):
+                assert code == -signal.SIGKILL
+                kills += 1
+                seen.add(_check_killed(database))
+                if kills == KILLS:
+                    assert nursery.run(database) == 0
+                    break
+            _same(database, tmp_path / "calm", first)
+        assert len(seen - {0, sum(first["counts"].values())}) >= 4, "kills fell between commits"
+        # Runs that change, drop and promote images are killed as well.
+        _change(archive)
+        assert nursery.run(tmp_path / "calm") == 0
+        second = state_of(tmp_path / "calm")
+        while nursery.run(database, rng.uniform(0.02, duration)):
+            _check_killed(database)
+        _same(database, tmp_path / "calm", second)
+    assert first["counts"] == {"done": 90, "duplicate": 10, "skipped": 5, "failed": 5}
+    assert second["counts"] == {"done": 85, "duplicate": 5, "skipped": 5, "failed": 5}
+
+
+def _check_killed(database: Path) -> int:
+    """A reader never sees half a commit; gives how many files are committed."""
+    try:
+        if verify(database):
+            raise AssertionError(verify(database))
+        with Database.open(database) as opened:
+            return sum(opened.counts().values())
+    except DatabaseError as error:
+        # Killed before there was anything to read.
+        if "no database at" in str(error) or "schema 0" in str(error):
+            return 0
+        raise
+
+
+def _same(database: Path, calm: Path, expected: dict[str, object]) -> None:
+    assert verify(database) == []
+    found = state_of(database)
+    for part, value in expected.items():
+        assert found[part] == value, part
+    ids = sorted(found["documents"])
+    vectors, others = _vectors(database, ids), _vectors(calm, ids)
+    cosines = (vectors * others).sum(1) / np.linalg.norm(vectors, axis=1)
+    assert (cosines / np.linalg.norm(others, axis=1) > 0.9999).all()
+    assert not list((database / "embeddings").glob("*.tmp"))

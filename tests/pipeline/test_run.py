@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from indexer.archive.simulation import Simulation
+from indexer.cascade.bundle import Bundle
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.errors import (
+    ArchiveError,
+    DatabaseError,
+    DatabaseLocked,
+    DatabaseMismatch,
+    DiskFullError,
+)
+from indexer.pipeline.run import Progress
+from tests.archive.making import film, make_dicom, to_bytes
+from tests.pipeline.conftest import Index
+from tests.pipeline.making import (
+    make_bundle,
+    misbehaving_reader,
+    state_of,
+    write_picture,
+    write_pictures,
+)
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="uses POSIX signals")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "archive", 6)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "db"
+
+
+def test_every_file_ends_once_with_a_reason(
+    run: Index, archive: Path, database: Path, model_work: list[int]
+) -> None:
+    shutil.copy(archive / "002.png", archive / "zzz.png")
+    (archive / "notes.bin").write_bytes(b"words")
+    (archive / "broken.dcm").write_text("no DICOM")
+    shown: list[Progress] = []
+    summary = run(archive, progress=shown.append)
+    assert (summary.total, summary.done, summary.duplicate) == (9, 6, 1)
+    assert summary.reasons == {"skipped": {"not_an_image": 1}, "failed": {"not_dicom": 1}}
+    assert not summary.interrupted
+    assert sum(model_work) == 6
+    assert verify(database) == []
+    last = shown[-1]
+    assert (last.total, last.done, last.duplicate) == (9, 6, 1)
+    with Database.open(database) as opened:
+        assert opened.counts() == {"done": 6, "duplicate": 1, "skipped": 1, "failed": 1}
+        statuses = {f.name: f for f in opened.ledger.files()}
+        twin = statuses["zzz.png"]
+        assert twin.status == "duplicate"
+        assert twin.image_id == statuses["002.png"].image_id
+        assert twin.image_id is not None
+        record = opened.image(twin.image_id)
+        assert [f.name for f in record.files] == ["002.png", "zzz.png"]
+        assert record.document["annotations"][0]["origin"] == "predicted"
+        assert len(opened.vectors()) == 6
+        assert (opened.thumbnail(twin.image_id) or b"")[8:12] == b"WEBP"
+        run_record = opened.last_run()
+        assert run_record is not None
+        assert (run_record.state, run_record.counts["done"]) == ("complete", 6)
+
+
+def test_an_unchanged_archive_costs_no_work(
+    run: Index, archive: Path, database: Path, model_work: list[int]
+) -> None:
+    run(archive)
+    before, shards = state_of(database), sorted((database / "embeddings").iterdir())
+    model_work.clear()
+    summary = run(archive)
+    assert (summary.total, summary.unchanged, summary.done, summary.left) == (6, 6, 0, 0)
+    assert model_work == []
+    assert state_of(database) == before
+    assert sorted((database / "embeddings").iterdir()) == shards
+
+
+def test_new_and_changed_files_are_read(
+    run: Index, archive: Path, database: Path, tmp_path: Path, model_work: list[int]
+) -> None:
+    run(archive)
+    write_picture(archive / "001.png", 100)
+    write_picture(archive / "new.png", 101)
+    os.utime(archive / "003.png", ns=(1, 1))  # touched, but the same
+    model_work.clear()
+    summary = run(archive)
+    assert (summary.done, summary.unchanged) == (2, 5)
+    assert sum(model_work) == 2
+    assert verify(database) == []
+    run(archive, database=tmp_path / "fresh")
+    fresh, now = state_of(tmp_path / "fresh"), state_of(database)
+    assert now == fresh
+    assert run(archive).unchanged == 7
+
+
+def test_checksum_finds_what_size_and_time_hide(
+    run: Index, archive: Path, database: Path, model_work: list[int]
+) -> None:
+    path = archive / "000.png"
+    run(archive)
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xFF  # inside the compressed pixels, so that it can be read no more
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    assert run(archive).unchanged == 6
+    summary = run(archive, checksum=True)
+    assert (summary.failed, summary.unchanged) == (1, 5)
+    assert verify(database) == []
+    with Database.open(database) as opened:
+        assert len(opened) == 5
+
+
+def test_retry_failed_reads_failures_only(run: Index, archive: Path, database: Path) -> None:
+    whole = (archive / "004.png").read_bytes()
+    (archive / "004.png").write_bytes(whole[: len(whole) // 2])
+    stamp = (archive / "004.png").stat().st_mtime_ns
+    assert run(archive).failed == 1
+    assert run(archive).unchanged == 6
+    summary = run(archive, retry_failed=True)
+    assert (summary.failed, summary.unchanged) == (1, 5)
+    with Database.open(database) as opened:
+        (failure,) = opened.failures()
+        assert (failure.name, failure.attempts) == ("004.png", 2)
+    (archive / "004.png").write_bytes(whole)
+    os.utime(archive / "004.png", ns=(stamp, stamp))
+    assert run(archive, retry_failed=True).done == 1
+    assert verify(database) == []
+
+
+def test_removed_files_are_reported_and_dropped_on_request(
+    run: Index, archive: Path, database: Path, tmp_path: Path, model_work: list[int]
+) -> None:
+    shutil.copy(archive / "001.png", archive / "zzz.png")
+    run(archive)
+    model_work.clear()
+    for name in ("000.png", "001.png"):
+        (archive / name).unlink()
+    assert run(archive).removed == 2
+    with Database.open(database) as opened:
+        assert len(opened) == 6
+    summary = run(archive, prune=True)
+    assert (summary.removed, summary.pruned) == (2, 2)
+    assert model_work == []
+    assert verify(database) == []
+    run(archive, database=tmp_path / "fresh")
+    assert state_of(database) == state_of(tmp_path / "fresh"), "the twin stands for its image"
+    assert len(state_of(database)["texts"]) == 5
+
+
+def test_a_moved_file_is_not_read_by_the_model_again(
+    run: Index, archive: Path, database: Path, model_work: list[int]
+) -> None:
+    run(archive)
+    model_work.clear()
+    (archive / "000.png").rename(archive / "moved.png")
+    summary = run(archive, prune=True)
+    assert (summary.duplicate, summary.pruned) == (1, 1)
+    assert model_work == []
+    assert state_of(database)["counts"]["done"] == 6
+    assert verify(database) == []
+
+
+def test_what_cannot_be_listed_is_not_taken_for_removed(
+    run: Index, tmp_path: Path, database: Path
+) -> None:
+    archive = write_pictures(tmp_path / "archive", 2)
+    with zipfile.ZipFile(archive / "more.zip", "w") as packed:
+        packed.write(archive / "000.png", "in/zip.png")
+        packed.write(write_picture(tmp_path / "x.png", 50), "in/other.png")
+    run(archive)
+    (archive / "more.zip").write_bytes(b"damaged")
+    summary = run(archive, prune=True)
+    assert (summary.failed, summary.removed, summary.pruned) == (1, 0, 0)
+    with Database.open(database) as opened:
+        assert len(opened) == 3
+
+
+def test_a_twin_with_burned_in_text_hides_the_picture(
+    run: Index, tmp_path: Path, database: Path
+) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "a.dcm").write_bytes(to_bytes(make_dicom(film())))
+    run(archive)
+    (image,) = state_of(database)["pictures"]
+    assert state_of(database)["pictures"][image] is not None
+    (archive / "b.dcm").write_bytes(to_bytes(make_dicom(film(), BurnedInAnnotation="YES")))
+    assert run(archive).duplicate == 1
+    assert state_of(database)["pictures"] == {image: None}
+    assert verify(database) == []
+    (archive / "a.dcm").unlink()
+    run(archive, prune=True)
+    assert state_of(database)["pictures"] == {image: None}
+    assert verify(database) == []
+
+
+def test_another_header_on_the_same_pixels_changes_the_document(
+    run: Index, tmp_path: Path, database: Path, model_work: list[int]
+) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "a.dcm").write_bytes(to_bytes(make_dicom(film(), PatientSex="F")))
+    run(archive)
+    (archive / "a.dcm").write_bytes(to_bytes(make_dicom(film(), PatientSex="M", PatientID="9")))
+    model_work.clear()
+    assert run(archive).done == 1
+    assert model_work == []
+    (document,) = state_of(database)["documents"].values()
+    assert document["sex"] == "M"
+    assert verify(database) == []
+
+
+def test_new_and_changed_reports_reach_images_that_are_there(
+    run: Index, archive: Path, database: Path, tmp_path: Path, model_work: list[int]
+) -> None:
+    run(archive)
+    model_work.clear()
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "001.txt").write_text("Small effusion on the left.")
+    assert run(archive, reports=reports).reports_changed == 1
+    assert run(archive, reports=reports).reports_changed == 0
+    (reports / "001.txt").write_text("Large effusion on the left.")
+    (reports / "002.txt").write_text("Normal.")
+    assert run(archive, reports=reports).reports_changed == 2
+    assert run(archive).reports_changed == 0
+    texts = [d["report"] for d in state_of(database)["documents"].values() if d["report"]]
+    assert {"findings": "Large effusion on the left."} in texts
+    assert len(texts) == 2
+    assert model_work == []
+    assert verify(database) == []
+    run(archive, reports=reports, database=tmp_path / "fresh")
+    assert state_of(tmp_path / "fresh") == state_of(database)
+
+
+def test_limit_and_reread(run: Index, archive: Path, database: Path, model_work: list[int]) -> None:
+    first = run(archive, limit=4)
+    assert (first.done, first.left) == (4, 2)
+    assert (run(archive).done, sum(model_work)) == (2, 6)
+    before = state_of(database)
+    model_work.clear()
+    assert run(archive, reread=True).done == 6
+    assert sum(model_work) == 6
+    assert state_of(database) == before
+    assert verify(database) == []
+
+
+def test_a_simulated_hospital_archive(run: Index, simulation: Simulation, database: Path) -> None:
+    summary = run(simulation.folder, reports=simulation.reports)
+    counts = summary.done + summary.duplicate + summary.skipped + summary.failed
+    assert counts == summary.total
+    assert verify(database) == []
+    with Database.open(database) as opened:
+        ends = {f.name: (f.status, f.reason) for f in opened.ledger.files()}
+        assert any(d["report"] for d in opened.documents())
+    for file in simulation.files:
+        if file.name in ends:
+            status, reason = ends[file.name]
+            if file.outcome == "left_out":
+                assert status in ("skipped", "failed"), file.name
+            else:
+                assert (status, reason) == (file.outcome, file.reason), file.name
+
+
+def test_a_database_inside_its_archive_is_not_read(run: Index, archive: Path) -> None:
+    assert run(archive, database=archive / "db").total == 6
+    assert run(archive, database=archive / "db").total == 6
+
+
+def test_crashing_and_hanging_files_fail_alone(
+    run: Index, archive: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.pipeline.run.file_reader", misbehaving_reader)
+    write_picture(archive / "001-crash.png", 60)
+    write_picture(archive / "003-hang.png", 61)
+    summary = run(archive, workers=2, timeout=3.0)
+    assert summary.done == 6
+    assert summary.reasons["failed"] == {"decoder_crashed": 1, "timed_out": 1}
+    assert verify(database) == []
+    monkeypatch.undo()
+    assert run(archive, retry_failed=True).done == 2
+
+
+# ---- refusals -----------------------------------------------------------------------------------
+
+
+def test_another_bundle_is_refused(run: Index, archive: Path, tmp_path: Path) -> None:
+    run(archive)
+    other = make_bundle(tmp_path / "other", "other", seed=1)
+    with pytest.raises(DatabaseMismatch, match="--bundle"):
+        run(archive, bundle=other)
+
+
+def test_another_id_key_is_refused(
+    run: Index, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(archive)
+    monkeypatch.setenv("CXRDEX_KEY_FILE", str(tmp_path / "otherkey"))
+    with pytest.raises(DatabaseMismatch, match="CXRDEX_KEY_FILE"):
+        run(archive)
+
+
+def test_a_missing_archive_makes_no_database(run: Index, tmp_path: Path, database: Path) -> None:
+    with pytest.raises(ArchiveError, match="nowhere"):
+        run(tmp_path / "nowhere")
+    with pytest.raises(ArchiveError, match="nothing"):
+        run(write_pictures(tmp_path / "a", 1), reports=tmp_path / "nothing")
+    assert not database.exists()
+
+
+def test_a_folder_that_cannot_be_a_database(run: Index, archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="not empty"):
+        run(archive, database=archive)
+    with pytest.raises(DatabaseError, match=r"000\.png"):
+        run(archive, database=archive / "000.png" / "db")
+
+
+@POSIX
+def test_a_second_writer_is_refused(run: Index, archive: Path, database: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from indexer.database.layout import Layout\n"
+        f"with Layout(Path({str(database)!r})).lock():\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    run(archive, limit=1)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(DatabaseLocked, match=f"{holder.pid}"):
+            run(archive)
+        holder.communicate("")
+    assert run(archive).done == 5
+
+
+_FULL_DISK = """
+import sys
+from pathlib import Path
+from indexer.cascade.bundle import Bundle
+from indexer.errors import DiskFullError
+from indexer.pipeline import stages
+from indexer.pipeline.run import index
+
+stages._COMMIT_FILES = 40
+if __name__ == "__main__":
+    archive, database, bundle = map(Path, sys.argv[1:])
+    try:
+        index([archive], database, bundle=Bundle.load(bundle), device="cpu", workers=1)
+    except DiskFullError as error:
+        print(error)
+        sys.exit(9)
+"""
+
+
+@POSIX
+def test_a_full_disk_is_named_and_what_was_committed_is_safe(
+    run: Index, tiny: Bundle, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    archive = write_pictures(tmp_path / "many", 400)
+    script = tmp_path / "full.py"
+    script.write_text(_FULL_DISK)
+    inside = (
+        f"mount -t tmpfs -o size=1m none {disk} && "
+        f"{sys.executable} {script} {archive} {disk}/db {tiny.path}; code=$?; "
+        f"rm -f {disk}/db/scratch.sqlite*; cp -r {disk}/db {tmp_path}/saved; exit $code"
+    )
+    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("no small disk can be mounted here")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", inside],
+        capture_output=True, text=True, timeout=200, env=environment, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 9, answer.stderr
+    assert f"no space is left to write {disk}/db" in answer.stdout
+    with Database.open(tmp_path / "saved") as opened:
+        saved = len(opened)
+    assert 0 < saved < 400
+    assert verify(tmp_path / "saved") == []
+    assert run(archive, database=tmp_path / "saved").done == 400 - saved
+    assert verify(tmp_path / "saved") == []
+
+
+def test_any_write_error_of_a_full_disk_is_told(
+    run: Index, archive: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFullError, match="db"):
+            run(archive)
+    assert run(archive).done == 6
+    assert verify(database) == []
+
+
+# ---- ends ---------------------------------------------------------------------------------------
+
+_INTERRUPTED = """
+import json, sys, time
+from pathlib import Path
+from indexer.cascade.bundle import Bundle
+from indexer.pipeline.run import index
+
+def show(progress):
+    if progress.done > 20:
+        print("reading", flush=True)
+
+if __name__ == "__main__":
+    archive, database, bundle = map(Path, sys.argv[1:])
+    summary = index(
+        [archive], database, bundle=Bundle.load(bundle), device="cpu", workers=1, progress=show
+    )
+    print(json.dumps([summary.interrupted, summary.done, summary.left]))
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_commits_what_was_read(
+    run: Index, tiny: Bundle, tmp_path: Path, database: Path, number: signal.Signals
+) -> None:
+    archive = write_pictures(tmp_path / "many", 1500)
+    script = tmp_path / "interrupted.py"
+    script.write_text(_INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script), str(archive), str(database), str(tiny.path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == "reading\n"
+        sent = time.monotonic()
+        os.killpg(child.pid, number)  # as a terminal does: the workers get it, too
+        output, errors = child.communicate(timeout=60)
+    assert time.monotonic() - sent < 30
+    assert child.returncode == 0, errors
+    assert errors == ""
+    interrupted, done, left = json.loads(output.splitlines()[-1])
+    assert interrupted
+    assert 20 < done < 1500
+    assert done + left == 1500
+    assert verify(database) == []
+    with Database.open(database) as opened:
+        last = opened.last_run()
+        assert last is not None
+        assert last.state == "interrupted"
+        assert len(opened) == done

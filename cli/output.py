@@ -21,6 +21,8 @@ __all__ = ["HIT_FORMATS", "annotation_lines", "console", "emit_hits", "emit_rows
 HIT_FORMATS = ("json", "jsonl", "csv", "ids")
 # So many annotations of a hit are shown in its table; `show` has all.
 _LINES = 6
+# So many values of a facet, the commonest ones.
+_VALUES = 10
 _HIT_COLUMNS = ("id", "score", "annotations", "view", "study", "patient", "sex", "age", "year")
 
 
@@ -136,5 +138,5 @@ def _facet_lines(results: Results) -> None:
 
     for field, counts in results.facets.items():
         line = Text.assemble((f"{field}: ", "bold"))
-        line.append("  ".join(f"{c.value} {c.count}" for c in counts) or "-")
+        line.append("  ".join(f"{c.value} {c.count}" for c in counts[:_VALUES]) or "-")
         console().print(line)

@@ -48,7 +48,10 @@ _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
 # A suffix starts with a letter: a UID used as a file name keeps its last component.
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 _OPEN_I = re.compile(r"^(CXR\d+)_(?:\d+_)?IM-")
-_VIEW = re.compile(r"^[A-Z][A-Z0-9_ ]{0,15}$")
+# View Position, C.8.1.1.1, and what is written there besides; free text may name anyone.
+_VIEWS = frozenset(
+    {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAO", "RAO", "LPO", "RPO", "LATERAL"}
+)
 _VIEW_CODES = {
     "posteroanterior": "PA",
     "anteroposterior": "AP",
@@ -64,7 +67,7 @@ class Metadata:
     Parameters
     ----------
     view
-        DICOM View Position in upper case (``"PA"``, ``"AP"``, ``"LL"``, ``"RL"`` ...).
+        A defined term of View Position (``"PA"``, ``"AP"``, ``"LL"``, ``"RL"`` ...).
     sex
         ``"M"``, ``"F"`` or ``"O"``; None for anything else.
     age
@@ -288,7 +291,8 @@ def _read(value: Callable[[], str], default: str) -> str:
 
 def _view(header: Dataset) -> str | None:
     view = _text(header, "ViewPosition").upper()
-    if _VIEW.match(view):
+    view = "LATERAL" if view == "LAT" else view
+    if view in _VIEWS:
         return view
     meaning = _read(lambda: str(header.ViewCodeSequence[0].CodeMeaning), "").casefold()
     return _VIEW_CODES.get("".join(c for c in meaning if c.isalpha()))

@@ -31,6 +31,13 @@ _RADIOGRAPHS = frozenset(_STORAGE + end for end in ("1", "1.1", "1.1.1"))
 _RAW_DX = _STORAGE + "1.1.1"
 _CAPTURES = frozenset(_STORAGE + end for end in ("7", "7.1", "7.2", "7.3", "7.4"))
 
+# Defined terms of Modality, C.7.3.1.1.1: nothing else that stands there is quoted.
+_MODALITY = re.compile(
+    r"AR|AU|BI|BMD|CFM|CR|CT|DG|DMS|DX|ECG|EEG|EMG|EOG|EPS|ES|FID|GM|HC|HD|IO|IOL|IVOCT|IVUS|KER|KO"
+    r"|LEN|LS|M3D|MG|MR|NM|OAM|OCT|OP|OPM|OPT|OPTBSV|OPTENF|OPV|OSS|OT|PA|PLAN|POS|PR|PT|PX|REG"
+    r"|RESP|RF|RG|RT(?:DOSE|IMAGE|INTENT|PLAN|RAD|RECORD|SEGANN|STRUCT)|RWV|SEG|SM|SMR|SR|SRF|STAIN"
+    r"|TEXTUREMAP|TG|US|VA|XA|XAPROTOCOL|XC"
+)
 _CHEST = re.compile(
     r"CHEST|TH?[OÓ]RA[XC]|LUNG|PULMO|\bRIBS?\b|HEART|CARDIAC|MEDIASTIN|POUMON", re.IGNORECASE
 )
@@ -38,7 +45,9 @@ _ELSEWHERE = re.compile(
     r"(?:SPINE|SPINAL|VERTEBRA|CERVICAL|LUMB[AO]|SACRUM|COCCYX|ABDOM|KUB\b|PELVI[SC]|SKULL|\bHEAD\b"
     r"|SINUS|FACIAL|MANDIB|\bJAW\b|DENTAL|\bNECK\b|SHOULDER|SCAPULA|CLAVIC|HUMERUS|ELBOW|FOREARM"
     r"|WRIST|\bHANDS?\b|FINGER|THUMB|EXTREMIT|\bARM\b|\bLEGS?\b|\bHIPS?\b|FEMUR|THIGH|KNEE|PATELLA"
-    r"|TIBIA|FIBULA|ANKLE|\bFOOT\b|\bFEET\b|\bHEEL\b|CALCAN|\bTOES?\b|BREAST|MAMMO)\w*"
+    r"|TIBIA|FIBULA|ANKLE|\bFOOT\b|\bFEET\b|\bHEEL\b|CALCAN|\bTOES?\b|BREAST|MAMMO)"
+    # Usual endings, for the message; other letters that follow may be part of a name.
+    r"(?:S|AE|AL|AR|EN|EUS|GRAM|GRAPHY|INAL|ITIES|LE|OSACRAL|SACRAL|R|ULAR|Y)?"
     # Test patterns and phantoms show nobody.
     r"|SMPTE|PHANTOM|CALIBRATION|\bQC\b|\bTEST\b",
     re.IGNORECASE,
@@ -138,7 +147,7 @@ def _require_radiograph(header: Dataset) -> None:
     capture = sop_class in _CAPTURES and modality in ("", "OT", "SC")
     radiograph = modality in ("CR", "DX") or (not modality and sop_class in _RADIOGRAPHS)
     if not capture and not radiograph and modality != "SC":
-        said = modality if re.fullmatch(r"[A-Z]{1,16}", modality) else "unknown"
+        said = modality if _MODALITY.fullmatch(modality) else "unknown"
         raise SkippedImage(
             "other_modality", f"modality {said}; CR, DX and secondary captures are indexed"
         )

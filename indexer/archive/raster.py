@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,9 +124,11 @@ def _quantised(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 
 @contextmanager
 def _pillow_remarks(kind: str) -> Iterator[None]:
-    """Turn what Pillow raises into reasons, and keep its warnings on odd tags to ourselves."""
+    """Turn what Pillow raises into reasons, and keep its remarks on tags to ourselves."""
     from PIL import Image, UnidentifiedImageError
 
+    logger = logging.getLogger("PIL")
+    propagates, logger.propagate = logger.propagate, False
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -147,3 +150,5 @@ def _pillow_remarks(kind: str) -> Iterator[None]:
         raise FailedImage(
             "undecodable_pixels", f"the {kind} file is damaged ({type(error).__name__})"
         ) from None
+    finally:
+        logger.propagate = propagates

@@ -46,6 +46,8 @@ class Problem:
         What was found, in words.
     repair
         What to do.
+    shard
+        Number of the shard that is wrong.
     """
 
     where: Place
@@ -53,6 +55,7 @@ class Problem:
     count: int
     detail: str
     repair: str = _REBUILD
+    shard: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -89,6 +92,7 @@ def repair(path: Path) -> list[Problem]:
     """
     found = verify(path)
     wrong = {problem.where for problem in found}
+    lost = {problem.shard for problem in found if problem.shard is not None}
     if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
         for suffix in ("", "-wal", "-shm"):
             Path(f"{Layout(path).thumbnails}{suffix}").unlink(missing_ok=True)
@@ -96,9 +100,8 @@ def repair(path: Path) -> list[Problem]:
         if "ledger" in wrong:
             _mend_ledger(writer)
         if "shards" in wrong:
-            for shard in writer.ledger.shards():
-                if shard_checksum(writer.layout.embeddings, shard.number) != shard.checksum:
-                    _forget(writer, f"SELECT image_id FROM images WHERE shard = {shard.number}")
+            for number in lost:
+                _forget(writer, f"SELECT image_id FROM images WHERE shard = {number}")
             writer.settle()
         if "thumbnails" in wrong:
             writer.sweep_thumbnails()
@@ -159,7 +162,7 @@ def _shards(database: Database) -> Iterator[Problem]:
             continue
         what = "missing" if found is None else "checksum"
         detail = f"shard {shard.number} is {'missing' if found is None else 'damaged'}"
-        yield Problem("shards", what, shard.live, detail, _REREAD)
+        yield Problem("shards", what, shard.live, detail, _REREAD, shard.number)
 
 
 def _rows(database: Database, number: int) -> Iterator[Problem]:
@@ -173,7 +176,7 @@ def _rows(database: Database, number: int) -> Iterator[Problem]:
     wrong += int((~(np.abs(norms - 1) < 0.01)).sum())
     if wrong:
         detail = f"{wrong} rows of shard {number} are not those of the ledger"
-        yield Problem("shards", "rows", wrong, detail, _REREAD)
+        yield Problem("shards", "rows", wrong, detail, _REREAD, number)
 
 
 def _vectors(database: Database) -> Iterator[Problem]:

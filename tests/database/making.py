@@ -1,0 +1,90 @@
+"""Databases made without reading a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from indexer.annotation import Annotation, Word
+from indexer.archive.deidentify import Metadata
+from indexer.cascade.runtime import Reading
+from indexer.database.writer import Entry, Header, Writer
+
+if TYPE_CHECKING:
+    from indexer.cascade.bundle import Bundle
+
+DIMENSIONS = 16
+KEY = "0123abcd"
+
+
+def make_bundle(digest: str = "00112233aabbccdd") -> Bundle:
+    """As much of a bundle as a manifest needs."""
+    values = {"hash": digest, "name": "paper", "size": 64, "squash": True, "dimensions": DIMENSIONS}
+    return cast("Bundle", SimpleNamespace(**values))
+
+
+def image_id(number: int) -> str:
+    """16 hex digits whose keys are of both signs."""
+    return f"{(number * 0x9E3779B97F4A7C15) % 2**64:016x}"
+
+
+def vector(number: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A unit vector."""
+    values = np.random.default_rng(number).normal(size=DIMENSIONS).astype(np.float32)
+    return values / np.float32(np.linalg.norm(values))
+
+
+def reading(number: int) -> Reading:
+    """A reading with one annotation."""
+    words = (Word("opacity", "disease", 0.75), Word("left", "side", 0.5))
+    annotation = Annotation("predicted", words)
+    return Reading({"opacity": 0.75}, (annotation,), "frontal", 0.9, vector(number))
+
+
+def entry(number: int, name: str | None = None, *, read: bool = True, **more: object) -> Entry:
+    """The outcome of a file of archive 1 that holds image `number`."""
+    header = Header(f"{number // 2:012x}", f"{number // 4:012x}", Metadata(rows=8, columns=9), ())
+    values = {
+        "archive": 1,
+        "name": name or f"{number}.png",
+        "size": 10,
+        "mtime_ns": 20,
+        "checksum": f"{number:064x}",
+        "outcome": "image",
+        "image_id": image_id(number),
+        "header": header,
+        "thumbnail": b"picture %d" % number,
+        "reading": reading(number) if read else None,
+        **more,
+    }
+    return Entry(**values)  # type: ignore[arg-type]
+
+
+def failure(name: str) -> Entry:
+    """The outcome of a file that could not be read."""
+    return Entry(1, name, 10, 20, None, "failed", "truncated", "cut off")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Writer]:
+    """A database open for writing, in a run, with archive 1."""
+    with Writer.open(path, make_bundle(), KEY) as writer:
+        writer.begin_run()
+        writer.archive("/archive")
+        yield writer
+
+
+def fill(path: Path, count: int, per_shard: int = 10) -> Path:
+    """A complete database of `count` images."""
+    with opened(path) as writer:
+        for start in range(0, count, per_shard):
+            numbers = range(start, min(start + per_shard, count))
+            writer.commit([entry(number) for number in numbers])
+        writer.build_vectors()
+        writer.end_run("complete", {})
+    return path

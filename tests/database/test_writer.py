@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.archive.deidentify import Metadata
+from indexer.database import writer as module
+from indexer.database.embeddings import id_of, key_of, keys_of
+from indexer.database.layout import Layout
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.database.writer import Entry, Header, Writer
+from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch, NotFoundError
+from tests.database.making import KEY, entry, failure, fill, image_id, make_bundle, opened, vector
+
+
+def _ids(path: Path) -> set[str]:
+    with Database.open(path) as database:
+        return set(database.image_ids())
+
+
+def _texts(writer: Writer) -> set[str]:
+    return {image for image, _ in writer.text.hashes()}
+
+
+def test_keys_and_ids() -> None:
+    ids = [image_id(n) for n in range(50)] + ["0" * 16, "f" * 16, "8" + "0" * 15]
+    assert [id_of(key) for key in keys_of(ids).tolist()] == ids
+    assert [key_of(i) for i in ids] == keys_of(ids).tolist()
+
+
+def test_a_commit_reaches_every_store(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 25)
+    assert verify(path) == []
+    with Database.open(path) as database:
+        assert len(database) == 25
+        assert database.counts() == {"done": 25, "duplicate": 0, "skipped": 0, "failed": 0}
+        assert len(list((path / "embeddings").glob("part-*.keys.npy"))) == 3
+        record = database.image(image_id(7))
+        assert record.document["annotations"][0]["text"] == "opacity, left"
+        assert (record.document["study"], record.run.version) == ("000000000003", "0.1.0")
+        assert database.thumbnail(image_id(7)) == b"picture 7"
+        assert {d["id"] for d in database.documents()} == {image_id(n) for n in range(25)}
+        assert set(database.image_ids(study="000000000003")) == {image_id(6), image_id(7)}
+        near, keys = database.vectors().search(vector(7), 3)
+        assert id_of(keys[0]) == image_id(7)
+        assert near[0] == pytest.approx(1, abs=1e-3)
+        with pytest.raises(NotFoundError, match="nothing"):
+            database.image("nothing")
+
+
+def test_a_commit_that_fails_leaves_nothing_and_may_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    broken = Entry(1, "z.png", 1, 1, None, "image", image_id=image_id(99), header=entry(99).header)
+    with opened(path) as writer:
+        writer.commit([entry(1)])
+        with pytest.raises(DatabaseError, match="no reading"):
+            writer.commit([entry(2), entry(3), broken])
+        assert _ids(path) == {image_id(1)}
+        assert _texts(writer) == {image_id(1)}
+        writer.commit([entry(2), entry(3)])
+        assert _ids(path) == {image_id(1), image_id(2), image_id(3)}
+    assert verify(path) == []
+
+
+def test_a_reader_keeps_its_moment(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 5)
+    with Database.open(path) as database:
+        with opened(path) as writer:
+            writer.commit([entry(100)])
+            writer.remove_files(1, ["0.png"])
+            writer.settle()
+            writer.build_vectors()
+        assert len(database) == 5
+        assert set(map(id_of, database.vectors().search(vector(0), 9)[1])) == {
+            image_id(n) for n in range(5)
+        }
+        database.refresh()
+        expected = {image_id(n) for n in (1, 2, 3, 4, 100)}
+        assert set(database.image_ids()) == expected
+        assert set(map(id_of, database.vectors().search(vector(0), 9)[1])) == expected
+
+
+def test_leftovers_of_a_killed_commit_are_removed(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 5)
+    embeddings = path / "embeddings"
+    for name in ("part-000002.npy", "part-000002.keys.npy", "part-000001.npy.tmp"):
+        (embeddings / name).write_bytes(b"half")
+    assert verify(path) == []
+    with opened(path) as writer:
+        assert len(list(embeddings.iterdir())) == 2
+        writer.commit([entry(9)])
+    assert len(list(embeddings.iterdir())) == 4
+
+
+def test_the_outbox_survives_a_text_store_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fill(tmp_path / "db", 3)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    with opened(path) as writer:
+        monkeypatch.setattr(writer.text, "apply", fail)
+        with pytest.raises(RuntimeError, match="power cut"):
+            writer.commit([entry(7)])
+        assert len(writer.ledger.outbox()) == 1
+    assert verify(path) == []
+    with opened(path) as writer:
+        assert writer.ledger.outbox() == []
+        assert image_id(7) in _texts(writer)
+
+
+def test_images_live_as_long_as_a_file_holds_them(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    other = Header("5" * 12, "6" * 12, Metadata(sex="F"), ())
+    with opened(path) as writer:
+        writer.commit([entry(1), entry(1, "twin", read=False, header=other), failure("bad")])
+        assert writer.ledger.counts() == {"done": 1, "duplicate": 1, "skipped": 0, "failed": 1}
+        writer.remove_files(1, ["1.png"])
+        assert writer.settle() == 0
+        (document,) = list(Database.open(path).documents())
+        assert (document["sex"], document["study"]) == ("F", "5" * 12)
+        # The same file with other pixels.
+        writer.commit([entry(2, "twin")])
+        assert _ids(path) == {image_id(1), image_id(2)}
+        assert writer.settle() == 1
+        assert _ids(path) == _texts(writer) == {image_id(2)}
+        assert list(writer.thumbnails.ids()) == [image_id(2)]
+        writer.commit([failure("twin")])
+        assert writer.settle() == 1
+        assert _texts(writer) == set()
+        assert list((path / "embeddings").iterdir()) == []
+    assert verify(path) == []
+
+
+def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SMALL_SHARDS", 4)
+    monkeypatch.setattr(module, "_FULL_ROWS", 25)
+    path = fill(tmp_path / "db", 60, per_shard=6)
+    with Database.open(path) as before:
+        ids = sorted(before.image_ids())
+        vectors = before.vectors().vectors_of(keys_of(ids))
+        with opened(path) as writer:
+            writer.remove_files(1, ["3.png", "17.png"])
+            writer.settle()
+            assert writer.compact() == 10
+            assert [s.rows for s in writer.ledger.shards()] == [22, 24, 12]
+            assert not writer.build_vectors() or writer.ledger.images == 58
+        np.testing.assert_array_equal(before.vectors().vectors_of(keys_of(ids)), vectors)
+    with opened(path) as writer:
+        assert len(list((path / "embeddings").iterdir())) == 6
+        assert writer.compact() == 0
+    assert verify(path) == []
+    kept = [i for i in ids if i not in (image_id(3), image_id(17))]
+    with Database.open(path) as after:
+        assert sorted(after.image_ids()) == kept
+        found = after.vectors().vectors_of(keys_of(kept))
+        np.testing.assert_array_equal(found, vectors[[ids.index(i) for i in kept]])
+
+
+def test_a_lost_text_store_is_filled_again(tmp_path: Path) -> None:
+    import shutil
+
+    path = fill(tmp_path / "db", 8)
+    shutil.rmtree(path / "text")
+    with opened(path) as writer:
+        assert _texts(writer) == {image_id(n) for n in range(8)}
+
+
+def test_refusals(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 1)
+    with (
+        pytest.raises(DatabaseMismatch, match="--bundle"),
+        Writer.open(path, make_bundle("ff" * 8), KEY),
+    ):
+        pass
+    with (
+        pytest.raises(DatabaseMismatch, match="CXRDEX_KEY_FILE"),
+        Writer.open(path, make_bundle(), "ffffffff"),
+    ):
+        pass
+    with opened(path), pytest.raises(DatabaseLocked, match="being written"), opened(path):
+        pass
+    text = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(text.replace('"format": 1', '"format": 9'))
+    with pytest.raises(DatabaseMismatch, match="format 9"):
+        Database.open(path)
+    (path / "manifest.json").write_text("{")
+    with pytest.raises(DatabaseError, match="damaged"):
+        Database.open(path)
+    with pytest.raises(DatabaseError, match="cxrdex index ARCHIVE --database"):
+        Database.open(tmp_path / "nowhere")
+    with pytest.raises(DatabaseError, match="no database at"):
+        Layout(tmp_path / "nowhere").read_manifest()

@@ -44,11 +44,10 @@ def _devices() -> dict[str, Any]:
     import faiss
     import torch
 
-    from indexer.cascade.runtime import choose_device, half_precision
+    from indexer.cascade.runtime import choose_device
 
     return {
         "used": str(choose_device("auto")),
-        "precision": str(half_precision(choose_device("auto"))).removeprefix("torch."),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "cpu_threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],

@@ -10,8 +10,9 @@ import click
 
 from indexer.errors import CxrdexError, DiskFullError
 
-__all__ = ["COMMANDS", "cxrdex", "main"]
+__all__ = ["COMMANDS", "HELP_OPTIONS", "cxrdex", "main"]
 
+HELP_OPTIONS = ["-h", "--help"]
 # Help texts stand here, so that `cxrdex --help` imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("cli.index", "Read an archive into a database."),
@@ -65,7 +66,7 @@ class _LazyGroup(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": HELP_OPTIONS})
 @click.version_option(package_name="cxrdex", prog_name="cxrdex")
 def cxrdex() -> None:
     """Turn an archive of chest X-rays into a database searched by picture and by words."""

@@ -6,11 +6,23 @@ from pathlib import Path
 
 import click
 
-from cli.main import COMMANDS, cxrdex
+from cli.main import COMMANDS, HELP_OPTIONS, cxrdex
 
 __all__ = ["render"]
 
+_WIDTH = 96
 TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    return click.Context(
+        command,
+        parent,
+        name,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=HELP_OPTIONS,
+    )
 
 
 def render() -> str:
@@ -19,14 +31,15 @@ def render() -> str:
         "# Commands",
         "Written by `make docs` from the commands' own help; a test keeps it true.",
     ]
-    root = click.Context(cxrdex, info_name="cxrdex", max_content_width=96, terminal_width=96)
+    root = _context(cxrdex, "cxrdex", None)
     parts += ["## cxrdex", f"```\n{cxrdex.get_help(root)}\n```"]
     for name in COMMANDS:
         command = cxrdex.get_command(root, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=root)
-        context.max_content_width = context.terminal_width = 96
-        parts += [f"## cxrdex {name}", f"```\n{command.get_help(context)}\n```"]
+        parts += [
+            f"## cxrdex {name}",
+            f"```\n{command.get_help(_context(command, name, root))}\n```",
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -53,11 +53,10 @@ class Encoder(nn.Module):
         view
             Shape (n,), float32: logit of a lateral view.
         """
-        weight = self.projection.weight
-        pixels = pictures.to(weight.dtype).div(127.5).sub(1)
+        pixels = pictures.float().div(127.5).sub(1)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         features = self.norm(self.projection(self.drop(self.backbone(pixels))))
         # The scale keeps the head's input at unit variance, as the batch norm made it.
         embedding = nn.functional.normalize(features.float(), dim=1)
-        scaled = (embedding * embedding.shape[1] ** 0.5).to(self.head.weight.dtype)
+        scaled = embedding * embedding.shape[1] ** 0.5
         return embedding, self.head(scaled).float(), self.view(scaled).float().squeeze(1)

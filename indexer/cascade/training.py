@@ -24,7 +24,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import Example, load_canvases, load_examples
 from indexer.cascade.encoder import Encoder
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
-from indexer.cascade.runtime import choose_device, half_precision
+from indexer.cascade.runtime import choose_device, keep_freed_memory
 from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["Recipe", "augment", "imagenet_weights", "train"]
@@ -146,6 +146,7 @@ def train(
     torch.manual_seed(recipe.seed)
     started = time.time()
     target = choose_device(device)
+    keep_freed_memory()
     examples = {part: load_examples(dataset, part)[:limit] for part in ("train", "val")}
     settings = DecodeSettings(size=recipe.size, squash=True, key=b"training set", thumbnail=0)
     canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}
@@ -224,7 +225,6 @@ def _train_encoder(
     share = torch.from_numpy(goals["train"].mean(0)).clamp(1e-3, 1 - 1e-3)
     model.head.bias.data = share.logit()
     model.to(device).to(memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
     rate = recipe.learning_rate
     optimizer = torch.optim.AdamW(
@@ -233,6 +233,9 @@ def _train_encoder(
     )
     count = len(examples["train"])
     steps = math.ceil(count / recipe.batch_size)
+    # The average spans about the last seventh of all steps.
+    decay = 1 - 1 / max(2.0, 0.15 * recipe.epochs * steps)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [rate, 5 * rate], total_steps=max(recipe.epochs * steps, 2), pct_start=0.2
     )
@@ -262,7 +265,7 @@ def _train_encoder(
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
             pictures = augment(torch.from_numpy(canvases["train"][rows]), recipe.crop, draw)
-            with torch.autocast(device.type, half_precision(device)):
+            with torch.autocast(device.type, _half_precision(device)):
                 _, logits, view = model(pictures.to(device))
             goal = torch.from_numpy(goals["train"][rows]).to(device)
             side = torch.from_numpy(lateral[rows]).to(device)
@@ -307,6 +310,12 @@ def _train_encoder(
     return best.eval(), history
 
 
+def _half_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else torch.float32
+
+
 def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
     """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
     the answer.
@@ -347,13 +356,12 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
 def _embed(
     encoder: nn.Module, canvases: npt.NDArray[np.uint8], device: torch.device
 ) -> tuple[_FloatArray, _FloatArray, _FloatArray]:
-    """Embeddings, label logits and view logits of whole pictures."""
+    """Embeddings, label logits and view logits of whole pictures, in float32 as `Runtime` does."""
     encoder.eval()
     parts: list[tuple[Tensor, ...]] = []
     for start in range(0, len(canvases), 64):
         pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
-        with torch.autocast(device.type, half_precision(device)):
-            parts.append(tuple(part.float().cpu() for part in encoder(pictures.float())))
+        parts.append(tuple(part.cpu() for part in encoder(pictures)))
     embedding, logits, view = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return embedding, logits, view
 

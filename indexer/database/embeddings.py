@@ -206,10 +206,13 @@ class Shards:
         self, positions: npt.NDArray[np.int64] | None = None
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
         """Positions (all live ones by default) and their vectors, some thousand at a time."""
+        everything = positions is None
         positions = self.positions if positions is None else positions
         for start in range(0, len(positions), _CHUNK):
             part = positions[start : start + _CHUNK]
             yield part, self.rows(part)
+            if everything:
+                self._maps.clear()  # or all of them end in memory
 
     def key_at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Keys of live positions."""

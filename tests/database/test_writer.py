@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_a_commit_reaches_every_store(tmp_path: Path) -> None:
         assert len(list((path / "embeddings").glob("part-*.keys.npy"))) == 3
         record = database.image(image_id(7))
         assert record.document["annotations"][0]["text"] == "opacity, left"
-        assert (record.document["study"], record.run.version) == ("000000000003", "0.1.0")
+        assert (record.document["study"], record.run.version) == ("000000000003", version("cxrdex"))
         assert database.thumbnail(image_id(7)) == b"picture 7"
         assert {d["id"] for d in database.documents()} == {image_id(n) for n in range(25)}
         assert set(database.image_ids(study="000000000003")) == {image_id(6), image_id(7)}

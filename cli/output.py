@@ -32,7 +32,7 @@ def console() -> Console:
 
     found = Console(highlight=False, emoji=False)
     if not found.is_terminal:
-        found = Console(highlight=False, emoji=False, width=132)
+        found = Console(highlight=False, emoji=False, width=160)
     return found
 
 

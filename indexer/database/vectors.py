@@ -305,22 +305,32 @@ class Vectors:
             bitmap = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
         flat = self._generation.kind == "flat"
-        wanted = min(k if flat else max(_RERANK * k, 100), len(self._indexed))
-        scores, entries = self._index.search(vector, wanted, params=self._parameters(selector))
-        hits = entries[0] >= 0
+        available = len(self._indexed) if mask is None else int(mask.sum())
+        wanted = min(k if flat else max(_RERANK * k, 100), available)
+        if not wanted:
+            return nothing
+        nprobe = self._generation.nprobe
+        while True:
+            parameters = self._parameters(selector, nprobe)
+            scores, entries = self._index.search(vector, wanted, params=parameters)
+            hits = entries[0] >= 0
+            # A filter, or a large k, may empty the lists that were looked into.
+            if flat or hits.sum() >= wanted or nprobe >= self._index.nlist:
+                break
+            nprobe *= 4
         names = self._indexed[entries[0][hits]]
         if flat:
             return scores[0][hits], names
         positions = self._shards.locate(names)
         return self._exact(vector[0], positions[positions >= 0], k)
 
-    def _parameters(self, selector: Any = None) -> Any:
+    @staticmethod
+    def _parameters(selector: Any, nprobe: int) -> Any:
         """What one search asks for; nothing is ever set on the index that others share."""
         import faiss
 
-        if self._generation is None or not self._generation.nprobe:
+        if not nprobe:
             return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        nprobe = self._generation.nprobe
         return faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)  # type: ignore[call-arg]
 
     def _mask(
@@ -374,7 +384,9 @@ class Vectors:
             return
         rows = self._shards.rows(positions)
         scores, entries = self._index.search(
-            rows, min(10, len(self._indexed)), params=self._parameters()
+            rows,
+            min(10, len(self._indexed)),
+            params=self._parameters(None, self._generation.nprobe),
         )
         # An image finds itself, or others that are as near as it is to itself.
         itself = (self._indexed[entries] == names[:, None]).any(1) | (scores[:, -1] > 0.999)

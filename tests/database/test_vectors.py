@@ -60,6 +60,16 @@ def test_recall(shards: Shards, tmp_path: Path, limit: int) -> None:
     assert list(vectors.disagreements()) == []
 
 
+def test_inverted_lists_never_give_fewer_than_there_are(shards: Shards, tmp_path: Path) -> None:
+    build_vectors(tmp_path, shards, 3, flat_limit=100)
+    vectors = Vectors(tmp_path, shards, 3)
+    query = shards.rows(shards.positions[:1])[0]
+    assert len(vectors.search(query, 3000)[1]) == 3000
+    # Images far from the query, in lists that it does not look into first.
+    far = np.array(_exact(shards, query, len(vectors))[-2500:], np.int64)
+    assert len(vectors.search(query, 50, keys=far)[1]) == 50
+
+
 @pytest.mark.parametrize("limit", [10_000, 100])
 def test_a_generation_that_lags_is_completed_and_masked(
     shards: Shards, tmp_path: Path, limit: int

@@ -50,7 +50,7 @@ def demo(folder: Path | None, studies: int) -> None:
         _run("status", "--database", database)
         _run("failures", "--database", database)
         _run("similar", str(archive / example), "-k", "5", "--database", database)
-        _run("search", '"pleural effusion" AND left', "--limit", "5", "--database", database)
+        _run("search", '"pleural effusion on the left"', "--limit", "5", "--database", database)
         _run("verify", "--database", database)
 
 

@@ -22,7 +22,7 @@ docs: .venv/test  ## write the generated parts of docs/ anew
 
 constraints: .venv/test  ## pin the newest versions that fit
 	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --upgrade --quiet \
-		--no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+		--no-annotate --output-file constraints.txt
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

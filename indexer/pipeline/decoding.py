@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from indexer.errors import CxrdexError, FailedImage, ImageError, SkippedImage
@@ -204,12 +203,7 @@ class DecodePool(Generic[T, R]):
         self._fill()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._condition:
             self._closed = True
             self._bell.send_bytes(b"!")

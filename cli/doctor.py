@@ -87,7 +87,7 @@ def doctor(bundle_path: str | None, form: str) -> None:
         click.echo(click.style("decoders", bold=True))
         for row in report["decoders"]:
             state = row["decoder"] if row["available"] else "MISSING"
-            click.echo(f"  {row['transfer_syntax']:42} {state}")
+            click.echo(f"  {state:10} {row['transfer_syntax']}")
         click.echo(click.style("bundle", bold=True))
         click.echo(f"  {bundle.name} {bundle.hash}, {len(bundle.findings)} findings")
     missing = [d.transfer_syntax for d in table if not d.available]

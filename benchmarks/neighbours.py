@@ -22,8 +22,8 @@ from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import load_canvases, load_examples
+from indexer.cascade.imagenet import imagenet_weights
 from indexer.cascade.runtime import Runtime
-from indexer.cascade.training import imagenet_weights
 
 Canvases = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]

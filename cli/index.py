@@ -36,6 +36,11 @@ _REPORT_PROBLEMS = 5
 )
 @click.option("--retry-failed", is_flag=True, help="Read files again that failed before.")
 @click.option("--checksum", is_flag=True, help="Compare contents, not just size and time.")
+@click.option(
+    "--reread",
+    is_flag=True,
+    help="Read all files again; brings a database made with another bundle up to this one.",
+)
 @click.option("--prune", is_flag=True, help="Drop images whose files are gone from the archive.")
 @bundle_option
 @device_option
@@ -55,6 +60,7 @@ def index(
     reports: Path | None,
     retry_failed: bool,
     checksum: bool,
+    reread: bool,
     prune: bool,
     bundle_path: Path | None,
     device: str,
@@ -83,6 +89,7 @@ def index(
             batch_size=batch_size,
             retry_failed=retry_failed,
             checksum=checksum,
+            reread=reread,
             prune=prune,
             progress=progress,
         )

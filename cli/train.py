@@ -24,7 +24,13 @@ __all__ = ["train"]
     "  [default: OUTPUT.work]",
 )
 @click.option("--name", default="cxrdex-base", show_default=True, help="Name of the bundle.")
-@click.option("--epochs", default=8, show_default=True, help="Rounds of the CNN over the images.")
+@click.option("--epochs", default=5, show_default=True, help="Rounds of the CNN over the images.")
+@click.option(
+    "--members",
+    default=3,
+    show_default=True,
+    help="CNNs trained one after the other and read side by side.",
+)
 @click.option("--batch-size", default=32, show_default=True, help="Images in a training step.")
 @click.option(
     "--min-images",
@@ -54,6 +60,7 @@ def train(
     work: Path | None,
     name: str,
     epochs: int,
+    members: int,
     batch_size: int,
     min_images: int,
     cell: str,
@@ -75,6 +82,7 @@ def train(
     recipe = Recipe(
         name=name,
         epochs=epochs,
+        members=members,
         batch_size=batch_size,
         min_images=min_images,
         cell="lstm" if cell == "lstm" else "gru",

@@ -19,7 +19,7 @@ from indexer.errors import BundleError
 
 __all__ = ["FORMAT", "SHIPPED", "Bundle"]
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parent / "bundles" / "cxrdex-base"
 _DESCRIPTION = "bundle.json"
 _WEIGHTS = "weights.safetensors"
@@ -66,6 +66,11 @@ class Bundle:
     def findings(self) -> tuple[str, ...]:
         """The findings it can report, ``normal`` among them."""
         return self.labels.findings
+
+    @property
+    def has_text_space(self) -> bool:
+        """Whether it places pictures among sentences."""
+        return bool(self.architecture["sentences"])
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """All tensors by name, stored in half precision where that loses nothing that shows."""

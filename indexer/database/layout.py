@@ -169,7 +169,8 @@ class Layout:
             raise DatabaseMismatch(
                 f"the database {self.root} was made with the bundle {manifest.bundle_name} "
                 f"({manifest.bundle}), not with {bundle.name} ({bundle.hash}): name that bundle "
-                "with --bundle, or index the archive into a new folder"
+                "with --bundle, or bring the database up to date with "
+                f"`cxrdex index ARCHIVE --database {self.root} --reread`"
             )
         if key is not None and key != manifest.key:
             raise DatabaseMismatch(

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -27,7 +27,7 @@ from indexer.database.reader import document_of, shards_of
 from indexer.database.text import TextStore, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors import build_vectors, needs_build
-from indexer.errors import DatabaseError
+from indexer.errors import DatabaseError, DatabaseMismatch
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
@@ -153,6 +153,7 @@ class Writer:
         key: str | None,
         *,
         rebuild_text: bool = False,
+        other_bundle: bool = False,
     ) -> Iterator[Writer]:
         """Lock a database, or make it where there is none, and finish what a killed run left.
 
@@ -164,6 +165,8 @@ class Writer:
             Bundle and fingerprint of the id key, which must fit; None to repair only.
         rebuild_text
             Throw the text store away and fill it again.
+        other_bundle
+            Take a database that was made with another bundle; `change_bundle` is to follow.
 
         Raises
         ------
@@ -171,8 +174,9 @@ class Writer:
             Each says what to do.
         """
         layout = Layout(path)
+        checked = None if other_bundle else bundle
         if bundle is None or key is None or layout.manifest.exists():
-            layout.check(layout.read_manifest(), bundle, key)
+            layout.check(layout.read_manifest(), checked, key)
         else:
             _refuse_foreign(path)
         with ExitStack() as stack:
@@ -181,7 +185,7 @@ class Writer:
                 if bundle is not None and key is not None and not layout.manifest.exists():
                     layout.create(Manifest.of(bundle, key))
                 manifest = layout.read_manifest()
-                layout.check(manifest, bundle, key)
+                layout.check(manifest, checked, key)
                 layout.embeddings.mkdir(exist_ok=True)
                 ledger = Ledger(layout.ledger, write=True)
                 stack.callback(ledger.close)
@@ -222,6 +226,51 @@ class Writer:
             sql.execute("INSERT OR IGNORE INTO archives (path) VALUES (?)", (path,))
             row = sql.execute("SELECT id FROM archives WHERE path = ?", (path,)).fetchone()
         return int(row[0])
+
+    def change_bundle(self, bundle: Bundle, archives: Sequence[str]) -> None:
+        """Make room for the readings of another bundle, which cannot stand beside the old ones.
+
+        All images are dropped and their files become unread, so that the run that follows fills
+        the database again; killed before its end, it is like any other run that was.
+
+        Parameters
+        ----------
+        archives
+            Paths of the archives that are going to be read.
+
+        Raises
+        ------
+        DatabaseMismatch
+            Images of an archive that is not among them would be lost.
+        """
+        if bundle.hash == self.manifest.bundle:
+            return
+        with self.ledger.lock:
+            others = self.ledger.connection.execute(
+                "SELECT path FROM archives a WHERE EXISTS (SELECT 1 FROM files f "
+                "WHERE f.archive = a.id AND f.image_id IS NOT NULL) ORDER BY id"
+            ).fetchall()
+        missing = [path for (path,) in others if path not in set(archives)]
+        if missing:
+            raise DatabaseMismatch(
+                f"the database {self.layout.root} also holds images of {', '.join(missing)}: "
+                "to read it again with another bundle, name all its archives"
+            )
+        with writing(self.layout.root):
+            with self.ledger.transaction() as sql:
+                for table in ("outbox", "released", "images", "shards"):
+                    sql.execute(f"DELETE FROM {table}")
+                sql.execute("DELETE FROM files WHERE image_id IS NOT NULL")
+                # Killed before its end, the next `open` empties the text store by this.
+                sql.execute("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
+            self.refill_text()
+            self.sweep_thumbnails()
+            self._remove_orphans()
+            shutil.rmtree(self.layout.vectors, ignore_errors=True)
+            self.manifest = replace(
+                Manifest.of(bundle, self.manifest.key), created_with=self.manifest.created_with
+            )
+            self.layout.create(self.manifest)
 
     # ---- commits --------------------------------------------------------------------------------
 

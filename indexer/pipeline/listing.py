@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from indexer.archive.sources import Archive
     from indexer.database.writer import Writer
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "archive_name"]
 
 _CHUNK = 5000
 _TABLES = """
@@ -81,7 +81,7 @@ class Listing:
             Told now and then how many files were found.
         """
         for archive in archives:
-            shown = os.fsencode(archive.path).decode("utf-8", "backslashreplace")
+            shown = archive_name(archive)
             number = self._writer.archive(shown)
             self._archives[number] = shown
             own = _inside(archive.path, self._writer.layout.root)
@@ -208,3 +208,8 @@ def _inside(archive: str, database: Path) -> str:
     """The database's path inside the archive with a slash at its end; empty if it is not there."""
     own = os.path.relpath(os.path.abspath(database), archive).replace(os.sep, "/")
     return "" if own.startswith("..") or os.path.isabs(own) else own + "/"
+
+
+def archive_name(archive: Archive) -> str:
+    """The path by which the ledger knows an archive."""
+    return os.fsencode(archive.path).decode("utf-8", "backslashreplace")

@@ -18,7 +18,7 @@ from indexer.archive.deidentify import fingerprint, load_key
 from indexer.archive.sources import Archive, open_archive
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
-from indexer.pipeline.listing import Listing
+from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.stages import Committer, ModelStage, Reports
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def index(
     prune
         Drop what the archives have no more.
     reread
-        Read everything again.
+        Read everything again; a database that was made with another bundle is brought to this one.
     progress
         Called a few times a second, in this thread.
     limit
@@ -192,7 +192,11 @@ def index(
     with ExitStack() as stack:
         found = Reports(folders if reports is None else [reports], key)
         stack.callback(found.close)
-        writer = stack.enter_context(Writer.open(database, bundle, fingerprint(key)))
+        writer = stack.enter_context(
+            Writer.open(database, bundle, fingerprint(key), other_bundle=reread)
+        )
+        if reread:
+            writer.change_bundle(bundle, [archive_name(archive) for archive in opened])
         stopped = stack.enter_context(_interruptible())
         run = _Run(writer, bundle, key, found, stopped, progress)
         return run.execute(

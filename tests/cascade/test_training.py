@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtime import Runtime
-from indexer.cascade.training import Recipe, augment, train
+from indexer.cascade.sentences import encode
+from indexer.cascade.training import Recipe, train
 from indexer.errors import BundleError, TrainingError
 
 REPORT = """<?xml version="1.0"?><eCitation><uId id="CXR{uid}"/>
@@ -53,7 +55,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 RECIPE = Recipe(
     name="tiny", size=64, crop=56, min_images=5, epochs=6, batch_size=16, annotator_epochs=20,
-    learning_rate=2e-3, dimensions=32, units=32,
+    learning_rate=2e-3, dimensions=32, units=32, members=2,
 )  # fmt: skip
 
 
@@ -75,6 +77,17 @@ def test_it_learns_the_planted_finding_and_its_side(trained: Bundle) -> None:
     assert np.mean(sides) > 0.8, "chance is 0.5"
 
 
+def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
+    rng = np.random.default_rng(3)
+    runtime = Runtime(trained, "cpu")
+    phrases = encode([f"opacity, lung, {side}" for side in SIDES])
+    for number, side in enumerate(SIDES):
+        readings = runtime.read(np.stack([_picture(rng, side) for _ in range(20)]))
+        places = runtime.text_space(np.stack([r.embedding for r in readings]))
+        nearest = (places @ phrases.T).argmax(1)
+        assert np.mean(nearest == number) > 0.8, "chance is 0.5"
+
+
 def test_a_reading_does_not_depend_on_its_batch(trained: Bundle) -> None:
     rng = np.random.default_rng(2)
     canvases = np.stack([_picture(rng, "left") for _ in range(40)])
@@ -93,7 +106,9 @@ def test_a_reading_does_not_depend_on_its_batch(trained: Bundle) -> None:
 def test_an_interrupted_training_goes_on(
     dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipe = Recipe(name="short", size=64, crop=56, min_images=5, epochs=1, annotator_epochs=1)
+    recipe = Recipe(
+        name="short", size=64, crop=56, min_images=5, epochs=1, annotator_epochs=1, members=1
+    )
     first = train(dataset, tmp_path / "a", recipe, work=tmp_path / "work", device="cpu", limit=64)
     with caplog.at_level(logging.INFO):
         again = train(

@@ -47,7 +47,12 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
         dimensions=DIMENSIONS,
         labels=labels,
         thresholds=dict.fromkeys(labels.findings, 0.5),
-        architecture={"backbone": "test_resnet", "annotator": {"units": 16}},
+        architecture={
+            "backbone": "test_resnet",
+            "members": 1,
+            "sentences": 0,
+            "annotator": {"units": 16},
+        },
         record={},
         weights={
             f"{part}.{key}": value.numpy()

@@ -16,6 +16,7 @@ from indexer.archive.simulation import Simulation
 from indexer.cascade.bundle import Bundle
 from indexer.database.reader import Database
 from indexer.database.verify import verify
+from indexer.database.writer import Writer
 from indexer.errors import (
     ArchiveError,
     DatabaseError,
@@ -300,6 +301,37 @@ def test_crashing_and_hanging_files_fail_alone(
 
 
 # ---- refusals -----------------------------------------------------------------------------------
+
+
+def test_a_database_is_brought_to_another_bundle(
+    run: Index, archive: Path, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(archive)
+    other = make_bundle(tmp_path / "other", "other", seed=1)
+    # Stopped in the middle of the change, it is finished by the next run.
+    with monkeypatch.context() as broken:
+        broken.setattr(Writer, "sweep_thumbnails", _stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            run(archive, bundle=other, reread=True)
+    assert run(archive, bundle=other, reread=True).done == 6
+    assert verify(database) == []
+    run(archive, bundle=other, database=tmp_path / "fresh")
+    assert state_of(tmp_path / "fresh") == state_of(database)
+    with pytest.raises(DatabaseMismatch, match="--reread"):
+        run(archive)
+
+
+def _stop(writer: Writer) -> None:
+    raise RuntimeError("stopped")
+
+
+def test_another_bundle_loses_no_archive(run: Index, archive: Path, tmp_path: Path) -> None:
+    more = write_pictures(tmp_path / "more", 2, first=50)
+    run(archive, more)
+    other = make_bundle(tmp_path / "other", "other", seed=1)
+    with pytest.raises(DatabaseMismatch, match="more"):
+        run(archive, bundle=other, reread=True)
+    assert run(archive, more, bundle=other, reread=True).done == 8
 
 
 def test_another_bundle_is_refused(run: Index, archive: Path, tmp_path: Path) -> None:

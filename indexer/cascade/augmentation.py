@@ -1,0 +1,44 @@
+"""Random changes of a picture that leave its annotation true."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["augment"]
+
+
+def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
+    """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
+    the answer.
+
+    Parameters
+    ----------
+    canvases
+        Shape (n, size, size), uint8.
+    crop
+        Side of the result in pixels.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, 1, crop, crop), float32 in 0..255.
+    """
+    n, size = canvases.shape[:2]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(n, generator=draw) * (high - low) + low
+
+    angle, scale = uniform(-0.14, 0.14), crop / size * uniform(0.88, 1.14)
+    stretch = uniform(0.94, 1.06)
+    room = (1 - scale).clamp(min=0.04)
+    rows = [
+        [scale * stretch * angle.cos(), -scale * angle.sin(), room * uniform(-1, 1)],
+        [scale * angle.sin(), scale / stretch * angle.cos(), room * uniform(-1, 1)],
+    ]
+    theta = torch.stack([torch.stack(row, -1) for row in rows], 1)
+    grid = nn.functional.affine_grid(theta, [n, 1, crop, crop], align_corners=False)
+    pictures = nn.functional.grid_sample(canvases[:, None].float(), grid, align_corners=False)
+    gamma, gain, shift = uniform(0.8, 1.25), uniform(0.85, 1.15), uniform(-20, 20)
+    bent = (pictures / 255).clamp(1e-4, 1) ** gamma[:, None, None, None] * 255
+    return (bent * gain[:, None, None, None] + shift[:, None, None, None]).clamp(0, 255)

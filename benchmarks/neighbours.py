@@ -22,7 +22,7 @@ from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import load_canvases, load_examples
-from indexer.cascade.imagenet import imagenet_weights
+from indexer.cascade.pretrained import imagenet_weights
 from indexer.cascade.runtime import Runtime
 
 Canvases = npt.NDArray[np.uint8]

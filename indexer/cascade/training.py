@@ -26,8 +26,8 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
 from indexer.cascade.encoder import Encoder, Member, Outputs
-from indexer.cascade.imagenet import imagenet_weights
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
+from indexer.cascade.pretrained import imagenet_weights, load_weights
 from indexer.cascade.runtime import choose_device, keep_freed_memory
 from indexer.cascade.supervision import Supervision
 from indexer.errors import TrainingError
@@ -66,6 +66,8 @@ class Recipe:
         Of the RNN.
     pretrained
         Start from ImageNet weights.
+    weights, grey_range
+        Start from this file instead (see `indexer.cascade.pretrained.load_weights`).
     seed
         Of every random draw.
     """
@@ -88,6 +90,8 @@ class Recipe:
     layers: int = 1
     annotator_epochs: int = 30
     pretrained: bool = True
+    weights: str | None = None
+    grey_range: float = 1.0
     seed: int = 0
 
 
@@ -235,7 +239,9 @@ def _new_member(recipe: Recipe, supervision: Supervision) -> Member:
         sentences.DIMENSIONS if recipe.text_weight else 0,
         recipe.drop_path,
     )
-    if recipe.pretrained:
+    if recipe.weights:
+        load_weights(member.backbone, Path(recipe.weights), recipe.grey_range)
+    elif recipe.pretrained:
         member.backbone.load_state_dict(imagenet_weights(recipe.backbone))
     # Most labels are rare: start from their frequencies, not from one half.
     member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()

@@ -15,17 +15,16 @@ import torch
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
 from indexer.cascade.annotator import Annotator
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.encoder import Encoder
+from indexer.cascade.encoder import Encoder, Outputs
 from indexer.errors import BundleError
 
 __all__ = ["Reading", "Runtime", "choose_device", "keep_freed_memory"]
 
 # The annotator's rows are padded to this many, so that a row's answer never depends on how
 # many others it is computed with.
-_ROWS = 64
+_ROWS = 16
 # Parameters of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,13 @@ def choose_device(name: str = "auto") -> torch.device:
         raise BundleError(f"no device is named {name!r}: choose 'auto', 'cpu' or 'cuda'") from error
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(most: int = 2**30) -> None:
     """Let glibc keep the blocks that a batch frees.
+
+    Parameters
+    ----------
+    most
+        Bytes kept at most; -1 for no limit.
 
     By default it gives large ones back to the kernel at once, and faulting them in again for the
     next batch takes longer than the model's own work. Without effect on other C libraries.
@@ -95,7 +99,7 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, most)
 
 
 class Runtime:
@@ -191,12 +195,18 @@ class Runtime:
         return placed
 
     @torch.inference_mode()
-    def _read_batch(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+    def encode(self, canvases: npt.NDArray[np.uint8]) -> Outputs:
+        """What the CNN alone says of at most `batch_size` pictures of shape (n, size, size)."""
         count = len(canvases)
         batch = np.zeros((self.batch_size, *canvases.shape[1:]), np.uint8)
         batch[:count] = canvases
         pictures = torch.from_numpy(batch)[:, None].to(self._device)
-        embedding, logits, lateral, _ = (part.cpu()[:count] for part in self._encoder(pictures))
+        return Outputs(*(part.cpu()[:count] for part in self._encoder(pictures)))
+
+    @torch.inference_mode()
+    def _read_batch(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        count = len(canvases)
+        embedding, logits, lateral, _ = self.encode(canvases)
         findings = self.bundle.findings
         probabilities = logits[:, : len(findings)].sigmoid().numpy()
         limits = np.array([self.bundle.thresholds[name] for name in findings])

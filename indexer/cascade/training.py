@@ -126,7 +126,8 @@ def train(
     torch.manual_seed(recipe.seed)
     started = time.time()
     target = choose_device(device)
-    keep_freed_memory()
+    # A training step frees gigabytes, and needs them again at once.
+    keep_freed_memory(-1)
     examples = {part: load_examples(dataset, part)[:limit] for part in ("train", "val")}
     settings = DecodeSettings(size=recipe.size, squash=True, key=b"training set", thumbnail=0)
     canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
     "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
     "train": ("cli.train", "Train a bundle on annotated images."),
+    "evaluate": ("cli.evaluate", "Score a bundle on human annotations."),
     "doctor": ("cli.doctor", "Show versions, devices, decoders and the bundle."),
     "demo": ("cli.demo", "Index a small simulated archive and search it."),
 }

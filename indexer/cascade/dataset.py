@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,10 @@ from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report, ReportIndex
 from indexer.errors import FailedImage, SkippedImage, TrainingError
 
-__all__ = ["Example", "load_canvases", "load_examples"]
+__all__ = ["Example", "Part", "load_canvases", "load_examples"]
+
+#: A split of the table, or a file of uids or image ids.
+Part: TypeAlias = str | Path
 
 # Names are hashed only to look them up here, so the key need not be secret.
 _KEY = b"training set"
@@ -55,34 +59,44 @@ class Example:
     sentences: tuple[str, ...] = ()
 
 
-def load_examples(folder: Path, part: str) -> list[Example]:
-    """The images of one part (``"train"``, ``"val"``) that have a picture and an annotation.
+def load_examples(folder: Path, part: Part) -> list[Example]:
+    """The images of one part that have a picture and an annotation.
 
     Parameters
     ----------
     folder
         Holds ``images/``, ``images.csv`` (image_id, uid, projection, split) and
         ``ecgen-radiology/``.
+    part
+        A value of the column split (``"train"``, ``"val"``), or the path of a file that lists
+        uids or image ids, one a line.
 
     Raises
     ------
     TrainingError
-        A file or a column is missing, or no image of the part is annotated.
+        A file, a column or a listed image is missing, or no image of the part is annotated.
     """
     table = folder / "images.csv"
     if not table.is_file():
         raise TrainingError(f"{table} is missing: it lists image_id, uid, projection and split")
+    if not (folder / "images").is_dir():
+        raise TrainingError(f"{folder / 'images'} is missing: it holds the pictures")
     pictures = {path.stem: path for path in (folder / "images").iterdir()}
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     missing = {"image_id", "uid", "projection", "split"} - set(rows[0] if rows else ())
     if missing:
         raise TrainingError(f"{table} lacks the column {sorted(missing)[0]}")
+    if isinstance(part, Path):
+        listed = _listed(part, {row[key] for row in rows for key in ("uid", "image_id")}, table)
+        rows = [row for row in rows if row["uid"] in listed or row["image_id"] in listed]
+    else:
+        rows = [row for row in rows if row["split"] == part]
     examples = []
     with ReportIndex.open(folder / "ecgen-radiology", _KEY) as reports:
         for row in rows:
             name = row["image_id"]
-            if row["split"] != part or name not in pictures:
+            if name not in pictures:
                 continue
             report = reports.find((pseudonym(_KEY, "report", name),))
             if report and report.annotations:
@@ -97,8 +111,22 @@ def load_examples(folder: Path, part: str) -> list[Example]:
                     )
                 )
     if not examples:
-        raise TrainingError(f"{table} names no annotated image of the part {part!r}")
+        raise TrainingError(f"{table} names no annotated image of the part {str(part)!r}")
     return examples
+
+
+def _listed(part: Path, known: set[str], table: Path) -> set[str]:
+    try:
+        lines = part.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"the part {part} cannot be read: {error}") from error
+    listed = set()
+    for number, line in enumerate(lines, 1):
+        name = line.strip()
+        if name and name not in known:
+            raise TrainingError(f"{part}, line {number}: {name!r} is no uid or image id of {table}")
+        listed.add(name)
+    return listed - {""}
 
 
 def _sentences(report: Report) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ class Runtime:
         """
         readings: list[Reading] = []
         for start in range(0, len(canvases), self.batch_size):
-            readings += self._read_batch(canvases[start : start + self.batch_size])
+            readings += self.interpret(self.encode(canvases[start : start + self.batch_size]))
         return readings
 
     @torch.inference_mode()
@@ -204,9 +204,10 @@ class Runtime:
         return Outputs(*(part.cpu()[:count] for part in self._encoder(pictures)))
 
     @torch.inference_mode()
-    def _read_batch(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
-        count = len(canvases)
-        embedding, logits, lateral, _ = self.encode(canvases)
+    def interpret(self, outputs: Outputs) -> list[Reading]:
+        """Readings made of what the CNN said: findings over their thresholds, described."""
+        embedding, logits, lateral, _ = outputs
+        count = len(embedding)
         findings = self.bundle.findings
         probabilities = logits[:, : len(findings)].sigmoid().numpy()
         limits = np.array([self.bundle.thresholds[name] for name in findings])

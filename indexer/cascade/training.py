@@ -75,7 +75,7 @@ class Recipe:
     name: str = "cxrdex-base"
     backbone: str = "tf_efficientnet_lite0"
     dimensions: int = 256
-    members: int = 3
+    members: int = 2
     size: int = 256
     crop: int = 208
     min_images: int = 20

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from indexer.cascade.paper.annotations import Vocabulary
 from indexer.cascade.paper.classes import CLASSES
-from indexer.cascade.paper.networks import FROZEN, Classifier, Writer, build_classifier
+from indexer.cascade.paper.networks import Classifier, Writer, build_classifier
+from indexer.cascade.paper.recipe import FROZEN
 from indexer.errors import BundleError
 
-__all__ = ["FORMAT", "PaperModel", "Variant", "prepare"]
+__all__ = ["FORMAT", "JointMap", "PaperModel", "Variant", "prepare"]
 
 FORMAT = 1
 _DESCRIPTION, _WEIGHTS = "paper.json", "paper.safetensors"
@@ -80,6 +81,22 @@ class Variant:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class JointMap:
+    """The diseased train images in two dimensions (t-SNE of their joint vectors).
+
+    Parameters
+    ----------
+    places
+        Shape (n, 2).
+    labels
+        Name of each image's label in the round.
+    """
+
+    places: npt.NDArray[np.float32]
+    labels: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class PaperModel:
     """Every variant of a cascade: ``"gru/0"`` is before feedback, ``"gru/1"`` after one round.
@@ -102,6 +119,8 @@ class PaperModel:
         Hash of the bundle whose embeddings it reads; None for a CNN.
     record
         How it was trained and what it scored on val.
+    maps
+        Per variant, the joint vectors' `JointMap`, where training drew it; it is not saved.
     """
 
     backbone: str
@@ -114,6 +133,7 @@ class PaperModel:
     chosen: str
     bundle: str | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    maps: dict[str, JointMap] = field(default_factory=dict)
 
     def predict(self, inputs: npt.NDArray[Any]) -> dict[str, list[tuple[str, ...]]]:
         """Per variant, the words of each image: its class, then the annotation.
@@ -137,7 +157,8 @@ class PaperModel:
             found[name] = []
             for start in range(0, len(inputs), _BATCH):
                 batch = prepare(inputs[start : start + _BATCH], self.crop)
-                features, chances = variant.embed(batch)
+                device = variant.classifier.head.weight.device
+                features, chances = variant.embed(batch.to(device))
                 lines = variant.write(features, variant.name(chances), self.steps)
                 found[name] += [self.vocabulary.decode(line) for line in lines]
         return found
@@ -168,7 +189,7 @@ class PaperModel:
         }
 
     def to_tensors(self) -> _Arrays:
-        """All tensors by name, ``"gru/0.writer.start.weight"``; float16 loses nothing that shows."""
+        """All tensors by name (``"gru/0.writer.start.weight"``), float32; float16 is enough."""
         return {
             f"{name}.{part}.{key}": value.detach().float().cpu().numpy()
             if value.is_floating_point()

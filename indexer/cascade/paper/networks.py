@@ -9,21 +9,22 @@ from torch import Tensor, nn
 
 from indexer.cascade.annotator import Annotator
 from indexer.cascade.backbones import build_backbone
+from indexer.cascade.paper.recipe import FROZEN
 
-__all__ = ["FROZEN", "Classifier", "Writer", "build_classifier"]
-
-# The "backbone" that reads a product bundle's embedding in place of the picture.
-FROZEN = "frozen"
+__all__ = ["Classifier", "Writer", "build_classifier"]
 
 
 class _Perceptron(nn.Module):
     """One hidden layer on a frozen embedding of unit length; its output is the new feature."""
 
-    def __init__(self, dimensions: int, features: int) -> None:
+    def __init__(self, dimensions: int, features: int, dropout: float) -> None:
         super().__init__()
         self.num_features = features
         self.layers = nn.Sequential(
-            nn.Dropout(0.3), nn.Linear(dimensions, features), nn.BatchNorm1d(features), nn.ReLU()
+            nn.Dropout(dropout),
+            nn.Linear(dimensions, features),
+            nn.BatchNorm1d(features),
+            nn.ReLU(),
         )
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -65,7 +66,9 @@ class Classifier(nn.Module):
         return features.float(), self.head(self.drop(features)).float()
 
 
-def build_classifier(backbone: str, dimensions: int, features: int, labels: int) -> Classifier:
+def build_classifier(
+    backbone: str, dimensions: int, features: int, labels: int, dropout: float = 0.0
+) -> Classifier:
     """A fresh classifier.
 
     Parameters
@@ -74,9 +77,11 @@ def build_classifier(backbone: str, dimensions: int, features: int, labels: int)
         `FROZEN`, or a name for `build_backbone`.
     dimensions, features
         Of the frozen embedding and of the layer over it; unused by a CNN.
+    dropout
+        Of the frozen embedding in training.
     """
     if backbone == FROZEN:
-        return Classifier(_Perceptron(dimensions, features), labels)
+        return Classifier(_Perceptron(dimensions, features, dropout), labels)
     return Classifier(build_backbone(backbone), labels)
 
 

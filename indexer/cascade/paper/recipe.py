@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from indexer.cascade.paper.networks import FROZEN
 from indexer.errors import TrainingError
 
-__all__ = ["RECIPES", "Cell", "PaperRecipe", "named"]
+__all__ = ["FROZEN", "RECIPES", "Cell", "PaperRecipe", "named"]
+
+# The "backbone" that reads a product bundle's embedding in place of the picture.
+FROZEN = "frozen"
 
 Cell = Literal["gru", "lstm"]
 # RMSprop (released code of Shin et al.).
@@ -37,6 +39,9 @@ class PaperRecipe:
         How groups are split (see `indexer.cascade.joint.cluster`).
     epochs, batch_size, learning_rate, weight_decay
         Of the CNN: SGD with momentum 0.9, the rate divided by 3 after each third.
+    features, dropout
+        Units over a frozen embedding, and dropout of that embedding: the encoder knows its train
+        images by heart, so a network on them overfits at once.
     per_label
         Most images of one label in an epoch; None for the paper's epoch.
     size, crop
@@ -69,6 +74,7 @@ class PaperRecipe:
     weight_decay: float = 5e-4
     per_label: int | None = None
     features: int = 1024
+    dropout: float = 0.6
     size: int = 256
     crop: int = 224
     units: int = 1024
@@ -102,13 +108,18 @@ _SHORT = PaperRecipe(epochs=9, per_label=120, patience=9)
 _LONG = PaperRecipe(backbone="googlenet_bn", epochs=6, per_label=100, patience=6)
 _FROZEN = PaperRecipe(
     backbone=FROZEN,
-    epochs=30,
-    learning_rate=0.02,
+    epochs=8,
+    learning_rate=0.003,
+    weight_decay=5e-3,
     features=256,
     units=256,
     project=True,
+    # The paper's 1e-4 of the GRU would need hundreds of epochs on so few words.
+    writer_epochs=16,
     writer_rate=1e-3,
+    writer_batch=128,
     writer_decay=1e-4,
+    patience=5,
     wide=True,
     images_per_label=12,
     deviations=-1.0,

@@ -22,9 +22,9 @@ from indexer.cascade.evaluation.paper import ORDERS, bleu, evaluate_paper
 from indexer.cascade.joint import CompositeLabels, cluster, joint_vectors
 from indexer.cascade.paper.annotations import Vocabulary
 from indexer.cascade.paper.cases import Cases, load_cases
-from indexer.cascade.paper.classes import CLASSES, check_apart, words_of
-from indexer.cascade.paper.model import PaperModel, Variant, prepare
-from indexer.cascade.paper.networks import Classifier, Writer, build_classifier
+from indexer.cascade.paper.classes import CLASSES, check_apart
+from indexer.cascade.paper.model import JointMap, PaperModel, Variant, prepare
+from indexer.cascade.paper.networks import Writer, build_classifier
 from indexer.cascade.paper.recipe import Cell, PaperRecipe
 from indexer.cascade.paper.sampling import draw_epoch
 from indexer.cascade.runtime import choose_device, keep_freed_memory
@@ -49,6 +49,7 @@ def train_paper(
     bundle: Path | None = None,
     device: str = "auto",
     limit: int | None = None,
+    maps: bool = False,
 ) -> PaperModel:
     """Train on the `train` part of a data set, choose on `val`, and write the result.
 
@@ -65,6 +66,8 @@ def train_paper(
         For a frozen recipe: whose embeddings are read; the shipped bundle where None.
     limit
         Use only this many images of each part.
+    maps
+        Also draw the joint vectors' maps, for a report.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def train_paper(
         )
         for part in ("train", "val")
     }
-    model = train_cascade(recipe, parts["train"], parts["val"], work=work, device=device)
+    model = train_cascade(recipe, parts["train"], parts["val"], work=work, device=device, maps=maps)
     if source is not None:
         model.bundle = source.hash
     model.save(output)
@@ -86,7 +89,13 @@ def train_paper(
 
 
 def train_cascade(
-    recipe: PaperRecipe, train: Cases, val: Cases, *, work: Path, device: str = "auto"
+    recipe: PaperRecipe,
+    train: Cases,
+    val: Cases,
+    *,
+    work: Path,
+    device: str = "auto",
+    maps: bool = False,
 ) -> PaperModel:
     """All rounds of every RNN cell of the recipe.
 
@@ -130,6 +139,9 @@ def train_cascade(
             )
             name = f"{cell}/{number}"
             model.variants[name] = variant
+            if maps:
+                vectors = _vectors(recipe, variant, train, vocabulary, target)
+                model.maps[name] = _flat(vectors, labels, recipe.seed)
             rounds.append({"variant": name, "images": len(train.examples), **record})
             if number < recipe.rounds:
                 labels = _composite_labels(recipe, variant, train, vocabulary, target)
@@ -197,8 +209,15 @@ def _train_round(
     work: Path,
     device: torch.device,
 ) -> tuple[Variant, dict[str, Any]]:
+    # Both draw their weights from the seed, whatever was drawn before.
+    seed = recipe.seed * 1000 + number
+    torch.manual_seed(seed)
     classifier = build_classifier(
-        recipe.backbone, train.inputs.shape[1], recipe.features, len(labels.names)
+        recipe.backbone,
+        train.inputs.shape[1],
+        recipe.features,
+        len(labels.names),
+        recipe.dropout,
     )
     shape = {
         "cell": cell,
@@ -206,6 +225,7 @@ def _train_round(
         "layers": recipe.layers,
         "project": recipe.project,
     }
+    torch.manual_seed(seed)
     writer = Writer(classifier.features, len(vocabulary.words), **shape)
     variant = Variant(
         classifier,
@@ -215,18 +235,14 @@ def _train_round(
         np.zeros(len(CLASSES), np.float32),
         {"features": classifier.features, "writer": shape},
     )
-    seed = recipe.seed * 1000 + number
     classifier_history = _fit_classifier(recipe, variant, labels, train, val, seed, work, device)
     writer_history = _fit_writer(recipe, variant, train, val, vocabulary, seed, work, device)
     variant.bias, prior = _choose_prior(recipe, variant, train, val, vocabulary, device)
-    vectors = _vectors(recipe, variant, train, vocabulary, device)
     record = {
         "labels": labels.sizes(),
         "classifier": classifier_history,
         "writer": writer_history,
         "prior": prior,
-        "map": _flat(vectors, recipe.seed),
-        "map_labels": labels.rows.tolist(),
     }
     log.info("%s/%d: %d labels, prior %.2f", cell, number, len(labels.names), prior)
     return variant, record
@@ -244,7 +260,6 @@ def _fit_classifier(
 ) -> list[dict[str, float]]:
     """SGD on the labels; keeps the epoch of the least mean loss per class on val."""
     model = variant.classifier
-    _reset(model, seed)
     model.to(device).to(memory_format=torch.channels_last)
     normal = labels.names.index(NORMAL) if NORMAL in labels.names else len(labels.names)
     optimizer = torch.optim.SGD(
@@ -285,7 +300,7 @@ def _fit_classifier(
 
     key = [
         _facts(recipe, "backbone features epochs batch_size learning_rate weight_decay"),
-        _facts(recipe, "data_dropout per_label crop"),
+        _facts(recipe, "data_dropout per_label crop dropout"),
         seed,
         labels.names,
         _digest(labels.rows, train.inputs, val.inputs),
@@ -318,12 +333,10 @@ def _fit_writer(
 ) -> list[dict[str, float]]:
     """RMSprop on the true annotations, its state always started by the image."""
     model = variant.writer
-    _reset(model, seed)
     model.to(device)
     images, tokens = _sequences(recipe, variant, train, vocabulary, device)
     val_features, _ = _features(variant, val.inputs, recipe.crop, device)
     val_tokens = torch.from_numpy(vocabulary.encode(val.annotations, recipe.steps))
-    # A normal image has nothing to say after its class: a few of them are enough.
     classes = (tokens[:, 0] - 1).numpy()
     optimizer = torch.optim.RMSprop(
         model.parameters(),
@@ -332,9 +345,10 @@ def _fit_writer(
     )
 
     def epoch(number: int) -> float:
-        rows = draw_epoch(classes, 0, seed=seed, epoch=number, per_label=None)
-        unique = np.unique(rows)
-        order = np.random.default_rng([seed, number]).permutation(unique)
+        # A normal image has nothing to say after its class: as many as of one disease are enough.
+        rng = np.random.default_rng([seed, number])
+        normal = rng.permutation(np.flatnonzero(classes == 0))[: np.bincount(classes)[1:].max()]
+        order = rng.permutation(np.concatenate([np.flatnonzero(classes != 0), normal]))
         losses = []
         for step in np.array_split(order, max(1, len(order) // recipe.writer_batch)):
             loss = model.loss(images[step].to(device), tokens[step].to(device))
@@ -505,24 +519,15 @@ def _fit(
     return history
 
 
-def _reset(model: nn.Module, seed: int) -> None:
-    """Draw the weights anew from the seed, whatever was drawn before."""
-    torch.manual_seed(seed)
-    for module in model.modules():
-        reset = getattr(module, "reset_parameters", None)
-        if reset is not None:
-            reset()
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-
-
-def _flat(vectors: npt.NDArray[np.float32], seed: int) -> list[list[float]]:
-    """Two-dimensional map (t-SNE) of the joint vectors, for the report."""
+def _flat(vectors: npt.NDArray[np.float32], labels: CompositeLabels, seed: int) -> JointMap:
+    """The map of the diseased images; normal ones are one label, and would fill it."""
     from sklearn.manifold import TSNE
 
-    near = min(30.0, (len(vectors) - 1) / 3)
-    places = TSNE(perplexity=near, init="pca", random_state=seed).fit_transform(vectors)
-    return [[round(float(x), 2), round(float(y), 2)] for x, y in places]
+    rows = [row for row, label in enumerate(labels.rows) if labels.diseases[label] != NORMAL]
+    near = min(30.0, (len(rows) - 1) / 3)
+    places = TSNE(perplexity=near, init="random", random_state=seed).fit_transform(vectors[rows])
+    names = tuple(labels.names[labels.rows[row]] for row in rows)
+    return JointMap(places.astype(np.float32), names)
 
 
 def _facts(recipe: PaperRecipe, names: str) -> dict[str, Any]:

@@ -49,6 +49,9 @@ class Bundle:
         Arguments of the encoder and the annotator.
     record
         How it was trained and what it scored.
+    paper
+        Description of the paper's cascade over its embeddings, whose tensors are named
+        ``paper.``; None where it has none.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Bundle:
     thresholds: Mapping[str, float]
     architecture: Mapping[str, Any]
     record: Mapping[str, Any]
+    paper: Mapping[str, Any] | None = None
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -115,6 +119,7 @@ class Bundle:
                 thresholds=data["thresholds"],
                 architecture=data["architecture"],
                 record=data["record"],
+                paper=data["paper"],
             )
         except FileNotFoundError as error:
             raise BundleError(
@@ -137,6 +142,7 @@ class Bundle:
         architecture: Mapping[str, Any],
         record: Mapping[str, Any],
         weights: Mapping[str, npt.NDArray[Any]],
+        paper: Mapping[str, Any] | None = None,
     ) -> Bundle:
         """Write a bundle to the folder `path` and read it back."""
         path.mkdir(parents=True, exist_ok=True)
@@ -158,6 +164,7 @@ class Bundle:
             "vocabulary": labels.vocabulary,
             "thresholds": dict(thresholds),
             "architecture": dict(architecture),
+            "paper": None if paper is None else dict(paper),
             "record": dict(record),
         }
         data["hash"] = _digest(data, path / _WEIGHTS)

@@ -140,7 +140,9 @@ class Runtime:
         weights = {name: torch.from_numpy(array) for name, array in bundle.weights().items()}
         try:
             for prefix, module in (("encoder.", encoder), ("annotator.", annotator)):
-                state = {k.removeprefix(prefix): v for k, v in weights.items() if prefix in k}
+                state = {
+                    k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)
+                }
                 module.load_state_dict(state)
         except RuntimeError as error:
             raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error

@@ -27,6 +27,11 @@ from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
 from indexer.cascade.encoder import Encoder, Member, Outputs
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
+from indexer.cascade.paper.cases import Cases
+from indexer.cascade.paper.classes import in_a_class
+from indexer.cascade.paper.model import PaperModel
+from indexer.cascade.paper.recipe import named
+from indexer.cascade.paper.training import train_cascade
 from indexer.cascade.pretrained import imagenet_weights, load_weights
 from indexer.cascade.runtime import choose_device, keep_freed_memory
 from indexer.cascade.supervision import Supervision
@@ -175,12 +180,14 @@ def train(
         goals["val"][:, :findings],
         (logits * scale + shift)[:, :findings],
     )
+    paper = _train_paper(examples, vectors, work, device)
     record = {
         "recipe": asdict(recipe),
         "data": {part: len(rows) for part, rows in examples.items()},
         "members": histories,
         "val_mean_auc": joined,
         "annotator": annotator_history,
+        "paper": paper.record if paper else None,
         "seconds": round(time.time() - started),
     }
     log.info("mean AUC on val %.4f, of the members %s", joined, [h[-1] for h in histories])
@@ -191,6 +198,8 @@ def train(
         for prefix, module in (("encoder", encoder), ("annotator", annotator))
         for name, value in module.state_dict().items()
     }
+    if paper:
+        weights |= {f"paper.{name}": tensor for name, tensor in paper.to_tensors().items()}
     return Bundle.save(
         output,
         name=recipe.name,
@@ -207,7 +216,19 @@ def train(
         },
         record=record,
         weights=weights,
+        # The record of it stands in that of the bundle.
+        paper=paper.description() | {"record": {}} if paper else None,
     )
+
+
+def _train_paper(
+    examples: dict[str, list[Example]], vectors: dict[str, _FloatArray], work: Path, device: str
+) -> PaperModel | None:
+    """The paper's cascade over the embeddings; None where a part has no image of its classes."""
+    if not all(in_a_class(rows) for rows in examples.values()):
+        return None
+    train, val = (Cases.of(examples[part], vectors[part], wide=True) for part in ("train", "val"))
+    return train_cascade(named("bundle"), train, val, work=work, device=device)
 
 
 def _annotator_shape(recipe: Recipe) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL
 from indexer.cascade.dataset import Example
-from indexer.cascade.paper.classes import CLASSES, class_of, commonest_annotations, words_of
+from indexer.cascade.paper.classes import CLASSES, class_of, words_of
 from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["ORDERS", "bleu", "evaluate_paper", "latest_variant"]
@@ -39,7 +39,7 @@ def bleu(references: Sequence[_Words], hypotheses: Sequence[_Words], order: int)
 def evaluate_paper(
     examples: Sequence[Example],
     predictions: Mapping[str, Sequence[_Words]],
-    training_examples: Sequence[Example],
+    commonest: Mapping[str, _Words],
     *,
     chosen: str | None = None,
     resamples: int = 200,
@@ -56,8 +56,8 @@ def evaluate_paper(
         Images, those without a class of the paper are left out together with their prediction.
     predictions
         Per variant, the word sequence of each of `examples`, disease first.
-    training_examples
-        Give each class its commonest annotation.
+    commonest
+        Per class, its commonest annotation in the train part.
     chosen
         The variant whose scores stand at the top level; `latest_variant` where None.
     resamples, seed
@@ -81,7 +81,6 @@ def evaluate_paper(
     best = chosen if chosen is not None else latest_variant(kept)
     if best not in kept:
         raise TrainingError(f"no variant is named {best!r}: there are {', '.join(kept)}")
-    commonest = commonest_annotations(training_examples)
 
     def usual(disease: str) -> _Words:
         return commonest.get(disease, (disease,))

@@ -11,12 +11,12 @@ from indexer.cascade.evaluation.baselines import imagenet_vectors, pixel_vectors
 from indexer.cascade.evaluation.product import evaluate_product
 from indexer.cascade.evaluation.readings import Readings, read
 from indexer.cascade.evaluation.retrieval import evaluate_retrieval
-from indexer.errors import MissingExtraError
+from indexer.errors import BundleError, MissingExtraError
 
 __all__ = ["PROTOCOLS", "Protocol", "evaluate"]
 
-Protocol: TypeAlias = Literal["product", "retrieval"]
-PROTOCOLS: tuple[Protocol, ...] = ("product", "retrieval")
+Protocol: TypeAlias = Literal["paper", "product", "retrieval"]
+PROTOCOLS: tuple[Protocol, ...] = ("paper", "product", "retrieval")
 
 
 def evaluate(
@@ -53,6 +53,8 @@ def evaluate(
     ------
     TrainingError
         A data set is unusable.
+    BundleError
+        The bundle has no part for the protocol ``"paper"``.
     MissingExtraError
         The metrics are not installed.
     """
@@ -66,6 +68,9 @@ def evaluate(
         "studies": len(set(readings.studies)),
         "pool_studies": pool_studies,
     }
+    if protocol == "paper":
+        # The paper's task is of single images: nothing is pooled.
+        return said | {"pool_studies": False} | _paper(bundle, readings)
     if protocol == "product":
         scores = {pool: evaluate_product(bundle, _pooled(readings, pool)) for pool in (True, False)}
     else:
@@ -88,6 +93,23 @@ def evaluate(
             scores[False]["baselines"] = scores[True]["baselines"]
     rest = {k: v for k, v in scores[False].items() if k not in ("baselines", "findings")}
     return said | scores[pool_studies] | ({"unpooled": rest} if pool_studies else {})
+
+
+def _paper(bundle: Bundle, readings: Readings) -> dict[str, Any]:
+    from indexer.cascade.evaluation.paper import evaluate_paper
+    from indexer.cascade.paper.model import PaperModel
+
+    if bundle.paper is None:
+        raise BundleError(
+            f"the bundle {bundle.path} has no cascade of the paper's 17 classes: "
+            "train it on a data set that shows them"
+        )
+    tensors = {k.removeprefix("paper."): v for k, v in bundle.weights().items()}
+    model = PaperModel.from_parts(bundle.paper, tensors)
+    predictions = model.predict(readings.embeddings)
+    return evaluate_paper(
+        readings.examples, predictions, commonest=model.commonest, chosen=model.chosen
+    )
 
 
 def _pooled(readings: Readings, pool: bool) -> Readings:

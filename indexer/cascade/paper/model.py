@@ -115,6 +115,8 @@ class PaperModel:
         By name.
     chosen
         The variant that val prefers.
+    commonest
+        Per class, its commonest annotation in the train part: a trivial answer to compare with.
     bundle
         Hash of the bundle whose embeddings it reads; None for a CNN.
     record
@@ -131,6 +133,7 @@ class PaperModel:
     vocabulary: Vocabulary
     variants: dict[str, Variant]
     chosen: str
+    commonest: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bundle: str | None = None
     record: dict[str, Any] = field(default_factory=dict)
     maps: dict[str, JointMap] = field(default_factory=dict)
@@ -176,6 +179,7 @@ class PaperModel:
             "classes": list(CLASSES),
             "vocabulary": list(self.vocabulary.words),
             "chosen": self.chosen,
+            "commonest": {name: list(words) for name, words in self.commonest.items()},
             "variants": {
                 name: {
                     "labels": list(variant.labels),
@@ -248,6 +252,7 @@ class PaperModel:
                 vocabulary,
                 variants,
                 description["chosen"],
+                {name: tuple(words) for name, words in description["commonest"].items()},
                 description["bundle"],
                 dict(description["record"]),
             )

@@ -22,7 +22,7 @@ from indexer.cascade.evaluation.paper import ORDERS, bleu, evaluate_paper
 from indexer.cascade.joint import CompositeLabels, cluster, joint_vectors
 from indexer.cascade.paper.annotations import Vocabulary
 from indexer.cascade.paper.cases import Cases, load_cases
-from indexer.cascade.paper.classes import CLASSES, check_apart
+from indexer.cascade.paper.classes import CLASSES, check_apart, commonest_annotations
 from indexer.cascade.paper.model import JointMap, PaperModel, Variant, prepare
 from indexer.cascade.paper.networks import Writer, build_classifier
 from indexer.cascade.paper.recipe import Cell, PaperRecipe
@@ -123,6 +123,7 @@ def train_cascade(
         vocabulary=vocabulary,
         variants={},
         chosen="",
+        commonest=commonest_annotations(train.examples),
     )
     log.info(
         "%d train and %d val images of a class, %d words",
@@ -152,7 +153,7 @@ def train_cascade(
         "recipe": asdict(recipe),
         "images": {"train": len(train.examples), "val": len(val.examples)},
         "rounds": rounds,
-        "val": evaluate_paper(val.examples, predictions, train.examples, chosen=model.chosen),
+        "val": evaluate_paper(val.examples, predictions, model.commonest, chosen=model.chosen),
         "seconds": round(time.time() - started),
     }
     return model

@@ -87,6 +87,7 @@ def evaluate(
     text = json.dumps(scores, indent=1)
     if output is not None:
         try:
+            output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(text + "\n")
         except OSError as error:
             raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
@@ -137,7 +138,7 @@ def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
     from cli.output import console
 
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=any(columns))
     table.add_column("")
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")

@@ -219,7 +219,7 @@ def _train_round(
         len(labels.names),
         recipe.dropout,
     )
-    shape = {
+    shape: dict[str, Any] = {
         "cell": cell,
         "units": recipe.units,
         "layers": recipe.layers,

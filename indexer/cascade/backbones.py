@@ -162,4 +162,6 @@ def build_backbone(name: str) -> nn.Module:
             f"no network is named {name!r}: use nin_bn, googlenet_bn or a timm name"
         )
     network: nn.Module = timm.create_model(name, pretrained=False, in_chans=1, num_classes=0)
+    # Some networks of timm have one layer more after their last maps.
+    network.num_features = getattr(network, "head_hidden_size", network.num_features)
     return network

@@ -22,8 +22,8 @@ from tests.cascade.planted import embeddings, example, planted_cases, planted_wo
 
 TINY = PaperRecipe(
     name="tiny", backbone="frozen", cells=("gru", "lstm"), epochs=8, learning_rate=0.05,
-    features=32, units=32, project=True, dropout=0.1, writer_epochs=12, writer_rate=5e-3, writer_batch=32,
-    images_per_label=25, deviations=0.0,
+    features=32, units=32, project=True, dropout=0.1,
+    writer_epochs=20, writer_rate=5e-3, writer_batch=16, images_per_label=25, deviations=0.0,
 )  # fmt: skip
 
 
@@ -85,9 +85,11 @@ def test_the_report_shows_labels_scores_and_pictures(
     trained: PaperModel, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"report{suffix}"
-    write_report(path, trained.record, {"other": trained.record}, trained.maps)
+    rounds = [part for part in trained.record["rounds"] if part["variant"] == "gru/1"]
+    record = {**trained.record, "rounds": rounds}
+    write_report(path, record, {"other": trained.record}, trained.maps)
     text = path.read_text()
-    assert text.count("data:image/png;base64,") == 8, "curves and a map for each of four rounds"
+    assert text.count("data:image/png;base64,") == 2, "curves and a map"
     assert all(name in text for name in trained.variants["gru/1"].labels)
     assert "always normal" in text
     assert "other: lstm/1" in text

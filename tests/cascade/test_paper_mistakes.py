@@ -147,7 +147,8 @@ def test_the_evaluation_stands_beside_trivial_answers() -> None:
     assert found["accuracy"] == found["balanced_accuracy"] == 100
     assert found["variants"]["gru/0"]["accuracy"] == 75
     assert found["variants"]["gru/0"]["balanced_accuracy"] == 50
-    assert found["baselines"]["always_normal"]["bleu"] == {"1": 75, "2": 0, "3": 0, "4": None}
+    # Six of eight words are right, and twelve should have been said: 75 exp(1 - 12 / 8).
+    assert found["baselines"]["always_normal"]["bleu"] == {"1": 45.5, "2": 0, "3": 0, "4": None}
     assert found["baselines"]["class_and_commonest_annotation"]["bleu"]["3"] == 100
     assert found["intervals"]["accuracy"] == [100, 100]
     assert np.sum(found["confusion"]["counts"]) == 8

@@ -85,7 +85,7 @@ def evaluate_paper(
     def usual(disease: str) -> _Words:
         return commonest.get(disease, (disease,))
 
-    trivial = {
+    trivial: dict[str, Sequence[_Words]] = {
         "always_normal": [(NORMAL,)] * len(cases),
         "class_and_commonest_annotation": [usual(words[0]) for words in kept[best]],
         "true_class_and_commonest_annotation": [usual(words[0]) for words in references],

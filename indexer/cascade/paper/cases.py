@@ -69,12 +69,12 @@ class Cases:
         inside = np.array([class_of(example) is not None for example in examples], bool)
         if not inside.any():
             raise TrainingError("no image has exactly one of the paper's 17 classes")
-        rows, rest = np.flatnonzero(inside), np.flatnonzero(~inside)
+        pairs = list(zip(examples, inside, strict=True))
         return cls(
-            tuple(examples[row] for row in rows),
-            inputs[rows],
-            tuple(examples[row] for row in rest) if wide else (),
-            inputs[rest] if wide else None,
+            tuple(example for example, belongs in pairs if belongs),
+            inputs[inside],
+            tuple(example for example, belongs in pairs if not belongs) if wide else (),
+            inputs[~inside] if wide else None,
         )
 
 

@@ -15,22 +15,23 @@ __all__ = ["Classifier", "Writer", "build_classifier"]
 
 
 class _Perceptron(nn.Module):
-    """One hidden layer on a frozen embedding of unit length; its output is the new feature."""
+    """A frozen embedding of unit length, and beside it one hidden layer over it.
+
+    The embedding goes through as it is, since a layer that learns diseases forgets sides.
+    """
 
     def __init__(self, dimensions: int, features: int, dropout: float) -> None:
         super().__init__()
-        self.num_features = features
+        self.num_features = dimensions + features
+        self.drop = nn.Dropout(dropout)
         self.layers = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(dimensions, features),
-            nn.BatchNorm1d(features),
-            nn.ReLU(),
+            nn.Linear(dimensions, features), nn.BatchNorm1d(features), nn.ReLU()
         )
 
     def forward(self, embedding: Tensor) -> Tensor:
         # Unit length is a standard deviation of 1 / sqrt(dimensions).
-        features: Tensor = self.layers(embedding * embedding.shape[1] ** 0.5)
-        return features
+        scaled = self.drop(embedding * embedding.shape[1] ** 0.5)
+        return torch.cat([scaled, self.layers(scaled)], 1)
 
 
 class Classifier(nn.Module):

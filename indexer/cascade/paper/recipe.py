@@ -111,8 +111,8 @@ _FROZEN = PaperRecipe(
     epochs=8,
     learning_rate=0.003,
     weight_decay=5e-3,
-    features=256,
-    units=256,
+    features=192,
+    units=192,
     project=True,
     # The paper's 1e-4 of the GRU would need hundreds of epochs on so few words.
     writer_epochs=16,

@@ -220,7 +220,7 @@ def _train_round(
         len(labels.names),
         recipe.dropout,
     )
-    shape = {
+    shape: dict[str, Any] = {
         "cell": cell,
         "units": recipe.units,
         "layers": recipe.layers,
@@ -234,7 +234,7 @@ def _train_round(
         labels.names,
         labels.diseases,
         np.zeros(len(CLASSES), np.float32),
-        {"features": classifier.features, "writer": shape},
+        {"features": recipe.features, "writer": shape},
     )
     classifier_history = _fit_classifier(recipe, variant, labels, train, val, seed, work, device)
     writer_history = _fit_writer(recipe, variant, train, val, vocabulary, seed, work, device)

@@ -12,6 +12,7 @@ import torch
 from indexer.cascade.evaluation.paper import bleu, evaluate_paper
 from indexer.cascade.joint import cluster, joint_vectors
 from indexer.cascade.paper.annotations import Vocabulary
+from indexer.cascade.paper.classes import commonest_annotations
 from indexer.cascade.paper.model import prepare
 from indexer.cascade.paper.networks import Writer
 from indexer.cascade.paper.recipe import PaperRecipe
@@ -141,7 +142,10 @@ def test_the_evaluation_stands_beside_trivial_answers() -> None:
     words = [("normal",)] * 6 + [("nodule", "lung", "left")] * 2 + [("hernia",)]
     examples = [example(n, said) for n, said in enumerate(words)]
     found = evaluate_paper(
-        examples, {"gru/0": [("normal",)] * 9, "gru/1": words}, examples, resamples=20
+        examples,
+        {"gru/0": [("normal",)] * 9, "gru/1": words},
+        commonest_annotations(examples),
+        resamples=20,
     )
     assert (found["images"], found["diseased"], found["best"]) == (8, 2, "gru/1")
     assert found["accuracy"] == found["balanced_accuracy"] == 100
@@ -153,4 +157,4 @@ def test_the_evaluation_stands_beside_trivial_answers() -> None:
     assert found["intervals"]["accuracy"] == [100, 100]
     assert np.sum(found["confusion"]["counts"]) == 8
     with pytest.raises(TrainingError, match="1 predictions for 9"):
-        evaluate_paper(examples, {"gru/0": [("normal",)]}, examples)
+        evaluate_paper(examples, {"gru/0": [("normal",)]}, {})

@@ -21,9 +21,8 @@ def _rnn() -> Annotator:
 def _planted() -> tuple[npt.NDArray[np.float32], list[tuple[str, ...]]]:
     """Two clouds of one large group, a small group, and normals."""
     rng = np.random.default_rng(0)
-    words: list[tuple[str, ...]] = (
-        [LEFT] * 30 + [RIGHT] * 24 + [("nodule",)] * 6 + [("normal",)] * 200
-    )
+    words: list[tuple[str, ...]] = [*[LEFT] * 30, *[RIGHT] * 24]
+    words += [*[("nodule",)] * 6, *[("normal",)] * 200]
     centres = np.repeat([0.0, 9.0, 20.0, 40.0], [30, 24, 6, 200])
     vectors = centres[:, None] + rng.normal(0, 1, (260, 5))
     return vectors.astype(np.float32), words

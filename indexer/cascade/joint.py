@@ -138,8 +138,8 @@ def cluster(
     rows = np.zeros(len(annotations), np.int64)
     for disease, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         members = np.array([i for i, words in enumerate(annotations) if words[0] == disease])
-        # More clusters than different vectors cannot be.
         wanted = count // images_per_label if k is None else k
+        # More clusters than different vectors cannot be.
         parts = min(wanted, len(np.unique(vectors[members], axis=0)))
         if disease == NORMAL or count < limit or parts < 2:
             groups = [members]

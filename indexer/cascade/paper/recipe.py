@@ -121,7 +121,7 @@ _FROZEN = PaperRecipe(
     writer_decay=1e-4,
     patience=5,
     wide=True,
-    images_per_label=12,
+    images_per_label=25,
     deviations=-1.0,
 )
 

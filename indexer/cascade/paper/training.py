@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _Ints = npt.NDArray[np.int64]
 _CLIP = 5.0
-# How far the classes' training frequencies may pull the decision; val says how far.
+# How far the balancing of the epochs may be taken back in the decision; val says how far.
 _PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -238,7 +238,7 @@ def _train_round(
     )
     classifier_history = _fit_classifier(recipe, variant, labels, train, val, seed, work, device)
     writer_history = _fit_writer(recipe, variant, train, val, vocabulary, seed, work, device)
-    variant.bias, prior = _choose_prior(recipe, variant, train, val, vocabulary, device)
+    variant.bias, prior = _choose_prior(recipe, variant, labels, train, val, vocabulary, device)
     record = {
         "labels": labels.sizes(),
         "classifier": classifier_history,
@@ -262,7 +262,6 @@ def _fit_classifier(
     """SGD on the labels; keeps the epoch of the least mean loss per class on val."""
     model = variant.classifier
     model.to(device).to(memory_format=torch.channels_last)
-    normal = labels.names.index(NORMAL) if NORMAL in labels.names else len(labels.names)
     optimizer = torch.optim.SGD(
         model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay
     )
@@ -272,14 +271,7 @@ def _fit_classifier(
     half = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
     def epoch(number: int) -> float:
-        rows = draw_epoch(
-            labels.rows,
-            normal,
-            seed=seed,
-            epoch=number,
-            data_dropout=recipe.data_dropout,
-            per_label=recipe.per_label,
-        )
+        rows = _draw(recipe, labels, seed, number)
         draw = torch.Generator().manual_seed(seed * 1000 + number)
         losses = []
         # A rest of a single image would break batch norm.
@@ -300,11 +292,11 @@ def _fit_classifier(
         return _class_loss(chances, val.classes)
 
     key = [
-        _facts(recipe, "backbone features epochs batch_size learning_rate weight_decay"),
+        _facts(recipe, "backbone features epochs batch_size learning_rate weight_decay patience"),
         _facts(recipe, "data_dropout per_label crop dropout"),
         seed,
         labels.names,
-        _digest(labels.rows, train.inputs, val.inputs),
+        _digest(labels.rows, train.inputs, val.inputs, val.classes),
     ]
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     return _fit(parts, recipe.epochs, recipe.patience, epoch, judge, seed, _path(work, key), device)
@@ -366,11 +358,12 @@ def _fit_writer(
         return {"val_loss": writer_loss(model, val_features[chosen], val_tokens[chosen], device)}
 
     key = [
-        asdict(replace(recipe, name="", cells=(), rounds=0)),
+        _facts(recipe, "units layers project steps"),
+        _facts(recipe, "writer_epochs writer_rate writer_batch writer_decay patience"),
         seed,
         model.cell,
         vocabulary.words,
-        _digest(images.numpy(), tokens.numpy(), val_features.numpy()),
+        _digest(images.numpy(), tokens.numpy(), val_features.numpy(), val_tokens.numpy()),
     ]
     history = _fit(
         {"model": model, "optimizer": optimizer},
@@ -443,26 +436,43 @@ def _features(
 def _choose_prior(
     recipe: PaperRecipe,
     variant: Variant,
+    labels: CompositeLabels,
     train: Cases,
     val: Cases,
     vocabulary: Vocabulary,
     device: torch.device,
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """The bias of the classes, and the share of the log training frequency in it, by val.
+    """The bias of the classes, and how far it takes the balancing of the epochs back, by val.
 
-    Balanced epochs teach the CNN that every class is as frequent; how far that should be taken
-    back is a matter of what is counted.
+    Balanced epochs teach the CNN that every label is as frequent. At 1 the classes are as frequent
+    as in train, at 0 as in an epoch; what is best is a matter of what is counted.
     """
-    counts = np.bincount(train.classes, minlength=len(CLASSES)).clip(1)
-    frequency = np.log(counts / counts.sum()).astype(np.float32)
+    seen = train.classes[_draw(recipe, labels, recipe.seed, 0)]
+    true, shown = (
+        np.bincount(classes, minlength=len(CLASSES)).clip(1) / len(classes)
+        for classes in (train.classes, seen)
+    )
+    correction = np.log(true / shown).astype(np.float32)
     features, chances = _features(variant, val.inputs, recipe.crop, device)
     scores = {}
-    for prior in _PRIORS if recipe.data_dropout else (0.0,):
-        variant.bias = (prior * frequency).astype(np.float32)
+    for prior in _PRIORS:
+        variant.bias = (prior * correction).astype(np.float32)
         lines = variant.write(features, variant.name(chances), recipe.steps)
         scores[prior] = _preference(val.annotations, [vocabulary.decode(line) for line in lines])
     best = max(scores, key=lambda prior: scores[prior])
-    return (best * frequency).astype(np.float32), best
+    return (best * correction).astype(np.float32), best
+
+
+def _draw(recipe: PaperRecipe, labels: CompositeLabels, seed: int, epoch: int) -> _Ints:
+    """Rows of the CNN's epoch."""
+    return draw_epoch(
+        labels.rows,
+        labels.names.index(NORMAL) if NORMAL in labels.names else len(labels.names),
+        seed=seed,
+        epoch=epoch,
+        data_dropout=recipe.data_dropout,
+        per_label=recipe.per_label,
+    )
 
 
 def _preference(references: list[tuple[str, ...]], said: list[tuple[str, ...]]) -> float:

@@ -23,7 +23,7 @@ from indexer.cascade.labeller_rules import (
     FindingRule,
 )
 
-__all__ = ["READ_SECTIONS", "Mention", "Status", "annotations", "label"]
+__all__ = ["READ_SECTIONS", "Mention", "Status", "affirmed", "label"]
 
 Status: TypeAlias = Literal["affirmed", "negated", "uncertain"]
 # Indication and comparison tell of the past and of questions, not of this picture.
@@ -72,7 +72,7 @@ class _Cue:
 _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in FINDINGS)
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
 _CUE = re.compile(
-    "|".join(rf"(?P<{kind}>(?<![\w-])(?:{pattern})(?!\w))" for kind, pattern in CUES)
+    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=,))(?:{pattern})(?!\w))" for kind, pattern in CUES)
     + "|(?P<mark>[;:])"
 )
 _NORMAL = re.compile(NORMAL_STATEMENTS)
@@ -100,15 +100,15 @@ def label(sections: Mapping[str, str]) -> tuple[Mention, ...]:
     )
 
 
-def annotations(mentions: Iterable[Mention]) -> tuple[Annotation, ...]:
+def affirmed(mentions: Iterable[Mention]) -> tuple[Annotation, ...]:
     """What is affirmed, each finding once; ``normal`` alone where a report affirms nothing else.
 
     A finding with fewer words than another one of its name is left out. A report that was read
     but says nothing known, or that has only doubts, has no annotation.
     """
     seen = list(mentions)
-    affirmed = {m.annotation: None for m in seen if m.status == "affirmed"}
-    findings = [a for a in affirmed if a.disease != NORMAL]
+    said = {m.annotation: None for m in seen if m.status == "affirmed"}
+    findings = [a for a in said if a.disease != NORMAL]
     if not findings:
         certain = seen and all(m.status != "uncertain" for m in seen)
         return (Annotation.from_words("report", NORMAL, ()),) if certain else ()
@@ -188,7 +188,7 @@ def _status(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status:
             break
         if cue.kind == "negated_before":
             return "negated"
-        if cue.kind == "uncertain_before":
+        if cue.kind in ("uncertain_before", "uncertain_around"):
             return "uncertain"
     return "affirmed"
 
@@ -197,10 +197,10 @@ def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None
     for cue in (c for c in cues if c.start >= phrase.end):
         if cue.kind in ("stop", "negated_before", "uncertain_before"):
             return None
-        if cue.kind in ("uncertain_after", "negated_after"):
+        if cue.kind in ("uncertain_after", "uncertain_around", "negated_after"):
             parts = sentence[phrase.end : cue.start].split(",")
             # Commas are crossed only inside a list, which its last part tells by "and" or "or".
-            if len(parts) > 1 and not re.match(r"\s*(?:and|or)\b", parts[-1]):
+            if len(parts) > 1 and not re.match(r"\s*(?:(?:and|or)\b|$)", parts[-1]):
                 return None
             return "negated" if cue.kind == "negated_after" else "uncertain"
     return None

@@ -128,8 +128,9 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "pulmonary congestion",
-        rf"(?:pulmonary |central )+(?:vascular|vessel|vascularity|vasculature|vessels)"
-        rf" {GAP}(?:congested|engorged|prominence|prominent)",
+        rf"(?:pulmonary |central )+(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
+        rf" {GAP}(?:congested|engorged|prominence|prominent)"
+        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity)",
         kinds=_PLACED,
     ),
     _rule("heart failure", r"(?:congestive )?(?:heart|cardiac) failure|chf|failure", kinds=_DEGREE),
@@ -236,17 +237,24 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     # Heart and vessels
     _rule(
+        "cardiac shadow",
+        rf"cardiac silhouette {GAP}{_BIG}|enlarged {GAP}cardiac silhouette"
+        r"|enlargement of the cardiac silhouette",
+        "enlarged",
+        kinds=_SEVERITY,
+    ),
+    _rule(
         "cardiomegaly",
         rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
         rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|enlargement of {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
-        "cardiac shadow",
-        rf"cardiac silhouette {GAP}{_BIG}|enlarged {GAP}cardiac silhouette"
-        r"|enlargement of the cardiac silhouette",
-        "enlarged",
-        kinds=_SEVERITY,
+        "cardiomegaly",
+        r"borderline (?:heart|cardiac) (?:size|silhouette|enlargement)"
+        rf"|{_HEART} (?:size )?{GAP}borderline(?: enlarged)?|borderline enlarge\w+ {GAP}{_HEART}",
+        "borderline",
+        kinds=(),
     ),
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
@@ -262,13 +270,18 @@ FINDINGS: tuple[FindingRule, ...] = (
         rf"|{_AORTA} {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
         kinds=_SEVERITY,
     ),
+    _rule(
+        "aorta tortuous",
+        r"tortuo(?:us|sity)|(?:aortic )?ectasia",
+        kinds=_SEVERITY,
+    ),
     _rule("aorta prominent", rf"{_AORTA} {GAP}prominen(?:t|ce)|prominent {GAP}aorta", kinds=()),
     _rule("aortic aneurysm", r"aneurysm(?:al)?(?: dilat(?:ation|ion))?", kinds=()),
     _rule(
         "atherosclerosis",
-        r"(?:athero|arterio)?(?:sclero(?:sis|tic)|athero(?:ma|matous))"
+        rf"(?:aort(?:a|ic) {GAP})?(?:athero|arterio)(?:sclero(?:sis|tic)|ma(?:tous)?)"
         r"(?: (?:vascular |aortic )?(?:changes?|disease|calcifications?))?"
-        r"(?: of the (?:thoracic )?aort(?:a|ic (?:arch|knob)))?",
+        rf"(?: (?:of|in|within|involving) {GAP}aort(?:a|ic (?:arch|knob)))?",
         organ="aorta",
         kinds=("organ", "severity"),
     ),
@@ -282,14 +295,16 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "calcinosis",
-        rf"(?:aortic|aorta) {GAP}calcifi(?:ed|cations?)|calcifi(?:ed|cations?)(?: of)? {GAP}aort(?:a|ic)",
+        rf"(?:aortic|aorta) {GAP}calcifi(?:ed|cations?)"
+        rf"|calcifi(?:ed|cations?)(?: of)? {GAP}aort(?:a|ic)",
         "aorta",
         kinds=_SEVERITY,
     ),
     _rule(
         "pulmonary artery",
         rf"pulmonary arter(?:y|ies|ial) {GAP}(?:enlarge\w*|prominen\w+|dilat\w+)"
-        rf"|(?:enlarge(?:d|ment)|prominen(?:t|ce)|dilat\w+)(?: of)? {GAP}pulmonary (?:arter\w+|outflow)",
+        rf"|(?:enlarge(?:d|ment)|prominen(?:t|ce)|dilat\w+)(?: of)? {GAP}pulmonary"
+        r" (?:arter\w+|outflow)",
         kinds=("side", "severity", "other"),
     ),
     _rule("hypertension, pulmonary", r"pulmonary (?:arterial |venous )?hypertension", kinds=()),
@@ -318,7 +333,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "spine degenerative",
-        rf"{_WEAR} {GAP}{_SPINE}|{_SPINE} {GAP}{_WEAR}|(?:multilevel )?degenerative dis[ck] disease",
+        rf"{_WEAR} {GAP}{_SPINE}|{_SPINE} {GAP}{_WEAR}"
+        r"|(?:multilevel )?degenerative dis[ck] disease",
         kinds=_DEGREE,
     ),
     _rule(
@@ -339,7 +355,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("osteophyte", r"osteophyt(?:es?|osis|ic)(?: formation)?|(?:bony )?spurring|spurs?\b"),
     _rule(
         "scoliosis",
-        rf"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?|dextrocurvature|levocurvature"
+        rf"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
+        r"|dextrocurvature|levocurvature"
         rf"|curvature of {GAP}{_SPINE}",
         kinds=_BONES,
     ),
@@ -371,13 +388,16 @@ FINDINGS: tuple[FindingRule, ...] = (
     # Devices and operations
     _rule(
         "catheters, indwelling",
-        r"catheters?|\bpicc\b(?: line)?|port-?a-?cath|mediport|(?:chest )?port\b"
+        r"catheters?|xxxx-a-xxxx|shunt tub\w+|\bivc (?:filter|xxxx)"
+        r"|tip (?:\w+ ){0,6}(?:svc|superior vena cava|cavo-?atrial|caval atrial)"
+        r"|\bpicc\b(?: line)?|port-?a-?cath|mediport|(?:chest )?port\b"
         r"|central (?:venous )?line|(?:subclavian|jugular|ij) (?:central )?(?:venous )?line",
         kinds=("side",),
     ),
     _rule(
         "implanted medical device",
-        r"pacemakers?|pacer|\baicd\b|\bicd\b|defibrillator|generator|pacing (?:device|leads?|wires?)"
+        r"pacemakers?|pacer|\baicd\b|\bicd\b|defibrillator|generator"
+        r"|pacing (?:device|leads?|wires?)"
         r"|(?:prosthetic|artificial|replacement) (?:\w+ )?valves?|valve (?:replacement|prosthesis)"
         r"|(?:joint|shoulder|hip) (?:replacement|prosthesis|arthroplasty)|arthroplasty|prosthesis"
         r"|cardiac (?:device|leads?)",
@@ -392,8 +412,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "surgical instruments",
-        r"(?:surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?"
-        r"|(?:sternotomy|sternal) (?:wires?|sutures?|xxxx)|sternotomy",
+        r"(?:surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?",
         kinds=("organ", "side", "other"),
     ),
     _rule("sutures", r"sutures?(?: (?:material|line))?|staple line", organ="lung"),
@@ -401,7 +420,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("stents", r"coronary (?:artery )?stents?", "coronary vessels", kinds=()),
     _rule(
         "foreign bodies",
-        r"foreign (?:body|bodies|object)|bullets?|shrapnel|bb\b|nipple (?:ring|piercing)s?|piercings?",
+        r"foreign (?:body|bodies|object)|bullets?|shrapnel|bb\b"
+        r"|nipple (?:ring|piercing)s?|piercings?",
         kinds=("organ", "location", "side"),
     ),
     _rule("breast implants", r"breast (?:implants?|prosthes[ei]s)", kinds=("side",)),
@@ -415,10 +435,12 @@ FINDINGS: tuple[FindingRule, ...] = (
     # The picture itself
     _rule(
         "technical quality of image unsatisfactory",
-        r"(?:patient|film|image|study|exam(?:ination)?|view) (?:is |was )?(?:slightly |somewhat |mildly )?"
-        r"(?:rotated|underpenetrated|overpenetrated|underexposed|overexposed|limited|suboptimal)"
-        r"|(?:patient )?rotation|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|evaluation|quality)"
-        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)|evaluation is limited"
+        r"(?:patient|film|image|study|exam(?:ination)?|view) (?:is |was )?"
+        r"(?:slightly |somewhat |mildly )?(?:rotated|(?:und|ov)er(?:penetrated|exposed)|limited"
+        r"|suboptimal)|(?:patient )?rotation"
+        r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
+        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)"
+        r"|evaluation is limited"
         r"|poor inspiration",
         kinds=(),
     ),
@@ -516,11 +538,11 @@ _ASSERTING = (
 )
 _VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
 # In the order in which they are tried; each is a kind and a pattern. "before" stands before what
-# it speaks of, "after" stands after it; "weak_stop" is none inside a list that goes on with "or".
+# it speaks of, "after" after it, "around" between two; "weak_stop" is none inside a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
-        rf"(?:no|without)(?: {_VERY})*(?: {_VERY})? (?:change|increase|decrease|difference|worsening"
+        rf"(?:no|without)(?: {_VERY})* (?:change|increase|decrease|difference|worsening"
         r"|progression|improvement|growth)(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b)"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
         r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)",
@@ -531,29 +553,32 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:excluded|ruled out)"
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain|questioned"
         r"|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
-        r"|(?:may|might|could) be present|to be considered|(?:would|could|may) be (?:hard|difficult)"
-        r"|should be considered|is a clinical worry|difficult to exclude",
+        r"|(?:may|might|could) be present|to be considered"
+        r"|(?:would|could|may) be (?:hard|difficult)"
+        r"|should be considered|if (?:clinically )?(?:suspected|indicated)|difficult to exclude",
     ),
     (
         "negated_after",
-        rf"not (?:\w+ly )?{_SEEN}|no longer (?:\w+ly )?{_SEEN}"
+        rf"within (?:the )?(?:limits of normal|normal limits)"
+        rf"|not (?:\w+ly )?{_SEEN}|no longer (?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
         r"|disappeared)|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
         rf"|{_BE} (?:ruled out|excluded|removed)",
     ),
+    ("uncertain_around", r"versus|vs"),
     (
         "uncertain_before",
         r"(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
         r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for|suspicion of"
         r"|suspected|concern(?:ing)? for|worrisome for|doubtful|uncertain whether|unclear whether"
-        r"|differential|either|versus|\bvs\b|if|history of|h/o|query|equivocal|unlikely"
+        r"|differential|either|if|history of|h/o|query|equivocal|unlikely"
         r"|less likely|would include|potentially",
     ),
     (
         "negated_before",
-        r"no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of|lack of"
-        r"|lacks|resolution of|clearing of|resolved|fails? to (?:show|reveal|demonstrate)|denies"
+        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
+        r"|lack of|lacks|resolution of|clearing of|resolved|fails? to (?:show|reveal|demonstrate)|denies"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
     ),
     (
@@ -563,5 +588,5 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|in keeping with|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
         r"|and there (?:is|are)|there (?:is|are)",
     ),
-    ("weak_stop", rf"(?:,|and|, and|with) (?:a |an )?(?={_ASSERTING}\b)"),
+    ("weak_stop", rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"),
 )

@@ -123,12 +123,12 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pulmonary edema", r"(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
     _rule(
         "pulmonary congestion",
-        r"(?:(?:pulmonary|central|vascular|venous) )+(?:congestion|engorgement)|congestion",
+        r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion",
         kinds=_PLACED,
     ),
     _rule(
         "pulmonary congestion",
-        rf"(?:pulmonary |central )+(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
+        rf"(?:pulmonary |central ){1, 2}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
         rf" {GAP}(?:congested|engorged|prominence|prominent)"
         rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity)",
         kinds=_PLACED,
@@ -145,7 +145,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("lung interstitial", r"interstitial prominence|prominent interstitium", "prominent"),
     _rule(
         "markings bronchovascular",
-        rf"(?:(?:broncho)?vascular )*crowding|crowds? {GAP}(?:markings|vessels|vasculature)"
+        rf"(?:(?:broncho)?vascular )?crowding|crowds? {GAP}(?:markings|vessels|vasculature)"
         rf"|crowded {GAP}(?:markings|vessels|vasculature)",
         kinds=_SEVERITY,
     ),
@@ -160,7 +160,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("lung hilum", rf"(?:hil(?:ar|um|a)) {GAP}(?:enlarge\w*|prominen\w+|fullness)"),
     _rule(
         "lung hilum",
-        r"(?:prominent|enlarged|full) (?:(?:left|right|bilateral|pulmonary) )*(?:hil(?:um|a)\b)",
+        r"(?:prominent|enlarged|full) (?:(?:left|right|bilateral|pulmonary) ){0,2}hil(?:um|a)\b",
         kinds=("side", "severity", "other"),
     ),
     _rule(
@@ -231,7 +231,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("hernia, diaphragmatic", r"(?:diaphragmatic|bochdalek|morgagni) hernias?", kinds=_DEGREE),
     _rule(
         "pneumoperitoneum",
-        rf"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )*air"
+        rf"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )?air"
         rf"|air {GAP}(?:beneath|under|below) (?:the )?{GAP}diaphragm",
         kinds=_SEVERITY,
     ),
@@ -537,8 +537,8 @@ _ASSERTING = (
     r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status)"
 )
 _VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
-# In the order in which they are tried; each is a kind and a pattern. "before" stands before what
-# it speaks of, "after" after it, "around" between two; "weak_stop" is none inside a list that goes on with "or".
+# In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
+# "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
@@ -578,7 +578,8 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "negated_before",
         r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
-        r"|lack of|lacks|resolution of|clearing of|resolved|fails? to (?:show|reveal|demonstrate)|denies"
+        r"|lack of|lacks|resolution of|clearing of|resolved|denies"
+        r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
     ),
     (

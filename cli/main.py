@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("cli.status", "Count what a database holds."),
     "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
     "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
+    "mine": ("cli.mine", "Show what annotations would teach a cascade."),
     "train": ("cli.train", "Train a bundle on annotated images."),
     "evaluate": ("cli.evaluate", "Score a bundle on human annotations."),
     "doctor": ("cli.doctor", "Show versions, devices, decoders and the bundle."),

@@ -331,6 +331,12 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     # Bones
     _rule(
+        "lumbar vertebrae",
+        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
+        "degenerative",
+        kinds=_DEGREE,
+    ),
+    _rule(
         "thoracic vertebrae degenerative",
         rf"{_WEAR} {GAP}{_THORACIC}|{_THORACIC} {GAP}{_WEAR}",
         kinds=_DEGREE,
@@ -339,12 +345,6 @@ FINDINGS: tuple[FindingRule, ...] = (
         "spine degenerative",
         rf"{_WEAR} {GAP}{_SPINE}|{_SPINE} {GAP}{_WEAR}"
         r"|(?:multilevel )?degenerative dis[ck] disease",
-        kinds=_DEGREE,
-    ),
-    _rule(
-        "lumbar vertebrae",
-        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
-        "degenerative",
         kinds=_DEGREE,
     ),
     _rule(
@@ -556,15 +556,16 @@ CUES: tuple[tuple[str, str], ...] = (
         "uncertain_after",
         r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out)"
         rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:excluded|ruled out)"
-        r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain|questioned"
-        r"|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
+        r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
+        r"|questioned|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
         r"|(?:may|might|could) be present|to be considered"
         r"|(?:would|could|may) be (?:hard|difficult)"
-        r"|should be considered|if (?:clinically )?(?:suspected|indicated)|difficult to exclude",
+        r"|should be considered|if (?:clinically )?(?:suspected|indicated)",
     ),
     (
         "negated_after",
-        rf"within (?:the )?(?:limits of normal|normal limits)"
+        r": (?:none|absent)|(?:is|are) lacking"
+        rf"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|not (?:\w+ly )?{_SEEN}(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
         rf"|no longer (?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
@@ -575,6 +576,7 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "uncertain_before",
         r"(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
+        r"|(?:difficult|hard) to (?:\w+ )?exclude"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
         r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for|suspicion of"
         r"|suspected|concern(?:ing)? for|worrisome for|doubtful|uncertain whether|unclear whether"

@@ -72,7 +72,7 @@ class _Cue:
 _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in FINDINGS)
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
 _CUE = re.compile(
-    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=,))(?:{pattern})(?!\w))" for kind, pattern in CUES)
+    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
     + "|(?P<mark>[;:])"
 )
 _NORMAL = re.compile(NORMAL_STATEMENTS)

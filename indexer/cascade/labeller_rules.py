@@ -22,12 +22,15 @@ GAP = r"(?:(?!(?:with|and|but|without|normal|unremarkable|clear|which|while)\b)[
 _SPINE = r"(?:spine|vertebra(?:e|l bod(?:y|ies)|l column)?|spinal)"
 _THORACIC = rf"(?:(?:mid[- ]?)?thoracic {_SPINE}|t-spine|(?:mid|lower|upper)?thoracic {_SPINE})"
 _WEAR = (
-    r"(?:degenerat(?:ive|ion|ed)(?: (?:bony|osseous|disc|disk|joint|endplate|end plate))?"
-    r"(?: (?:changes?|disease|disorder|findings))?|spurring|(?:dis[ck] space )?narrowing"
+    r"(?:degenerat(?:ive|ion|ed)(?! (?:\w+ )?(?:osteophyt|spur))"
+    r"(?: (?:bony|osseous|disc|disk|joint|endplate|end plate))?"
+    r"(?: (?:changes?|disease|disorder|findings))?|(?:dis[ck] space )?narrowing"
     r"|arthritic changes?|arthropathy)"
 )
 _HEART = r"(?:heart|cardiac|cardiomediastinal)(?: (?:silhouette|outline|shadow|contours?|size))?"
 _BIG = r"(?:enlarged|large|prominent|big|increased)"
+# Here another finding of the aorta must not be swallowed.
+_CALCIFIED_GAP = r"(?:(?!(?:with|and|but|tortuo\w+|ectatic|athero\w+)\b)[\w'/-]+ ){0,3}"
 _AORTA = r"(?:aorta|aortic(?: (?:arch|knob|contour))?)"
 
 
@@ -160,12 +163,13 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("lung hilum", rf"(?:hil(?:ar|um|a)) {GAP}(?:enlarge\w*|prominen\w+|fullness)"),
     _rule(
         "lung hilum",
-        r"(?:prominent|enlarged|full) (?:(?:left|right|bilateral|pulmonary) ){0,2}hil(?:um|a)\b",
+        r"(?:prominent|enlarged|full) (?:(?:left|right|bilateral|pulmonary) ){0,2}hil(?:um|a|ar)\b",
         kinds=("side", "severity", "other"),
     ),
     _rule(
         "lung hilum",
-        r"(?:prominence|enlargement|fullness) of (?:the |both )?(?:(?:left|right) )?hil(?:um|a)\b",
+        r"(?:prominence|enlargement|fullness)(?: of)? (?:the |both )?(?:(?:left|right|bilateral) )?"
+        r"hil(?:um|a|ar)\b|bihilar prominence",
         kinds=("side", "severity", "other"),
     ),
     # Pleura and diaphragm
@@ -259,14 +263,14 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
         "aorta, thoracic",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia)(?: of)? {GAP}thoracic aorta"
-        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia)",
+        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {GAP}thoracic aorta"
+        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)",
         "tortuous",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)(?: of)? {GAP}{_AORTA}"
+        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {GAP}{_AORTA}"
         rf"|{_AORTA} {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
         kinds=_SEVERITY,
     ),
@@ -295,8 +299,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "calcinosis",
-        rf"(?:aortic|aorta) {GAP}calcifi(?:ed|cations?)"
-        rf"|calcifi(?:ed|cations?)(?: of)? {GAP}aort(?:a|ic)",
+        rf"(?:aortic|aorta) {_CALCIFIED_GAP}calcifi(?:ed|cations?)"
+        rf"|calcifi(?:ed|cations?)(?: of)? {_CALCIFIED_GAP}aort(?:a|ic)",
         "aorta",
         kinds=_SEVERITY,
     ),
@@ -327,6 +331,12 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     # Bones
     _rule(
+        "lumbar vertebrae",
+        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
+        "degenerative",
+        kinds=_DEGREE,
+    ),
+    _rule(
         "thoracic vertebrae degenerative",
         rf"{_WEAR} {GAP}{_THORACIC}|{_THORACIC} {GAP}{_WEAR}",
         kinds=_DEGREE,
@@ -335,12 +345,6 @@ FINDINGS: tuple[FindingRule, ...] = (
         "spine degenerative",
         rf"{_WEAR} {GAP}{_SPINE}|{_SPINE} {GAP}{_WEAR}"
         r"|(?:multilevel )?degenerative dis[ck] disease",
-        kinds=_DEGREE,
-    ),
-    _rule(
-        "lumbar vertebrae",
-        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
-        "degenerative",
         kinds=_DEGREE,
     ),
     _rule(
@@ -398,7 +402,8 @@ FINDINGS: tuple[FindingRule, ...] = (
         "implanted medical device",
         r"pacemakers?|pacer|\baicd\b|\bicd\b|defibrillator|generator"
         r"|pacing (?:device|leads?|wires?)"
-        r"|(?:prosthetic|artificial|replacement) (?:\w+ )?valves?|valve (?:replacement|prosthesis)"
+        r"|(?:prosthetic|artificial|replacement) (?:\w+ ){0,2}(?:valves?|shoulder|humer\w+)"
+        r"|valve (?:replacement|prosthesis)|closure device|stimulator"
         r"|(?:joint|shoulder|hip) (?:replacement|prosthesis|arthroplasty)|arthroplasty|prosthesis"
         r"|cardiac (?:device|leads?)",
         kinds=("organ", "side"),
@@ -551,16 +556,18 @@ CUES: tuple[tuple[str, str], ...] = (
         "uncertain_after",
         r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out)"
         rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:excluded|ruled out)"
-        r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain|questioned"
-        r"|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
+        r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
+        r"|questioned|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
         r"|(?:may|might|could) be present|to be considered"
         r"|(?:would|could|may) be (?:hard|difficult)"
-        r"|should be considered|if (?:clinically )?(?:suspected|indicated)|difficult to exclude",
+        r"|should be considered|if (?:clinically )?(?:suspected|indicated)",
     ),
     (
         "negated_after",
-        rf"within (?:the )?(?:limits of normal|normal limits)"
-        rf"|not (?:\w+ly )?{_SEEN}|no longer (?:\w+ly )?{_SEEN}"
+        r": (?:none|absent)|(?:is|are) lacking"
+        rf"|within (?:the )?(?:limits of normal|normal limits)"
+        rf"|not (?:\w+ly )?{_SEEN}(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
+        rf"|no longer (?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
         r"|disappeared)|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
         rf"|{_BE} (?:ruled out|excluded|removed)",
@@ -569,6 +576,7 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "uncertain_before",
         r"(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
+        r"|(?:difficult|hard) to (?:\w+ )?exclude"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
         r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for|suspicion of"
         r"|suspected|concern(?:ing)? for|worrisome for|doubtful|uncertain whether|unclear whether"

@@ -279,7 +279,8 @@ def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningRe
     paper = min_images is None
     known = set(PAPER_CLASSES)
     # In the paper's protocol only these images teach anything.
-    usable = [i for i in said if _pattern(i) in {(c,) for c in known}] if paper else said
+    single = {(name,) for name in PAPER_CLASSES}
+    usable = [image for image in said if _pattern(image) in single] if paper else said
     if min_images is None:
         labels = mine([image.annotations for image in usable], 1)
         order = {name: rank for rank, name in enumerate(PAPER_CLASSES)}

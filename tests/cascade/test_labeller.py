@@ -45,17 +45,17 @@ def _affirmed_pairs(held_out: str) -> Iterator[tuple[set[str], set[str]]]:
         yield want, got - {NORMAL}
 
 
-@pytest.mark.parametrize(("held_out", "least"), [("no", 0.95), ("yes", 0.9)])
+@pytest.mark.parametrize(("held_out", "least"), [("no", 0.95), ("first", 0.93), ("second", 0.85)])
 def test_affirmed_findings_of_written_sentences(held_out: str, least: float) -> None:
     pairs = list(_affirmed_pairs(held_out))
-    assert len(pairs) >= 80
+    assert len(pairs) >= 40
     right = sum(len(want & got) for want, got in pairs)
     assert right / sum(len(got) for _, got in pairs) >= least
     assert right / sum(len(want) for want, _ in pairs) >= least
 
 
 def test_the_sentences_cover_every_status() -> None:
-    for held_out in ("yes", "no"):
+    for held_out in ("no", "first"):
         statuses = [s for terms in _gold(held_out).values() for s in terms.values()]
         assert all(statuses.count(s) >= 10 for s in ("affirmed", "negated", "uncertain"))
 

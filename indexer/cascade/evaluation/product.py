@@ -73,8 +73,8 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
         "normal_auc": findings[NORMAL]["auc"] if NORMAL in findings else None,
         "findings_in_mean": len(often),
         "micro_f1": _rounded(micro_f1(everything)),
-        "macro_f1": _rounded(float(np.mean([findings[names[c]]["f1"] for c in ranked])))
-        if ranked
+        "macro_f1": _rounded(float(np.mean([findings[names[c]]["f1"] for c in often])))
+        if often
         else None,
         "calibration_error": _rounded(calibration_error(goals, chances)),
         "words": word_scores(human, readings.annotations, names),

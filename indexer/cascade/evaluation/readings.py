@@ -54,13 +54,15 @@ class Readings:
         return [example.study for example in self.examples]
 
     def pooled(self) -> Readings:
-        """Each image's scores and vectors averaged with those of the other images of its study."""
-        places = None if self.places is None else _unit(self._means(self.places))
+        """Each image's scores and embedding averaged with those of the other images of its study.
+
+        Places among sentences stay each image's own: of equal images that follow one another in
+        an answer, all but the first are in the way of other studies.
+        """
         return replace(
             self,
             embeddings=_unit(self._means(self.embeddings)),
             logits=self._means(self.logits),
-            places=places,
         )
 
     def _means(self, values: FloatArray) -> FloatArray:

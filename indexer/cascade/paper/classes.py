@@ -5,32 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from indexer.annotation import NORMAL
 from indexer.cascade.dataset import Example
+from indexer.cascade.mining import PAPER_CLASSES
 from indexer.errors import TrainingError
 
 __all__ = ["CLASSES", "check_apart", "class_of", "commonest_annotations", "in_a_class", "words_of"]
 
-# Patterns of more than 30 images in the whole collection (Shin et al., section 3), largest first.
-CLASSES = (
-    NORMAL,
-    "calcified granuloma",
-    "thoracic vertebrae degenerative",
-    "lung hypoinflation",
-    "calcinosis",
-    "opacity",
-    "spine degenerative",
-    "cardiomegaly",
-    "scoliosis",
-    "lung hyperdistention",
-    "surgical instruments",
-    "spondylosis",
-    "osteophyte",
-    "catheters, indwelling",
-    "fractures, bone",
-    "granulomatous disease",
-    "nodule",
-)
+#: The paper's name for them; which they are stands with the mining.
+CLASSES = PAPER_CLASSES
 
 
 def class_of(example: Example) -> str | None:

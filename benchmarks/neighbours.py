@@ -3,7 +3,7 @@
     python -m benchmarks.neighbours ../shared/openi
 
 Precision at 5 of the bundle's embedding, of the ImageNet features it started from, and of raw
-32 x 32 pixels, all by cosine; chance is the share of all train images with a common term.
+32 x 32 pixels by cosine; chance is the share of all train images with a common term.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ def main(dataset: Path, path: Path | None) -> None:
         near = np.argsort(-(vectors["val"][queries] @ vectors["train"].T), axis=1)[:, :5]
         return round(float(np.take_along_axis(relevant, near, axis=1).mean()), 4)
 
+    backbone = bundle.architecture["backbones"][0]
     write_result(
         "neighbours",
         {
@@ -98,7 +99,9 @@ def main(dataset: Path, path: Path | None) -> None:
             "gallery": len(terms["train"]),
             "precision_at_5": {
                 "bundle": precision(_bundle_vectors(bundle, parts)),
-                "imagenet": precision(_imagenet_vectors(bundle.architecture["backbone"], parts)),
+                "imagenet": precision(
+                    _imagenet_vectors(bundle.architecture["backbones"][0], parts)
+                ),
                 "raw_pixels_32": precision(_pixel_vectors(parts)),
                 "chance": round(float(relevant.mean()), 4),
             },

@@ -20,8 +20,7 @@ _PRODUCT = "product"
 # What one kind of recipe has and the other has not.
 _OF_PRODUCT = (
     "name",
-    "members",
-    "backbone",
+    "backbones",
     "weights",
     "grey_range",
     "min_images",
@@ -57,17 +56,11 @@ _OF_PAPER = ("bundle", "rounds", "full_schedule", "report", "compare")
     help="Rounds of the CNN over the images.  [default: the recipe's own]",
 )
 @click.option(
-    "--members",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="CNNs trained one after the other and read side by side.",
-)
-@click.option(
     "--backbone",
-    default="tf_efficientnet_lite0",
-    show_default=True,
-    help="A timm model, such as densenet121.",
+    "backbones",
+    multiple=True,
+    help="A timm model, such as densenet121; given several times, one CNN for each, trained one "
+    "after the other and read side by side.  [default: the recipe's own]",
 )
 @click.option(
     "--weights",
@@ -134,8 +127,7 @@ def train(
     recipe: str,
     name: str,
     epochs: int | None,
-    members: int,
-    backbone: str,
+    backbones: tuple[str, ...],
     weights: Path | None,
     grey_range: float,
     batch_size: int,
@@ -173,8 +165,6 @@ def train(
 
     product = Recipe(
         name=name,
-        members=members,
-        backbone=backbone,
         weights=None if weights is None else str(weights),
         grey_range=grey_range,
         batch_size=batch_size,
@@ -185,6 +175,8 @@ def train(
     )
     if epochs is not None:
         product = replace(product, epochs=epochs)
+    if backbones:
+        product = replace(product, backbones=backbones)
     trained = train_bundle(dataset, output, product, work=folder, device=device, limit=limit)
     click.echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 

@@ -19,7 +19,7 @@ from indexer.errors import BundleError
 
 __all__ = ["FORMAT", "SHIPPED", "Bundle"]
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED = Path(__file__).parent / "bundles" / "cxrdex-base"
 _DESCRIPTION = "bundle.json"
 _WEIGHTS = "weights.safetensors"

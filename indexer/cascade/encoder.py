@@ -18,14 +18,14 @@ class Outputs(NamedTuple):
     Parameters
     ----------
     embedding
-        Shape (n, dimensions), unit length.
+        Shape (n, dimensions): of a `Member` of unit length, of an `Encoder` the search vector.
     logits
         Shape (n, labels).
     view
         Shape (n,): logit of a lateral view.
     sentence
-        Shape (n, sentences), unit length: the picture's place among sentence vectors; of no
-        columns where the encoder has no sentence head.
+        Shape (n, sentences): the picture's place among sentence vectors, of a `Member` of unit
+        length; of no columns where there is no sentence head.
     """
 
     embedding: Tensor
@@ -96,25 +96,37 @@ class Member(nn.Module):
 class Encoder(nn.Module):
     """One or several `Member`s that read a picture side by side as one CNN.
 
-    Their scores are averaged. Their embeddings, set side by side, are turned into one of
-    `dimensions` by an orthogonal projection, whose inner products are nearly the mean of the
-    members' own.
+    Their scores are averaged. The search vector is an orthogonal projection of their embeddings
+    and of the findings' probabilities. The inner product of two such vectors is nearly the mean
+    cosine of the members' embeddings, plus the expected number of findings that both pictures
+    have, each counted with its worth: pictures are alike that look alike to the CNNs and share
+    what is found.
 
     Parameters
     ----------
-    backbone, dimensions, labels, sentences
+    backbones
+        The timm model name of each member.
+    dimensions, labels, sentences
         As of `Member`.
-    members
-        How many.
+    findings
+        The first so many labels are findings.
     """
 
+    worth: Tensor
+
     def __init__(
-        self, backbone: str, dimensions: int, labels: int, sentences: int = 0, members: int = 1
+        self,
+        backbones: Sequence[str],
+        dimensions: int,
+        labels: int,
+        findings: int,
+        sentences: int = 0,
     ) -> None:
         super().__init__()
         # Only their joint place among sentences is asked for, so the members' own heads are gone.
-        self.members = nn.ModuleList(Member(backbone, dimensions, labels) for _ in range(members))
-        self.join = nn.Linear(members * dimensions, dimensions, bias=False) if members > 1 else None
+        self.members = nn.ModuleList(Member(name, dimensions, labels) for name in backbones)
+        self.register_buffer("worth", torch.ones(findings))
+        self.join = nn.Linear(len(backbones) * dimensions + findings, dimensions, bias=False)
         self.sentence = nn.Linear(dimensions, sentences) if sentences else None
 
     def load_members(self, members: Sequence[Member]) -> None:
@@ -126,20 +138,33 @@ class Encoder(nn.Module):
     def forward(self, pictures: Tensor) -> Outputs:
         """Read pictures of shape (n, 1, height, width), grey values 0..255 of any dtype."""
         parts: list[Outputs] = [member(pictures) for member in self.members]
-        embedding = self.joined(torch.cat([part.embedding for part in parts], 1))
         logits = torch.stack([part.logits for part in parts]).mean(0)
         view = torch.stack([part.view for part in parts]).mean(0)
+        sides = self.side_by_side(torch.stack([part.embedding for part in parts]), logits)
+        embedding = self.join(sides)
         return Outputs(embedding, logits, view, self.place(embedding))
 
-    def joined(self, embeddings: Tensor) -> Tensor:
-        """One embedding of shape (n, dimensions) for the members' own side by side."""
-        if self.join is None:
-            return embeddings
-        return nn.functional.normalize(self.join(embeddings), dim=1)
+    def side_by_side(self, embeddings: Tensor, logits: Tensor) -> Tensor:
+        """What the search vector is projected from.
+
+        Parameters
+        ----------
+        embeddings
+            Shape (members, n, dimensions).
+        logits
+            Shape (n, labels), calibrated.
+
+        Returns
+        -------
+        Tensor
+            Shape (n, members * dimensions + findings).
+        """
+        chances = logits[:, : len(self.worth)].sigmoid() * self.worth.sqrt()
+        return torch.cat([*(embeddings / len(embeddings) ** 0.5), chances], 1)
 
     def place(self, embedding: Tensor) -> Tensor:
-        """Unit vectors of shape (n, sentences): the places of embeddings among sentences."""
+        """Places among sentences, shape (n, sentences): the larger its inner product with the
+        unit vector of a text, the better the text fits the picture."""
         if self.sentence is None:
             return embedding[:, :0]
-        scaled = embedding * embedding.shape[1] ** 0.5
-        return nn.functional.normalize(self.sentence(scaled), dim=1)
+        return self.sentence(embedding * embedding.shape[1] ** 0.5)  # type: ignore[no-any-return]

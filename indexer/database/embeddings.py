@@ -81,7 +81,7 @@ def write_shard(
     Parameters
     ----------
     vectors
-        Shape (n, dimensions), unit length.
+        Shape (n, dimensions).
     keys
         Shape (n,).
     """

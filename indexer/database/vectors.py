@@ -227,7 +227,7 @@ class Vectors:
         return self._shards.keys
 
     def vectors_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Vectors of images by key, shape (n, dimensions), unit length but for half precision.
+        """Vectors of images by key, shape (n, dimensions).
 
         Raises
         ------
@@ -252,7 +252,7 @@ class Vectors:
         Parameters
         ----------
         query
-            Shape (dimensions,); need not be of unit length.
+            Shape (dimensions,); its length changes neither order nor scores.
         k
             At least 1.
         keys
@@ -263,7 +263,8 @@ class Vectors:
         Returns
         -------
         scores, keys
-            Cosines and keys, shape (m,) each, m <= k; images of equal score by ascending key.
+            Inner products with the query at unit length, and keys, shape (m,) each, m <= k;
+            images of equal score by ascending key.
         """
         vector = np.asarray(query, np.float32).reshape(1, -1)
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
@@ -384,13 +385,14 @@ class Vectors:
             return
         rows = self._shards.rows(positions)
         scores, entries = self._index.search(
-            rows,
-            min(10, len(self._indexed)),
-            params=self._parameters(None, self._generation.nprobe),
+            rows, 1, params=self._parameters(None, self._generation.nprobe)
         )
-        # An image finds itself, or others that are as near as it is to itself.
-        itself = (self._indexed[entries] == names[:, None]).any(1) | (scores[:, -1] > 0.999)
-        wrong = int((~itself | (scores[:, 0] < 0.98)).sum())
+        # What is found must be as near as the index says, and no farther than the image itself.
+        nearest = self._shards.rows(self._shards.locate(self._indexed[entries[:, 0]]))
+        slack = 0.02 * (rows**2).sum(1)
+        right = np.abs(scores[:, 0] - (rows * nearest).sum(1)) < slack
+        right &= scores[:, 0] > (rows**2).sum(1) - slack
+        wrong = int((~right).sum())
         if wrong:
             yield f"{wrong} of {len(names)} sampled vectors differ from their shards"
 

@@ -14,28 +14,41 @@ def members() -> list[Member]:
     return [Member("test_resnet", 8, 3, sentences=6).eval() for _ in range(2)]
 
 
+def _encoder(members: list[Member], dimensions: int = 8, sentences: int = 0) -> Encoder:
+    encoder = Encoder(["test_resnet"] * len(members), dimensions, 3, 2, sentences).eval()
+    encoder.load_members(members)
+    return encoder
+
+
 @torch.inference_mode()
-def test_one_member_is_the_encoder(members: list[Member]) -> None:
-    encoder = Encoder("test_resnet", 8, 3).eval()
-    encoder.load_members(members[:1])
-    one, alone = encoder(PICTURES), members[0](PICTURES)
-    torch.testing.assert_close(one.embedding, alone.embedding)
+def test_one_member_says_what_the_encoder_says(members: list[Member]) -> None:
+    one, alone = _encoder(members[:1])(PICTURES), members[0](PICTURES)
     torch.testing.assert_close(one.logits, alone.logits)
+    torch.testing.assert_close(one.view, alone.view)
     assert one.sentence.shape == (5, 0)
 
 
 @torch.inference_mode()
 def test_members_are_averaged_and_joined(members: list[Member]) -> None:
-    encoder = Encoder("test_resnet", 16, 3, sentences=6, members=2).eval()
     with pytest.raises(RuntimeError):
-        encoder.load_members(members)
-    encoder = Encoder("test_resnet", 8, 3, sentences=6, members=2).eval()
-    encoder.load_members(members)
+        _encoder(members, dimensions=16)
+    encoder = _encoder(members, sentences=6)
     apart = [member(PICTURES) for member in members]
     both = encoder(PICTURES)
     torch.testing.assert_close(both.logits, (apart[0].logits + apart[1].logits) / 2)
     torch.testing.assert_close(both.view, (apart[0].view + apart[1].view) / 2)
-    for vectors in (both.embedding, both.sentence):
-        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(5))
     assert both.embedding.shape == (5, 8)
     torch.testing.assert_close(both.sentence, encoder.place(both.embedding))
+
+
+@torch.inference_mode()
+def test_likeness_is_looks_and_shared_findings(members: list[Member]) -> None:
+    encoder = _encoder(members)
+    encoder.worth.copy_(torch.tensor([2.0, 0.5]))
+    apart = [member(PICTURES).embedding for member in members]
+    logits = encoder(PICTURES).logits
+    sides = encoder.side_by_side(torch.stack(apart), logits)
+    cosines = sum(vectors @ vectors.T for vectors in apart) / 2
+    chances = logits[:, :2].sigmoid()
+    shared = (chances * torch.tensor([2.0, 0.5])) @ chances.T
+    torch.testing.assert_close(sides @ sides.T, cosines + shared)

@@ -85,7 +85,7 @@ def test_a_reading_says_what_is_over_its_threshold(runtime: Runtime, bundle: Bun
         over = {f for f, p in reading.probabilities.items() if p >= bundle.thresholds[f]}
         said = {annotation.disease for annotation in reading.annotations}
         assert said == ((over - {NORMAL}) or {NORMAL})
-        assert abs(float(np.linalg.norm(reading.embedding)) - 1) < 1e-5
+        assert np.isfinite(reading.embedding).all()
         assert all(0 < w.confidence <= 1 for a in reading.annotations for w in a.words)
         again = Reading.from_json(reading.to_json(), reading.embedding)
         assert again.to_json() == reading.to_json()

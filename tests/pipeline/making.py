@@ -36,7 +36,7 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
         ("", "normal", "opacity", "cardiomegaly", "left", "lung"),
     )
     modules = {
-        "encoder": Encoder("test_resnet", DIMENSIONS, 4),
+        "encoder": Encoder(["test_resnet"], DIMENSIONS, 4, 3),
         "annotator": Annotator(DIMENSIONS, 6, units=16),
     }
     return Bundle.save(
@@ -48,8 +48,7 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
         labels=labels,
         thresholds=dict.fromkeys(labels.findings, 0.5),
         architecture={
-            "backbone": "test_resnet",
-            "members": 1,
+            "backbones": ["test_resnet"],
             "sentences": 0,
             "annotator": {"units": 16},
         },

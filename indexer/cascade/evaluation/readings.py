@@ -32,11 +32,11 @@ class Readings:
     canvases
         Shape (n, size, size), uint8: what the CNN sees.
     embeddings
-        Shape (n, dimensions), unit length.
+        Shape (n, dimensions): the search vectors.
     logits
         Shape (n, findings), calibrated.
     places
-        Shape (n, 384), unit length: the places among sentences; None without a sentence space.
+        Shape (n, 384): the places among sentences; None without a sentence space.
     annotations
         Per image, what the bundle reports.
     """
@@ -61,7 +61,7 @@ class Readings:
         """
         return replace(
             self,
-            embeddings=_unit(self._means(self.embeddings)),
+            embeddings=self._means(self.embeddings),
             logits=self._means(self.logits),
         )
 
@@ -97,9 +97,3 @@ def read(bundle: Bundle, examples: Sequence[Example], device: str = "auto") -> R
         runtime.text_space(embeddings) if bundle.has_text_space else None,
         [reading.annotations for o in outputs for reading in runtime.interpret(o)],
     )
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: FloatArray = vectors / np.maximum(length, 1e-9)
-    return unit

@@ -38,7 +38,7 @@ def evaluate_retrieval(
     gallery
         Where similar images are looked for.
     baselines
-        By name, vectors of queries and gallery, compared by cosine.
+        By name, vectors of queries and gallery, compared by inner product as those of the bundle.
 
     Returns
     -------

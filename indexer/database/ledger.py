@@ -30,6 +30,8 @@ _IMAGE_COLUMNS = (
     "document_hash, thumbnail, shard, row, run"
 )
 _PAGE = 1000
+# SQLite takes some thousands of values in one statement.
+_PARAMETERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,22 @@ class Ledger:
         else:
             cursor = self.connection.execute(f"{query} WHERE {column} = ?", (value,))
         return (row[0] for row in cursor)
+
+    def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each image that is known, the ids of all images of its study, ascending."""
+        mates: dict[str, list[str]] = {}
+        for start in range(0, len(image_ids), _PARAMETERS):
+            part = image_ids[start : start + _PARAMETERS]
+            with self.lock:
+                rows = self.connection.execute(
+                    "SELECT own.image_id, mate.image_id FROM images own "
+                    "JOIN images mate ON mate.study = own.study "
+                    f"WHERE own.image_id IN ({','.join('?' * len(part))}) ORDER BY mate.image_id",
+                    part,
+                )
+                for own, mate in rows:
+                    mates.setdefault(own, []).append(mate)
+        return mates
 
     def shards(self) -> list[Shard]:
         """All shards by number."""

@@ -148,6 +148,10 @@ class Database:
         """Ids of all images, or of those of one study or patient."""
         return self.ledger.image_ids(study=study, patient=patient)
 
+    def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each image that is known, the ids of all images of its study, ascending."""
+        return self.ledger.mates(image_ids)
+
     def thumbnail(self, image_id: str) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown."""
         row = self.ledger.image(image_id)

@@ -88,11 +88,13 @@ def annotation_lines(
     """One line for each annotation: its words, then its confidence or who said it."""
     from rich.text import Text
 
-    matched = {f.text: f for f in highlights.annotations} if highlights else {}
+    found = highlights.annotations if highlights else ()
+    matched = {(fragment.text, fragment.origin): fragment for fragment in found}
     lines = []
     for annotation in annotations:
         text = annotation["text"]
-        line = marked(matched[text]) if text in matched else Text(text)
+        fragment = matched.get((text, annotation["origin"]))
+        line = Text(text) if fragment is None else marked(fragment)
         if annotation["origin"] == "predicted":
             line.append(f" {annotation['confidence']:.2f}", style="dim")
         else:
@@ -112,6 +114,9 @@ def _hit_table(results: Results) -> None:
     table.add_column("id", style="cyan", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("annotations", ratio=1)
+    by_words = any(hit.highlights is not None for hit in results.hits)
+    if by_words:
+        table.add_column("matched in", no_wrap=True)
     table.add_column("view", no_wrap=True)
     table.add_column("study", style="dim", no_wrap=True)
     for number, hit in enumerate(results.hits, 1):
@@ -120,13 +125,19 @@ def _hit_table(results: Results) -> None:
             # What matched comes first; the sort keeps the order otherwise.
             lines.sort(key=lambda line: "[" not in line.plain)
             lines[_LINES:] = [Text(f"and {len(lines) - _LINES} more", "dim")]
-        for fragment in hit.highlights.report if hit.highlights else ():
-            lines.append(Text.assemble("“", marked(fragment), "”", style="italic"))
+        if hit.highlights:
+            for name in ("absent", "uncertain"):
+                for fragment in getattr(hit.highlights, name):
+                    lines.append(Text.assemble(marked(fragment), (f" ({name})", "red")))
+            for fragment in hit.highlights.report:
+                lines.append(Text.assemble("“", marked(fragment), "”", style="italic"))
+        origins = hit.highlights.origins if hit.highlights else ()
         table.add_row(
             str(number),
             hit.id,
             f"{hit.score:.3f}",
             Group(*lines),
+            *(["\n".join(origins)] if by_words else []),
             hit.document["view"],
             hit.document["study"],
         )

@@ -27,6 +27,26 @@ __all__ = ["search"]
     "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits per page."
 )
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option(
+    "--after",
+    metavar="TOKEN",
+    help="The page after another one, which printed this token; at any depth.",
+)
+@click.option(
+    "--sort",
+    default="score",
+    show_default=True,
+    metavar="FIELD[:desc]",
+    help="Order of the hits: score, age, year or id.",
+)
+@click.option(
+    "--choose",
+    "choices",
+    multiple=True,
+    metavar="FACET=VALUE",
+    help="Keep only images of this value, but let its facet show all values. May be repeated; "
+    "several of one facet count as any of them.",
+)
 @format_option(*HIT_FORMATS)
 def search(
     query: str,
@@ -35,12 +55,16 @@ def search(
     facets: tuple[str, ...],
     limit: int,
     page: int,
+    after: str | None,
+    sort: str,
+    choices: tuple[str, ...],
     form: str,
 ) -> None:
     """Find images by the words of their annotations and reports.
 
     QUERY knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
-    age:[40 TO 60], and words cut short by *. Words side by side must all be there. See
+    age:[40 TO 60], wildcards * and ?, near words~, boosts^2, finding:(effusion left) within one
+    annotation, and absent:pneumothorax. Words side by side must all be there. See
     docs/queries.md.
     """
     from search.engine import Engine
@@ -52,9 +76,16 @@ def search(
             facets=facets or ("disease", "side", "view"),
             limit=limit,
             page=page,
+            after=after,
+            sort=sort,
+            choices=choices,
         )
     emit_hits(results, form)
     if form == "table":
         first = (page - 1) * limit
         shown = f"{first + 1} to {first + len(results.hits)} of " if results.hits else ""
-        click.echo(f"{shown}{results.total} images")
+        click.echo(f"{'' if after else shown}{results.total} images")
+        for word, near in results.suggestions.items():
+            click.echo(f"{word} is unknown; did you mean {' or '.join(near)}?")
+        if results.after is not None:
+            click.echo(f"next page: --after {results.after}")

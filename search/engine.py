@@ -18,10 +18,11 @@ from indexer.database.documents import Document
 from indexer.database.reader import Database
 from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
 from search.facets import check_facets, facet_counts
-from search.filters import parse_filters
+from search.filters import parse_choices, parse_filters
+from search.paging import Cursor, Sort, signature
 from search.query import parse
 from search.results import Hit, Results, Shown
-from search.tree import MatchAll, Prefix, narrow, origin_of
+from search.tree import MatchAll, Node, Prefix, Word, conjunction, leaves, narrow, origin_of
 from search.vocabulary import FIELDS, Vocabulary
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Engine:
         facet_size: int = 20,
         limit: int = 20,
         page: int = 1,
+        sort: str = "score",
+        after: str | None = None,
+        choices: Iterable[str] = (),
     ) -> Results:
         """Images whose annotations and reports match a query, best first.
 
@@ -113,6 +117,13 @@ class Engine:
             Values per facet, the commonest first.
         limit, page
             Hits per page, and which page, from 1.
+        sort
+            ``"score"``, or ``"age"``, ``"year"``, ``"id"``, each also with ``:desc``.
+        after
+            Token of the page before (`Results.after`), instead of `page`.
+        choices
+            ``facet=value``: hits must have one of the values chosen in each facet, but a facet's
+            own choice does not shrink its counts.
 
         Raises
         ------
@@ -123,9 +134,14 @@ class Engine:
 
         if page < 1 or limit < 0:
             raise QueryError(f"page {page} of {limit} hits: pages count from 1, hits from 0")
+        if after is not None and page != 1:
+            raise QueryError("name a page or the token of the page before, not both")
         names = check_facets(tuple(facets))
+        order = Sort.parse(sort)
         tree = parse(query, self._vocabulary)
         conditions = parse_filters(filters, self._vocabulary)
+        chosen = parse_choices(choices, self._vocabulary)
+        sign = signature(tree, conditions, sorted(chosen.items()), order)
         found = self._backend.search(
             tree,
             conditions,
@@ -133,10 +149,21 @@ class Engine:
             facet_size=facet_size,
             limit=limit,
             offset=(page - 1) * limit,
+            after=Cursor.read(after, sign) if after is not None else None,
+            sort=order,
+            chosen=chosen,
         )
-        highlighter = Highlighter(narrow(tree, origin_of(conditions)))
+        asked = origin_of(conjunction(conditions, *chosen.values()))
+        highlighter = Highlighter(narrow(tree, asked))
         hits = [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits]
-        return Results(found.total, hits, found.facets)
+        token = found.after.token(sign) if found.after is not None else None
+        return Results(found.total, hits, found.facets, token, self._suggestions(tree))
+
+    def _suggestions(self, tree: Node) -> dict[str, list[str]]:
+        """Near words for each plain word that the text store does not know."""
+        words = {leaf.text: None for leaf in leaves(tree, positive=True) if isinstance(leaf, Word)}
+        near = {word: self._backend.suggest(word) for word in words}
+        return {word: found for word, found in near.items() if found}
 
     # ---- by picture -----------------------------------------------------------------------------
 
@@ -342,17 +369,19 @@ class Engine:
         return Vocabulary({field: self._backend.values(field) for field in closed}, self._sayable)
 
     def _sayable(self) -> dict[str, list[str]]:
-        """What the database's bundle can say, by field."""
+        """What the database's bundle and the reader of reports can say, by field."""
         from indexer.cascade.bundle import Bundle
+        from indexer.cascade.labeller_rules import FINDINGS
 
+        values: dict[str, list[str]] = {"disease": [rule.disease for rule in FINDINGS]}
         try:
             bundle = Bundle.load(self._bundle_path)
         except BundleError:
-            # Words can be searched without any bundle; then only what the index holds is known.
-            return {}
+            # Words can be searched without any bundle; then it is not known what it could say.
+            return values
         if bundle.hash != self.database.manifest.bundle:
-            return {}
-        values: dict[str, list[str]] = {"disease": list(bundle.findings)}
+            return values
+        values["disease"] += bundle.findings
         for word in bundle.labels.vocabulary:
             if (kind := kind_of(word)) != "other":
                 values.setdefault(kind, []).append(word)

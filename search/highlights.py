@@ -6,63 +6,35 @@ Done here rather than by a store, so that all stores mark alike.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from indexer.annotation import Origin
 from indexer.database.documents import Document
-from indexer.database.text_embedded import LABELS, analyzer
+from indexer.database.text_embedded import LABELS, analyzer, finding_term
+from search.findings import Findings, fold
 from search.results import Fragment, Highlights
-from search.tree import Node, Phrase, Prefix, Value, Word, leaves
-
-if TYPE_CHECKING:
-    import tantivy
+from search.shapes import matcher
+from search.tree import (
+    And,
+    Boost,
+    Finding,
+    Fuzzy,
+    Leaf,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Value,
+    Wildcard,
+    Word,
+)
 
 __all__ = ["Highlighter"]
 
 _SENTENCE = re.compile(r".+?(?:[.!?]+(?=\s|$)|\n|$)", re.DOTALL)
 _LONGEST = 240
 _MOST = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Matcher:
-    """One leaf of the query: what it looks for, and where."""
-
-    stems: tuple[str, ...]
-    beginning: str | None
-    field: str | None
-    origin: Origin | None
-    value: str | None = None
-
-    def looks_at_annotation(self, annotation: dict[str, object]) -> bool:
-        if self.origin and annotation["origin"] != self.origin:
-            return False
-        if self.value is None:
-            return self.field in (None, "annotation")
-        words = annotation["words"]
-        assert isinstance(words, list)
-        return any(w["kind"] == self.field and w["text"].lower() == self.value for w in words)
-
-    def looks_at_section(self, section: str) -> bool:
-        if self.field is None:
-            return self.origin is None
-        return self.field in ("report", section)
-
-    def spans(
-        self, stems: Sequence[tantivy.Token], plain: Sequence[tantivy.Token]
-    ) -> Iterator[tuple[int, int]]:
-        if self.beginning is not None:
-            for token in plain:
-                if token.text.startswith(self.beginning):
-                    yield token.char_offset_from, token.char_offset_to
-        elif self.stems:
-            texts = [token.text for token in stems]
-            width = len(self.stems)
-            for start in range(len(texts) - width + 1):
-                if tuple(texts[start : start + width]) == self.stems:
-                    yield stems[start].char_offset_from, stems[start + width - 1].char_offset_to
 
 
 class Highlighter:
@@ -75,41 +47,119 @@ class Highlighter:
     """
 
     def __init__(self, query: Node) -> None:
-        self._matchers: list[_Matcher] = []
-        for leaf in dict.fromkeys(leaves(query, positive=True)):
-            match leaf:
-                case Word(text, field, origin) | Phrase(text, field, origin):
-                    stems = tuple(analyzer().analyze(text))
-                    self._matchers.append(_Matcher(stems, None, field, origin))
-                case Prefix(text, field, origin) if field not in LABELS:
-                    folded = "".join(analyzer(plain=True).analyze(text))
-                    self._matchers.append(_Matcher((), folded, field, origin))
-                case Value(field, value, origin) if field in LABELS:
-                    stems = tuple(analyzer().analyze(value))
-                    self._matchers.append(_Matcher(stems, None, field, origin, value))
+        self._leaves = list(dict.fromkeys(_leaves(query)))
 
     def mark(self, document: Document) -> Highlights:
-        """The matching annotations, whole, and up to five matching sentences of the report."""
-        annotations = []
-        for annotation in document["annotations"]:
-            chosen = [m for m in self._matchers if m.looks_at_annotation(annotation)]
-            if spans := _spans(annotation["text"], chosen):
-                annotations.append(Fragment(annotation["text"], spans))
+        """The matching annotations, whole, and up to five matching sentences of the report.
+
+        A word without a field marks nothing that the report denies or doubts.
+        """
+        annotations = [
+            Fragment(annotation["text"], spans, annotation["origin"])
+            for annotation in document["annotations"]
+            if (spans := _joined(self._in_annotation(annotation)))
+        ]
         report: list[Fragment] = []
         for section, text in (document["report"] or {}).items():
-            chosen = [m for m in self._matchers if m.looks_at_section(section)]
-            report += _sentences(text, _spans(text, chosen))
-        return Highlights(tuple(annotations), tuple(report[:_MOST]))
+            written = (leaf for leaf, _ in self._leaves if _field(leaf) in ("report", section))
+            places = [*_in_text(text, list(written))]
+            if section in document["statements"]:
+                plain = (
+                    leaf
+                    for leaf, finding in self._leaves
+                    if finding is None and isinstance(leaf, _WORDS)
+                    if leaf.field is None and leaf.origin is None
+                )
+                places += _in_text(document["statements"][section], list(plain))
+            report += _sentences(text, _joined(places))
+        return Highlights(
+            tuple(annotations),
+            tuple(report[:_MOST]),
+            self._said("absent", document["absent"]),
+            self._said("uncertain", document["uncertain"]),
+        )
+
+    def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+        text = annotation["text"]
+        texts: list[Leaf] = []
+        for leaf, finding in self._leaves:
+            if getattr(leaf, "origin", None) not in (None, annotation["origin"]):
+                continue
+            # An annotation that the finding as a whole does not mean is not marked at all.
+            if finding and not Findings([finding_term(annotation)]).matching(finding):
+                continue
+            field = _field(leaf)
+            if field == "composite" and _fits(leaf)(text.lower()):
+                yield 0, len(text)
+            elif field in LABELS:
+                fits, start = _fits(leaf), 0
+                for word in annotation["words"]:
+                    end = start + len(word["text"])
+                    if word["kind"] == field and fits(word["text"].lower()):
+                        yield start, end
+                    start = end + len(", ")
+            elif field in (None, "annotation"):
+                texts.append(leaf)
+        yield from _in_text(text, texts)
+
+    def _said(self, field: str, annotations: Sequence[Mapping[str, Any]]) -> tuple[Fragment, ...]:
+        """The annotations that the report denies, or doubts, and the query asks for."""
+        asked = [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
+        return tuple(
+            Fragment(a["text"], ((0, len(a["disease"])),), "report")
+            for a in annotations
+            if any(fits(a["disease"].lower()) for fits in asked)
+        )
 
 
-def _spans(text: str, matchers: Sequence[_Matcher]) -> tuple[tuple[int, int], ...]:
-    """Where any of the matchers matches, in order, overlaps joined."""
-    if not matchers:
-        return ()
+_WORDS = (Word, Phrase, Prefix, Wildcard, Fuzzy)
+
+
+def _leaves(node: Node, finding: Finding | None = None) -> Iterator[tuple[Leaf, Finding | None]]:
+    """The leaves that may mark, each with the finding it stands in."""
+    if isinstance(node, And | Or):
+        for child in node.nodes:
+            yield from _leaves(child, finding)
+    elif isinstance(node, Finding):
+        yield from _leaves(node.node, node)
+    elif isinstance(node, Boost):
+        yield from _leaves(node.node, finding)
+    elif not isinstance(node, Not):
+        yield node, finding
+
+
+def _field(leaf: Leaf) -> str | None:
+    """The field a leaf marks; `""` for one that marks nothing."""
+    return leaf.field if isinstance(leaf, (*_WORDS, Value)) else ""
+
+
+def _fits(leaf: Leaf) -> Callable[[str], bool]:
+    """Whether a value of a keyword field is what the leaf asks for."""
+    if isinstance(leaf, Prefix | Wildcard | Fuzzy):
+        return matcher(leaf, str)
+    return lambda value: isinstance(leaf, Value) and value == leaf.value
+
+
+def _in_text(text: str, leaves: Sequence[Leaf]) -> Iterator[tuple[int, int]]:
+    """Where any of the leaves matches."""
+    if not leaves:
+        return
     clean = text.encode("utf-8", "replace").decode()
-    stems = analyzer().pre_tokenize(clean).tokens
+    stemmed = analyzer().pre_tokenize(clean).tokens
     plain = analyzer(plain=True).pre_tokenize(clean).tokens
-    return _joined(span for matcher in matchers for span in matcher.spans(stems, plain))
+    stems = [token.text for token in stemmed]
+    for leaf in leaves:
+        if isinstance(leaf, Word | Phrase):
+            wanted = analyzer().analyze(leaf.text)
+            width = len(wanted)
+            for start in range(len(stems) - width + 1 if wanted else 0):
+                if stems[start : start + width] == wanted:
+                    yield stemmed[start].char_offset_from, stemmed[start + width - 1].char_offset_to
+        elif isinstance(leaf, Prefix | Wildcard | Fuzzy):
+            fits = matcher(leaf, fold)
+            for token in plain:
+                if fits(token.text):
+                    yield token.char_offset_from, token.char_offset_to
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+from indexer.annotation import Origin
 from indexer.database.documents import Document
 from indexer.database.reader import Record
 
@@ -35,10 +36,13 @@ class Fragment:
         Plain text.
     spans
         Start and end of each match in `text`, in order, not overlapping.
+    origin
+        Who said it, where `text` is an annotation.
     """
 
     text: str
     spans: tuple[tuple[int, int], ...]
+    origin: Origin | None = None
 
     def marked(self, before: str, after: str) -> str:
         """The text with every match between `before` and `after`."""
@@ -68,17 +72,41 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Highlights:
-    """The matching annotations, whole, and the matching sentences of the report."""
+    """What matched.
+
+    Parameters
+    ----------
+    annotations
+        Annotations, whole.
+    report
+        Sentences of the report.
+    absent, uncertain
+        Annotations that were asked for as denied or doubted by the report.
+    """
 
     annotations: tuple[Fragment, ...]
     report: tuple[Fragment, ...]
+    absent: tuple[Fragment, ...] = ()
+    uncertain: tuple[Fragment, ...] = ()
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Who said what matched; the report's own words are of origin ``"report"``."""
+        found = {fragment.origin for fragment in self.annotations}
+        if self.report or self.absent or self.uncertain:
+            found.add("report")
+        return tuple(origin for origin in get_args(Origin) if origin in found)
 
     def to_json(self) -> dict[str, list[str]]:
-        """Lists of HTML fragments."""
-        return {
+        """Lists of HTML fragments; those of `absent` and `uncertain` only where there are any."""
+        marked = {
             "annotations": [fragment.to_html() for fragment in self.annotations],
             "report": [fragment.to_html() for fragment in self.report],
         }
+        for name, fragments in (("absent", self.absent), ("uncertain", self.uncertain)):
+            if fragments:
+                marked[name] = [fragment.to_html() for fragment in fragments]
+        return marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +145,7 @@ class Hit:
             "year": document["year"],
         }
         if self.highlights is not None:
+            data["origins"] = list(self.highlights.origins)
             data["highlights"] = self.highlights.to_json()
         return data
 
@@ -132,21 +161,30 @@ class Results:
     hits
         Best first.
     facets
-        By words: counts over all that match. By picture: counts over `hits`.
+        By words: counts over all that match (of a facet with a choice: but for that choice). By
+        picture: counts over `hits`.
+    after
+        By words: token of the next page; None on the last one.
+    suggestions
+        By words: near words for each word of the query that the index does not know.
     """
 
     total: int
     hits: Sequence[Hit]
     facets: Mapping[str, Sequence[FacetCount]] = field(default_factory=dict)
+    after: str | None = None
+    suggestions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """``{"total", "hits", "facets"}``."""
+        """``{"total", "hits", "facets", "after", "suggestions"}``."""
         return {
             "total": self.total,
             "hits": [hit.to_json() for hit in self.hits],
             "facets": {
                 name: [count.to_json() for count in counts] for name, counts in self.facets.items()
             },
+            "after": self.after,
+            "suggestions": {word: list(near) for word, near in self.suggestions.items()},
         }
 
 
@@ -166,11 +204,12 @@ class Shown:
     bundle_name: str
 
     def to_json(self) -> dict[str, Any]:
-        """The document with the reading and where it comes from."""
+        """The document, but for `statements`, with the reading and where it comes from."""
         record, document = self.record, self.record.document
         chances = record.reading["probabilities"].items()
+        said = {name: value for name, value in document.items() if name != "statements"}
         return {
-            **document,
+            **said,
             "probabilities": dict(sorted(chances, key=lambda item: (-item[1], item[0]))),
             "predicted_view": record.reading["view"],
             "predicted_view_confidence": record.reading["view_confidence"],

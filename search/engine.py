@@ -19,9 +19,10 @@ from indexer.database.reader import Database
 from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
 from search.facets import check_facets, facet_counts
 from search.filters import parse_filters
+from search.lexicon import Lexicon, unsayable
 from search.query import parse
 from search.results import Hit, Results, Shown
-from search.tree import MatchAll, Prefix, narrow, origin_of
+from search.tree import MatchAll, Node, Prefix, narrow, origin_of
 from search.vocabulary import FIELDS, Vocabulary
 
 if TYPE_CHECKING:
@@ -124,8 +125,9 @@ class Engine:
         if page < 1 or limit < 0:
             raise QueryError(f"page {page} of {limit} hits: pages count from 1, hits from 0")
         names = check_facets(tuple(facets))
-        tree = parse(query, self._vocabulary)
-        conditions = parse_filters(filters, self._vocabulary)
+        parsed = parse(query, self._vocabulary)
+        tree = Lexicon.load().expand(parsed)
+        conditions = self._conditions(filters)
         found = self._backend.search(
             tree,
             conditions,
@@ -136,7 +138,7 @@ class Engine:
         )
         highlighter = Highlighter(narrow(tree, origin_of(conditions)))
         hits = [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits]
-        return Results(found.total, hits, found.facets)
+        return Results(found.total, hits, found.facets, self._notes(parsed))
 
     # ---- by picture -----------------------------------------------------------------------------
 
@@ -186,8 +188,7 @@ class Engine:
         if group is not None and group not in GROUPS:
             raise QueryError(f'no grouping by "{group}"; there are {" and ".join(GROUPS)}')
         names = check_facets(tuple(facets))
-        given = tuple(filters)
-        conditions = parse_filters(given, self._vocabulary) if given else MatchAll()
+        conditions = self._conditions(filters)
         query = self._query(source, exclude_study, exclude_patient)
         left_out = {query.id} if query.id else set()
         if exclude_study and query.study:
@@ -330,6 +331,21 @@ class Engine:
 
     # ---- parts ----------------------------------------------------------------------------------
 
+    def _conditions(self, filters: Iterable[str]) -> Node:
+        """The tree of all filters, expanded."""
+        given = tuple(filters)
+        if not given:
+            return MatchAll()
+        return Lexicon.load().expand(parse_filters(given, self._vocabulary))
+
+    def _notes(self, query: Node) -> tuple[str, ...]:
+        """What the labels of the database's bundle cannot answer of a query."""
+        words = {word for words in self._said.values() for word in words}
+        if not words or not (missing := unsayable(query, words)):
+            return ()
+        names = ", ".join(f'"{name}"' for name in missing)
+        return (f"no image is predicted to have {names}: only people and reports can say so",)
+
     @cached_property
     def _backend(self) -> Backend:
         from search.backends import open_backend
@@ -339,9 +355,10 @@ class Engine:
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         closed = [field for field, kind in FIELDS.items() if kind == "closed"]
-        return Vocabulary({field: self._backend.values(field) for field in closed}, self._sayable)
+        return Vocabulary({field: self._backend.values(field) for field in closed}, lambda: self._said)
 
-    def _sayable(self) -> dict[str, list[str]]:
+    @cached_property
+    def _said(self) -> dict[str, list[str]]:
         """What the database's bundle can say, by field."""
         from indexer.cascade.bundle import Bundle
 

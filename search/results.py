@@ -133,16 +133,20 @@ class Results:
         Best first.
     facets
         By words: counts over all that match. By picture: counts over `hits`.
+    notes
+        What the person who asked should know of the answer.
     """
 
     total: int
     hits: Sequence[Hit]
     facets: Mapping[str, Sequence[FacetCount]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """``{"total", "hits", "facets"}``."""
+        """``{"total", "notes", "hits", "facets"}``."""
         return {
             "total": self.total,
+            "notes": list(self.notes),
             "hits": [hit.to_json() for hit in self.hits],
             "facets": {
                 name: [count.to_json() for count in counts] for name, counts in self.facets.items()

@@ -355,7 +355,8 @@ class Engine:
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         closed = [field for field, kind in FIELDS.items() if kind == "closed"]
-        return Vocabulary({field: self._backend.values(field) for field in closed}, lambda: self._said)
+        values = {field: self._backend.values(field) for field in closed}
+        return Vocabulary(values, lambda: self._said)
 
     @cached_property
     def _said(self) -> dict[str, list[str]]:

@@ -192,9 +192,20 @@ class Lexicon:
         return sorted({*said, *self.loose})
 
     def senses(self, text: str, kind: str | None = None) -> tuple[Heading, ...]:
-        """The headings that `text` may mean, of any kind or one."""
-        found = self._senses.get(_stems(text), ())
-        return found if kind is None else tuple(h for h in found if kind in h.kinds)
+        """The headings that `text` may mean; with `kind` those it may be a value of.
+
+        A heading stands by its forms for its usual kind, by its name for all: ``disease:pleural``
+        is nothing, though ``disease:pleura`` is.
+        """
+        stems = _stems(text)
+        found = self._senses.get(stems, ())
+        if kind is None:
+            return found
+        return tuple(
+            h
+            for h in found
+            if kind == h.kinds[0] or (kind in h.kinds and stems == _stems(h.name))
+        )
 
     def within(self, name: str) -> tuple[str, ...]:
         """A heading and all that stand below it, nearest first."""
@@ -250,13 +261,14 @@ class Lexicon:
         sayable
             The bundle's findings and words.
         """
-        named: dict[str, None] = {}
+        known, named = set(sayable), dict[str, None]()
         for node, headings in self._terms(_flat(tree)):
             for heading in headings:
-                if "disease" in heading.kinds and not set(sayable) & set(self.within(heading.name)):
+                is_disease = heading.kinds[0] == "disease"
+                if is_disease and not known.intersection(self.within(heading.name)):
                     named[heading.name] = None
             if not headings and isinstance(node, Value) and node.field == "disease":
-                named.update({} if node.value in sayable else {node.value: None})
+                named.update({} if node.value in known else {node.value: None})
         return list(named)
 
     # ---- parts ----------------------------------------------------------------------------------

@@ -108,5 +108,6 @@ class Vocabulary:
         """The value of `field`, or the form of one, nearest to a wrong one."""
         from search.lexicon import Lexicon
 
-        forms = (form for form in Lexicon.load().forms if Lexicon.load().senses(form, field))
-        return nearest(" ".join(value.split()), self._values[field].union(forms))
+        value, lexicon = " ".join(value.split()), Lexicon.load()
+        guess = nearest(value, self._values[field])
+        return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, field)])

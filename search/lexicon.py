@@ -61,7 +61,7 @@ class Heading:
     broader, narrower
         Headings right above and right below it.
     means
-        Kind and word, where the name says several things of one finding.
+        Kind and word, where the name says several things of one finding; never of a disease.
     """
 
     name: str
@@ -202,9 +202,7 @@ class Lexicon:
         if kind is None:
             return found
         return tuple(
-            h
-            for h in found
-            if kind == h.kinds[0] or (kind in h.kinds and stems == _stems(h.name))
+            h for h in found if kind == h.kinds[0] or (kind in h.kinds and stems == _stems(h.name))
         )
 
     def within(self, name: str) -> tuple[str, ...]:
@@ -281,7 +279,9 @@ class Lexicon:
         ranks = chain.from_iterable(zip_longest(*below))
         found = tuple(dict.fromkeys([name, *(n for n in ranks if n is not None)]))
         if len(found) > MAX_ALTERNATIVES:
-            raise ValueError(f"{name} stands for {len(found)} headings, and no value may for so many")
+            raise ValueError(
+                f"{name} stands for {len(found)} headings, and no value may for so many"
+            )
         return found
 
     def _terms(self, node: Node) -> Iterator[tuple[Node, tuple[Heading, ...]]]:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "similar": ("cli.similar", "Find the images most like a file or an indexed image."),
     "search": ("cli.search", "Find images by words."),
     "show": ("cli.show", "Show all that is known of one image."),
+    "lexicon": ("cli.lexicon", "Show what a term becomes in a query."),
     "status": ("cli.status", "Count what a database holds."),
     "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
     "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),

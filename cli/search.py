@@ -81,6 +81,8 @@ def search(
             choices=choices,
         )
     emit_hits(results, form)
+    for note in results.notes:
+        click.echo(f"Note: {note}", err=True)
     if form == "table":
         first = (page - 1) * limit
         shown = f"{first + 1} to {first + len(results.hits)} of " if results.hits else ""

@@ -108,7 +108,7 @@ class QueryError(CxrdexError):
 
 
 class NotFoundError(CxrdexError):
-    """No image of the database has this id."""
+    """No image of the database has this id, or no heading of the lexicon this name."""
 
     exit_code = 7
 

@@ -19,6 +19,7 @@ from indexer.database.reader import Database
 from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
 from search.facets import check_facets, facet_counts
 from search.filters import parse_choices, parse_filters
+from search.lexicon import Lexicon, unsayable
 from search.paging import Cursor, Sort, signature
 from search.query import parse
 from search.results import Hit, Results, Shown
@@ -138,8 +139,10 @@ class Engine:
             raise QueryError("name a page or the token of the page before, not both")
         names = check_facets(tuple(facets))
         order = Sort.parse(sort)
-        tree = parse(query, self._vocabulary)
-        conditions = parse_filters(filters, self._vocabulary)
+        parsed = parse(query, self._vocabulary)
+        tree = Lexicon.load().expand(parsed)
+        conditions = self._conditions(filters)
+        # A choice is what a facet shows, so it is not expanded.
         chosen = parse_choices(choices, self._vocabulary)
         sign = signature(tree, conditions, sorted(chosen.items()), order)
         found = self._backend.search(
@@ -156,8 +159,14 @@ class Engine:
         asked = origin_of(conjunction(conditions, *chosen.values()))
         highlighter = Highlighter(narrow(tree, asked))
         hits = [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits]
-        token = found.after.token(sign) if found.after is not None else None
-        return Results(found.total, hits, found.facets, token, self._suggestions(tree))
+        return Results(
+            found.total,
+            hits,
+            found.facets,
+            found.after.token(sign) if found.after is not None else None,
+            self._suggestions(parsed),
+            self._notes(parsed),
+        )
 
     def _suggestions(self, tree: Node) -> dict[str, list[str]]:
         """Near words for each plain word that the text store does not know."""
@@ -213,8 +222,7 @@ class Engine:
         if group is not None and group not in GROUPS:
             raise QueryError(f'no grouping by "{group}"; there are {" and ".join(GROUPS)}')
         names = check_facets(tuple(facets))
-        given = tuple(filters)
-        conditions = parse_filters(given, self._vocabulary) if given else MatchAll()
+        conditions = self._conditions(filters)
         query = self._query(source, exclude_study, exclude_patient)
         left_out = {query.id} if query.id else set()
         if exclude_study and query.study:
@@ -357,6 +365,21 @@ class Engine:
 
     # ---- parts ----------------------------------------------------------------------------------
 
+    def _conditions(self, filters: Iterable[str]) -> Node:
+        """The tree of all filters, expanded."""
+        given = tuple(filters)
+        if not given:
+            return MatchAll()
+        return Lexicon.load().expand(parse_filters(given, self._vocabulary))
+
+    def _notes(self, query: Node) -> tuple[str, ...]:
+        """What the labels of the database's bundle cannot answer of a query."""
+        words = {word for words in self._said.values() for word in words}
+        if not words or not (missing := unsayable(query, words)):
+            return ()
+        names = ", ".join(f'"{name}"' for name in missing)
+        return (f"no image is predicted to have {names}: only people and reports can say so",)
+
     @cached_property
     def _backend(self) -> Backend:
         from search.backends import open_backend
@@ -366,22 +389,29 @@ class Engine:
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         closed = [field for field, kind in FIELDS.items() if kind == "closed"]
-        return Vocabulary({field: self._backend.values(field) for field in closed}, self._sayable)
+        values = {field: self._backend.values(field) for field in closed}
+        return Vocabulary(values, self._sayable)
 
     def _sayable(self) -> dict[str, list[str]]:
         """What the database's bundle and the reader of reports can say, by field."""
-        from indexer.cascade.bundle import Bundle
         from indexer.cascade.labeller_rules import FINDINGS
 
-        values: dict[str, list[str]] = {"disease": [rule.disease for rule in FINDINGS]}
+        read = [rule.disease for rule in FINDINGS]
+        return {**self._said, "disease": [*self._said.get("disease", ()), *read]}
+
+    @cached_property
+    def _said(self) -> dict[str, list[str]]:
+        """What the database's bundle can say, by field; empty where that is not known."""
+        from indexer.cascade.bundle import Bundle
+
         try:
             bundle = Bundle.load(self._bundle_path)
         except BundleError:
             # Words can be searched without any bundle; then it is not known what it could say.
-            return values
+            return {}
         if bundle.hash != self.database.manifest.bundle:
-            return values
-        values["disease"] += bundle.findings
+            return {}
+        values: dict[str, list[str]] = {"disease": list(bundle.findings)}
         for word in bundle.labels.vocabulary:
             if (kind := kind_of(word)) != "other":
                 values.setdefault(kind, []).append(word)

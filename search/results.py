@@ -167,6 +167,8 @@ class Results:
         By words: token of the next page; None on the last one.
     suggestions
         By words: near words for each word of the query that the index does not know.
+    notes
+        What the person who asked should know of the answer.
     """
 
     total: int
@@ -174,11 +176,13 @@ class Results:
     facets: Mapping[str, Sequence[FacetCount]] = field(default_factory=dict)
     after: str | None = None
     suggestions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """``{"total", "hits", "facets", "after", "suggestions"}``."""
+        """``{"total", "notes", "hits", "facets", "after", "suggestions"}``."""
         return {
             "total": self.total,
+            "notes": list(self.notes),
             "hits": [hit.to_json() for hit in self.hits],
             "facets": {
                 name: [count.to_json() for count in counts] for name, counts in self.facets.items()

@@ -94,14 +94,28 @@ class Vocabulary:
             self._values[field].update(value.lower() for value in more)
 
     def find(self, field: str, value: str) -> str | None:
-        """The spelling under which `field` has `value`, or None."""
+        """The spelling under which `field` has `value`, or None.
+
+        A form of the lexicon becomes its heading; one of several headings stays as it is, for
+        `search.lexicon.Lexicon.expand`.
+        """
+        from search.lexicon import Lexicon
+
         value = " ".join(value.lower().split())
         value = _ALIASES.get(field, {}).get(value, value)
-        if value not in self._values[field] and self._sayable is not None:
+        if value in self._values[field]:
+            return value
+        if headings := Lexicon.load().senses(value, field):
+            return headings[0].name if len(headings) == 1 else value
+        if self._sayable is not None:
             sayable, self._sayable = self._sayable, None
             self._add(sayable())
         return value if value in self._values[field] else None
 
     def suggest(self, field: str, value: str) -> str | None:
-        """The value of `field` nearest to a wrong one."""
-        return nearest(" ".join(value.split()), self._values[field])
+        """The value of `field`, or the form of one, nearest to a wrong one."""
+        from search.lexicon import Lexicon
+
+        value, lexicon = " ".join(value.split()), Lexicon.load()
+        guess = nearest(value, self._values[field])
+        return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, field)])

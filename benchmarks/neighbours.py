@@ -89,7 +89,6 @@ def main(dataset: Path, path: Path | None) -> None:
         near = np.argsort(-(vectors["val"][queries] @ vectors["train"].T), axis=1)[:, :5]
         return round(float(np.take_along_axis(relevant, near, axis=1).mean()), 4)
 
-    backbone = bundle.architecture["backbones"][0]
     write_result(
         "neighbours",
         {

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from cli.options import database_option, filter_option, format_option
+from cli.options import (
+    bundle_option,
+    database_option,
+    device_option,
+    filter_option,
+    format_option,
+)
 from cli.output import HIT_FORMATS, emit_hits
 
 __all__ = ["search"]
@@ -27,6 +34,18 @@ __all__ = ["search"]
     "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits per page."
 )
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option(
+    "--mode",
+    type=click.Choice(["words", "semantic", "hybrid"]),
+    default="words",
+    show_default=True,
+    help="By the words themselves, by what they mean, or both.",
+)
+@click.option(
+    "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
+)
+@bundle_option
+@device_option
 @format_option(*HIT_FORMATS)
 def search(
     query: str,
@@ -35,24 +54,28 @@ def search(
     facets: tuple[str, ...],
     limit: int,
     page: int,
+    mode: Literal["words", "semantic", "hybrid"],
+    image: str | None,
+    bundle_path: Path | None,
+    device: str,
     form: str,
 ) -> None:
-    """Find images by the words of their annotations and reports.
+    """Find images by the words of their annotations and reports, by meaning, or like a picture.
 
     QUERY knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
     age:[40 TO 60], and words cut short by *. Words side by side must all be there. See
-    docs/queries.md.
+    docs/queries.md. With --mode semantic it is any sentence.
     """
     from search.engine import Engine
 
-    with Engine(database) as engine:
-        results = engine.search(
-            query,
-            filters=filters,
-            facets=facets or ("disease", "side", "view"),
-            limit=limit,
-            page=page,
-        )
+    chosen = facets or ("disease", "side", "view")
+    with Engine(database, bundle_path, device) as engine:
+        if mode == "words" and image is None:
+            results = engine.search(query, filters=filters, facets=chosen, limit=limit, page=page)
+        else:
+            results = engine.combined(
+                query, mode, image=image, filters=filters, facets=chosen, limit=limit, page=page
+            )
     emit_hits(results, form)
     if form == "table":
         first = (page - 1) * limit

@@ -13,10 +13,11 @@ from search.backends import Backend
 from search.facets import facet_counts
 from search.fusion import fuse
 from search.highlights import Highlighter
-from search.results import Hit, Reason, Results
+from search.results import REASONS, Hit, Reason, Results
 from search.semantic import Meaning
 from search.tree import (
     And,
+    Fuzzy,
     MatchAll,
     Node,
     Not,
@@ -25,6 +26,7 @@ from search.tree import (
     Present,
     Range,
     Value,
+    Wildcard,
     Word,
     conjunction,
     disjunction,
@@ -43,7 +45,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 WINDOW = 1000
 
 # What the words of an annotation may stand in.
-_MEANT = frozenset({None, "annotation", "disease", "organ", "location", "side", "severity"})
+_MEANT = frozenset(
+    {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +101,15 @@ def demands(tree: Node) -> Node:
     man in any mode.
     """
     parts = tree.nodes if isinstance(tree, And) else (tree,)
-    outright = [
-        part
-        for part in parts
-        if isinstance(part, Not | Range)
-        or (isinstance(part, Value | Prefix | Present) and part.field not in _MEANT)
-    ]
-    # A word of the report is no condition, though its field is named.
-    outright = [
-        part
-        for part in outright
-        if not (isinstance(part, Prefix | Present) and FIELDS[str(part.field)] == "text")
-    ]
-    return conjunction(*outright)
+    return conjunction(*filter(_is_demand, parts))
+
+
+def _is_demand(node: Node) -> bool:
+    if isinstance(node, Prefix | Wildcard):
+        return node.field not in _MEANT and FIELDS[str(node.field)] != "text"
+    if isinstance(node, Value | Present):
+        return node.field not in _MEANT
+    return isinstance(node, Not | Range)
 
 
 def sentence_of(tree: Node) -> str:
@@ -118,7 +118,7 @@ def sentence_of(tree: Node) -> str:
     for leaf in leaves(tree, positive=True):
         if isinstance(leaf, Value):
             words += [leaf.value] if leaf.field in _MEANT else []
-        elif isinstance(leaf, Word | Phrase) or (
+        elif isinstance(leaf, Word | Phrase | Fuzzy) or (
             isinstance(leaf, Prefix) and leaf.field in _MEANT
         ):
             words.append(leaf.text)
@@ -186,7 +186,7 @@ def answer(
         texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}
         reasons = [
             Reason(kind, one.ranks[kind], by_name[kind][one.id], texts.get(kind))
-            for kind in get_args(Reason.__annotations__["kind"])
+            for kind in REASONS
             if kind in one.ranks
         ]
         document = documents[one.id]

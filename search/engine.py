@@ -16,19 +16,29 @@ import numpy.typing as npt
 from indexer.annotation import kind_of
 from indexer.database.documents import Document
 from indexer.database.reader import Database
-from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
+from indexer.errors import (
+    ArchiveError,
+    BundleError,
+    DatabaseMismatch,
+    ImageError,
+    NotFoundError,
+    QueryError,
+)
 from search.facets import check_facets, facet_counts
 from search.filters import parse_filters
 from search.query import parse
 from search.results import Hit, Results, Shown
-from search.tree import MatchAll, Prefix, narrow, origin_of
+from search.tree import MatchAll, Prefix, conjunction, narrow, origin_of
 from search.vocabulary import FIELDS, Vocabulary
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.runtime import Runtime
+    from indexer.cascade.text_space import TextSpace
     from search.backends import Backend
+    from search.combined import Mode
+    from search.semantic import Semantic
 
 __all__ = ["GROUPS", "Engine"]
 
@@ -74,6 +84,7 @@ class Engine:
         self._path = database
         self._bundle_path = bundle
         self._device = device
+        self._no_text_space = ""
 
     def close(self) -> None:
         """Close the database's files."""
@@ -137,6 +148,95 @@ class Engine:
         highlighter = Highlighter(narrow(tree, origin_of(conditions)))
         hits = [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits]
         return Results(found.total, hits, found.facets)
+
+    # ---- by meaning, and by several things at once -----------------------------------------------
+
+    def combined(
+        self,
+        query: str,
+        mode: Mode = "hybrid",
+        *,
+        image: str | Path | None = None,
+        filters: Iterable[str] = (),
+        facets: Iterable[str] = ("disease",),
+        facet_size: int = 20,
+        limit: int = 20,
+        page: int = 1,
+    ) -> Results:
+        """Images found by words, by meaning, by picture or by all of them, with the reasons.
+
+        Parameters
+        ----------
+        query
+            With ``"semantic"`` any sentence; else in the language of `search.query`.
+        mode
+            ``"words"``, ``"semantic"`` (by meaning) or ``"hybrid"`` (both).
+        image
+            An image file, or the id of an image of the database, which is then left out itself:
+            images like it are found too.
+        filters
+            Conditions on the images that may be found, whatever finds them.
+        facets
+            Fields whose values are counted over the images ranked, at most 1,000.
+        facet_size
+            Values per facet, the commonest first.
+        limit, page
+            Hits per page, and which page, from 1; pages end with the images ranked.
+
+        Raises
+        ------
+        QueryError
+            Query, filter, facet or page is wrong.
+        MissingExtraError
+            The sentence model is not installed.
+        NotFoundError, ArchiveError, DatabaseMismatch
+            As of `similar`, of `image`.
+        """
+        from search.combined import MODES, WINDOW, Asked, answer, check_page, demands, sentence_of
+        from search.neighbours import nearest
+
+        if mode not in MODES:
+            raise QueryError(f'no mode "{mode}"; there are {", ".join(MODES)}')
+        check_page(page, limit)
+        names = check_facets(tuple(facets))
+        conditions = parse_filters(filters, self._vocabulary)
+        tree = meaning = None
+        sentence, notes = query, []
+        if mode != "semantic":
+            tree = parse(query, self._vocabulary)
+            conditions = conjunction(conditions, demands(tree))
+            sentence = sentence_of(tree)
+        if mode == "semantic" or (mode == "hybrid" and sentence):
+            meaning = self._semantic.ask(sentence)
+            if self._text_space is None:
+                notes.append("pictures were not compared with the words: " + self._no_text_space)
+        elif mode == "hybrid":
+            notes.append("the query has no words that could mean something; it is answered as is")
+        picture: list[tuple[str, float]] = []
+        left_out: set[str] = set()
+        if image is not None:
+            from indexer.database.embeddings import keys_of
+
+            like = self._query(image, False, False)
+            left_out = {like.id} if like.id else set()
+            restricted = not isinstance(conditions, MatchAll)
+            picture = nearest(
+                self.database.vectors(),
+                like.vector,
+                WINDOW,
+                keys=self._backend.keys(conditions) if restricted else None,
+                excluded=keys_of(sorted(left_out)),
+            )
+        return answer(
+            Asked(conditions, tree, meaning, picture, frozenset(left_out)),
+            self.database,
+            self._backend,
+            facets=names,
+            facet_size=facet_size,
+            limit=limit,
+            page=page,
+            notes=notes,
+        )
 
     # ---- by picture -----------------------------------------------------------------------------
 
@@ -365,6 +465,24 @@ class Engine:
         bundle = Bundle.load(self._bundle_path)
         self.database.layout.check(self.database.manifest, bundle)
         return bundle
+
+    @cached_property
+    def _text_space(self) -> TextSpace | None:
+        """Where the database's bundle places pictures among sentences; None where it does not."""
+        from indexer.cascade.text_space import TextSpace
+
+        try:
+            return TextSpace.of(self._bundle)
+        except (BundleError, DatabaseMismatch) as error:
+            # Annotations can be compared without any bundle.
+            self._no_text_space = str(error)
+            return None
+
+    @cached_property
+    def _semantic(self) -> Semantic:
+        from search.semantic import Semantic
+
+        return Semantic(self.database, self._text_space)
 
     @cached_property
     def _runtime(self) -> Runtime:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.database.documents import Document
 from indexer.database.reader import Record
 
-__all__ = ["FacetCount", "Fragment", "Highlights", "Hit", "Reason", "Results", "Shown"]
+__all__ = [
+    "REASONS",
+    "FacetCount",
+    "Fragment",
+    "Highlights",
+    "Hit",
+    "Reason",
+    "ReasonKind",
+    "Results",
+    "Shown",
+]
+
+ReasonKind: TypeAlias = Literal["words", "annotation", "picture", "image"]
+REASONS: tuple[ReasonKind, ...] = get_args(ReasonKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class Reason:
         The annotation.
     """
 
-    kind: Literal["words", "annotation", "picture", "image"]
+    kind: ReasonKind
     rank: int
     score: float
     text: str | None = None

@@ -54,7 +54,7 @@ class Semantic:
         MissingExtraError
             The sentence model is not installed.
         """
-        from indexer.cascade import sentences
+        from indexer.cascade import minilm
 
         if not sentence.strip():
             raise QueryError("nothing to search for: write some words")
@@ -62,7 +62,7 @@ class Semantic:
             raise QueryError(
                 f"the sentence has {len(sentence)} characters; at most {MAX_SENTENCE} are read"
             )
-        vector = sentences.encode([sentence.encode("utf-8", "replace").decode()])[0]
+        vector = minilm.encode([sentence.encode("utf-8", "replace").decode()])[0]
         texts, own, plain = self._annotations
         similarity = np.maximum(own @ vector, plain @ vector)
         near = np.flatnonzero(similarity >= LEAST)

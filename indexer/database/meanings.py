@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade import sentences
+from indexer.cascade import minilm, sentences
 
 __all__ = ["meanings"]
 
@@ -51,7 +51,7 @@ def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.flo
     older = sorted(folder.glob(f"annotations-{_model()}-*.npz"))
     known = {text: vector for file in older for text, vector in (_read(file) or {}).items()}
     fresh = [text for text in wanted if text not in known]
-    known.update(zip(fresh, sentences.encode(fresh), strict=True))
+    known.update(zip(fresh, minilm.encode(fresh), strict=True))
     found = {text: known[text] for text in wanted}
     try:
         _write(path, wanted, found)

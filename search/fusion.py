@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-__all__ = ["K", "Fused", "fuse"]
+__all__ = ["Fused", "K", "fuse"]
 
 #: The constant of the paper.
 K = 60
@@ -39,8 +39,9 @@ class Fused:
 def fuse(rankings: Mapping[str, Sequence[tuple[str, float]]], k: int = K) -> list[Fused]:
     """One ranking of all images of several, best first.
 
-    Images of equal score share the best rank among them: how a ranking breaks its ties says nothing.
-    Equal sums stand in order of id. The names of the rankings and their order have no influence.
+    Images of equal score share the best rank among them: how a ranking breaks its ties says
+    nothing. Equal sums stand in order of id. The names of the rankings and their order have no
+    influence.
 
     Parameters
     ----------

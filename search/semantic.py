@@ -187,9 +187,7 @@ class Meaning:
                 break
         return list(found)
 
-    def closest(
-        self, document: Document, origin: Origin | None = None
-    ) -> tuple[float, str] | None:
+    def closest(self, document: Document, origin: Origin | None = None) -> tuple[float, str] | None:
         """The similarity and the text of the annotation that means it most; None without one."""
         near: Iterable[tuple[float, str]] = (
             (self.similarities[a["text"]], a["text"])

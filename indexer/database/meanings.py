@@ -77,7 +77,7 @@ def _digest(texts: Sequence[str]) -> str:
 def _read(path: Path) -> dict[str, npt.NDArray[np.float32]] | None:
     """What a file of the cache holds; None where it is not there or not whole."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             texts = json.loads(data["texts"].tobytes())
             vectors = data["vectors"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.runtime import Runtime
+from indexer.cascade.text_space import TextSpace
+from indexer.errors import BundleError
+from tests.pipeline.making import make_bundle
+
+
+def test_places_are_those_of_the_runtime(bundle: Bundle) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(20, bundle.dimensions))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    space = TextSpace.of(bundle)
+    places = space.place(embeddings)
+    np.testing.assert_allclose(places, Runtime(bundle, "cpu").text_space(embeddings), atol=1e-5)
+    # Along its direction lies what is nearest to a sentence, but for the constant and the length.
+    sentence = np.random.default_rng(1).normal(size=places.shape[1]).astype(np.float32)
+    lengths = np.linalg.norm(embeddings @ space.weight.T + space.bias, axis=1)
+    products = embeddings @ space.direction(sentence) + space.bias @ sentence
+    np.testing.assert_allclose(places @ sentence * lengths, products, atol=1e-3)
+
+
+def test_a_bundle_without_sentences(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="knows no sentences"):
+        TextSpace.of(make_bundle(tmp_path / "tiny"))

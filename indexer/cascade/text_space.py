@@ -54,7 +54,7 @@ class TextSpace:
         return placed
 
     def direction(self, sentence: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """The embedding-space vector, shape (dimensions,), nearest to which lie a sentence's images.
+        """The way to a sentence among embeddings, shape (dimensions,).
 
         An embedding's inner product with it is that of its place with `sentence`, but for a
         constant and for the place's length, so that what a vector index finds by it are candidates.

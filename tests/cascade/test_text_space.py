@@ -13,8 +13,8 @@ from tests.pipeline.making import make_bundle
 
 
 def test_places_are_those_of_the_runtime(bundle: Bundle) -> None:
-    embeddings = np.random.default_rng(0).normal(size=(20, bundle.dimensions))
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    drawn = np.random.default_rng(0).normal(size=(20, bundle.dimensions)).astype(np.float32)
+    embeddings = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     space = TextSpace.of(bundle)
     places = space.place(embeddings)
     np.testing.assert_allclose(places, Runtime(bundle, "cpu").text_space(embeddings), atol=1e-5)

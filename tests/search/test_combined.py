@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,10 @@ def _report(name: str) -> Report | None:
     return None
 
 
+def _filed(report: Report | None, _: Sequence[str]) -> Report | None:
+    return report
+
+
 def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
     with Writer.open(path, bundle, "12345678") as writer:
         writer.begin_run()
@@ -70,7 +75,12 @@ def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
         for name in names:
             _, _, sex, age = IMAGES[name]
             image, report = IDS[name], _report(name)
-            header = Header(image[:12], image[:12], Metadata(sex=sex, age=age), (name,))
+            header = Header(
+                image[:12],
+                image[:12],
+                Metadata.from_json({**Metadata().to_json(), "sex": sex, "age": age}),
+                (name,),
+            )
             entry = Entry(
                 number,
                 name,
@@ -82,7 +92,7 @@ def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
                 header=header,
                 reading=_reading(bundle, name),
             )
-            writer.commit([entry], lambda keys, report=report: report)
+            writer.commit([entry], partial(_filed, report))
         writer.build_vectors()
         writer.end_run("complete", {})
 

@@ -19,7 +19,7 @@ def test_places_are_those_of_the_runtime(bundle: Bundle) -> None:
     places = space.place(embeddings)
     np.testing.assert_allclose(places, Runtime(bundle, "cpu").text_space(embeddings), atol=1e-5)
     # Along its direction lies what is nearest to a sentence, but for the constant and the length.
-    sentence = np.random.default_rng(1).normal(size=places.shape[1]).astype(np.float32)
+    sentence = np.random.default_rng(1).normal(size=(1, places.shape[1])).astype(np.float32)[0]
     lengths = np.linalg.norm(embeddings @ space.weight.T + space.bias, axis=1)
     products = embeddings @ space.direction(sentence) + space.bias @ sentence
     np.testing.assert_allclose(places @ sentence * lengths, products, atol=1e-3)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from search.results import Fragment, Highlights, Results
+    from search.results import Fragment, Highlights, Hit, Results
 
 __all__ = ["HIT_FORMATS", "annotation_lines", "console", "emit_hits", "emit_rows", "marked"]
 
@@ -58,11 +58,17 @@ def emit_hits(results: Results, form: str) -> None:
         for hit in answer["hits"]:
             click.echo(hit["id"])
     elif form == "csv":
-        rows = ({**hit, "annotations": _labels(hit["annotations"])} for hit in answer["hits"])
-        emit_rows(rows, _HIT_COLUMNS)
+        explained = any(hit.reasons for hit in results.hits)
+        rows = (
+            {**data, "annotations": _labels(data["annotations"]), "why": _why(hit)}
+            for data, hit in zip(answer["hits"], results.hits, strict=True)
+        )
+        emit_rows(rows, (*_HIT_COLUMNS, "why") if explained else _HIT_COLUMNS)
     else:
         _hit_table(results)
         _facet_lines(results)
+        for note in results.notes:
+            click.echo(f"Note: {note}.")
 
 
 def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -80,6 +86,10 @@ def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None
 
 def _labels(annotations: Iterable[Mapping[str, Any]]) -> str:
     return "; ".join(f"{a['text']} ({a['origin']})" for a in annotations)
+
+
+def _why(hit: Hit, between: str = "; ") -> str:
+    return between.join(map(str, hit.reasons))
 
 
 def annotation_lines(
@@ -119,6 +129,9 @@ def _hit_table(results: Results) -> None:
         table.add_column("matched in", no_wrap=True)
     table.add_column("view", no_wrap=True)
     table.add_column("study", style="dim", no_wrap=True)
+    explained = any(hit.reasons for hit in results.hits)
+    if explained:
+        table.add_column("why", ratio=1)
     for number, hit in enumerate(results.hits, 1):
         lines = annotation_lines(hit.document["annotations"], hit.highlights)
         if len(lines) > _LINES:
@@ -135,11 +148,12 @@ def _hit_table(results: Results) -> None:
         table.add_row(
             str(number),
             hit.id,
-            f"{hit.score:.3f}",
+            f"{hit.score:.4f}" if hit.reasons else f"{hit.score:.3f}",
             Group(*lines),
             *(["\n".join(origins)] if by_words else []),
             hit.document["view"],
             hit.document["study"],
+            *([Text(_why(hit, "\n"))] if explained else []),
         )
     console().print(table)
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from cli.options import database_option, filter_option, format_option
+from cli.options import (
+    bundle_option,
+    database_option,
+    device_option,
+    filter_option,
+    format_option,
+)
 from cli.output import HIT_FORMATS, emit_hits
 
 __all__ = ["search"]
@@ -47,6 +54,18 @@ __all__ = ["search"]
     help="Keep only images of this value, but let its facet show all values. May be repeated; "
     "several of one facet count as any of them.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["words", "semantic", "hybrid"]),
+    default="words",
+    show_default=True,
+    help="By the words themselves, by what they mean, or both.",
+)
+@click.option(
+    "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
+)
+@bundle_option
+@device_option
 @format_option(*HIT_FORMATS)
 def search(
     query: str,
@@ -58,28 +77,40 @@ def search(
     after: str | None,
     sort: str,
     choices: tuple[str, ...],
+    mode: Literal["words", "semantic", "hybrid"],
+    image: str | None,
+    bundle_path: Path | None,
+    device: str,
     form: str,
 ) -> None:
-    """Find images by the words of their annotations and reports.
+    """Find images by the words of their annotations and reports, by meaning, or like a picture.
 
     QUERY knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
     age:[40 TO 60], wildcards * and ?, near words~, boosts^2, finding:(effusion left) within one
     annotation, and absent:pneumothorax. Words side by side must all be there. See
-    docs/queries.md.
+    docs/queries.md. With --mode semantic it is any sentence.
     """
     from search.engine import Engine
 
-    with Engine(database) as engine:
-        results = engine.search(
-            query,
-            filters=filters,
-            facets=facets or ("disease", "side", "view"),
-            limit=limit,
-            page=page,
-            after=after,
-            sort=sort,
-            choices=choices,
-        )
+    chosen = facets or ("disease", "side", "view")
+    with Engine(database, bundle_path, device) as engine:
+        if mode == "words" and image is None:
+            results = engine.search(
+                query,
+                filters=filters,
+                facets=chosen,
+                limit=limit,
+                page=page,
+                after=after,
+                sort=sort,
+                choices=choices,
+            )
+        elif after is not None or sort != "score" or choices:
+            raise click.UsageError("--after, --sort and --choose are for --mode words alone")
+        else:
+            results = engine.combined(
+                query, mode, image=image, filters=filters, facets=chosen, limit=limit, page=page
+            )
     emit_hits(results, form)
     for note in results.notes:
         click.echo(f"Note: {note}", err=True)

@@ -29,6 +29,12 @@ __all__ = ["similar"]
 @click.option(
     "--exclude-patient", is_flag=True, help="Leave out images of the query's own patient."
 )
+@click.option(
+    "--pool-studies/--no-pool-studies",
+    default=True,
+    show_default=True,
+    help="Compare whole studies by their mean vectors, not single images.",
+)
 @click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
 @bundle_option
 @device_option
@@ -40,6 +46,7 @@ def similar(
     filters: tuple[str, ...],
     exclude_study: bool,
     exclude_patient: bool,
+    pool_studies: bool,
     group: str | None,
     bundle_path: Path | None,
     device: str,
@@ -48,7 +55,7 @@ def similar(
     """Find the images most like an image file or an indexed image.
 
     FILE_OR_ID is a DICOM or picture file, or the id of an indexed image as searches show it. The
-    score is the cosine of the two embeddings: 1 for the same picture.
+    score is the likeness of the two pictures: 1 for the same picture.
     """
     from search.engine import Engine
 
@@ -60,6 +67,7 @@ def similar(
             exclude_study=exclude_study,
             exclude_patient=exclude_patient,
             group=group,
+            pool_studies=pool_studies,
         )
     emit_hits(results, form)
     if form == "table":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,18 @@ import numpy.typing as npt
 from indexer.annotation import kind_of
 from indexer.database.documents import Document
 from indexer.database.reader import Database
-from indexer.errors import ArchiveError, BundleError, ImageError, NotFoundError, QueryError
+from indexer.errors import (
+    ArchiveError,
+    BundleError,
+    DatabaseMismatch,
+    ImageError,
+    NotFoundError,
+    QueryError,
+)
 from search.facets import check_facets, facet_counts
 from search.filters import parse_choices, parse_filters
 from search.lexicon import Lexicon, unsayable
+from search.likeness import GROUPS, alike
 from search.paging import Cursor, Sort, signature
 from search.query import parse
 from search.results import Hit, Results, Shown
@@ -30,11 +38,13 @@ if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.runtime import Runtime
+    from indexer.cascade.text_space import TextSpace
     from search.backends import Backend
+    from search.combined import Mode
+    from search.semantic import Semantic
 
-__all__ = ["GROUPS", "Engine"]
+__all__ = ["Engine"]
 
-GROUPS = ("study", "patient")
 
 _ID = re.compile(r"[0-9a-f]{6,16}")
 _DIGITS = 16
@@ -45,6 +55,9 @@ class _Query:
     """A picture to find the like of: its vector, and what is known of whom it shows."""
 
     vector: npt.NDArray[np.float32]
+    #: The image of the database that shows the same picture, if there is one.
+    same: str | None
+    #: Its id where the query named it by that; it is then left out itself.
     id: str | None
     study: str | None
     patient: str | None
@@ -76,6 +89,7 @@ class Engine:
         self._path = database
         self._bundle_path = bundle
         self._device = device
+        self._no_text_space = ""
 
     def close(self) -> None:
         """Close the database's files."""
@@ -174,6 +188,98 @@ class Engine:
         near = {word: self._backend.suggest(word) for word in words}
         return {word: found for word, found in near.items() if found}
 
+    # ---- by meaning, and by several things at once -----------------------------------------------
+
+    def combined(
+        self,
+        query: str,
+        mode: Mode = "hybrid",
+        *,
+        image: str | Path | None = None,
+        filters: Iterable[str] = (),
+        facets: Iterable[str] = ("disease",),
+        facet_size: int = 20,
+        limit: int = 20,
+        page: int = 1,
+    ) -> Results:
+        """Images found by words, by meaning, by picture or by all of them, with the reasons.
+
+        Parameters
+        ----------
+        query
+            With ``"semantic"`` any sentence; else in the language of `search.query`.
+        mode
+            ``"words"``, ``"semantic"`` (by meaning) or ``"hybrid"`` (both).
+        image
+            An image file, or the id of an image of the database, which is then left out itself:
+            images like it are found too.
+        filters
+            Conditions on the images that may be found, whatever finds them.
+        facets
+            Fields whose values are counted over the images ranked, at most 1,000.
+        facet_size
+            Values per facet, the commonest first.
+        limit, page
+            Hits per page, and which page, from 1; pages end with the images ranked.
+
+        Raises
+        ------
+        QueryError
+            Query, filter, facet or page is wrong.
+        MissingExtraError
+            The sentence model is not installed.
+        NotFoundError, ArchiveError, DatabaseMismatch
+            As of `similar`, of `image`.
+        """
+        from search.combined import MODES, WINDOW, Asked, answer, check_page, demands, sentence_of
+
+        if mode not in MODES:
+            raise QueryError(f'no mode "{mode}"; there are {", ".join(MODES)}')
+        check_page(page, limit)
+        names = check_facets(tuple(facets))
+        conditions = self._conditions(filters)
+        tree = meaning = None
+        sentence = query
+        notes: list[str] = []
+        if mode != "semantic":
+            parsed = parse(query, self._vocabulary)
+            tree = Lexicon.load().expand(parsed)
+            conditions = conjunction(conditions, demands(tree))
+            sentence = sentence_of(parsed)
+            notes += self._notes(parsed)
+        if mode == "semantic" or (mode == "hybrid" and sentence):
+            meaning = self._semantic.ask(sentence)
+            if self._text_space is None:
+                notes.append("pictures were not compared with the words: " + self._no_text_space)
+        elif mode == "hybrid":
+            notes.append("the query has no words that could mean something; it is answered as is")
+        picture: list[tuple[str, float]] = []
+        left_out: set[str] = set()
+        if image is not None:
+            from indexer.database.embeddings import keys_of
+
+            like = self._query(image, False, False)
+            left_out = {like.id} if like.id else set()
+            restricted = not isinstance(conditions, MatchAll)
+            picture = alike(
+                self.database,
+                like.vector,
+                WINDOW,
+                same=like.same,
+                keys=self._backend.keys(conditions) if restricted else None,
+                excluded=keys_of(sorted(left_out)),
+            )
+        return answer(
+            Asked(conditions, tree, meaning, picture, frozenset(left_out)),
+            self.database,
+            self._backend,
+            facets=names,
+            facet_size=facet_size,
+            limit=limit,
+            page=page,
+            notes=notes,
+        )
+
     # ---- by picture -----------------------------------------------------------------------------
 
     def similar(
@@ -187,8 +293,9 @@ class Engine:
         exclude_study: bool = False,
         exclude_patient: bool = False,
         group: str | None = None,
+        pool_studies: bool = True,
     ) -> Results:
-        """The `k` images most like one picture, by the cosine of their vectors.
+        """The `k` images most like one picture (see `search.likeness.alike`).
 
         Parameters
         ----------
@@ -202,6 +309,8 @@ class Engine:
             Leave out the images of the query's own study or patient.
         group
             One of `GROUPS`: of each study (or patient) give the best image only, and still `k`.
+        pool_studies
+            Compare the mean vectors of whole studies, not those of single images.
 
         Raises
         ------
@@ -215,7 +324,6 @@ class Engine:
             The bundle is not the one the database was made with.
         """
         from indexer.database.embeddings import keys_of
-        from search.neighbours import nearest, nearest_groups
 
         if k < 1:
             raise QueryError(f"{k} neighbours: ask for at least 1")
@@ -231,19 +339,19 @@ class Engine:
             left_out |= set(self.database.image_ids(patient=query.patient))
         excluded = keys_of(sorted(left_out))
         keys = None if isinstance(conditions, MatchAll) else self._backend.keys(conditions)
-        vectors = self.database.vectors()
-        if group is None:
-            found = nearest(vectors, query.vector, k, keys=keys, excluded=excluded)
-        else:
-
-            def group_of(ids: Sequence[str]) -> Mapping[str, str]:
-                documents = self.database.documents(ids)
-                return {d["id"]: d["study" if group == "study" else "patient"] for d in documents}
-
-            found = nearest_groups(vectors, query.vector, k, group_of, keys=keys, excluded=excluded)
+        found = alike(
+            self.database,
+            query.vector,
+            k,
+            same=query.same,
+            keys=keys,
+            excluded=excluded,
+            group=group,
+            pool_studies=pool_studies,
+        )
         scores = dict(found)
         hits = [Hit(d["id"], scores[d["id"]], d) for d in self.database.documents(scores)]
-        candidates = vectors.keys if keys is None else keys
+        candidates = self.database.vectors().keys if keys is None else keys
         total = len(candidates) - int(np.isin(excluded, candidates).sum())
         counts = facet_counts((hit.document for hit in hits), names, facet_size)
         return Results(total, hits, counts)
@@ -309,7 +417,7 @@ class Engine:
 
         (document,) = self.database.documents([image_id])
         vector = self.database.vectors().vectors_of(keys_of([image_id]))[0]
-        return _Query(vector, image_id, document["study"], document["patient"])
+        return _Query(vector, image_id, image_id, document["study"], document["patient"])
 
     def _query_file(self, path: Path, exclude_study: bool, exclude_patient: bool) -> _Query:
         key = self._key(path) if exclude_study or exclude_patient else b""
@@ -318,7 +426,8 @@ class Engine:
         study = patient = None
         if key:
             study, patient = self._whose(path, decoded, key)
-        return _Query(reading.embedding, None, study, patient)
+        same = decoded.image_id if decoded.image_id in self.database else None
+        return _Query(reading.embedding, same, None, study, patient)
 
     def _key(self, path: Path) -> bytes:
         """The secret behind the database's ids, without which a file's study is unknown."""
@@ -424,6 +533,24 @@ class Engine:
         bundle = Bundle.load(self._bundle_path)
         self.database.layout.check(self.database.manifest, bundle)
         return bundle
+
+    @cached_property
+    def _text_space(self) -> TextSpace | None:
+        """Where the database's bundle places pictures among sentences; None where it does not."""
+        from indexer.cascade.text_space import TextSpace
+
+        try:
+            return TextSpace.of(self._bundle)
+        except (BundleError, DatabaseMismatch) as error:
+            # Annotations can be compared without any bundle.
+            self._no_text_space = str(error)
+            return None
+
+    @cached_property
+    def _semantic(self) -> Semantic:
+        from search.semantic import Semantic
+
+        return Semantic(self.database, self._backend, self._text_space)
 
     @cached_property
     def _runtime(self) -> Runtime:

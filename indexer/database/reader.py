@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.database.documents import Document, build_document
 from indexer.database.embeddings import Shards
@@ -151,6 +151,12 @@ class Database:
     def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
         return self.ledger.mates(image_ids)
+
+    def owners(
+        self, image_ids: Sequence[str], column: Literal["study", "patient"]
+    ) -> dict[str, str]:
+        """For each image that is known, its study or patient."""
+        return self.ledger.owners(image_ids, column)
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown."""

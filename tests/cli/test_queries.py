@@ -93,6 +93,36 @@ def test_words_find_reports_and_are_marked(
         assert re.search(r"<em>pleural</em> <em>effusion|<em>pleural effusion", marks, re.I)
 
 
+def test_meaning_words_and_picture_at_once(
+    simulation: Simulation, database: Path, loose: list[Path], run: Run, ask: Ask
+) -> None:
+    at = ("--database", database)
+    sentence = ask("search", "fluid around (the lung", "--mode", "semantic", *at)
+    kinds = {reason["kind"] for hit in sentence["hits"] for reason in hit["reasons"]}
+    assert kinds == {"annotation", "picture"}
+    best = min(
+        (r for hit in sentence["hits"] for r in hit["reasons"] if r["kind"] == "annotation"),
+        key=lambda reason: reason["rank"],
+    )
+    assert best["text"].startswith("pleural effusion")
+    run_words = ("search", "effusion", "--image", loose[0], "--limit", "5", *at)
+    both = ask(*run_words, "--mode", "hybrid")
+    first = ask("similar", loose[0], "-k", "1", *at)["hits"][0]["id"]
+    every = ask("search", "effusion", "--image", loose[0], "--limit", "100", *at)
+    reasons = {hit["id"]: {r["kind"]: r for r in hit["reasons"]} for hit in every["hits"]}
+    assert reasons[first]["image"]["rank"] == 1
+    matching = {h["id"] for h in ask("search", "effusion", "--limit", "100", *at)["hits"]}
+    assert {image for image, own in reasons.items() if "words" in own} == matching
+    table = run(*run_words, "--mode", "hybrid").stdout
+    assert "why" in table
+    assert all(hit["id"] in table for hit in both["hits"])
+    rows = list(csv.DictReader(io.StringIO(run(*run_words, "--format", "csv").stdout)))
+    assert any(row["why"].startswith("words ") for row in rows)
+    refused = run("search", "fluid", "--mode", "semantic", "--page", "101", *at)
+    assert refused.exit_code == 6
+    assert "first 1,000 images" in refused.stderr
+
+
 def test_pages_do_not_overlap(database: Path, ask: Ask) -> None:
     whole = ask("search", "*:*", "--limit", "12", "--database", database)
     pages = []

@@ -1,0 +1,61 @@
+"""Where pictures lie among sentences, computed without loading the cascade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.cascade.bundle import Bundle
+from indexer.errors import BundleError
+
+__all__ = ["TextSpace"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpace:
+    """A bundle's map from embeddings to the vectors of `indexer.cascade.sentences`.
+
+    The same map as `Runtime.text_space`, for searches: no network is built for it.
+
+    Parameters
+    ----------
+    weight
+        Shape (384, dimensions), for search vectors as they are stored.
+    bias
+        Shape (384,).
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> TextSpace:
+        """The text space of a bundle.
+
+        Raises
+        ------
+        BundleError
+            The bundle was trained without sentences.
+        """
+        if not bundle.has_text_space:
+            raise BundleError(f"the bundle {bundle.path} knows no sentences: train one with text")
+        weights = bundle.weights()
+        weight = weights["encoder.sentence.weight"].astype(np.float32)
+        bias = weights["encoder.sentence.bias"].astype(np.float32)
+        return cls(weight * np.float32(bundle.dimensions**0.5), bias)
+
+    def direction(
+        self, sentence: npt.NDArray[np.floating]
+    ) -> tuple[npt.NDArray[np.float32], float]:
+        """The way to a sentence among search vectors.
+
+        Returns
+        -------
+        direction, constant
+            Shape (dimensions,), and a number: the inner product of a search vector with the one,
+            plus the other, is that of its place with `sentence`.
+        """
+        vector = sentence.astype(np.float32)
+        return vector @ self.weight, float(vector @ self.bias)

@@ -1,0 +1,235 @@
+"""Several searches at once: words, meaning and a query image, fused to one list with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from indexer.database.documents import Document
+from indexer.database.reader import Database
+from indexer.errors import QueryError
+from search.backends import Backend
+from search.facets import facet_counts
+from search.fusion import fuse
+from search.highlights import Highlighter
+from search.results import REASONS, Hit, Reason, Results
+from search.semantic import Meaning
+from search.tree import (
+    And,
+    Fuzzy,
+    MatchAll,
+    Node,
+    Not,
+    Phrase,
+    Prefix,
+    Present,
+    Range,
+    Value,
+    Wildcard,
+    Word,
+    conjunction,
+    disjunction,
+    leaves,
+    narrow,
+    origin_of,
+)
+from search.vocabulary import FIELDS
+
+__all__ = ["MODES", "WINDOW", "Asked", "Mode", "answer", "check_page", "demands", "sentence_of"]
+
+Mode: TypeAlias = Literal["words", "semantic", "hybrid"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+#: Each ranking is read to this depth, and so many fused images are given.
+WINDOW = 1000
+
+# What the words of an annotation may stand in.
+_MEANT = frozenset(
+    {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for together; one of words, meaning and picture at least.
+
+    Parameters
+    ----------
+    conditions
+        What every image must meet.
+    words
+        The query's tree.
+    meaning
+        The query as a sentence.
+    picture
+        The images most like the query image, best first, with their likeness; they meet the
+        conditions.
+    left_out
+        Ids that are not to be found, such as the query image's own.
+    """
+
+    conditions: Node
+    words: Node | None = None
+    meaning: Meaning | None = None
+    picture: Sequence[tuple[str, float]] = ()
+    left_out: frozenset[str] = field(default_factory=frozenset)
+
+
+def check_page(page: int, limit: int) -> None:
+    """Refuse a page that lies outside the window.
+
+    Raises
+    ------
+    QueryError
+        Its text says how far pages go.
+    """
+    if page < 1 or limit < 0:
+        raise QueryError(f"page {page} of {limit} hits: pages count from 1, hits from 0")
+    if (page - 1) * limit >= WINDOW:
+        raise QueryError(
+            f"page {page} of {limit} hits begins after the first {WINDOW:,} images, and no more "
+            "are ranked by meaning or by several things at once: narrow the search by --filter, "
+            "or search by words alone"
+        )
+
+
+def demands(tree: Node) -> Node:
+    """What a query asks of every image outright: its NOTs, and values and ranges of the header.
+
+    They hold for images found by meaning or by picture too: ``effusion sex:F NOT left`` finds no
+    man in any mode.
+    """
+    parts = tree.nodes if isinstance(tree, And) else (tree,)
+    return conjunction(*filter(_is_demand, parts))
+
+
+def _is_demand(node: Node) -> bool:
+    if isinstance(node, Prefix | Wildcard):
+        return node.field not in _MEANT and FIELDS[str(node.field)] != "text"
+    if isinstance(node, Value | Present):
+        return node.field not in _MEANT
+    return isinstance(node, Not | Range)
+
+
+def sentence_of(tree: Node) -> str:
+    """The words a query asks for, without fields, operators and what stands under NOT."""
+    words = []
+    for leaf in leaves(tree, positive=True):
+        if isinstance(leaf, Value):
+            words += [leaf.value] if leaf.field in _MEANT else []
+        elif isinstance(leaf, Word | Phrase | Fuzzy) or (
+            isinstance(leaf, Prefix) and leaf.field in _MEANT
+        ):
+            words.append(leaf.text)
+    return " ".join(words)
+
+
+def answer(
+    asked: Asked,
+    database: Database,
+    backend: Backend,
+    *,
+    facets: Sequence[str],
+    facet_size: int,
+    limit: int,
+    page: int,
+    notes: Iterable[str] = (),
+) -> Results:
+    """The fused ranking of the images that any of the searches finds.
+
+    An image that one search finds is also judged by the words and by the annotations, so that it is
+    not worse off for having been found another way.
+
+    Parameters
+    ----------
+    facets
+        Checked names; counted over all images ranked, at most `WINDOW`.
+    limit, page
+        Hits per page, and which page, from 1.
+    """
+    documents, scores = _words(asked, backend)
+    origin = origin_of(asked.conditions)
+    found = [image for image, _ in asked.picture]
+    pictures: list[tuple[str, float]] = []
+    if asked.meaning is not None:
+        restricted = not isinstance(asked.conditions, MatchAll)
+        keys = backend.keys(asked.conditions) if restricted else None
+        pictures = asked.meaning.pictures(WINDOW, keys)
+        found += [image for image, _ in pictures]
+        found += asked.meaning.annotated(WINDOW, keys, origin)
+    missing = [image for image in dict.fromkeys(found) if image not in documents]
+    documents |= _documents(missing, database, backend)
+    if asked.words is not None and len(scores) >= WINDOW and missing:
+        # Beyond the depth of the word search the others' finds may match the words as well.
+        scores |= _scores(asked.words, asked.conditions, missing, backend)
+    closest: dict[str, tuple[float, str]] = {}
+    if asked.meaning is not None:
+        near = {image: asked.meaning.closest(d, origin) for image, d in documents.items()}
+        closest = {image: match for image, match in near.items() if match is not None}
+    rankings = {
+        "words": _ranked(scores),
+        "annotation": _ranked({image: match[0] for image, match in closest.items()}),
+        "picture": pictures,
+        "image": asked.picture,
+    }
+    kept = {
+        name: [pair for pair in ranking if pair[0] in documents and pair[0] not in asked.left_out]
+        for name, ranking in rankings.items()
+    }
+    fused = fuse(kept)[:WINDOW]
+    by_name = {name: dict(ranking) for name, ranking in kept.items()}
+    tree = asked.words if asked.words is not None else MatchAll()
+    highlighter = Highlighter(narrow(tree, origin))
+    hits = []
+    for one in fused[(page - 1) * limit : page * limit]:
+        texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}
+        reasons = [
+            Reason(kind, one.ranks[kind], by_name[kind][one.id], texts.get(kind))
+            for kind in REASONS
+            if kind in one.ranks
+        ]
+        document = documents[one.id]
+        marks = highlighter.mark(document) if "words" in one.ranks else None
+        hits.append(Hit(one.id, one.score, document, marks, tuple(reasons)))
+    counts = facet_counts((documents[one.id] for one in fused), facets, facet_size)
+    return Results(len(fused), hits, counts, notes=tuple(notes))
+
+
+def _words(asked: Asked, backend: Backend) -> tuple[dict[str, Document], dict[str, float]]:
+    """Documents and scores of the images that match the words."""
+    if asked.words is None:
+        return {}, {}
+    hits = backend.search(asked.words, asked.conditions, limit=WINDOW).hits
+    return {d["id"]: d for _, d in hits}, {d["id"]: score for score, d in hits}
+
+
+def _scores(
+    words: Node, conditions: Node, ids: Sequence[str], backend: Backend
+) -> dict[str, float]:
+    """Scores of those of some images that match the words."""
+    found: dict[str, float] = {}
+    for chosen, count in _batches(ids):
+        page = backend.search(words, conjunction(conditions, chosen), limit=count)
+        found |= {document["id"]: score for score, document in page.hits}
+    return found
+
+
+def _documents(ids: Sequence[str], database: Database, backend: Backend) -> dict[str, Document]:
+    """Documents of images by id; those that still wait for the text store from the ledger."""
+    found: dict[str, Document] = {}
+    for chosen, count in _batches(ids):
+        found |= {d["id"]: d for _, d in backend.search(MatchAll(), chosen, limit=count).hits}
+    waiting = [image for image in ids if image not in found]
+    return found | {d["id"]: d for d in database.documents(waiting)}
+
+
+def _batches(ids: Sequence[str]) -> Iterable[tuple[Node, int]]:
+    """Conditions for some ids at a time: no store takes any number of them."""
+    for start in range(0, len(ids), WINDOW):
+        part = ids[start : start + WINDOW]
+        yield disjunction(*(Value("id", image) for image in part)), len(part)
+
+
+def _ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))

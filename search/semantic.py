@@ -1,0 +1,189 @@
+"""Search by meaning: a sentence against the annotations of a database, and against its pictures.
+
+Text and pictures meet in the space of `indexer.cascade.sentences`. Annotations are encoded once
+(`indexer.database.meanings`), as they stand and in everyday words (`search.glossary`); pictures are
+placed there by the map that the database's bundle learned (`indexer.cascade.text_space`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import Origin
+from indexer.cascade.text_space import TextSpace
+from indexer.database.documents import Document
+from indexer.database.embeddings import id_of, keys_of
+from indexer.database.reader import Database
+from indexer.errors import QueryError
+from search.backends import Backend
+from search.glossary import in_plain_words
+from search.tree import Value
+
+__all__ = ["LEAST", "MAX_SENTENCE", "Meaning", "Semantic"]
+
+#: Annotations less similar than this do not mean what was asked.
+LEAST = 0.35
+#: Characters of a sentence; the model reads its first 256 word pieces.
+MAX_SENTENCE = 2000
+
+
+class Semantic:
+    """One database's annotations and pictures, to be asked by sentences.
+
+    Parameters
+    ----------
+    database
+        The database.
+    backend
+        Its text store.
+    space
+        Where its bundle places pictures among sentences; None where that is not known.
+    """
+
+    def __init__(self, database: Database, backend: Backend, space: TextSpace | None) -> None:
+        self._database = database
+        self._backend = backend
+        self._space = space
+
+    def ask(self, sentence: str) -> Meaning:
+        """What a sentence is similar to.
+
+        Raises
+        ------
+        QueryError
+            It is empty or too long.
+        MissingExtraError
+            The sentence model is not installed.
+        """
+        from indexer.cascade import sentences
+
+        if not sentence.strip():
+            raise QueryError("nothing to search for: write some words")
+        if len(sentence) > MAX_SENTENCE:
+            raise QueryError(
+                f"the sentence has {len(sentence)} characters; at most {MAX_SENTENCE} are read"
+            )
+        vector = sentences.encode([sentence.encode("utf-8", "replace").decode()])[0]
+        texts, own, plain = self._annotations
+        similarity = np.maximum(own @ vector, plain @ vector)
+        near = np.flatnonzero(similarity >= LEAST)
+        return Meaning(self, vector, {texts[i]: float(similarity[i]) for i in near})
+
+    @cached_property
+    def _annotations(
+        self,
+    ) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The distinct annotation texts, and their vectors as they stand and in plain words."""
+        from indexer.cascade import sentences
+        from indexer.database.meanings import meanings
+
+        texts = self._backend.values("composite")
+        plain = [in_plain_words(text) for text in texts]
+        vectors = meanings(self._database.layout.semantic, [*texts, *plain])
+
+        def table(names: list[str]) -> npt.NDArray[np.float32]:
+            shape = (len(names), sentences.DIMENSIONS)
+            return np.array([vectors[name] for name in names], np.float32).reshape(shape)
+
+        return texts, table(texts), table(plain)
+
+    def images(self, text: str, origin: Origin | None = None) -> npt.NDArray[np.int64]:
+        """The keys of the images that have an annotation, of one origin or any, ascending."""
+        return self._backend.keys(Value("composite", text, origin))
+
+    def nearest(
+        self,
+        vector: npt.NDArray[np.float32],
+        depth: int,
+        keys: npt.NDArray[np.int64] | None,
+    ) -> list[tuple[str, float]]:
+        """The images that a sentence fits best, with how well it does, best first."""
+        if self._space is None:
+            return []
+        direction, constant = self._space.direction(vector)
+        length = float(np.linalg.norm(direction))
+        scores, found = self._database.vectors().search(direction, depth, keys=keys)
+        pairs = zip(found.tolist(), scores.tolist(), strict=True)
+        return [(id_of(key), score * length + constant) for key, score in pairs]
+
+
+class Meaning:
+    """A sentence in one database; made by `Semantic.ask`.
+
+    Parameters
+    ----------
+    semantic
+        The database.
+    vector
+        Of the sentence, shape (384,).
+    similarities
+        The annotations that mean something like it, with their cosines.
+    """
+
+    def __init__(
+        self,
+        semantic: Semantic,
+        vector: npt.NDArray[np.float32],
+        similarities: dict[str, float],
+    ) -> None:
+        self._semantic = semantic
+        self._vector = vector
+        self.similarities = similarities
+
+    def pictures(
+        self, depth: int, keys: npt.NDArray[np.int64] | None = None
+    ) -> list[tuple[str, float]]:
+        """Up to `depth` images whose pictures it fits, with how well it does, best first.
+
+        Parameters
+        ----------
+        keys
+            The only images that may be found; None for all.
+        """
+        return self._semantic.nearest(self._vector, depth, keys)
+
+    def annotated(
+        self,
+        depth: int,
+        keys: npt.NDArray[np.int64] | None = None,
+        origin: Origin | None = None,
+    ) -> list[str]:
+        """Up to `depth` images with the most similar annotations.
+
+        Where more images have an annotation than there is room for, those whose pictures mean the
+        sentence most are taken.
+
+        Parameters
+        ----------
+        keys
+            The only images that may be found; None for all.
+        origin
+            Look at annotations of this origin only.
+        """
+        found: dict[str, None] = {}
+        for text in sorted(self.similarities, key=lambda t: (-self.similarities[t], t)):
+            own = self._semantic.images(text, origin)
+            if keys is not None:
+                own = np.intersect1d(own, keys)
+            ids = [image for image in map(id_of, own.tolist()) if image not in found]
+            room = depth - len(found)
+            if len(ids) > room:
+                best = self._semantic.nearest(self._vector, room, keys_of(ids))
+                ids = list(dict.fromkeys([*(image for image, _ in best), *ids]))[:room]
+            found.update(dict.fromkeys(ids))
+            if len(found) >= depth:
+                break
+        return list(found)
+
+    def closest(self, document: Document, origin: Origin | None = None) -> tuple[float, str] | None:
+        """The similarity and the text of the annotation that means it most; None without one."""
+        near: Iterable[tuple[float, str]] = (
+            (self.similarities[a["text"]], a["text"])
+            for a in document["annotations"]
+            if a["text"] in self.similarities and origin in (None, a["origin"])
+        )
+        return max(near, default=None)

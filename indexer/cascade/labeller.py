@@ -80,6 +80,10 @@ _NORMAL = re.compile(NORMAL_STATEMENTS)
 _END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*\n|\n(?=\s*[-*\d])")
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
+# A verb, and then a new subject: what follows speaks of that one.
+_NEXT_CLAUSE = re.compile(
+    r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
+)
 _FARTHEST = 3
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
@@ -198,9 +202,12 @@ def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None
         if cue.kind in ("stop", "negated_before", "uncertain_before"):
             return None
         if cue.kind in ("uncertain_after", "uncertain_around", "negated_after"):
-            parts = sentence[phrase.end : cue.start].split(",")
+            between = sentence[phrase.end : cue.start]
+            parts = between.split(",")
             # Commas are crossed only inside a list, which its last part tells by "and" or "or".
-            if len(parts) > 1 and not re.match(r"\s*(?:(?:and|or)\b|$)", parts[-1]):
+            if len(parts) > 1 and not re.search(r"\b(?:and|or)\b|^\s*$", parts[-1]):
+                return None
+            if _NEXT_CLAUSE.search(between):
                 return None
             return "negated" if cue.kind == "negated_after" else "uncertain"
     return None

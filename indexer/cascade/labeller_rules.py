@@ -74,7 +74,11 @@ FINDINGS: tuple[FindingRule, ...] = (
     # Lungs
     _rule("opacity", r"opacit(?:y|ies)|opacification|haz(?:e|iness)", organ="lung"),
     _rule("pulmonary atelectasis", r"atelecta(?:sis|tic)(?: changes?)?", kinds=_PLACED),
-    _rule("pulmonary atelectasis", r"(?:lobe|lobar|lung) collapse|collapsed lung", kinds=_PLACED),
+    _rule(
+        "pulmonary atelectasis",
+        rf"(?:lobe|lobar|lung) collapse|collapsed {GAP}(?:lung|lobe)|collapse of {GAP}(?:lung|lobe)",
+        kinds=_PLACED,
+    ),
     _rule("airspace disease", r"air[- ]?space (?:disease|process|infiltrates?)", organ="lung"),
     _rule("infiltrate", r"infiltrat(?:es?|ions?)", organ="lung"),
     _rule("consolidation", r"consolidat(?:ions?|ive changes?)", organ="lung"),
@@ -126,14 +130,15 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pulmonary edema", r"(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
     _rule(
         "pulmonary congestion",
-        r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion",
+        r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion"
+        r"|cephalization|(?:(?:pulmonary )?vascular|venous) redistribution",
         kinds=_PLACED,
     ),
     _rule(
         "pulmonary congestion",
-        rf"(?:pulmonary |central ){1, 2}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
+        rf"(?:pulmonary |central ){{1,2}}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
         rf" {GAP}(?:congested|engorged|prominence|prominent)"
-        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity)",
+        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity|vessels)",
         kinds=_PLACED,
     ),
     _rule("heart failure", r"(?:congestive )?(?:heart|cardiac) failure|chf|failure", kinds=_DEGREE),
@@ -250,7 +255,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "cardiomegaly",
         rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
-        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|enlargement of {GAP}{_HEART}",
+        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of|increased) {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -539,63 +544,91 @@ _BE = r"(?:is|are|was|were|has been|have been|had been)"
 # What may still be said after a finding that is there: it ends the reach of a "no" before it.
 _ASSERTING = (
     r"(?:stable|unchanged|persistent|mild(?:ly)?|moderate(?:ly)?|minimal(?:ly)?|chronic|old|prior"
-    r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status)"
+    r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status"
+    r"|residual|decreas\w+|increas\w+|improv\w+|worsen\w+|resolving|known|definite|calcified"
+    r"|multiple|several|severe|bilateral|left|right|only)"
 )
 _VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
+_END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
 # In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
 # "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
         rf"(?:no|without)(?: {_VERY})* (?:change|increase|decrease|difference|worsening"
-        r"|progression|improvement|growth)(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b)"
+        r"|progression|improvement|growth|resolution|clearing)"
+        r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b)"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
-        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)",
+        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
+        r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
+        r"|(?:document|ensure|confirm|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
+        r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)",
     ),
     (
         "uncertain_after",
         r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out)"
-        rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:excluded|ruled out)"
+        rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:\w+ly )?(?:excluded|ruled out)"
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
-        r"|questioned|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
-        r"|(?:may|might|could) be present|to be considered"
-        r"|(?:would|could|may) be (?:hard|difficult)"
-        r"|should be considered|if (?:clinically )?(?:suspected|indicated)",
+        r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
+        rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
+        r"|(?:may|might|could) be present|(?:to|must|may|might|can) be considered"
+        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored"
+        r"|should be considered|if (?:clinically )?(?:suspected|indicated|present|any)",
     ),
     (
         "negated_after",
-        r": (?:none|absent)|(?:is|are) lacking"
-        rf"|within (?:the )?(?:limits of normal|normal limits)"
-        rf"|not (?:\w+ly )?{_SEEN}(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
-        rf"|no longer (?:\w+ly )?{_SEEN}"
+        r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"|within (?:the )?(?:limits of normal|normal limits)"
+        rf"|(?:not|neither) (?:be )?(?:\w+ly )?{_SEEN}"
+        r"(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
+        rf"|no longer (?:be )?(?:\w+ly )?{_SEEN}"
+        r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
         r"|disappeared)|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
-        rf"|{_BE} (?:ruled out|excluded|removed)",
+        r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
+        r"unlikely(?! to)"
+        rf"|unlikely{_END_OF_CLAUSE}"
+        rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
     ),
-    ("uncertain_around", r"versus|vs"),
+    ("uncertain_around", r"versus|vs|and/or"),
     (
         "uncertain_before",
-        r"(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
+        r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
         r"|(?:difficult|hard) to (?:\w+ )?exclude"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
-        r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for|suspicion of"
-        r"|suspected|concern(?:ing)? for|worrisome for|doubtful|uncertain whether|unclear whether"
-        r"|differential|either|if|history of|h/o|query|equivocal|unlikely"
-        r"|less likely|would include|potentially",
+        r"|correlat(?:e|ion) (?:\w+ )?for"
+        r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for"
+        r"|suspicion (?:of|for)"
+        r"|suspect(?:ed)?|concern(?:ing)? for|worrisome for|doubtful|uncertain whether"
+        r"|unclear whether"
+        r"|differential|either|if|history of|h/o|query|equivocal"
+        r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
+        r"|consider(?:ations?)?|(?<!no )(?<!not )(?<!is )(?<!are )apparent"
+        r"|less likely|would include|potential(?:ly)?)"
+        r"(?: (?:be )?(?:due|secondary) to)?",
     ),
     (
         "negated_before",
-        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
-        r"|lack of|lacks|resolution of|clearing of|resolved|denies"
+        r"(?:no|nothing|not|without)(?: (?:\w+ )?(?:evidence|findings?|features?|signs?))?"
+        r"(?: to)? (?:suggest\w*|concerning for|suspicious for|worrisome for)(?: of)?"
+        r"|removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
+        r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
     ),
     (
         "stop",
-        r"but|however|although|though|except|apart from|aside from|other than|despite|yet|while"
+        r"but(?! (?:is|are|was|were|has|have)\b)|however|although|though|except|apart from"
+        r"|aside from|other than|exception of|save for|besides"
+        r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
         r"|in keeping with|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        r"|and there (?:is|are)|there (?:is|are)",
+        rf"|and there (?:is|are)|there (?:is|are)|{_BE} {_SEEN}(?:,| and)(?= )",
     ),
-    ("weak_stop", rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"),
+    (
+        "weak_stop",
+        rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"
+        r"|(?:,|and|, and)(?= (?:the|an?)\b)"
+        rf"|(?:,|and|, and)(?= (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|remains?)\b(?! {_SEEN}))",
+    ),
 )

@@ -31,6 +31,7 @@ _HEART = r"(?:heart|cardiac|cardiomediastinal)(?: (?:silhouette|outline|shadow|c
 _BIG = r"(?:enlarged|large|prominent|big|increased)"
 # Here another finding of the aorta must not be swallowed.
 _CALCIFIED_GAP = r"(?:(?!(?:with|and|but|tortuo\w+|ectatic|athero\w+)\b)[\w'/-]+ ){0,3}"
+_TORTUOUS_GAP = r"(?:(?!(?:with|and|but|calcif\w+|athero\w+)\b)[\w'/-]+ ){0,5}"
 _AORTA = r"(?:aorta|aortic(?: (?:arch|knob|contour))?)"
 
 
@@ -83,7 +84,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("infiltrate", r"infiltrat(?:es?|ions?)", organ="lung"),
     _rule("consolidation", r"consolidat(?:ions?|ive changes?)", organ="lung"),
     _rule("pneumonia", r"(?:broncho)?pneumonias?", kinds=_PLACED),
-    _rule("density", r"densit(?:y|ies)", organ="lung"),
+    _rule("density", r"densit(?:y|ies)|dense(?= nodul)", organ="lung"),
     _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
@@ -105,11 +106,11 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"granulomatous (?:disease|process|changes?|infection|exposure)",
         kinds=("side", "severity", "other"),
     ),
-    _rule("lung hypoinflation", r"hypo-?(?:inflat|expan|ventilat|aerat)\w+", kinds=_DEGREE),
+    _rule("lung hypoinflation", r"(?:hypo|under)[- ]?(?:inflat|expan|ventilat|aerat)\w+", kinds=_DEGREE),
     _rule("lung hypoinflation", rf"lung volumes {GAP}(?:low|small|decreased|reduced|diminished)"),
     _rule(
         "lung hypoinflation",
-        r"(?:low|small|decreased|reduced|diminished|shallow) (?:lung |inspiratory )?volumes?",
+        r"(?:low(?:er)?|small|decreas(?:ed|ing)|reduced|diminished|shallow) (?:lung |inspiratory )?volumes?",
         kinds=_SEVERITY,
     ),
     _rule("lung hypoinflation", rf"(?:lungs|volumes) {GAP}low in volume", kinds=_SEVERITY),
@@ -268,20 +269,20 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
         "aorta, thoracic",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {GAP}thoracic aorta"
+        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
         rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)",
         "tortuous",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {GAP}{_AORTA}"
+        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
         rf"|{_AORTA} {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        r"tortuo(?:us|sity)|(?:aortic )?ectasia",
+        r"tortuo(?:us|sity)|unfolded|(?:aortic )?ectasia",
         kinds=_SEVERITY,
     ),
     _rule("aorta prominent", rf"{_AORTA} {GAP}prominen(?:t|ce)|prominent {GAP}aorta", kinds=()),
@@ -294,7 +295,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         organ="aorta",
         kinds=("organ", "severity"),
     ),
-    _rule("calcinosis", r"calcifications?|calcified|calcinosis|calcific(?: changes?| densit\w+)?"),
+    _rule("calcinosis", r"calcifications?|calcified|calcinosis|calcific(?: changes?)?"),
     _rule(
         "calcinosis",
         rf"calcified {GAP}hilar (?:and mediastinal )?(?:lymph )?(?:nodes?|xxxx|lymph xxxx)"
@@ -366,7 +367,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         "scoliosis",
         rf"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
         r"|dextrocurvature|levocurvature"
-        rf"|curvature of {GAP}{_SPINE}",
+        rf"|curvature of {GAP}{_SPINE}|(?:spin(?:e|al)|thoracic|thoracolumbar) curvature",
         kinds=_BONES,
     ),
     _rule("kyphosis", r"kypho(?:sis|tic)(?: curvature)?|kyphoscoliosis", kinds=_BONES),
@@ -449,8 +450,9 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:slightly |somewhat |mildly )?(?:rotated|(?:und|ov)er(?:penetrated|exposed)|limited"
         r"|suboptimal)|(?:patient )?rotation"
         r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
-        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)"
-        r"|evaluation is limited"
+        r"|technical factors|artifact|(?:under|over)-?penetrat(?:ed|ion)|rotated (?:frontal|position)"
+        r"|(?:evaluation|assessment|quality) (?:(?:of|for) (?:\w+ ){1,4})?(?:is )?(?:\w+ )?limited"
+        r"|limited (?:\w+ ){0,3}(?:exam\w*|views?|evaluation|assessment)"
         r"|poor inspiration",
         kinds=(),
     ),
@@ -555,31 +557,34 @@ _END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
-        rf"(?:no|without)(?: {_VERY})* (?:change|increase|decrease|difference|worsening"
+        rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
         r"|progression|improvement|growth|resolution|clearing)"
-        r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b)"
+        r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
         r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
         r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
         r"|(?:document|ensure|confirm|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
+        r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
+        r"(?: (?:before|previously|earlier))?"
         r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)",
     ),
     (
         "uncertain_after",
-        r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out)"
+        r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out|told"
+        r"|distinguished|differentiated|separated)"
         rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:\w+ly )?(?:excluded|ruled out)"
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
         r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
         rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
-        r"|(?:may|might|could) be present|(?:to|must|may|might|can) be considered"
-        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored"
+        r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain|account for)|(?:to|must|may|might|can) be considered"
+        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored(?! to)"
         r"|should be considered|if (?:clinically )?(?:suspected|indicated|present|any)",
     ),
     (
         "negated_after",
         r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
         r"|within (?:the )?(?:limits of normal|normal limits)"
-        rf"|(?:not|neither) (?:be )?(?:\w+ly )?{_SEEN}"
+        rf"|(?:(?:can)?not|neither) (?:be )?(?:\w+ly )?{_SEEN}"
         r"(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
         rf"|no longer (?:be )?(?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
@@ -590,10 +595,11 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|unlikely{_END_OF_CLAUSE}"
         rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
     ),
-    ("uncertain_around", r"versus|vs|and/or"),
+    ("uncertain_around", r"versus|vs"),
     (
         "uncertain_before",
-        r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
+        r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out|tell"
+        r"|distinguish|differentiate|separate)"
         r"|(?:difficult|hard) to (?:\w+ )?exclude"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
         r"|correlat(?:e|ion) (?:\w+ )?for"
@@ -603,15 +609,13 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|unclear whether"
         r"|differential|either|if|history of|h/o|query|equivocal"
         r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
-        r"|consider(?:ations?)?|(?<!no )(?<!not )(?<!is )(?<!are )apparent"
+        r"|consider(?:ations?)?"
         r"|less likely|would include|potential(?:ly)?)"
         r"(?: (?:be )?(?:due|secondary) to)?",
     ),
     (
         "negated_before",
-        r"(?:no|nothing|not|without)(?: (?:\w+ )?(?:evidence|findings?|features?|signs?))?"
-        r"(?: to)? (?:suggest\w*|concerning for|suspicious for|worrisome for)(?: of)?"
-        r"|removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
+        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
@@ -623,7 +627,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
         r"|in keeping with|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        rf"|and there (?:is|are)|there (?:is|are)|{_BE} {_SEEN}(?:,| and)(?= )",
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,| and)(?= )",
     ),
     (
         "weak_stop",

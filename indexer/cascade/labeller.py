@@ -88,6 +88,7 @@ _NEXT_CLAUSE = re.compile(
 # Doubt about what comes along says nothing of what it comes with, and "versus" has two sides only.
 _WITH = re.compile(r"\bwith\b")
 _NARROW = re.compile(r"\b(?:with|and)\b")
+_APART = re.compile(r"[,;:]|\b(?:and|with|but)\b")
 _FARTHEST = 3
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
@@ -199,7 +200,7 @@ def _status(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status:
             break
         if cue.kind == "negated_before":
             # "No opacity to suggest pneumonia": the doubt itself is denied.
-            if doubt is None or not _BREAK.search(sentence[cue.end : doubt.start]):
+            if doubt is None or not _APART.search(sentence[cue.end : doubt.start]):
                 return "negated"
             break
         if doubt is None and cue.kind in ("uncertain_before", "uncertain_around"):

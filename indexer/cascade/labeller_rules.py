@@ -138,7 +138,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "pulmonary congestion",
         rf"(?:pulmonary |central ){{1,2}}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
-        rf" {GAP}(?:congested|engorged|prominence|prominent)"
+        rf" {GAP}(?:congested|engorged|prominence|prominent|enlarged)"
+        r"|vascular prominence|indistinct (?:\w+ )?vascular(?:ity| margin\w*)"
         rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity|vessels)",
         kinds=_PLACED,
     ),
@@ -189,7 +190,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:hydro)?pneumothora(?:x|ces|xes)",
         kinds=("side", "severity", "location"),
     ),
-    _rule("thickening", r"pleural(?: and parenchymal)? thickening", "pleura", kinds=_PLACED),
+    _rule("thickening", r"pleural(?: and parenchymal)? thickening|(?:apical|pleural) cap(?:ping)?s?", "pleura", kinds=_PLACED),
     _rule("thickening", r"thickening|thickened"),
     _rule(
         "costophrenic angle",
@@ -249,7 +250,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "cardiac shadow",
         rf"cardiac silhouette {GAP}{_BIG}|enlarged {GAP}cardiac silhouette"
-        r"|enlargement of the cardiac silhouette",
+        r"|enlargement (?:of|in) (?:the )?cardiac silhouette",
         "enlarged",
         kinds=_SEVERITY,
     ),
@@ -270,7 +271,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "aorta, thoracic",
         rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
-        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)",
+        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)"
+        rf"|(?:tortuous|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
         "tortuous",
         kinds=_SEVERITY,
     ),
@@ -373,7 +375,9 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("kyphosis", r"kypho(?:sis|tic)(?: curvature)?|kyphoscoliosis", kinds=_BONES),
     _rule(
         "deformity",
-        r"(?:wedge |wedging |compression )?deformit(?:y|ies)|wedging|compression of",
+        r"(?:wedge |wedging |compression )?deformit(?:y|ies)|wedging|compression of"
+        r"|(?:contour|cortical) irregularit(?:y|ies)|irregularity of (?:\w+ ){0,4}(?:ribs?|clavicle)"
+        r"|post-?traumatic changes?",
         kinds=_BONES,
     ),
     _rule("fractures, bone", r"fractur(?:es?|ed)", kinds=_BONES),
@@ -423,7 +427,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "surgical instruments",
-        r"(?:surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?",
+        r"(?:(?:post)?surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?",
         kinds=("organ", "side", "other"),
     ),
     _rule("sutures", r"sutures?(?: (?:material|line))?|staple line", organ="lung"),
@@ -450,7 +454,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:slightly |somewhat |mildly )?(?:rotated|(?:und|ov)er(?:penetrated|exposed)|limited"
         r"|suboptimal)|(?:patient )?rotation"
         r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
-        r"|technical factors|artifact|(?:under|over)-?penetrat(?:ed|ion)|rotated (?:frontal|position)"
+        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)|rotated (?:frontal|position)"
         r"|(?:evaluation|assessment|quality) (?:(?:of|for) (?:\w+ ){1,4})?(?:is )?(?:\w+ )?limited"
         r"|limited (?:\w+ ){0,3}(?:exam\w*|views?|evaluation|assessment)"
         r"|poor inspiration",
@@ -608,6 +612,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|suspect(?:ed)?|concern(?:ing)? for|worrisome for|doubtful|uncertain whether"
         r"|unclear whether"
         r"|differential|either|if|history of|h/o|query|equivocal"
+        r"|to (?:identify|detect|look for)|detecting"
         r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
         r"|consider(?:ations?)?"
         r"|less likely|would include|potential(?:ly)?)"

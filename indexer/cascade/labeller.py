@@ -218,9 +218,10 @@ def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None
             # Commas are crossed only inside a list, which its last part tells by "and" or "or".
             if len(parts) > 1 and not re.search(r"\b(?:and|or)\b|^\s*$", parts[-1]):
                 return None
-            narrow = _NARROW if cue.kind == "uncertain_around" else _WITH
+            normal = sentence.startswith("within", cue.start)
+            narrow = _NARROW if normal or cue.kind == "uncertain_around" else _WITH
             if _NEXT_CLAUSE.search(between) or (
-                cue.kind != "negated_after" and narrow.search(between)
+                (normal or cue.kind != "negated_after") and narrow.search(between)
             ):
                 return None
             return "negated" if cue.kind == "negated_after" else "uncertain"

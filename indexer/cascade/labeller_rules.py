@@ -25,7 +25,7 @@ _WEAR = (
     r"(?:degenerat(?:ive|ion|ed)(?! (?:\w+ )?(?:osteophyt|spur))"
     r"(?: (?:bony|osseous|disc|disk|joint|endplate|end plate))?"
     r"(?: (?:changes?|disease|disorder|findings))?|(?:dis[ck] space )?narrowing"
-    r"|arthritic changes?|arthropathy)"
+    r"|arthritic changes?|arthropathy|end ?plate changes?)"
 )
 _HEART = r"(?:heart|cardiac|cardiomediastinal)(?: (?:silhouette|outline|shadow|contours?|size))?"
 _BIG = r"(?:enlarged|large|prominent|big|increased)"
@@ -83,7 +83,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("airspace disease", r"air[- ]?space (?:disease|process|infiltrates?)", organ="lung"),
     _rule("infiltrate", r"infiltrat(?:es?|ions?)", organ="lung"),
     _rule("consolidation", r"consolidat(?:ions?|ive changes?)", organ="lung"),
-    _rule("pneumonia", r"(?:broncho)?pneumonias?", kinds=_PLACED),
+    _rule("pneumonia", r"(?:broncho)?pneumonias?|pneumonitis", kinds=_PLACED),
     _rule("density", r"densit(?:y|ies)|dense(?= nodul)", organ="lung"),
     _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
@@ -176,7 +176,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "lung hilum",
         r"(?:prominence|enlargement|fullness)(?: of)? (?:the |both )?(?:(?:left|right|bilateral) )?"
-        r"hil(?:um|a|ar)\b|bihilar prominence",
+        r"hil(?:um|a|ar)\b|bihilar prominence"
+        r"|hilar (?:and \w+ )?(?:lymph)?adenopathy",
         kinds=("side", "severity", "other"),
     ),
     # Pleura and diaphragm
@@ -272,7 +273,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         "aorta, thoracic",
         rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
         rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)"
-        rf"|(?:tortuous|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
+        rf"|(?:tortuo(?:us|sity)|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
         "tortuous",
         kinds=_SEVERITY,
     ),
@@ -337,10 +338,18 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:epicardial|pericardial|cardiophrenic|mediastinal) fat(?: pads?| xxxx)?",
         kinds=("side", "severity", "other"),
     ),
+    _rule(
+        "heart",
+        r"obscur(?:ed|ation of)(?: the)? (?:(?:left|right) )?(?:heart|cardiac) (?:border|margin|xxxx)"
+        r"|(?:heart|cardiac) (?:border|margin|xxxx) (?:\w+ ){0,2}obscured",
+        "obscured",
+        kinds=("side", "severity"),
+    ),
     # Bones
     _rule(
         "lumbar vertebrae",
-        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
+        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}"
+        rf"|thoracolumbar {_WEAR}|{_WEAR} {GAP}thoracolumbar junction",
         "degenerative",
         kinds=_DEGREE,
     ),

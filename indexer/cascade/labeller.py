@@ -74,7 +74,7 @@ _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in F
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
 _CUE = re.compile(
     "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
-    + "|(?P<mark>[;:])"
+    + "|(?P<mark>[;:(])"
 )
 _NORMAL = re.compile(NORMAL_STATEMENTS)
 # A full stop ends a sentence, but not inside a number or after a list's number or a title.

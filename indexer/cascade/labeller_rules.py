@@ -96,10 +96,10 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("cicatrix", r"scars?\b|scarring|cicatri(?:x|ces)|scar tissue", organ="lung"),
     _rule(
         "calcified granuloma",
-        rf"calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
+        rf"(?<!non )calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
         organ="lung",
     ),
-    _rule("calcified granuloma", r"calcified (?:pulmonary |lung )?nodules?", organ="lung"),
+    _rule("calcified granuloma", r"(?<!non )calcified (?:pulmonary |lung )?nodules?", organ="lung"),
     _rule("granuloma", r"granuloma(?:s|ta)?", organ="lung"),
     _rule(
         "granulomatous disease",
@@ -107,7 +107,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         kinds=("side", "severity", "other"),
     ),
     _rule("lung hypoinflation", r"(?:hypo|under)[- ]?(?:inflat|expan|ventilat|aerat)\w+", kinds=_DEGREE),
-    _rule("lung hypoinflation", rf"lung volumes {GAP}(?:low|small|decreased|reduced|diminished)"),
+    _rule("lung hypoinflation", rf"lung volumes {GAP}(?:low(?! normal)|small|decreased|reduced|diminished)"),
     _rule(
         "lung hypoinflation",
         r"(?:low(?:er)?|small|decreas(?:ed|ing)|reduced|diminished|shallow) (?:lung |inspiratory )?volumes?",
@@ -576,7 +576,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
         r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
         r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
-        r"|(?:document|ensure|confirm|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
+        r"|(?:document|ensure|confirm|allow|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
         r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
         r"(?: (?:before|previously|earlier))?"
         r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)",
@@ -591,7 +591,7 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
         r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain|account for)|(?:to|must|may|might|can) be considered"
         r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored(?! to)"
-        r"|should be considered|if (?:clinically )?(?:suspected|indicated|present|any)",
+        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected|indicated|present|any)",
     ),
     (
         "negated_after",
@@ -625,7 +625,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
         r"|consider(?:ations?)?"
         r"|less likely|would include|potential(?:ly)?)"
-        r"(?: (?:be )?(?:due|secondary) to)?",
+        r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
     ),
     (
         "negated_before",
@@ -636,11 +636,12 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "stop",
-        r"but(?! (?:is|are|was|were|has|have)\b)|however|although|though|except|apart from"
+        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though|except|apart from"
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
-        r"|in keeping with|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
+        r"|in keeping with|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?|appears?)"
+        r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
         rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,| and)(?= )",
     ),
     (

@@ -88,7 +88,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
-    _rule("lung, hyperlucent", r"hyper-?lucen(?:t|cy|cies)", kinds=_PLACED),
+    _rule("lung, hyperlucent", r"hyper-?lucen(?:t|cy|cies)|(?:lung|apical) lucenc(?:y|ies)", kinds=_PLACED),
     _rule("cavitation", r"cavit(?:ation|ary lesions?|y|ies)", organ="lung"),
     _rule("cysts", r"cysts?\b|cystic (?:lesions?|changes?)"),
     _rule("blister", r"bullae?|blebs?|bullous (?:disease|changes?)", organ="lung"),
@@ -128,7 +128,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"copd|(?:chronic )?obstructive (?:pulmonary|lung|airways?)? ?disease",
         kinds=(),
     ),
-    _rule("pulmonary edema", r"(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
+    _rule("pulmonary edema", r"(?<!tissue )(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
     _rule(
         "pulmonary congestion",
         r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion"
@@ -138,7 +138,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "pulmonary congestion",
         rf"(?:pulmonary |central ){{1,2}}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
-        rf" {GAP}(?:congested|engorged|prominence|prominent|enlarged)"
+        rf" {GAP}(?:congested|engorged|prominence|prominent|enlarged|increased)"
+        r"|(?:increased|full(?:ness of the)?) (?:central )?(?:pulmonary )?(?:vascularity|vasculature)"
         r"|vascular prominence|indistinct (?:\w+ )?vascular(?:ity| margin\w*)"
         rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity|vessels)",
         kinds=_PLACED,
@@ -258,7 +259,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "cardiomegaly",
         rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
-        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of|increased) {GAP}{_HEART}",
+        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of|increased?(?: in)?) {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -271,21 +272,21 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
         "aorta, thoracic",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
-        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)"
-        rf"|(?:tortuo(?:us|sity)|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
+        rf"(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
+        rf"|thoracic aorta {GAP}(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfolded)"
+        rf"|(?:tort(?:uo|uro)(?:us|sity)|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
         "tortuous",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
-        rf"|{_AORTA} {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
+        rf"(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
+        rf"|{_AORTA} {GAP}(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        r"tortuo(?:us|sity)|unfolded|(?:aortic )?ectasia",
+        r"tort(?:uo|uro)(?:us|sity)|unfolded|(?:aortic )?ectasia",
         kinds=_SEVERITY,
     ),
     _rule("aorta prominent", rf"{_AORTA} {GAP}prominen(?:t|ce)|prominent {GAP}aorta", kinds=()),
@@ -324,6 +325,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "mediastinum",
         rf"(?:mediastin(?:um|al)) {GAP}(?:widen(?:ed|ing)|prominen\w+|enlarge\w*)"
+        r"|mediastinal (?:and \w+ )?(?:lymph)?adenopathy"
         rf"|(?:widen(?:ed|ing)|prominen(?:t|ce))(?: of)? {GAP}mediastin(?:um|al)",
         kinds=("side", "severity", "other"),
     ),
@@ -367,7 +369,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "shoulder",
         rf"{_WEAR} {GAP}(?:shoulders?|acromioclavicular|ac joints?|glenohumeral)"
-        rf"|(?:shoulders?|acromioclavicular joints?|ac joints?|glenohumeral joints?) {GAP}{_WEAR}",
+        rf"|(?:shoulders?|acromioclavicular(?: joints?)?|ac joints?|glenohumeral joints?) {GAP}{_WEAR}",
         "degenerative",
         kinds=("side", "severity"),
     ),
@@ -427,7 +429,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"|cardiac (?:device|leads?)",
         kinds=("organ", "side"),
     ),
-    _rule("medical device", rf"(?:monitor|external|ekg|ecg) {GAP}leads?", kinds=("side",)),
+    _rule("medical device", rf"(?:monitor(?:ing)?|telemetry|external|ekg|ecg) {GAP}(?:leads?|electrodes?)", kinds=("side",)),
     _rule(
         "tube, inserted",
         r"(?:endotracheal|tracheostomy|nasogastric|orogastric|enteric|feeding|chest|ng|et|ett"
@@ -465,7 +467,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
         r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)|rotated (?:frontal|position)"
         r"|(?:evaluation|assessment|quality) (?:(?:of|for) (?:\w+ ){1,4})?(?:is )?(?:\w+ )?limited"
-        r"|limited (?:\w+ ){0,3}(?:exam\w*|views?|evaluation|assessment)"
+        r"|limited (?:\w+ ){0,3}(?:exam\w*|views?)"
         r"|poor inspiration",
         kinds=(),
     ),

@@ -32,6 +32,7 @@ _BIG = r"(?:enlarged|large|prominent|big|increased)"
 # Here another finding of the aorta must not be swallowed.
 _CALCIFIED_GAP = r"(?:(?!(?:with|and|but|tortuo\w+|ectatic|athero\w+)\b)[\w'/-]+ ){0,3}"
 _TORTUOUS_GAP = r"(?:(?!(?:with|and|but|calcif\w+|athero\w+)\b)[\w'/-]+ ){0,5}"
+_TORTUOUS = r"tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)"
 _AORTA = r"(?:aorta|aortic(?: (?:arch|knob|contour))?)"
 
 
@@ -77,7 +78,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pulmonary atelectasis", r"atelecta(?:sis|tic)(?: changes?)?", kinds=_PLACED),
     _rule(
         "pulmonary atelectasis",
-        rf"(?:lobe|lobar|lung) collapse|collapsed {GAP}(?:lung|lobe)|collapse of {GAP}(?:lung|lobe)",
+        rf"(?:lobe|lobar|lung) collapse|collapsed {GAP}(?:lung|lobe)|collapse of {GAP}(?:lung"
+        r"|lobe)",
         kinds=_PLACED,
     ),
     _rule("airspace disease", r"air[- ]?space (?:disease|process|infiltrates?)", organ="lung"),
@@ -88,7 +90,11 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
-    _rule("lung, hyperlucent", r"hyper-?lucen(?:t|cy|cies)|(?:lung|apical) lucenc(?:y|ies)", kinds=_PLACED),
+    _rule(
+        "lung, hyperlucent",
+        r"hyper-?lucen(?:t|cy|cies)|(?:lung|apical) lucenc(?:y|ies)",
+        kinds=_PLACED,
+    ),
     _rule("cavitation", r"cavit(?:ation|ary lesions?|y|ies)", organ="lung"),
     _rule("cysts", r"cysts?\b|cystic (?:lesions?|changes?)"),
     _rule("blister", r"bullae?|blebs?|bullous (?:disease|changes?)", organ="lung"),
@@ -106,11 +112,19 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"granulomatous (?:disease|process|changes?|infection|exposure)",
         kinds=("side", "severity", "other"),
     ),
-    _rule("lung hypoinflation", r"(?:hypo|under)[- ]?(?:inflat|expan|ventilat|aerat)\w+", kinds=_DEGREE),
-    _rule("lung hypoinflation", rf"lung volumes {GAP}(?:low(?! normal)|small|decreased|reduced|diminished)"),
     _rule(
         "lung hypoinflation",
-        r"(?:low(?:er)?|small|decreas(?:ed|ing)|reduced|diminished|shallow) (?:lung |inspiratory )?volumes?",
+        r"(?:hypo|under)[- ]?(?:inflat|expan|ventilat|aerat)\w+",
+        kinds=_DEGREE,
+    ),
+    _rule(
+        "lung hypoinflation",
+        rf"lung volumes {GAP}(?:low(?! normal)|small|decreased|reduced|diminished)",
+    ),
+    _rule(
+        "lung hypoinflation",
+        r"(?:low(?:er)?|small|decreas(?:ed|ing)|reduced|diminished|shallow) (?:lung "
+        r"|inspiratory )?volumes?",
         kinds=_SEVERITY,
     ),
     _rule("lung hypoinflation", rf"(?:lungs|volumes) {GAP}low in volume", kinds=_SEVERITY),
@@ -128,7 +142,11 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"copd|(?:chronic )?obstructive (?:pulmonary|lung|airways?)? ?disease",
         kinds=(),
     ),
-    _rule("pulmonary edema", r"(?<!tissue )(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
+    _rule(
+        "pulmonary edema",
+        r"(?<!tissue )(?:(?:pulmonary|interstitial|alveolar) )?o?edema",
+        kinds=_PLACED,
+    ),
     _rule(
         "pulmonary congestion",
         r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion"
@@ -139,9 +157,11 @@ FINDINGS: tuple[FindingRule, ...] = (
         "pulmonary congestion",
         rf"(?:pulmonary |central ){{1,2}}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
         rf" {GAP}(?:congested|engorged|prominence|prominent|enlarged|increased)"
-        r"|(?:increased|full(?:ness of the)?) (?:central )?(?:pulmonary )?(?:vascularity|vasculature)"
+        r"|(?:increased|full(?:ness of the)?) (?:central )?(?:pulmonary )?(?:vascularity"
+        r"|vasculature)"
         r"|vascular prominence|indistinct (?:\w+ )?vascular(?:ity| margin\w*)"
-        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity|vessels)",
+        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity"
+        r"|vessels)",
         kinds=_PLACED,
     ),
     _rule("heart failure", r"(?:congestive )?(?:heart|cardiac) failure|chf|failure", kinds=_DEGREE),
@@ -192,7 +212,12 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:hydro)?pneumothora(?:x|ces|xes)",
         kinds=("side", "severity", "location"),
     ),
-    _rule("thickening", r"pleural(?: and parenchymal)? thickening|(?:apical|pleural) cap(?:ping)?s?", "pleura", kinds=_PLACED),
+    _rule(
+        "thickening",
+        r"pleural(?: and parenchymal)? thickening|(?:apical|pleural) cap(?:ping)?s?",
+        "pleura",
+        kinds=_PLACED,
+    ),
     _rule("thickening", r"thickening|thickened"),
     _rule(
         "costophrenic angle",
@@ -244,7 +269,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("hernia, diaphragmatic", r"(?:diaphragmatic|bochdalek|morgagni) hernias?", kinds=_DEGREE),
     _rule(
         "pneumoperitoneum",
-        rf"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )?air"
+        r"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )?air"
         rf"|air {GAP}(?:beneath|under|below) (?:the )?{GAP}diaphragm",
         kinds=_SEVERITY,
     ),
@@ -259,7 +284,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "cardiomegaly",
         rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
-        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of|increased?(?: in)?) {GAP}{_HEART}",
+        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of"
+        rf"|increased?(?: in)?) {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -272,16 +298,16 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
         "aorta, thoracic",
-        rf"(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
-        rf"|thoracic aorta {GAP}(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfolded)"
-        rf"|(?:tort(?:uo|uro)(?:us|sity)|ectatic|unfolded)(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
+        rf"(?:{_TORTUOUS}),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
+        rf"|thoracic aorta {GAP}(?:{_TORTUOUS})"
+        rf"|(?:{_TORTUOUS})(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
         "tortuous",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        rf"(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
-        rf"|{_AORTA} {GAP}(?:tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
+        rf"(?:{_TORTUOUS}|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
+        rf"|{_AORTA} {GAP}(?:{_TORTUOUS}|uncoiled)",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -331,7 +357,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "shift",
-        rf"(?:mediastinal|tracheal|midline) (?:shift|deviation)"
+        r"(?:mediastinal|tracheal|midline) (?:shift|deviation)"
         rf"|(?:trachea|mediastinum) {GAP}(?:deviat\w+|shift\w*|displaced)"
         rf"|(?:shift|deviation|displacement) of {GAP}(?:trachea|mediastin\w+|heart)",
     ),
@@ -342,7 +368,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "heart",
-        r"obscur(?:ed|ation of)(?: the)? (?:(?:left|right) )?(?:heart|cardiac) (?:border|margin|xxxx)"
+        r"obscur(?:ed|ation of)(?: the)? (?:(?:left|right) )?(?:heart|cardiac) (?:border|margin"
+        r"|xxxx)"
         r"|(?:heart|cardiac) (?:border|margin|xxxx) (?:\w+ ){0,2}obscured",
         "obscured",
         kinds=("side", "severity"),
@@ -369,7 +396,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "shoulder",
         rf"{_WEAR} {GAP}(?:shoulders?|acromioclavicular|ac joints?|glenohumeral)"
-        rf"|(?:shoulders?|acromioclavicular(?: joints?)?|ac joints?|glenohumeral joints?) {GAP}{_WEAR}",
+        r"|(?:shoulders?|acromioclavicular(?: joints?)?|ac joints?"
+        rf"|glenohumeral joints?) {GAP}{_WEAR}",
         "degenerative",
         kinds=("side", "severity"),
     ),
@@ -378,7 +406,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("osteophyte", r"osteophyt(?:es?|osis|ic)(?: formation)?|(?:bony )?spurring|spurs?\b"),
     _rule(
         "scoliosis",
-        rf"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
+        r"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
         r"|dextrocurvature|levocurvature"
         rf"|curvature of {GAP}{_SPINE}|(?:spin(?:e|al)|thoracic|thoracolumbar) curvature",
         kinds=_BONES,
@@ -387,7 +415,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "deformity",
         r"(?:wedge |wedging |compression )?deformit(?:y|ies)|wedging|compression of"
-        r"|(?:contour|cortical) irregularit(?:y|ies)|irregularity of (?:\w+ ){0,4}(?:ribs?|clavicle)"
+        r"|(?:contour|cortical) irregularit(?:y|ies)|irregularity of (?:\w+ ){0,4}(?:ribs?"
+        r"|clavicle)"
         r"|post-?traumatic changes?",
         kinds=_BONES,
     ),
@@ -429,7 +458,11 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"|cardiac (?:device|leads?)",
         kinds=("organ", "side"),
     ),
-    _rule("medical device", rf"(?:monitor(?:ing)?|telemetry|external|ekg|ecg) {GAP}(?:leads?|electrodes?)", kinds=("side",)),
+    _rule(
+        "medical device",
+        rf"(?:monitor(?:ing)?|telemetry|external|ekg|ecg) {GAP}(?:leads?|electrodes?)",
+        kinds=("side",),
+    ),
     _rule(
         "tube, inserted",
         r"(?:endotracheal|tracheostomy|nasogastric|orogastric|enteric|feeding|chest|ng|et|ett"
@@ -438,7 +471,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "surgical instruments",
-        r"(?:(?:post)?surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?",
+        r"(?:(?:post)?surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b"
+        r"|staples?",
         kinds=("organ", "side", "other"),
     ),
     _rule("sutures", r"sutures?(?: (?:material|line))?|staple line", organ="lung"),
@@ -465,7 +499,8 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:slightly |somewhat |mildly )?(?:rotated|(?:und|ov)er(?:penetrated|exposed)|limited"
         r"|suboptimal)|(?:patient )?rotation"
         r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
-        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)|rotated (?:frontal|position)"
+        r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)"
+        r"|rotated (?:frontal|position)"
         r"|(?:evaluation|assessment|quality) (?:(?:of|for) (?:\w+ ){1,4})?(?:is )?(?:\w+ )?limited"
         r"|limited (?:\w+ ){0,3}(?:exam\w*|views?)"
         r"|poor inspiration",
@@ -479,7 +514,8 @@ NORMAL_STATEMENTS = (
     r"|(?:lungs?|chest|heart|mediastin\w+|silhouettes?|contours?|cardio\w*|examination|exam|study) "
     r"(?:\S+ ){0,5}(?:clear|normal|unremarkable|negative)\b"
     r"|(?:normal|unremarkable|negative|clear) (?:\S+ ){0,3}"
-    r"(?:chest|lungs?|heart|mediastin\w+|silhouette|cardio\w*|exam\w*|study|radiographs?|examination)"
+    r"(?:chest|lungs?|heart|mediastin\w+|silhouette|cardio\w*|exam\w*|study|radiographs?"
+    r"|examination)"
     r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
 )
 
@@ -591,9 +627,11 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
         r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
         rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
-        r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain|account for)|(?:to|must|may|might|can) be considered"
+        r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain"
+        r"|account for)|(?:to|must|may|might|can) be considered"
         r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored(?! to)"
-        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected|indicated|present|any)",
+        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
+        r"|indicated|present|any)",
     ),
     (
         "negated_after",
@@ -638,13 +676,16 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "stop",
-        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though|except|apart from"
+        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though"
+        r"|except|apart from"
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
-        r"|in keeping with|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?|appears?)"
+        r"|in keeping with|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        r"|appears?)"
         r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,| and)(?= )",
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"
+        r"| and)(?= )",
     ),
     (
         "weak_stop",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from indexer.annotation import NORMAL, Annotation, kind_of
@@ -76,13 +77,21 @@ _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in F
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
 _CUE = re.compile(
     "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
-    + "|(?P<mark>[;:])"
+    + "|(?P<mark>[;:(])"
 )
 _NORMAL = re.compile(NORMAL_STATEMENTS)
 # A full stop ends a sentence, but not inside a number or after a list's number or a title.
 _END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*\n|\n(?=\s*[-*\d])")
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
+# A verb, and then a new subject: what follows speaks of that one.
+_NEXT_CLAUSE = re.compile(
+    r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
+)
+# Doubt about what comes along says nothing of what it comes with, and "versus" has two sides only.
+_WITH = re.compile(r"\bwith\b")
+_NARROW = re.compile(r"\b(?:with|and)\b")
+_APART = re.compile(r"[,;:]|\b(?:and|with|but)\b")
 _FARTHEST = 3
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
@@ -136,7 +145,7 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
     # Lower case must keep every place in the text.
     sentence = "".join(c if len(c) == 1 else " " for c in map(str.lower, text[start:end]))
     found = _findings(sentence)
-    cues = _cues(sentence)
+    cues = _cues(sentence) if found else []
     given = _qualifiers(sentence, found)
     for phrase, words in zip(found, given, strict=True):
         said = _annotation(phrase.rule, words)
@@ -148,7 +157,9 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
         yield Mention(said, "affirmed", section, (start, end), place)
 
 
-def _findings(sentence: str) -> list[_Found]:
+# Reports say the same sentences over and over.
+@lru_cache(maxsize=4096)
+def _findings(sentence: str) -> tuple[_Found, ...]:
     every = [
         _Found(match.start(), match.end(), rule)
         for pattern, rule in _FINDINGS
@@ -160,7 +171,7 @@ def _findings(sentence: str) -> list[_Found]:
     for phrase in every:
         if all(phrase.end <= other.start or other.end <= phrase.start for other in kept):
             kept.append(phrase)
-    return sorted(kept, key=lambda f: f.start)
+    return tuple(sorted(kept, key=lambda f: f.start))
 
 
 def _starts_word(sentence: str, place: int) -> bool:
@@ -174,7 +185,7 @@ def _cues(sentence: str) -> list[_Cue]:
         kind = match.lastgroup or ""
         if kind == "weak_stop" and " or " in sentence[match.end() :]:
             continue
-        if kind in ("weak_stop", "mark"):
+        if kind == "mark":
             kind = "stop"
         found.append(_Cue(match.start(), match.end(), kind))
     return found
@@ -187,14 +198,18 @@ def _status(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status:
     after = _after(sentence, phrase, cues)
     if after:
         return after
+    doubt: _Cue | None = None
     for cue in reversed([c for c in cues if c.end <= phrase.start]):
-        if cue.kind == "stop":
+        if cue.kind in ("stop", "weak_stop"):
             break
         if cue.kind == "negated_before":
-            return "negated"
-        if cue.kind in ("uncertain_before", "uncertain_around"):
-            return "uncertain"
-    return "affirmed"
+            # "No opacity to suggest pneumonia": the doubt itself is denied.
+            if doubt is None or not _APART.search(sentence[cue.end : doubt.start]):
+                return "negated"
+            break
+        if doubt is None and cue.kind in ("uncertain_before", "uncertain_around"):
+            doubt = cue
+    return "uncertain" if doubt else "affirmed"
 
 
 def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None:
@@ -202,9 +217,16 @@ def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None
         if cue.kind in ("stop", "negated_before", "uncertain_before"):
             return None
         if cue.kind in ("uncertain_after", "uncertain_around", "negated_after"):
-            parts = sentence[phrase.end : cue.start].split(",")
+            between = sentence[phrase.end : cue.start]
+            parts = between.split(",")
             # Commas are crossed only inside a list, which its last part tells by "and" or "or".
-            if len(parts) > 1 and not re.match(r"\s*(?:(?:and|or)\b|$)", parts[-1]):
+            if len(parts) > 1 and not re.search(r"\b(?:and|or)\b|^\s*$", parts[-1]):
+                return None
+            normal = sentence.startswith("within", cue.start)
+            narrow = _NARROW if normal or cue.kind == "uncertain_around" else _WITH
+            if _NEXT_CLAUSE.search(between) or (
+                (normal or cue.kind != "negated_after") and narrow.search(between)
+            ):
                 return None
             return "negated" if cue.kind == "negated_after" else "uncertain"
     return None

@@ -25,12 +25,14 @@ _WEAR = (
     r"(?:degenerat(?:ive|ion|ed)(?! (?:\w+ )?(?:osteophyt|spur))"
     r"(?: (?:bony|osseous|disc|disk|joint|endplate|end plate))?"
     r"(?: (?:changes?|disease|disorder|findings))?|(?:dis[ck] space )?narrowing"
-    r"|arthritic changes?|arthropathy)"
+    r"|arthritic changes?|arthropathy|end ?plate changes?)"
 )
 _HEART = r"(?:heart|cardiac|cardiomediastinal)(?: (?:silhouette|outline|shadow|contours?|size))?"
 _BIG = r"(?:enlarged|large|prominent|big|increased)"
 # Here another finding of the aorta must not be swallowed.
 _CALCIFIED_GAP = r"(?:(?!(?:with|and|but|tortuo\w+|ectatic|athero\w+)\b)[\w'/-]+ ){0,3}"
+_TORTUOUS_GAP = r"(?:(?!(?:with|and|but|calcif\w+|athero\w+)\b)[\w'/-]+ ){0,5}"
+_TORTUOUS = r"tort(?:uo|uro)(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)"
 _AORTA = r"(?:aorta|aortic(?: (?:arch|knob|contour))?)"
 
 
@@ -74,16 +76,25 @@ FINDINGS: tuple[FindingRule, ...] = (
     # Lungs
     _rule("opacity", r"opacit(?:y|ies)|opacification|haz(?:e|iness)", organ="lung"),
     _rule("pulmonary atelectasis", r"atelecta(?:sis|tic)(?: changes?)?", kinds=_PLACED),
-    _rule("pulmonary atelectasis", r"(?:lobe|lobar|lung) collapse|collapsed lung", kinds=_PLACED),
+    _rule(
+        "pulmonary atelectasis",
+        rf"(?:lobe|lobar|lung) collapse|collapsed {GAP}(?:lung|lobe)|collapse of {GAP}(?:lung"
+        r"|lobe)",
+        kinds=_PLACED,
+    ),
     _rule("airspace disease", r"air[- ]?space (?:disease|process|infiltrates?)", organ="lung"),
     _rule("infiltrate", r"infiltrat(?:es?|ions?)", organ="lung"),
     _rule("consolidation", r"consolidat(?:ions?|ive changes?)", organ="lung"),
-    _rule("pneumonia", r"(?:broncho)?pneumonias?", kinds=_PLACED),
-    _rule("density", r"densit(?:y|ies)", organ="lung"),
+    _rule("pneumonia", r"(?:broncho)?pneumonias?|pneumonitis", kinds=_PLACED),
+    _rule("density", r"densit(?:y|ies)|dense(?= nodul)", organ="lung"),
     _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
-    _rule("lung, hyperlucent", r"hyper-?lucen(?:t|cy|cies)", kinds=_PLACED),
+    _rule(
+        "lung, hyperlucent",
+        r"hyper-?lucen(?:t|cy|cies)|(?:lung|apical) lucenc(?:y|ies)",
+        kinds=_PLACED,
+    ),
     _rule("cavitation", r"cavit(?:ation|ary lesions?|y|ies)", organ="lung"),
     _rule("cysts", r"cysts?\b|cystic (?:lesions?|changes?)"),
     _rule("blister", r"bullae?|blebs?|bullous (?:disease|changes?)", organ="lung"),
@@ -91,21 +102,29 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("cicatrix", r"scars?\b|scarring|cicatri(?:x|ces)|scar tissue", organ="lung"),
     _rule(
         "calcified granuloma",
-        rf"calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
+        rf"(?<!non )calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
         organ="lung",
     ),
-    _rule("calcified granuloma", r"calcified (?:pulmonary |lung )?nodules?", organ="lung"),
+    _rule("calcified granuloma", r"(?<!non )calcified (?:pulmonary |lung )?nodules?", organ="lung"),
     _rule("granuloma", r"granuloma(?:s|ta)?", organ="lung"),
     _rule(
         "granulomatous disease",
         r"granulomatous (?:disease|process|changes?|infection|exposure)",
         kinds=("side", "severity", "other"),
     ),
-    _rule("lung hypoinflation", r"hypo-?(?:inflat|expan|ventilat|aerat)\w+", kinds=_DEGREE),
-    _rule("lung hypoinflation", rf"lung volumes {GAP}(?:low|small|decreased|reduced|diminished)"),
     _rule(
         "lung hypoinflation",
-        r"(?:low|small|decreased|reduced|diminished|shallow) (?:lung |inspiratory )?volumes?",
+        r"(?:hypo|under)[- ]?(?:inflat|expan|ventilat|aerat)\w+",
+        kinds=_DEGREE,
+    ),
+    _rule(
+        "lung hypoinflation",
+        rf"lung volumes {GAP}(?:low(?! normal)|small|decreased|reduced|diminished)",
+    ),
+    _rule(
+        "lung hypoinflation",
+        r"(?:low(?:er)?|small|decreas(?:ed|ing)|reduced|diminished|shallow) (?:lung "
+        r"|inspiratory )?volumes?",
         kinds=_SEVERITY,
     ),
     _rule("lung hypoinflation", rf"(?:lungs|volumes) {GAP}low in volume", kinds=_SEVERITY),
@@ -123,17 +142,26 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"copd|(?:chronic )?obstructive (?:pulmonary|lung|airways?)? ?disease",
         kinds=(),
     ),
-    _rule("pulmonary edema", r"(?:(?:pulmonary|interstitial|alveolar) )?o?edema", kinds=_PLACED),
     _rule(
-        "pulmonary congestion",
-        r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion",
+        "pulmonary edema",
+        r"(?<!tissue )(?:(?:pulmonary|interstitial|alveolar) )?o?edema",
         kinds=_PLACED,
     ),
     _rule(
         "pulmonary congestion",
-        rf"(?:pulmonary |central ){1, 2}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
-        rf" {GAP}(?:congested|engorged|prominence|prominent)"
-        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity)",
+        r"(?:(?:pulmonary|central|vascular|venous) ){1,4}(?:congestion|engorgement)|congestion"
+        r"|cephalization|(?:(?:pulmonary )?vascular|venous) redistribution",
+        kinds=_PLACED,
+    ),
+    _rule(
+        "pulmonary congestion",
+        rf"(?:pulmonary |central ){{1,2}}(?:vascular|vessel|vascularity|vasculature|vessels|xxxx)"
+        rf" {GAP}(?:congested|engorged|prominence|prominent|enlarged|increased)"
+        r"|(?:increased|full(?:ness of the)?) (?:central )?(?:pulmonary )?(?:vascularity"
+        r"|vasculature)"
+        r"|vascular prominence|indistinct (?:\w+ )?vascular(?:ity| margin\w*)"
+        rf"|(?:prominen(?:t|ce)|engorge(?:d|ment))(?: of)? {GAP}(?:vasculature|vascularity"
+        r"|vessels)",
         kinds=_PLACED,
     ),
     _rule("heart failure", r"(?:congestive )?(?:heart|cardiac) failure|chf|failure", kinds=_DEGREE),
@@ -169,7 +197,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "lung hilum",
         r"(?:prominence|enlargement|fullness)(?: of)? (?:the |both )?(?:(?:left|right|bilateral) )?"
-        r"hil(?:um|a|ar)\b|bihilar prominence",
+        r"hil(?:um|a|ar)\b|bihilar prominence"
+        r"|hilar (?:and \w+ )?(?:lymph)?adenopathy",
         kinds=("side", "severity", "other"),
     ),
     # Pleura and diaphragm
@@ -183,7 +212,12 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:hydro)?pneumothora(?:x|ces|xes)",
         kinds=("side", "severity", "location"),
     ),
-    _rule("thickening", r"pleural(?: and parenchymal)? thickening", "pleura", kinds=_PLACED),
+    _rule(
+        "thickening",
+        r"pleural(?: and parenchymal)? thickening|(?:apical|pleural) cap(?:ping)?s?",
+        "pleura",
+        kinds=_PLACED,
+    ),
     _rule("thickening", r"thickening|thickened"),
     _rule(
         "costophrenic angle",
@@ -235,7 +269,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("hernia, diaphragmatic", r"(?:diaphragmatic|bochdalek|morgagni) hernias?", kinds=_DEGREE),
     _rule(
         "pneumoperitoneum",
-        rf"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )?air"
+        r"pneumoperitoneum|free (?:intra-?peritoneal |subdiaphragmatic |intra-?abdominal )?air"
         rf"|air {GAP}(?:beneath|under|below) (?:the )?{GAP}diaphragm",
         kinds=_SEVERITY,
     ),
@@ -243,14 +277,15 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "cardiac shadow",
         rf"cardiac silhouette {GAP}{_BIG}|enlarged {GAP}cardiac silhouette"
-        r"|enlargement of the cardiac silhouette",
+        r"|enlargement (?:of|in) (?:the )?cardiac silhouette",
         "enlarged",
         kinds=_SEVERITY,
     ),
     _rule(
         "cardiomegaly",
         rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
-        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|enlargement of {GAP}{_HEART}",
+        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of"
+        rf"|increased?(?: in)?) {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -263,20 +298,21 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("pericardial effusion", r"pericardial (?:effusions?|fluid)", kinds=_SEVERITY),
     _rule(
         "aorta, thoracic",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)),?(?: of)? {GAP}thoracic aorta"
-        rf"|thoracic aorta {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded)",
+        rf"(?:{_TORTUOUS}),?(?: of)? {_TORTUOUS_GAP}thoracic aorta"
+        rf"|thoracic aorta {GAP}(?:{_TORTUOUS})"
+        rf"|(?:{_TORTUOUS})(?=,? (?:and )?(?:calcified|athero\w+) {GAP}thoracic aorta)",
         "tortuous",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        rf"(?:tortuo(?:us|sity)|ectatic|ectasia|unfold(?:ed|ing)|uncoiled)(?: of)? {GAP}{_AORTA}"
-        rf"|{_AORTA} {GAP}(?:tortuo(?:us|sity)|ectatic|ectasia|unfolded|uncoiled)",
+        rf"(?:{_TORTUOUS}|uncoiled)(?: of)? {_TORTUOUS_GAP}{_AORTA}"
+        rf"|{_AORTA} {GAP}(?:{_TORTUOUS}|uncoiled)",
         kinds=_SEVERITY,
     ),
     _rule(
         "aorta tortuous",
-        r"tortuo(?:us|sity)|(?:aortic )?ectasia",
+        r"tort(?:uo|uro)(?:us|sity)|unfolded|(?:aortic )?ectasia",
         kinds=_SEVERITY,
     ),
     _rule("aorta prominent", rf"{_AORTA} {GAP}prominen(?:t|ce)|prominent {GAP}aorta", kinds=()),
@@ -289,7 +325,7 @@ FINDINGS: tuple[FindingRule, ...] = (
         organ="aorta",
         kinds=("organ", "severity"),
     ),
-    _rule("calcinosis", r"calcifications?|calcified|calcinosis|calcific(?: changes?| densit\w+)?"),
+    _rule("calcinosis", r"calcifications?|calcified|calcinosis|calcific(?: changes?)?"),
     _rule(
         "calcinosis",
         rf"calcified {GAP}hilar (?:and mediastinal )?(?:lymph )?(?:nodes?|xxxx|lymph xxxx)"
@@ -315,12 +351,13 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "mediastinum",
         rf"(?:mediastin(?:um|al)) {GAP}(?:widen(?:ed|ing)|prominen\w+|enlarge\w*)"
+        r"|mediastinal (?:and \w+ )?(?:lymph)?adenopathy"
         rf"|(?:widen(?:ed|ing)|prominen(?:t|ce))(?: of)? {GAP}mediastin(?:um|al)",
         kinds=("side", "severity", "other"),
     ),
     _rule(
         "shift",
-        rf"(?:mediastinal|tracheal|midline) (?:shift|deviation)"
+        r"(?:mediastinal|tracheal|midline) (?:shift|deviation)"
         rf"|(?:trachea|mediastinum) {GAP}(?:deviat\w+|shift\w*|displaced)"
         rf"|(?:shift|deviation|displacement) of {GAP}(?:trachea|mediastin\w+|heart)",
     ),
@@ -329,10 +366,19 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"(?:epicardial|pericardial|cardiophrenic|mediastinal) fat(?: pads?| xxxx)?",
         kinds=("side", "severity", "other"),
     ),
+    _rule(
+        "heart",
+        r"obscur(?:ed|ation of)(?: the)? (?:(?:left|right) )?(?:heart|cardiac) (?:border|margin"
+        r"|xxxx)"
+        r"|(?:heart|cardiac) (?:border|margin|xxxx) (?:\w+ ){0,2}obscured",
+        "obscured",
+        kinds=("side", "severity"),
+    ),
     # Bones
     _rule(
         "lumbar vertebrae",
-        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}",
+        rf"{_WEAR} {GAP}(?:thoraco)?lumbar {_SPINE}|(?:thoraco)?lumbar {_SPINE} {GAP}{_WEAR}"
+        rf"|thoracolumbar {_WEAR}|{_WEAR} {GAP}thoracolumbar junction",
         "degenerative",
         kinds=_DEGREE,
     ),
@@ -350,7 +396,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "shoulder",
         rf"{_WEAR} {GAP}(?:shoulders?|acromioclavicular|ac joints?|glenohumeral)"
-        rf"|(?:shoulders?|acromioclavicular joints?|ac joints?|glenohumeral joints?) {GAP}{_WEAR}",
+        r"|(?:shoulders?|acromioclavicular(?: joints?)?|ac joints?"
+        rf"|glenohumeral joints?) {GAP}{_WEAR}",
         "degenerative",
         kinds=("side", "severity"),
     ),
@@ -359,15 +406,18 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("osteophyte", r"osteophyt(?:es?|osis|ic)(?: formation)?|(?:bony )?spurring|spurs?\b"),
     _rule(
         "scoliosis",
-        rf"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
+        r"(?:dextro|levo|rotatory |roto)?scolio(?:sis|tic)(?: curvature)?"
         r"|dextrocurvature|levocurvature"
-        rf"|curvature of {GAP}{_SPINE}",
+        rf"|curvature of {GAP}{_SPINE}|(?:spin(?:e|al)|thoracic|thoracolumbar) curvature",
         kinds=_BONES,
     ),
     _rule("kyphosis", r"kypho(?:sis|tic)(?: curvature)?|kyphoscoliosis", kinds=_BONES),
     _rule(
         "deformity",
-        r"(?:wedge |wedging |compression )?deformit(?:y|ies)|wedging|compression of",
+        r"(?:wedge |wedging |compression )?deformit(?:y|ies)|wedging|compression of"
+        r"|(?:contour|cortical) irregularit(?:y|ies)|irregularity of (?:\w+ ){0,4}(?:ribs?"
+        r"|clavicle)"
+        r"|post-?traumatic changes?",
         kinds=_BONES,
     ),
     _rule("fractures, bone", r"fractur(?:es?|ed)", kinds=_BONES),
@@ -408,7 +458,11 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"|cardiac (?:device|leads?)",
         kinds=("organ", "side"),
     ),
-    _rule("medical device", rf"(?:monitor|external|ekg|ecg) {GAP}leads?", kinds=("side",)),
+    _rule(
+        "medical device",
+        rf"(?:monitor(?:ing)?|telemetry|external|ekg|ecg) {GAP}(?:leads?|electrodes?)",
+        kinds=("side",),
+    ),
     _rule(
         "tube, inserted",
         r"(?:endotracheal|tracheostomy|nasogastric|orogastric|enteric|feeding|chest|ng|et|ett"
@@ -417,7 +471,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "surgical instruments",
-        r"(?:surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b|staples?",
+        r"(?:(?:post)?surgical|metallic|vascular|cholecystectomy|mediastinal) clips?|clips\b"
+        r"|staples?",
         kinds=("organ", "side", "other"),
     ),
     _rule("sutures", r"sutures?(?: (?:material|line))?|staple line", organ="lung"),
@@ -445,7 +500,9 @@ FINDINGS: tuple[FindingRule, ...] = (
         r"|suboptimal)|(?:patient )?rotation"
         r"|(?:limited|suboptimal|poor) (?:by|study|exam\w*|view|quality)"
         r"|technical factors|motion artifact|(?:under|over)-?penetrat(?:ed|ion)"
-        r"|evaluation is limited"
+        r"|rotated (?:frontal|position)"
+        r"|(?:evaluation|assessment|quality) (?:(?:of|for) (?:\w+ ){1,4})?(?:is )?(?:\w+ )?limited"
+        r"|limited (?:\w+ ){0,3}(?:exam\w*|views?)"
         r"|poor inspiration",
         kinds=(),
     ),
@@ -457,7 +514,8 @@ NORMAL_STATEMENTS = (
     r"|(?:lungs?|chest|heart|mediastin\w+|silhouettes?|contours?|cardio\w*|examination|exam|study) "
     r"(?:\S+ ){0,5}(?:clear|normal|unremarkable|negative)\b"
     r"|(?:normal|unremarkable|negative|clear) (?:\S+ ){0,3}"
-    r"(?:chest|lungs?|heart|mediastin\w+|silhouette|cardio\w*|exam\w*|study|radiographs?|examination)"
+    r"(?:chest|lungs?|heart|mediastin\w+|silhouette|cardio\w*|exam\w*|study|radiographs?"
+    r"|examination)"
     r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
 )
 
@@ -539,63 +597,100 @@ _BE = r"(?:is|are|was|were|has been|have been|had been)"
 # What may still be said after a finding that is there: it ends the reach of a "no" before it.
 _ASSERTING = (
     r"(?:stable|unchanged|persistent|mild(?:ly)?|moderate(?:ly)?|minimal(?:ly)?|chronic|old|prior"
-    r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status)"
+    r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status"
+    r"|residual|decreas\w+|increas\w+|improv\w+|worsen\w+|resolving|known|definite|calcified"
+    r"|multiple|several|severe|bilateral|left|right|only)"
 )
 _VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
+_END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
 # In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
 # "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
-        rf"(?:no|without)(?: {_VERY})* (?:change|increase|decrease|difference|worsening"
-        r"|progression|improvement|growth)(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b)"
+        rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
+        r"|progression|improvement|growth|resolution|clearing)"
+        r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
-        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)",
+        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
+        r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
+        r"|(?:document|ensure|confirm|allow|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
+        r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
+        r"(?: (?:before|previously|earlier))?"
+        r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)",
     ),
     (
         "uncertain_after",
-        r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out)"
-        rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:excluded|ruled out)"
+        r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out|told"
+        r"|distinguished|differentiated|separated)"
+        rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:\w+ly )?(?:excluded|ruled out)"
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
-        r"|questioned|suspected|unlikely|less likely|a possibility|a consideration|a concern)"
-        r"|(?:may|might|could) be present|to be considered"
-        r"|(?:would|could|may) be (?:hard|difficult)"
-        r"|should be considered|if (?:clinically )?(?:suspected|indicated)",
+        r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
+        rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
+        r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain"
+        r"|account for)|(?:to|must|may|might|can) be considered"
+        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored(?! to)"
+        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
+        r"|indicated|present|any)",
     ),
     (
         "negated_after",
-        r": (?:none|absent)|(?:is|are) lacking"
-        rf"|within (?:the )?(?:limits of normal|normal limits)"
-        rf"|not (?:\w+ly )?{_SEEN}(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
-        rf"|no longer (?:\w+ly )?{_SEEN}"
+        r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"|within (?:the )?(?:limits of normal|normal limits)"
+        rf"|(?:(?:can)?not|neither) (?:be )?(?:\w+ly )?{_SEEN}"
+        r"(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
+        rf"|no longer (?:be )?(?:\w+ly )?{_SEEN}"
+        r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
         r"|disappeared)|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
-        rf"|{_BE} (?:ruled out|excluded|removed)",
+        r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
+        r"unlikely(?! to)"
+        rf"|unlikely{_END_OF_CLAUSE}"
+        rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
     ),
     ("uncertain_around", r"versus|vs"),
     (
         "uncertain_before",
-        r"(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out)"
+        r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out|tell"
+        r"|distinguish|differentiate|separate)"
         r"|(?:difficult|hard) to (?:\w+ )?exclude"
         r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
-        r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for|suspicion of"
-        r"|suspected|concern(?:ing)? for|worrisome for|doubtful|uncertain whether|unclear whether"
-        r"|differential|either|if|history of|h/o|query|equivocal|unlikely"
-        r"|less likely|would include|potentially",
+        r"|correlat(?:e|ion) (?:\w+ )?for"
+        r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for"
+        r"|suspicion (?:of|for)"
+        r"|suspect(?:ed)?|concern(?:ing)? for|worrisome for|doubtful|uncertain whether"
+        r"|unclear whether"
+        r"|differential|either|if|history of|h/o|query|equivocal"
+        r"|to (?:identify|detect|look for)|detecting"
+        r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
+        r"|consider(?:ations?)?"
+        r"|less likely|would include|potential(?:ly)?)"
+        r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
     ),
     (
         "negated_before",
         r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
-        r"|lack of|lacks|resolution of|clearing of|resolved|denies"
+        r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
     ),
     (
         "stop",
-        r"but|however|although|though|except|apart from|aside from|other than|despite|yet|while"
+        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though"
+        r"|except|apart from"
+        r"|aside from|other than|exception of|save for|besides"
+        r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
-        r"|in keeping with|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        r"|and there (?:is|are)|there (?:is|are)",
+        r"|in keeping with|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        r"|appears?)"
+        r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"
+        r"| and)(?= )",
     ),
-    ("weak_stop", rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"),
+    (
+        "weak_stop",
+        rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"
+        r"|(?:,|and|, and)(?= (?:the|an?)\b)"
+        rf"|(?:,|and|, and)(?= (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|remains?)\b(?! {_SEEN}))",
+    ),
 )

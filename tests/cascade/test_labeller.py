@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,13 @@ from indexer.cascade.labeller import READ_SECTIONS, Mention, affirmed, label
 from indexer.cascade.labeller_rules import FINDINGS
 
 SENTENCES = Path(__file__).parent / "negation_sentences.csv"
+# What the collection's terms distinguish and the sentences do not.
+SAME = {
+    "pulmonary emphysema": "emphysema",
+    "cardiac shadow": "cardiomegaly",
+    "diaphragm flattened": "diaphragm bilateral",
+    "aorta, thoracic": "aorta tortuous",
+}
 
 
 def _said(text: str) -> dict[str, str]:
@@ -25,38 +32,50 @@ def _texts(text: str) -> list[str]:
     return [a.text for a in affirmed(label({"findings": text}))]
 
 
-def _gold(held_out: str) -> dict[str, dict[str, str]]:
+def _gold(path: Path, held_out: str | None = None) -> dict[str, dict[str, str]]:
     gold: dict[str, dict[str, str]] = {}
-    with SENTENCES.open(newline="") as file:
+    with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            if row["held_out"] == held_out:
+            if held_out is None or row["held_out"] == held_out:
                 terms = gold.setdefault(row["sentence"], {})
-                if row["finding"]:
+                # A finding with two statuses in a sentence is there.
+                if row["finding"] and terms.get(row["finding"]) != "affirmed":
                     terms[row["finding"]] = row["status"]
     return gold
 
 
-def _affirmed_pairs(held_out: str) -> Iterator[tuple[set[str], set[str]]]:
-    for sentence, terms in _gold(held_out).items():
-        want = {name for name, status in terms.items() if status == "affirmed"}
-        got = {
-            m.annotation.disease for m in label({"findings": sentence}) if m.status == "affirmed"
-        }
-        yield want, got - {NORMAL}
+def _same(names: Iterable[str]) -> set[str]:
+    return {SAME.get(name, name) for name in names} - {NORMAL}
 
 
-@pytest.mark.parametrize(("held_out", "least"), [("no", 0.95), ("first", 0.93), ("second", 0.85)])
+def _precision_and_recall(gold: dict[str, dict[str, str]]) -> tuple[float, float]:
+    right = said = wanted = 0
+    for sentence, terms in gold.items():
+        want = _same(name for name, status in terms.items() if status == "affirmed")
+        mentions = label({"findings": sentence})
+        got = _same(m.annotation.disease for m in mentions if m.status == "affirmed")
+        right, said, wanted = right + len(want & got), said + len(got), wanted + len(want)
+    return right / said, right / wanted
+
+
+@pytest.mark.parametrize(("held_out", "least"), [("no", 0.98), ("first", 0.96), ("second", 0.94)])
 def test_affirmed_findings_of_written_sentences(held_out: str, least: float) -> None:
-    pairs = list(_affirmed_pairs(held_out))
-    assert len(pairs) >= 40
-    right = sum(len(want & got) for want, got in pairs)
-    assert right / sum(len(got) for _, got in pairs) >= least
-    assert right / sum(len(want) for want, _ in pairs) >= least
+    gold = _gold(SENTENCES, held_out)
+    assert len(gold) >= 40
+    assert min(_precision_and_recall(gold)) >= least
+
+
+# The rules were written with the sentences of "build" in sight; those of "held" are unseen.
+@pytest.mark.parametrize(("half", "least"), [("build", 0.97), ("held", 0.95)])
+def test_affirmed_findings_of_sentences_as_reports_read(half: str, least: float) -> None:
+    gold = _gold(SENTENCES.with_name(f"reading_sentences_{half}.csv"))
+    assert len(gold) >= 100
+    assert min(_precision_and_recall(gold)) >= least
 
 
 def test_the_sentences_cover_every_status() -> None:
     for held_out in ("no", "first"):
-        statuses = [s for terms in _gold(held_out).values() for s in terms.values()]
+        statuses = [s for terms in _gold(SENTENCES, held_out).values() for s in terms.values()]
         assert all(statuses.count(s) >= 10 for s in ("affirmed", "negated", "uncertain"))
 
 
@@ -74,6 +93,21 @@ def test_the_sentences_cover_every_status() -> None:
         ("NO EFFUSION.", "pleural effusion", "negated"),
         ("No consolidation, small effusion, or pneumothorax.", "pleural effusion", "negated"),
         ("Interval removal of the left PICC.", "catheters, indwelling", "negated"),
+        ("Likely atelectasis.", "pulmonary atelectasis", "uncertain"),
+        ("Opacity likely due to atelectasis.", "opacity", "affirmed"),
+        ("Opacity likely due to atelectasis.", "pulmonary atelectasis", "uncertain"),
+        ("Edema is thought to be unlikely.", "pulmonary edema", "negated"),
+        ("No opacity to suggest pneumonia.", "pneumonia", "negated"),
+        ("No nodule, possible scar.", "cicatrix", "uncertain"),
+        ("Follow-up to document resolution of the pneumonia.", "pneumonia", "affirmed"),
+        ("Partial resolution of the effusion.", "pleural effusion", "affirmed"),
+        ("Effusion was seen before but is no longer seen.", "pleural effusion", "negated"),
+        ("Effusion and pneumothorax are not seen.", "pleural effusion", "negated"),
+        ("No mass is seen and an effusion is present.", "pleural effusion", "affirmed"),
+        ("Cardiomegaly is noted, and edema cannot be excluded.", "cardiomegaly", "affirmed"),
+        ("Cardiomegaly with edema versus pneumonia.", "cardiomegaly", "affirmed"),
+        ("Cardiomegaly is stable versus prior.", "cardiomegaly", "affirmed"),
+        ("A 5 mm non calcified nodule.", "nodule", "affirmed"),
     ],
 )
 def test_status(text: str, finding: str, status: str) -> None:
@@ -161,7 +195,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.sampled_from(sorted(_gold("no"))), max_size=6))
+@given(st.lists(st.sampled_from(sorted(_gold(SENTENCES, "no"))), max_size=6))
 def test_sentences_are_read_one_by_one(sentences: list[str]) -> None:
     def bare(mentions: tuple[Mention, ...]) -> list[tuple[Annotation, str]]:
         return [(m.annotation, m.status) for m in mentions]

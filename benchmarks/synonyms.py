@@ -45,7 +45,11 @@ def _document(number: int, study: str, annotations: tuple[Annotation, ...]) -> D
         rows=256,
         columns=256,
         annotations=[annotation.to_json() for annotation in annotations],
+        absent=[],
+        uncertain=[],
+        probabilities={},
         report=None,
+        statements={},
     )
 
 

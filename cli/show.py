@@ -72,6 +72,10 @@ def _page(answer: dict[str, Any]) -> None:
     out.print(Text("\nannotations", "bold"))
     for line in annotation_lines(answer["annotations"]):
         out.print(Text("  ").append(line))
+    for name in ("absent", "uncertain"):
+        if answer[name]:
+            out.print(Text(f"\n{name} by the report", "bold"))
+            out.print(Text("  ").append("; ".join(a["text"] for a in answer[name])))
     out.print(Text("\nprobabilities", "bold"))
     for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
         out.print(

@@ -132,13 +132,13 @@ class EmbeddedBackend:
         state: State, query: Node, conditions: Node, names: Sequence[str], size: int
     ) -> dict[str, Sequence[FacetCount]]:
         def count() -> dict[str, Any]:
-            request = {name: {"terms": _terms_of(name)} for name in names}
+            request = {name: {"terms": _terms_of(name, size)} for name in names}
             compiled = compile_both(state, query, conditions)
             answer: dict[str, Any] = state.searcher.aggregate(compiled, request)
             return answer
 
         # The pages of one search show the same counts.
-        answer = state.remember((query, conditions, tuple(names)), count)
+        answer = state.remember((query, conditions, tuple(names), size), count)
         return {
             name: _counts(answer[name]["buckets"], size, FIELDS[name] == "number") for name in names
         }
@@ -159,9 +159,9 @@ def _conditions(
     return groups
 
 
-def _terms_of(facet: str) -> dict[str, Any]:
-    size = _MANY_VALUES if FIELDS[facet] == "open" else _ALL_VALUES
-    return {"field": facet, "size": size, "segment_size": _ALL_VALUES}
+def _terms_of(facet: str, size: int) -> dict[str, Any]:
+    most = max(_MANY_VALUES, size) if FIELDS[facet] == "open" else _ALL_VALUES
+    return {"field": facet, "size": min(most, _ALL_VALUES), "segment_size": _ALL_VALUES}
 
 
 def _counts(buckets: list[dict[str, Any]], size: int, numeric: bool) -> list[FacetCount]:

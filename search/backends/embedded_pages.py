@@ -19,7 +19,8 @@ __all__ = ["Pager", "Place"]
 # Hits looked at beyond a page, to hold the groups of equal score at its ends.
 _MARGIN = 1000
 # Hits that a slice of the ids should hold, to begin with.
-_SLICE = 4000
+_SLICE = 256
+_LARGEST_SLICE = 16_384
 _KEYS = 1 << 64
 _VALUES = 65_000
 # Scores that differ in the last bits only are equal: sums may be made in any order.
@@ -219,7 +220,7 @@ class Pager:
             hits = self._searcher.search(part, max(count, 1), count=False).hits
             found = [hit for hit in self._scored(hits) if hit.score == score]
             yield from sorted(found)
-            if len(found) < wanted and count < 16 * _SLICE:
+            if len(found) < wanted and count < _LARGEST_SLICE:
                 width *= 2
             low = high + 1
 

@@ -28,14 +28,40 @@ DOCUMENT = image_document(
     [
         (
             "effusion",
-            ["pleural [effusion], left, small"],
+            ["pleural [effusion], left, small", "pleural [effusion], bilateral, small"],
+            ["Small [effusions] <1 cm, left & right.", "Pleural [effusion]."],
+        ),
+        (
+            "report:effusion",
+            [],
             [
                 "Small [effusions] <1 cm, left & right.",
                 "No [effusion] above.",
                 "Pleural [effusion].",
             ],
         ),
-        ('"pleural effusions"', ["[pleural effusion], left, small"], ["[Pleural effusion]."]),
+        (
+            '"pleural effusions"',
+            ["[pleural effusion], left, small", "[pleural effusion], bilateral, small"],
+            ["[Pleural effusion]."],
+        ),
+        (
+            "finding:(effusion left)",
+            ["pleural [effusion], [left], small"],
+            [],
+        ),
+        ("finding:(left -opacity)", ["pleural effusion, [left], small"], []),
+        ("finding:(left AND *acity) -x", ["[opacity], lung, base, [left]"], []),
+        ("finding:(effusion origin:human)", [], []),
+        ("*fusion*", None, ["Small [effusions] <1 cm, left & right.", "Pleural [effusion]."]),
+        (
+            "(efusion~ opacity)^2",
+            None,
+            ["Small [effusions] <1 cm, left & right.", "Pleural [effusion]."],
+        ),
+        ("location:bas*", ["opacity, lung, [base], left"], []),
+        ("disease:opactiy~", ["[opacity], lung, base, left"], []),
+        ('composite:"opacity, lung, base, left"', ["[opacity, lung, base, left]"], []),
         ('"effusion pleural"', [], []),
         ('"opacity left"', [], []),
         ("annotation:left", ["pleural effusion, [left], small", "opacity, lung, base, [left]"], []),
@@ -45,7 +71,11 @@ DOCUMENT = image_document(
         ('disease:"tube, inserted"', ["[tube, inserted]"], []),
         ("side:left", ["pleural effusion, [left], small", "opacity, lung, base, [left]"], []),
         ("disease:opacity origin:predicted", [], []),
-        ("effusio* -opacity", ["pleural [effusion], left, small"], None),
+        (
+            "effusio* -opacity",
+            ["pleural [effusion], left, small", "pleural [effusion], bilateral, small"],
+            None,
+        ),
         ("NOT opacity", [], []),
         ("hearts OR opacities", ["[opacity], lung, base, left"], ["[Heart] size is normal."]),
         ("small left -x", None, ["[Small] effusions <1 cm, [left] & right."]),
@@ -58,6 +88,30 @@ def test_marks(query: str, annotations: list[str] | None, report: list[str] | No
         assert [f.marked("[", "]") for f in marked.annotations] == annotations
     if report is not None:
         assert [f.marked("[", "]") for f in marked.report] == report
+
+
+def test_who_said_what_matched() -> None:
+    def origins(query: str) -> tuple[str, ...]:
+        return Highlighter(narrow(parse(query))).mark(DOCUMENT).origins
+
+    assert origins("effusion") == ("predicted", "report")
+    assert origins("left") == ("predicted", "human", "report")
+    assert origins("inserted") == ("human",)
+    assert origins("report:heart") == ("report",)
+    assert origins("view:frontal") == ()
+
+
+def test_what_was_asked_for_as_denied_or_doubted() -> None:
+    text = "No pneumothorax. No left effusion. Possible nodule."
+    document = image_document("e" * 16, [("human", "scar")], {"findings": text})
+    asked = "absent:pneumo* OR uncertain:nodule OR absent:nodule"
+    marked = Highlighter(parse(asked)).mark(document)
+    assert [f.marked("[", "]") for f in marked.absent] == ["[pneumothorax]"]
+    assert [f.marked("[", "]") for f in marked.uncertain] == ["[nodule], lung"]
+    assert (marked.annotations, marked.report, marked.origins) == ((), (), ("report",))
+    assert marked.to_json()["absent"] == ["<em>pneumothorax</em>"]
+    assert Highlighter(parse("pneumothorax nodule")).mark(document).origins == ()
+    assert {"absent", "uncertain"}.isdisjoint(Highlighter(parse("scar")).mark(document).to_json())
 
 
 def test_html_is_escaped() -> None:

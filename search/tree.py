@@ -14,6 +14,9 @@ from indexer.annotation import Origin
 
 __all__ = [
     "And",
+    "Boost",
+    "Finding",
+    "Fuzzy",
     "Leaf",
     "MatchAll",
     "Node",
@@ -24,6 +27,7 @@ __all__ = [
     "Present",
     "Range",
     "Value",
+    "Wildcard",
     "Word",
     "conjunction",
     "disjunction",
@@ -66,6 +70,28 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class Wildcard:
+    """A word, or the exact value of a keyword field, of a shape: ``*`` any characters, ``?`` one.
+
+    Never stemmed, in lower case. `Prefix` is its commonest case.
+    """
+
+    pattern: str
+    field: str | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """A word at most `distance` (1 or 2) letters off (Damerau-Levenshtein); never stemmed."""
+
+    text: str
+    field: str | None = None
+    distance: int = 2
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """The exact value of a keyword field, in lower case."""
 
@@ -92,6 +118,26 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One affirmed annotation for which the whole of `node` holds.
+
+    Inside stand And, Or, Not, and leaves without a field (the annotation's text) or with a label
+    field (``disease``, ``organ``, ``location``, ``side``, ``severity``, ``composite``).
+    """
+
+    node: Node
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """The node, its score multiplied."""
+
+    node: Node
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of the nodes."""
 
@@ -112,11 +158,13 @@ class Not:
     node: Node
 
 
-Leaf: TypeAlias = Word | Phrase | Prefix | Value | Present | Range | MatchAll
-Node: TypeAlias = Leaf | And | Or | Not
+Leaf: TypeAlias = Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present | Range | MatchAll
+Node: TypeAlias = Leaf | Finding | Boost | And | Or | Not
 
 # Fields whose values come from annotations, so that a label origin can narrow them.
-_LABELLED = frozenset({None, "annotation", "disease", "organ", "location", "side", "severity"})
+_LABELLED = frozenset(
+    {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
+)
 
 
 def conjunction(*nodes: Node) -> Node:
@@ -143,6 +191,8 @@ def leaves(node: Node, *, positive: bool = False) -> Iterator[Leaf]:
     if isinstance(node, And | Or):
         for child in node.nodes:
             yield from leaves(child, positive=positive)
+    elif isinstance(node, Finding | Boost):
+        yield from leaves(node.node, positive=positive)
     elif isinstance(node, Not):
         if not positive:
             yield from leaves(node.node)
@@ -176,6 +226,10 @@ def narrow(node: Node, origin: Origin | None = None) -> Node:
         return Or(tuple(narrow(child, origin) for child in node.nodes))
     if isinstance(node, Not):
         return Not(narrow(node.node, origin))
-    if origin and isinstance(node, Word | Phrase | Prefix | Value | Present):
+    if isinstance(node, Boost):
+        return replace(node, node=narrow(node.node, origin))
+    if isinstance(node, Finding):
+        return replace(node, origin=node.origin or origin)
+    if origin and isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
         return replace(node, origin=origin) if node.field in _LABELLED else node
     return node

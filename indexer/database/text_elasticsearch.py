@@ -51,6 +51,7 @@ _PAGE = 5_000
 _KEEP_ALIVE = "5m"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _CONNECT_SECONDS = 5.0
+_GRACE_SECONDS = 1.0
 # Answers that another try may change.
 _PASSING = frozenset({429, 502, 503, 504})
 # What is set aside while an empty index is filled, and how it is filled faster.
@@ -495,12 +496,15 @@ class ElasticsearchTextStore:
         self._ask(lambda client: client.indices.create(index=name, aliases=aliases))
 
     def _switch(self, old: str, new: str) -> None:
-        """The alias goes over and the old index away in one step of the cluster."""
+        """The alias goes over in one step of the cluster; then the old index goes."""
         actions: list[_Json] = [
             {"add": {"index": new, "alias": self.index, "is_write_index": True}},
-            {"remove_index": {"index": old}},
+            {"remove": {"index": old, "alias": self.index}},
         ]
         self._ask(lambda client: client.indices.update_aliases(actions=actions))
+        # A search that found the old index by its alias may just be about to ask it.
+        time.sleep(_GRACE_SECONDS)
+        self._drop([old])
 
     def _meta(self, physical: str) -> _Json:
         answer = self._ask(lambda client: client.indices.get_mapping(index=physical))

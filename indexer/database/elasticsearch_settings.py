@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from collections.abc import Mapping
@@ -87,6 +88,8 @@ class ElasticsearchSettings:
         """
         from elasticsearch import Elasticsearch
 
+        # It logs whole documents for debugging, and each failure that we report ourselves.
+        logging.getLogger("elastic_transport").setLevel(logging.ERROR)
         more: dict[str, Any] = {}
         if self.api_key:
             more["api_key"] = self.api_key

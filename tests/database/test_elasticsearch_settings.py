@@ -177,6 +177,7 @@ def test_tls_with_a_login_and_with_an_api_key(
         monkeypatch.setenv("CXRDEX_ELASTICSEARCH_API_KEY", key)
         assert [p for p in verify(path) if p.where == "text"] == []
         assert len(list(ElasticsearchTextStore.connect(_index(path), server.url).hashes())) == 5
+    assert "opacity" not in caplog.text
     for secret in (SECRET, key):
         assert secret not in caplog.text
         assert secret not in Layout(path).manifest.read_text()

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ElasticsearchSettings", "checked_urls", "configured_urls"]
 
-_PREFIX = "CXRDEX_ELASTICSEARCH_"
-_NAMES = ("url", "api_key", "user", "password", "ca_file")
+# Settings as the configuration file names them, and as the environment does.
+_VARIABLES = {
+    "url": "CXRDEX_ELASTICSEARCH_URL",
+    "api_key": "CXRDEX_ELASTICSEARCH_API_KEY",
+    "user": "CXRDEX_ELASTICSEARCH_USER",
+    "password": "CXRDEX_ELASTICSEARCH_PASSWORD",
+    "ca_file": "CXRDEX_ELASTICSEARCH_CA_FILE",
+}
 _PORT = 9200
 
 
@@ -64,7 +70,7 @@ class ElasticsearchSettings:
         if url is None:
             raise DatabaseError(
                 "no Elasticsearch is named: give `cxrdex index --elasticsearch-url URL`, or set "
-                f"{_PREFIX}URL"
+                "CXRDEX_ELASTICSEARCH_URL"
             )
         api_key, user, password = (found.get(name) for name in ("api_key", "user", "password"))
         if api_key and (user or password):
@@ -127,7 +133,8 @@ def _checked(url: str) -> str:
     if "@" in url:
         raise DatabaseError(
             "the address of Elasticsearch holds a user or password, which would end up in logs: "
-            f"set {_PREFIX}USER and {_PREFIX}PASSWORD, or {_PREFIX}API_KEY"
+            "set CXRDEX_ELASTICSEARCH_USER and CXRDEX_ELASTICSEARCH_PASSWORD, or "
+            "CXRDEX_ELASTICSEARCH_API_KEY"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise DatabaseError(
@@ -141,7 +148,7 @@ def _configured() -> dict[str, str]:
     """Every setting there is, by name."""
     found = _file()
     secrets = {"api_key", "user", "password"}
-    environment = {n: v for n in _NAMES if (v := os.environ.get(f"{_PREFIX}{n.upper()}"))}
+    environment = {n: v for n, name in _VARIABLES.items() if (v := os.environ.get(name))}
     if secrets & environment.keys():
         # A log-in of the environment replaces the file's, whichever kind that is.
         found = {name: value for name, value in found.items() if name not in secrets}
@@ -169,8 +176,8 @@ def _file() -> dict[str, str]:
     section = data.get("elasticsearch", {})
     if not isinstance(section, dict) or not all(isinstance(v, str) for v in section.values()):
         raise DatabaseError(f"{path}: [elasticsearch] holds texts only")
-    if unknown := section.keys() - set(_NAMES):
+    if unknown := section.keys() - _VARIABLES.keys():
         raise DatabaseError(
-            f"{path}: [elasticsearch] has no {min(unknown)}; it has {', '.join(_NAMES)}"
+            f"{path}: [elasticsearch] has no {min(unknown)}; it has {', '.join(_VARIABLES)}"
         )
     return {name: value for name, value in section.items() if value}

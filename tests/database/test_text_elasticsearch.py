@@ -57,7 +57,7 @@ def document(number: int, **more: Any) -> Document:
         "statements": {"findings": "A small effusion.                 "},
         "probabilities": {"opacity": 0.75, "v. cava, dilated": 0.5},
     }
-    return {**values, **more}  # type: ignore[typeddict-item, return-value]
+    return {**values, **more}  # type: ignore[typeddict-item]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_fields(store: ElasticsearchTextStore) -> None:
     # Phrases do not reach from one annotation into the next.
     assert search(store, {"match_phrase": {"annotation": "mild effusion"}}) == set()
     name = text_elasticsearch.probability_field("v. cava, dilated")
-    answer = store.client.search(index=store.index, docvalue_fields=[name], size=2)
+    answer = store.client.search(index=store.index, docvalue_fields=[{"field": name}], size=2)
     assert [hit["fields"][name] for hit in answer["hits"]["hits"]] == [[0.5], [0.5]]
 
 

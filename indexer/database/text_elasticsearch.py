@@ -403,6 +403,8 @@ class ElasticsearchTextStore:
 
     def clear(self) -> None:
         """Drop all documents: an empty index of the present mapping takes the alias over."""
+        if self._loading and not self._changed:
+            return  # It was made just now.
         old = self._physical()
         self._put_template()
         self._drop(self._strays(old))
@@ -539,8 +541,8 @@ class ElasticsearchTextStore:
 
     def _apply(self, index: str, upserts: Iterable[_Action], deletes: Iterable[str]) -> None:
         for chunk in _chunks(_actions(upserts, deletes)):
-            self._deliver(index, chunk)
             self._changed = True
+            self._deliver(index, chunk)
 
     def _deliver(self, index: str, actions: Sequence[_Action]) -> None:
         """Send actions until each is done; those that are refused for good end it."""

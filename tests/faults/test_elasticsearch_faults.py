@@ -255,6 +255,7 @@ def test_a_lost_index_is_found_and_filled_again(
         assert {(p.where, p.what, p.count) for p in verify(path)} == {("text", "missing", 20)}
         assert repair(path) == []
         assert stored(path, server.url) == ids(range(20))
+        assert list(client.indices.get(index=f"{name}-*")) == [f"{name}-000001"]
         # A run finds it as well, and fills it with what an earlier one sent.
         client.indices.delete(index=f"{name}-000001")
     with writing(path, server.url) as writer:

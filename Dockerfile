@@ -1,0 +1,18 @@
+# cxrdex on the processor, without a GPU: `docker compose run --rm cxrdex index /archive`.
+FROM python:3.11-slim
+
+RUN useradd --create-home --uid 10001 cxrdex \
+    && install --directory --owner cxrdex /database /home/cxrdex/.config/cxrdex
+
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY indexer indexer
+COPY search search
+COPY cli cli
+RUN pip install --no-cache-dir --constraint constraints.txt . && rm -rf /source/*
+
+USER cxrdex
+WORKDIR /home/cxrdex
+ENV CXRDEX_DATABASE=/database
+ENTRYPOINT ["cxrdex"]
+CMD ["--help"]

@@ -1,0 +1,464 @@
+"""The Elasticsearch backend: the query tree compiled to the query DSL, node by node."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import Origin
+from indexer.archive.reports import SECTIONS
+from indexer.database.embeddings import keys_of
+from indexer.errors import DatabaseError, QueryError, TextStoreUnavailable
+from search.backends import BY_SCORE, NOTHING_CHOSEN, Page
+from search.paging import Cursor, Sort
+from search.results import FacetCount
+from search.tree import (
+    And,
+    Boost,
+    Finding,
+    Fuzzy,
+    MatchAll,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Present,
+    Range,
+    Value,
+    Wildcard,
+    Word,
+    narrow,
+    origin_of,
+)
+from search.vocabulary import FIELDS
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
+
+__all__ = ["ElasticsearchBackend"]
+
+_Query: TypeAlias = dict[str, Any]
+
+# A word of an annotation says more of an image than a word of its report.
+_ANNOTATION_WEIGHT = 3.0
+_SECONDS = 2.0
+# Beyond the server's own limit, so that its answer "timed out" arrives.
+_CLIENT_SECONDS = 5.0
+# The server's index.max_result_window, and documents fetched at a time.
+_WINDOW = 10_000
+_FETCHED = 1_000
+# Enough for a shard to count every value of a facet.
+_SHARD_VALUES = 65_000
+_KEEP_ALIVE = "1m"
+_SUGGESTIONS = 5
+_LABELS = ("disease", "organ", "location", "side", "severity", "composite")
+# Sort values by which the server puts missing numbers last.
+_LAST = {False: 2**63 - 1, True: -(2**63)}
+_BOOSTS = (1e-9, 1e9)
+
+
+class ElasticsearchBackend:
+    """Searches in the index that an `ElasticsearchTextStore` fills.
+
+    Hits of one score, or of one value of the field sorted by, stand in order of id. A cursor names
+    the last hit's place in the order and nothing on the server, so it never runs out; documents
+    written between two pages may move hits that are ordered by score.
+
+    Parameters
+    ----------
+    client
+        The official client, which `close` closes.
+    index
+        Name of the index or its alias.
+    """
+
+    def __init__(self, client: Elasticsearch, index: str) -> None:
+        self._client = client.options(request_timeout=_CLIENT_SECONDS, max_retries=1)
+        self._index = index
+
+    def search(
+        self,
+        query: Node,
+        filters: Node,
+        *,
+        facets: Sequence[str] = (),
+        facet_size: int = 20,
+        limit: int = 20,
+        offset: int = 0,
+        after: Cursor | None = None,
+        sort: Sort = BY_SCORE,
+        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
+    ) -> Page:
+        """Images that match all that is given; see `Backend.search`.
+
+        Raises
+        ------
+        QueryError
+            The query takes the server too long or is too large for it.
+        TextStoreUnavailable
+            The server does not answer.
+        """
+        compiled = _compile(narrow(query, origin_of(filters)))
+        narrower = origin_of(query)
+        conditions = [_compile(narrow(filters, narrower))]
+        choices = {name: _compile(narrow(node, narrower)) for name, node in chosen.items()}
+        # A choice may shrink every count but its own facet's: only then it comes after the counts.
+        late = [choices[name] for name in choices if name in facets]
+        conditions += [choices[name] for name in choices if name not in facets]
+        body: _Query = {
+            "query": {"bool": {"must": [compiled], "filter": conditions}},
+            "sort": _order(sort),
+            "track_scores": True,
+        }
+        if late:
+            body["post_filter"] = {"bool": {"filter": late}}
+        counted = {
+            name: _counting(name, facet_size, [choices[n] for n in choices if n in facets and n != name])
+            for name in facets
+        }
+        if after is not None:
+            body["search_after"] = _place(after, sort)
+        # One hit more than asked for tells whether there is a next page.
+        answer, found = self._fetch(body, counted, offset, limit + 1 if limit else 0)
+        hits = [(float(hit["_score"]), _document(hit)) for hit in found[:limit]]
+        return Page(
+            answer["hits"]["total"]["value"],
+            hits,
+            {name: _counts(answer["aggregations"][name]) for name in facets},
+            _cursor(found[limit - 1], sort) if len(found) > limit > 0 else None,
+        )
+
+    def keys(self, query: Node) -> npt.NDArray[np.int64]:
+        """The FAISS keys of all images that match, ascending."""
+        body = {
+            "query": {"bool": {"filter": [_compile(narrow(query))]}},
+            "sort": ["_shard_doc"],
+            "size": _WINDOW,
+            "track_total_hits": False,
+            "docvalue_fields": ["id"],
+            "stored_fields": "_none_",
+        }
+        ids: list[str] = []
+        with _answering(), self._snapshot() as snapshot:
+            while True:
+                hits = self._ask(body, pit=snapshot)["hits"]["hits"]
+                ids += [hit["fields"]["id"][0] for hit in hits]
+                if len(hits) < _WINDOW:
+                    break
+                body["search_after"] = hits[-1]["sort"]
+        found = keys_of(ids)
+        found.sort()
+        return found
+
+    def values(self, field: str) -> list[str]:
+        """The values a keyword field has."""
+        source = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
+        found: list[str] = []
+        while True:
+            body = {"size": 0, "aggregations": {"values": {"composite": source}}}
+            with _answering():
+                answer = self._ask(body)["aggregations"]["values"]
+            found += [bucket["key"]["value"] for bucket in answer["buckets"]]
+            if "after_key" not in answer:
+                return found
+            source["after"] = answer["after_key"]
+
+    def suggest(self, word: str) -> list[str]:
+        """Words and label values that are spelt nearly as `word`; none where `word` is known."""
+        fields = ("annotation.plain", "report.plain", *_LABELS)
+        text = " ".join(word.lower().split())
+        near = {"size": 2 * _SUGGESTIONS, "prefix_length": 0, "min_word_length": 3}
+        near |= {"suggest_mode": "always", "string_distance": "damerau_levenshtein"}
+        body = {
+            "size": 0,
+            "query": {"bool": {"should": [{"match": {name: text}} for name in fields]}},
+            "suggest": {
+                "text": text,
+                **{name: {"term": {"field": name, **near}} for name in fields},
+            },
+        }
+        with _answering():
+            answer = self._ask(body)
+        if answer["hits"]["total"]["value"]:
+            return []
+        ranks: dict[str, tuple[float, int]] = {}
+        for (entry,) in answer["suggest"].values():
+            for option in entry["options"]:
+                score, count = ranks.get(option["text"], (0.0, 0))
+                ranks[option["text"]] = max(score, option["score"]), count + option["freq"]
+        ordered = sorted(ranks, key=lambda text: (-ranks[text][0], -ranks[text][1], text))
+        return ordered[:_SUGGESTIONS]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _fetch(
+        self, body: _Query, facets: _Query, offset: int, size: int
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """The first answer, and `size` hits after `offset`, in as many requests as that takes."""
+        body = {**body, "track_total_hits": True, "aggregations": facets}
+        if "search_after" not in body and offset + min(size, _FETCHED) <= _WINDOW:
+            body["from"], offset = offset, 0
+        first: Any = None
+        found: list[dict[str, Any]] = []
+        with _answering():
+            while True:
+                step = min(offset, _WINDOW) or min(size - len(found), _FETCHED)
+                body["_source"] = False if offset else ["document"]
+                answer = self._ask({**body, "size": step})
+                hits = answer["hits"]["hits"]
+                first = first or answer
+                if offset:
+                    offset -= step
+                else:
+                    found += hits
+                if len(hits) < step or (not offset and len(found) >= size):
+                    return first, found
+                body = {**body, "search_after": hits[-1]["sort"], "from": 0}
+                body |= {"track_total_hits": False, "aggregations": {}}
+
+    def _ask(self, body: _Query, pit: str | None = None) -> Any:
+        body = {**body, "timeout": f"{int(_SECONDS * 1000)}ms"}
+        if pit is not None:
+            answer = self._client.search(body={**body, "pit": {"id": pit, "keep_alive": "1m"}})
+        else:
+            # Always the same copy of a shard, as copies differ a little in their scores.
+            copy = hashlib.sha256(json.dumps(body["query"]).encode()) if "query" in body else None
+            preference = copy.hexdigest()[:16] if copy else None
+            answer = self._client.search(index=self._index, preference=preference, body=body)
+        if answer["timed_out"]:
+            raise QueryError(_TOO_SLOW)
+        return answer
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[str]:
+        """The index as it is now, by the id of a point in time."""
+        opened = self._client.open_point_in_time(index=self._index, keep_alive=_KEEP_ALIVE)
+        try:
+            yield opened["id"]
+        finally:
+            self._client.close_point_in_time(id=opened["id"])
+
+
+_TOO_SLOW = f"the query takes longer than {_SECONDS:g} seconds; make it narrower"
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn what the client raises into our errors."""
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        yield
+    except ApiError as error:
+        reason = _reason(error)
+        if error.status_code == 404:
+            raise DatabaseError(f"the text index is missing on the server: {reason}") from error
+        if error.status_code == 400:
+            raise QueryError(f"the query is too large for the text store: {reason}") from error
+        raise TextStoreUnavailable(f"the text store answered: {reason}") from error
+    except TransportError as error:
+        raise TextStoreUnavailable(f"the text store cannot be reached: {error.message}") from error
+
+
+def _reason(error: Any) -> str:
+    """The innermost reason the server gives, as one short line."""
+    found = error.body.get("error", {}) if isinstance(error.body, dict) else {}
+    found = found if isinstance(found, dict) else {}
+    for cause in found.get("root_cause", [])[:1]:
+        found = cause
+    text = str(found.get("reason") or error.message)
+    return " ".join(text.split())[:200]
+
+
+def _order(sort: Sort) -> list[_Query]:
+    ties = {"id": {"order": "asc"}}
+    if sort.by == "score":
+        return [{"_score": {"order": "desc"}}, ties]
+    direction = "desc" if sort.descending else "asc"
+    if sort.by == "id":
+        return [{"id": {"order": direction}}]
+    how = {"order": direction, "missing": "_last", "numeric_type": "long"}
+    return [{sort.by: how}, ties]
+
+
+def _place(after: Cursor, sort: Sort) -> list[Any]:
+    """A cursor as the server's `search_after`."""
+    if sort.by == "id":
+        return [after.id]
+    return [_LAST[sort.descending] if after.value is None else after.value, after.id]
+
+
+def _cursor(hit: dict[str, Any], sort: Sort) -> Cursor:
+    value, image_id = hit["sort"][0], hit["sort"][-1]
+    missing = sort.by not in ("score", "id") and value == _LAST[sort.descending]
+    return Cursor(None if missing else value, image_id)
+
+
+def _counting(field: str, size: int, conditions: Sequence[_Query]) -> _Query:
+    terms = {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
+    if not conditions:
+        return terms
+    return {"filter": {"bool": {"filter": conditions}}, "aggregations": {"values": terms}}
+
+
+def _counts(answer: dict[str, Any]) -> list[FacetCount]:
+    buckets = answer.get("values", answer)["buckets"]
+    return [FacetCount(bucket["key"], bucket["doc_count"]) for bucket in buckets]
+
+
+def _compile(node: Node) -> _Query:
+    """The query DSL of a tree that has been narrowed."""
+    return _Images().compile(node, 1.0)
+
+
+class _Compiler:
+    """One method per kind of node; what a field is called depends on where the tree holds."""
+
+    def exact(self, field: str, origin: Origin | None) -> str:
+        """The keyword or number field of the index."""
+        raise NotImplementedError
+
+    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
+        """The text fields of the index, with their weights."""
+        raise NotImplementedError
+
+    def present(self, field: str, origin: Origin | None) -> _Query:
+        """A condition that the field has a value."""
+        return {"exists": {"field": self.exact(field, origin)}}
+
+    def compile(self, node: Node, boost: float) -> _Query:
+        match node:
+            case MatchAll():
+                return {"match_all": {"boost": boost}}
+            case And(nodes):
+                return self._all(nodes, boost)
+            case Or(nodes):
+                should = [self.compile(child, 1.0) for child in nodes]
+                return {"bool": {"should": should, "boost": boost}}
+            case Not():
+                return self._all((node,), boost)
+            case Boost(child, factor):
+                return self.compile(child, min(max(boost * factor, _BOOSTS[0]), _BOOSTS[1]))
+            case Word(text, field, origin) | Phrase(text, field, origin):
+                # A word may be several tokens (x-ray), which stand side by side in the text too.
+                return self._text(field, origin, boost, lambda weight: _phrase(text, weight))
+            case Prefix(text, field, origin):
+                return self._shape("prefix", {"value": text}, field, origin, boost)
+            case Wildcard(pattern, field, origin):
+                return self._shape("wildcard", {"value": pattern}, field, origin, boost)
+            case Fuzzy(text, field, distance, origin):
+                how = {"value": text, "fuzziness": distance, "rewrite": "constant_score"}
+                return self._shape("fuzzy", how, field, origin, boost)
+            case Value(field, value, origin):
+                term = {"term": {self.exact(field, origin): value}}
+                return _constant(term, boost)
+            case Present(field, origin):
+                return _constant(self.present(field, origin), boost)
+            case Range(field, low, high):
+                bounds = {k: v for k, v in (("gte", low), ("lte", high)) if v is not None}
+                return _constant({"range": {self.exact(field, None): bounds}}, boost)
+            case Finding(child, origin):
+                return _finding(child, origin, boost)
+
+    def _all(self, nodes: Sequence[Node], boost: float) -> _Query:
+        nodes = [_without_double_negation(node) for node in nodes]
+        must = [self.compile(node, 1.0) for node in nodes if not isinstance(node, Not)]
+        without = [self.compile(node.node, 1.0) for node in nodes if isinstance(node, Not)]
+        if len(must) == 1 and not without:
+            return self.compile(next(n for n in nodes), boost)
+        clauses: _Query = {"must": must or [{"match_all": {}}], "boost": boost}
+        if without:
+            clauses["must_not"] = without
+        return {"bool": clauses}
+
+    def _text(
+        self,
+        field: str | None,
+        origin: Origin | None,
+        boost: float,
+        query: Callable[[float], tuple[str, _Query]],
+        suffix: str = "",
+    ) -> _Query:
+        clauses = []
+        for name, weight in self.texts(field, origin):
+            kind, how = query(weight * boost)
+            clauses.append({kind: {name + suffix: how}})
+        return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses}}
+
+    def _shape(
+        self, kind: str, how: _Query, field: str | None, origin: Origin | None, boost: float
+    ) -> _Query:
+        """A query by the letters of a term: in text, of its words as they are written."""
+        if field is not None and FIELDS[field] != "text":
+            return {kind: {self.exact(field, origin): {**how, "boost": boost}}}
+        return self._text(
+            field, origin, boost, lambda weight: (kind, {**how, "boost": weight}), ".plain"
+        )
+
+
+class _Images(_Compiler):
+    """Conditions on an image."""
+
+    def exact(self, field: str, origin: Origin | None) -> str:
+        return f"{field}_{origin}" if origin else field
+
+    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
+        annotation = self.exact("annotation", origin)
+        if field == "annotation" or (field is None and origin):
+            return [(annotation, 1.0)]
+        if field is not None:
+            return [(field, 1.0)]
+        return [(annotation, _ANNOTATION_WEIGHT), ("statement", 1.0)]
+
+    def present(self, field: str, origin: Origin | None) -> _Query:
+        if field in SECTIONS:
+            return {"term": {"section": field}}
+        if FIELDS[field] == "open":
+            return {"match_all": {}}
+        stands_in = {"report": "section", "annotation": "disease"}.get(field, field)
+        return super().present(stands_in, origin)
+
+
+class _Findings(_Compiler):
+    """Conditions on one finding of an image, its parts together."""
+
+    def exact(self, field: str, origin: Origin | None) -> str:
+        return f"finding.{field}"
+
+    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
+        return [("finding.text", 1.0)]
+
+
+def _finding(node: Node, origin: Origin | None, boost: float) -> _Query:
+    conditions: list[_Query] = [{"term": {"finding.status": "affirmed"}}]
+    if origin:
+        conditions.append({"term": {"finding.origin": origin}})
+    inner = {"bool": {"must": [_Findings().compile(node, 1.0)], "filter": conditions}}
+    return {"nested": {"path": "finding", "query": inner, "score_mode": "max", "boost": boost}}
+
+
+def _phrase(text: str, weight: float) -> tuple[str, _Query]:
+    return "match_phrase", {"query": text, "boost": weight}
+
+
+def _constant(query: _Query, boost: float) -> _Query:
+    return {"constant_score": {"filter": query, "boost": boost}}
+
+
+def _without_double_negation(node: Node) -> Node:
+    while isinstance(node, Not) and isinstance(node.node, Not):
+        node = node.node.node
+    return node
+
+
+def _document(hit: dict[str, Any]) -> Any:
+    return hit["_source"]["document"]

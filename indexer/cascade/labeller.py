@@ -44,12 +44,15 @@ class Mention:
         ``"findings"`` or ``"impression"``.
     sentence_span
         Start and end of its sentence in the section's text, in characters.
+    phrase_span
+        Start and end of the words themselves, likewise.
     """
 
     annotation: Annotation
     status: Status
     section: str
     sentence_span: tuple[int, int]
+    phrase_span: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +140,12 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
     given = _qualifiers(sentence, found)
     for phrase, words in zip(found, given, strict=True):
         said = _annotation(phrase.rule, words)
-        yield Mention(said, _status(sentence, phrase, cues), section, (start, end))
-    if not found and _NORMAL.search(sentence):
-        yield Mention(
-            Annotation.from_words("report", NORMAL, ()), "affirmed", section, (start, end)
-        )
+        place = (start + phrase.start, start + phrase.end)
+        yield Mention(said, _status(sentence, phrase, cues), section, (start, end), place)
+    if not found and (normal := _NORMAL.search(sentence)):
+        said = Annotation.from_words("report", NORMAL, ())
+        place = (start + normal.start(), start + normal.end())
+        yield Mention(said, "affirmed", section, (start, end), place)
 
 
 def _findings(sentence: str) -> list[_Found]:

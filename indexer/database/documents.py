@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from indexer.archive.deidentify import Metadata
     from indexer.archive.reports import Report
+    from indexer.cascade.labeller import Mention
 
-__all__ = ["Document", "build_document", "canonical", "document_hash"]
+__all__ = [
+    "Document",
+    "ReportReading",
+    "build_document",
+    "canonical",
+    "document_hash",
+    "read_report",
+]
 
 _VIEWS: dict[str, Literal["frontal", "lateral"]] = {
     "PA": "frontal",
@@ -28,8 +37,11 @@ class Document(TypedDict):
     """One image as words; every value is JSON.
 
     `view` is the header's where that tells it, else the cascade's; `projection` is the header's
-    own code. `annotations` are of `Annotation.to_json`, predicted ones first, then human ones.
-    `report` maps section names to text.
+    own code. `annotations` are what is affirmed, of `Annotation.to_json`: predicted ones first,
+    then human ones, then those read from the report. `absent` and `uncertain` are what the report
+    denies and doubts, and affirms nowhere. `report` maps section names to text; `statements` does
+    so for the sections that were read for findings, every denied or doubted one blanked out.
+    `probabilities` are the cascade's, by finding.
     """
 
     id: str
@@ -45,7 +57,11 @@ class Document(TypedDict):
     rows: int
     columns: int
     annotations: list[dict[str, Any]]
+    absent: list[dict[str, Any]]
+    uncertain: list[dict[str, Any]]
     report: dict[str, str] | None
+    statements: dict[str, str]
+    probabilities: dict[str, float]
 
 
 def build_document(
@@ -71,6 +87,7 @@ def build_document(
     """
     view = _VIEWS.get(metadata.view or "")
     human = [a.to_json() for a in report.annotations] if report else []
+    read = read_report(report.sections) if report else _NOTHING_READ
     return Document(
         id=image_id,
         study=study,
@@ -84,9 +101,70 @@ def build_document(
         manufacturer=metadata.manufacturer,
         rows=metadata.rows,
         columns=metadata.columns,
-        annotations=[*reading["annotations"], *human],
+        annotations=[*reading["annotations"], *human, *read["annotations"]],
+        absent=[*read["absent"]],
+        uncertain=[*read["uncertain"]],
         report=dict(report.sections) if report else None,
+        statements=dict(read["statements"]),
+        probabilities=dict(reading["probabilities"]),
     )
+
+
+class ReportReading(TypedDict):
+    """What a report's text affirms, denies and doubts; the keys are those of `Document`."""
+
+    annotations: list[dict[str, Any]]
+    absent: list[dict[str, Any]]
+    uncertain: list[dict[str, Any]]
+    statements: dict[str, str]
+
+
+_NOTHING_READ = ReportReading(annotations=[], absent=[], uncertain=[], statements={})
+
+
+def read_report(sections: Mapping[str, str]) -> ReportReading:
+    """What a report's text says; its lists and dicts are shared, so leave them as they are.
+
+    Parameters
+    ----------
+    sections
+        Text by section, as `indexer.archive.reports.Report` has it.
+    """
+    return _read(tuple(sections.items()))
+
+
+# The images of a study follow each other and share its report.
+@functools.lru_cache(maxsize=256)
+def _read(sections: tuple[tuple[str, str], ...]) -> ReportReading:
+    from indexer.cascade.labeller import READ_SECTIONS, affirmed, label
+
+    texts = dict(sections)
+    mentions = label(texts)
+    there = {m.annotation.disease for m in mentions if m.status == "affirmed"}
+
+    def said(status: str) -> list[dict[str, Any]]:
+        found = (m.annotation for m in mentions if m.status == status)
+        return [a.to_json() for a in dict.fromkeys(found) if a.disease not in there]
+
+    return ReportReading(
+        annotations=[a.to_json() for a in affirmed(mentions)],
+        absent=said("negated"),
+        uncertain=said("uncertain"),
+        statements={
+            section: _blanked(texts[section], (m for m in mentions if m.section == section))
+            for section in READ_SECTIONS
+            if section in texts
+        },
+    )
+
+
+def _blanked(text: str, mentions: Iterable[Mention]) -> str:
+    """The text, every denied or doubted phrase made spaces, so that all places stay."""
+    for mention in mentions:
+        if mention.status != "affirmed":
+            start, end = mention.phrase_span
+            text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def canonical(value: Any) -> str:

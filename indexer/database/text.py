@@ -8,7 +8,7 @@ from typing import Protocol
 
 from indexer.database.documents import Document
 
-__all__ = ["TextStore", "open_text_store"]
+__all__ = ["TextStore", "is_outdated", "open_text_store"]
 
 
 class TextStore(Protocol):
@@ -51,3 +51,10 @@ def open_text_store(kind: str, path: Path, *, create: bool = False) -> TextStore
     from indexer.database.text_embedded import EmbeddedTextStore
 
     return EmbeddedTextStore(path, create=create)
+
+
+def is_outdated(kind: str, path: Path) -> bool:
+    """Whether an earlier cxrdex made the store of this folder, so that it must be filled anew."""
+    from indexer.database import text_embedded
+
+    return kind == "tantivy" and text_embedded.is_outdated(path)

@@ -8,13 +8,13 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
-from indexer.database.documents import Document, document_hash
+from indexer.database.documents import Document, canonical, document_hash
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ __all__ = [
     "EmbeddedTextStore",
     "analyzer",
     "field_of",
+    "finding_term",
+    "is_outdated",
+    "label_values",
     "schema",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
-LABELS = ("disease", "organ", "location", "side", "severity")
+LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
@@ -59,9 +62,10 @@ def schema() -> tantivy.Schema:
     """The tantivy schema.
 
     Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
-    stands twice: stemmed with positions, and plain for words that are given by their beginning.
-    `key` is the id as an unsigned integer, `state` the id with the document's hash, and `section`
-    names the report sections there are.
+    stands twice: stemmed with positions, and plain for words that are given by their shape.
+    `statement` is the report without what it denies or doubts. `finding` holds each annotation as
+    one exact term (`finding_term`). `key` is the id as an unsigned integer, `state` the id with the
+    document's hash, and `section` names the report sections there are.
     """
     import tantivy
 
@@ -71,19 +75,41 @@ def schema() -> tantivy.Schema:
     builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
     builder.add_bytes_field("document", stored=True)
     exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
-    for name in (*exact, "view", "projection", "sex", "origin", "section"):
+    single = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
+    for name in (*exact, *single):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in ("study", "patient"):
+    for name in ("study", "patient", "finding"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("age", "year"):
         builder.add_integer_field(name, indexed=True, fast=True)
     texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
-    for name in (*texts, "report", *SECTIONS):
+    for name in (*texts, "statement", "report", *SECTIONS):
         builder.add_text_field(name, tokenizer_name="radiology")
         builder.add_text_field(
             field_of(name, plain=True), tokenizer_name="radiology_plain", index_option="basic"
         )
     return builder.build()
+
+
+def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The values of an annotation's label fields, in lower case, by field.
+
+    Parameters
+    ----------
+    annotation
+        `Annotation.to_json()`.
+    """
+    values: dict[str, list[str]] = {"composite": [annotation["text"].lower()]}
+    for word in annotation["words"]:
+        if word["kind"] in LABELS:
+            values.setdefault(word["kind"], []).append(word["text"].lower())
+    return values
+
+
+def finding_term(annotation: Mapping[str, Any]) -> str:
+    """An annotation as one term: canonical JSON of its origin, its label values and its text."""
+    said = {"origin": annotation["origin"], "text": annotation["text"]}
+    return canonical({**said, **label_values(annotation)})
 
 
 class EmbeddedTextStore:
@@ -230,13 +256,27 @@ def _create(path: Path) -> None:
         tantivy.Index(schema(), path=str(path))
 
 
+def is_outdated(path: Path) -> bool:
+    """Whether an index of an earlier schema is there, which has to be built anew."""
+    try:
+        version = _version(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(version, int) and version < SCHEMA_VERSION
+
+
+def _version(path: Path) -> object:
+    try:
+        return json.loads((path / _VERSION_FILE).read_text())["version"]
+    except (KeyError, TypeError):
+        return None
+
+
 def _check_version(path: Path) -> None:
     try:
-        version = json.loads((path / _VERSION_FILE).read_text())["version"]
+        version = _version(path)
     except FileNotFoundError:
         raise DatabaseError(f"there is no text index at {path}; {_REBUILD}") from None
-    except (KeyError, TypeError):
-        version = None
     if version != SCHEMA_VERSION:
         raise DatabaseMismatch(
             f"the text index at {path} has schema version {version}, this cxrdex writes version "
@@ -276,25 +316,30 @@ def _tantivy_document(document: Document) -> tantivy.Document:
         if (number := document[name]) is not None:  # type: ignore[literal-required]
             fields[name] = number
     collected: dict[str, list[str]] = {}
+
+    def put_text(name: str, text: str, origin: Origin | None = None) -> None:
+        for plain in (False, True):
+            collected.setdefault(field_of(name, origin, plain=plain), []).append(text)
+
     for annotation in document["annotations"]:
         for origin in (None, annotation["origin"]):
-            for plain in (False, True):
-                name = field_of("annotation", origin, plain=plain)
-                collected.setdefault(name, []).append(annotation["text"])
-            for word in annotation["words"]:
-                if word["kind"] in LABELS:
-                    name = field_of(word["kind"], origin)
-                    collected.setdefault(name, []).append(word["text"].lower())
+            put_text("annotation", annotation["text"], origin)
+            for label, values in label_values(annotation).items():
+                collected.setdefault(field_of(label, origin), []).extend(values)
         collected.setdefault("origin", []).append(annotation["origin"])
+        collected.setdefault("finding", []).append(finding_term(annotation))
+    collected["absent"] = [annotation["disease"].lower() for annotation in document["absent"]]
+    collected["uncertain"] = [annotation["disease"].lower() for annotation in document["uncertain"]]
     for section, text in (document["report"] or {}).items():
-        for plain in (False, True):
-            collected.setdefault(field_of("report", plain=plain), []).append(text)
-            if section in SECTIONS:
-                collected.setdefault(field_of(section, plain=plain), []).append(text)
+        put_text("report", text)
+        if section in SECTIONS:
+            put_text(section, text)
         collected.setdefault("section", []).append(section)
+    for text in document["statements"].values():
+        put_text("statement", text)
     for name, values in collected.items():
         # Text keeps repeated values (they count in the ranking), labels do not (they are counted).
-        repeated = name.startswith(("annotation", "report"))
+        repeated = name.startswith(("annotation", "report", "statement"))
         kept = values if repeated else list(dict.fromkeys(values))
         fields[name] = [value.encode("utf-8", "replace").decode() for value in kept]
     made = tantivy.Document(**fields)

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
-from indexer.database.documents import Document, build_document, canonical, document_hash
+from indexer.database.documents import build_document, canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger import ImageRow, Ledger
 from indexer.database.reader import document_of, shards_of
-from indexer.database.text import TextStore, open_text_store
+from indexer.database.text import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors import build_vectors, needs_build
 from indexer.errors import DatabaseError, DatabaseMismatch
@@ -191,7 +191,11 @@ class Writer:
                 stack.callback(ledger.close)
                 thumbnails = Thumbnails(layout.thumbnails, write=True)
                 stack.callback(thumbnails.close)
-                if rebuild_text or (ledger.images and not layout.text.exists()):
+                missing = ledger.images and not layout.text.exists()
+                outdated = is_outdated(manifest.text, layout.text)
+                if outdated:
+                    _log.info("building the text index anew, as this version keeps more in it")
+                if rebuild_text or missing or outdated:
                     _mark_refill(ledger)
                     shutil.rmtree(layout.text, ignore_errors=True)
                 text = open_text_store(manifest.text, layout.text, create=True)
@@ -695,16 +699,27 @@ class Writer:
         """Fill the text store anew from the ledger; goes on in the next `open` if killed."""
         with writing(self.layout.root):
             _mark_refill(self.ledger)
+            with self.ledger.transaction() as sql:
+                # What waits may be of an earlier version; every document is written below.
+                sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
             self.text.clear()
-            batch: list[Document] = []
-            for row in self.ledger.iterate_images():
-                batch.append(document_of(row))
-                if len(batch) == _PAGE:
-                    self.text.apply(batch, [])
-                    batch = []
-            self.text.apply(batch, [])
+            rows = self.ledger.iterate_images()
+            while batch := list(islice(rows, _PAGE)):
+                self._refill(batch)
             with self.ledger.transaction() as sql:
                 sql.execute("DELETE FROM meta WHERE key = 'refill'")
+
+    def _refill(self, rows: Sequence[ImageRow]) -> None:
+        documents = [document_of(row) for row in rows]
+        self.text.apply(documents, [])
+        digests = [document_hash(document) for document in documents]
+        changed = [
+            (digest, row.number)
+            for digest, row in zip(digests, rows, strict=True)
+            if digest != row.document_hash
+        ]
+        with self.ledger.transaction() as sql:
+            sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
 
     def _recover(self) -> None:
         with self.ledger.transaction() as sql:
@@ -716,9 +731,9 @@ class Writer:
         if killed:
             _log.info("the last run was stopped before its end; going on from its last commit")
             self.sweep_thumbnails()
-        self.drain()
         if refill:
             self.refill_text()
+        self.drain()
 
     def _remove_orphans(self) -> None:
         known = {shard.number for shard in self.ledger.shards()}

@@ -118,10 +118,12 @@ def test_only_findings_and_impression_are_read() -> None:
     assert {m.annotation.origin for m in mentions} == {"report"}
 
 
-def test_a_mention_knows_its_sentence() -> None:
+def test_a_mention_knows_its_sentence_and_its_phrase() -> None:
     text = "Lungs are hyperinflated. The nodule is 1.2 cm wide.  No effusion"
     sentences = [text[slice(*m.sentence_span)] for m in label({"findings": text})]
     assert sentences == ["Lungs are hyperinflated.", "The nodule is 1.2 cm wide.", "No effusion"]
+    phrases = [text[slice(*m.phrase_span)] for m in label({"findings": text})]
+    assert phrases == ["hyperinflated", "nodule", "effusion"]
 
 
 def test_normal_stands_alone() -> None:
@@ -155,6 +157,7 @@ def test_any_text_can_be_read(text: str) -> None:
     for mention in label({"findings": text}):
         start, end = mention.sentence_span
         assert 0 <= start < end <= len(text)
+        assert start <= mention.phrase_span[0] < mention.phrase_span[1] <= end
 
 
 @settings(max_examples=20, deadline=None)

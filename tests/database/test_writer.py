@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from indexer.database import writer as module
 from indexer.database.embeddings import id_of, key_of, keys_of
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
-from indexer.database.verify import verify
+from indexer.database.verify import repair, verify
 from indexer.database.writer import Entry, Header, Writer
 from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch, NotFoundError
 from tests.database.making import KEY, entry, failure, fill, image_id, make_bundle, opened, vector
@@ -172,6 +175,27 @@ def test_a_lost_text_store_is_filled_again(tmp_path: Path) -> None:
     shutil.rmtree(path / "text")
     with opened(path) as writer:
         assert _texts(writer) == {image_id(n) for n in range(8)}
+
+
+@pytest.mark.parametrize("mend", ["index", "repair"])
+def test_a_text_store_of_an_earlier_version_is_built_anew(tmp_path: Path, mend: str) -> None:
+    path = fill(tmp_path / "new", 8)
+    (path / "text" / "schema.json").write_text('{"version": 1}')
+    with closing(sqlite3.connect(path / "ledger.sqlite")) as sql, sql:
+        sql.execute("UPDATE images SET document_hash = 'earlier'")
+        # A document that an earlier version left to be sent lacks what this one has in it.
+        waiting = json.dumps({"id": image_id(3)})
+        sql.execute(
+            "INSERT INTO outbox (image_id, op, document) VALUES (?, 'upsert', ?)",
+            (image_id(3), waiting),
+        )
+    assert {problem.where for problem in verify(path)} == {"ledger", "text"}
+    if mend == "repair":
+        assert repair(path) == []
+    with opened(path) as writer:
+        assert _texts(writer) == {image_id(n) for n in range(8)}
+        writer.end_run("complete", {})
+    assert verify(path) == []
 
 
 def test_refusals(tmp_path: Path) -> None:

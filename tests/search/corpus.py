@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from indexer.annotation import Annotation, Origin
-from indexer.database.documents import Document
+from indexer.database.documents import Document, read_report
 
 __all__ = ["image_document", "random_documents"]
 
@@ -36,11 +36,12 @@ def image_document(
     report: dict[str, str] | None = None,
     **changes: Any,
 ) -> Document:
-    """A document; annotations as (origin, ``"disease; qualifier; ..."``)."""
+    """A document; annotations as (origin, ``"disease; qualifier; ..."``), more of the report."""
     made = []
     for origin, text in annotations:
         disease, *qualifiers = text.split("; ")
         made.append(Annotation.from_words(origin, disease, qualifiers).to_json())
+    read = read_report(report or {})
     document: dict[str, Any] = {
         "id": image_id,
         "study": f"5{image_id[-11:]}",
@@ -54,8 +55,12 @@ def image_document(
         "manufacturer": None,
         "rows": 256,
         "columns": 256,
-        "annotations": made,
+        "annotations": [*made, *read["annotations"]],
+        "absent": read["absent"],
+        "uncertain": read["uncertain"],
         "report": report,
+        "statements": read["statements"],
+        "probabilities": {},
     }
     return Document(**{**document, **changes})  # type: ignore[typeddict-item]
 

@@ -10,6 +10,7 @@ import pytest
 
 from indexer.archive.simulation import Simulation, simulate_archive
 from indexer.cascade.bundle import Bundle
+from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,26 @@ def bundle() -> Bundle:
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A small simulated archive of many encodings, with files that cannot be indexed."""
     return simulate_archive(tmp_path_factory.mktemp("simulation"), studies=14, seed=1)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> Iterator[str]:
+    """A real Elasticsearch without security, started when a test first asks for it."""
+    if url := os.environ.get(URL_VARIABLE):
+        yield url
+        return
+    if reason := unavailable():
+        pytest.skip(reason)
+    server = ElasticsearchServer().start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def elasticsearch_server() -> Iterator[ElasticsearchServer]:
+    """A server of a module's own, to be killed and started again."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    server = ElasticsearchServer().start()
+    yield server
+    server.stop()

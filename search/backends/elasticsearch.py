@@ -371,10 +371,10 @@ class _Compiler:
 
     def _all(self, nodes: Sequence[Node], boost: float) -> _Query:
         nodes = [_without_double_negation(node) for node in nodes]
+        if len(nodes) == 1 and not isinstance(nodes[0], Not):
+            return self.compile(nodes[0], boost)
         must = [self.compile(node, 1.0) for node in nodes if not isinstance(node, Not)]
         without = [self.compile(node.node, 1.0) for node in nodes if isinstance(node, Not)]
-        if len(must) == 1 and not without:
-            return self.compile(next(n for n in nodes), boost)
         clauses: _Query = {"must": must or [{"match_all": {}}], "boost": boost}
         if without:
             clauses["must_not"] = without

@@ -271,11 +271,11 @@ def _answering() -> Iterator[None]:
 
 def _reason(error: Any) -> str:
     """The innermost reason the server gives, as one short line."""
-    found = error.body.get("error", {}) if isinstance(error.body, dict) else {}
-    found = found if isinstance(found, dict) else {}
-    for cause in found.get("root_cause", [])[:1]:
-        found = cause
-    text = str(found.get("reason") or error.message)
+    found = error.body.get("error") if isinstance(error.body, dict) else None
+    text = str(error.message)
+    while isinstance(found, dict):
+        text = str(found.get("reason") or text)
+        found = found.get("caused_by") or next(iter(found.get("root_cause", ())), None)
     return " ".join(text.split())[:200]
 
 

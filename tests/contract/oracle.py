@@ -5,6 +5,7 @@ Stems come from the embedded store's analyzer; everything else is written here a
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,8 +100,7 @@ def _holds(node: Node, of: _OfImage | _OfFinding) -> bool:
             assert isinstance(of, _OfImage)
             return matches(node, of.document)
         case Word(text, field, origin) | Phrase(text, field, origin):
-            wanted = analyzer().analyze(text)
-            return any(_side_by_side(wanted, analyzer().analyze(t)) for t in of.texts(field, origin))
+            return any(_side_by_side(_stems(text), _stems(t)) for t in of.texts(field, origin))
         case Prefix(text, field, origin):
             return _any_term(of, field, origin, lambda term: term.startswith(_folded(text)))
         case Wildcard(pattern, field, origin):
@@ -126,6 +126,16 @@ def _holds(node: Node, of: _OfImage | _OfFinding) -> bool:
     raise AssertionError(node)
 
 
+@functools.cache
+def _stems(text: str) -> list[str]:
+    return analyzer().analyze(text)
+
+
+@functools.cache
+def _tokens(text: str) -> list[str]:
+    return analyzer(plain=True).analyze(text)
+
+
 _WILD = {"*": ".*", "?": "."}
 
 
@@ -143,7 +153,7 @@ def _any_term(
     """Whether a word as written, or the value of a keyword field, passes."""
     if field is None or field in ("annotation", "report", *_SECTIONS):
         texts = of.texts(field, origin)
-        return any(test(token) for t in texts for token in analyzer(plain=True).analyze(t))
+        return any(test(token) for t in texts for token in _tokens(t))
     return any(test(str(value)) for value in of.values(field, origin))
 
 

@@ -15,7 +15,8 @@
     ├── InconsistentError       8   `verify` found stores that disagree
     ├── DiskFullError           9   no space is left where a file is to be written
     ├── MissingExtraError      10   an optional package is not installed
-    └── TrainingError          11   a training set or recipe is unusable
+    ├── TrainingError          11   a training set or recipe is unusable
+    └── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
 
 Usage errors end with 2 (click's own), an interrupted run with 130.
 """
@@ -37,6 +38,7 @@ __all__ = [
     "NotFoundError",
     "QueryError",
     "SkippedImage",
+    "TextStoreUnavailable",
     "TrainingError",
 ]
 
@@ -135,3 +137,9 @@ class TrainingError(CxrdexError):
     """A training set or a recipe is unusable."""
 
     exit_code = 11
+
+
+class TextStoreUnavailable(CxrdexError):  # noqa: N818
+    """Elasticsearch does not answer or takes nothing at the moment; the same may work later."""
+
+    exit_code = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -37,11 +38,15 @@ class Manifest:
     dimensions
         Length of its vectors.
     text
-        Kind of the text store.
+        Kind of the text store: ``"tantivy"`` or ``"elasticsearch"``.
     key
         Fingerprint of the secret behind its pseudonymous ids.
     created_with
         Version of cxrdex.
+    text_index
+        Name of the database's own index in Elasticsearch, an alias.
+    text_url
+        Address of Elasticsearch, where neither environment nor configuration names one.
     """
 
     format: int
@@ -53,10 +58,21 @@ class Manifest:
     text: str
     key: str
     created_with: str
+    text_index: str | None = None
+    text_url: str | None = None
 
     @classmethod
-    def of(cls, bundle: Bundle, key: str) -> Manifest:
-        """The manifest of a new database that `bundle` fills under the key of that fingerprint."""
+    def of(cls, bundle: Bundle, key: str, text: str = "tantivy", url: str | None = None) -> Manifest:
+        """The manifest of a new database.
+
+        Parameters
+        ----------
+        bundle, key
+            The bundle that fills it, and the fingerprint of its id key.
+        text, url
+            Kind of its text store, and the address of Elasticsearch.
+        """
+        server = text == "elasticsearch"
         return cls(
             format=FORMAT,
             bundle=bundle.hash,
@@ -64,9 +80,11 @@ class Manifest:
             size=bundle.size,
             squash=bundle.squash,
             dimensions=bundle.dimensions,
-            text="tantivy",
+            text=text,
             key=key,
             created_with=version("cxrdex"),
+            text_index=f"cxrdex-{secrets.token_hex(4)}" if server else None,
+            text_url=url if server else None,
         )
 
 

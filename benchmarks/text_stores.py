@@ -63,7 +63,11 @@ def _common(rng: random.Random, words: Sequence[str]) -> str:
 
 
 def _text(rng: random.Random) -> str:
-    words = [rng.choice(_DEGREES), *(_common(rng, _DISEASES) for _ in range(2)), rng.choice(_PLACES)]
+    words = [
+        rng.choice(_DEGREES),
+        *(_common(rng, _DISEASES) for _ in range(2)),
+        rng.choice(_PLACES),
+    ]
     return rng.choice(_FRAMES).format(*words)
 
 

@@ -13,8 +13,11 @@ import numpy.typing as npt
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.embeddings import keys_of
-from indexer.errors import DatabaseError, QueryError, TextStoreUnavailable
+from indexer.database.text_elasticsearch import answering, check_version
+from indexer.database.text_embedded import LABELS, field_of
+from indexer.errors import QueryError
 from search.backends import BY_SCORE, NOTHING_CHOSEN, Page
 from search.paging import Cursor, Sort
 from search.results import FacetCount
@@ -58,7 +61,7 @@ _FETCHED = 1_000
 _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
 _SUGGESTIONS = 5
-_LABELS = ("disease", "organ", "location", "side", "severity", "composite")
+_LONGEST_FUZZY = 64
 # Sort values by which the server puts missing numbers last.
 _LAST = {False: 2**63 - 1, True: -(2**63)}
 _BOOSTS = (1e-9, 1e9)
@@ -82,6 +85,18 @@ class ElasticsearchBackend:
     def __init__(self, client: Elasticsearch, index: str) -> None:
         self._client = client.options(request_timeout=_CLIENT_SECONDS, max_retries=1)
         self._index = index
+        self._checked = False
+
+    @classmethod
+    def connect(cls, index: str, default_url: str | None = None) -> ElasticsearchBackend:
+        """The reading side of an index on the server that the settings name.
+
+        Raises
+        ------
+        DatabaseError
+            The settings name no server, or are malformed.
+        """
+        return cls(ElasticsearchSettings.load(default_url).client(), index)
 
     def search(
         self,
@@ -120,7 +135,9 @@ class ElasticsearchBackend:
         if late:
             body["post_filter"] = {"bool": {"filter": late}}
         counted = {
-            name: _counting(name, facet_size, [choices[n] for n in choices if n in facets and n != name])
+            name: _counting(
+                name, facet_size, [choices[n] for n in choices if n in facets and n != name]
+            )
             for name in facets
         }
         if after is not None:
@@ -146,9 +163,9 @@ class ElasticsearchBackend:
             "stored_fields": "_none_",
         }
         ids: list[str] = []
-        with _answering(), self._snapshot() as snapshot:
+        with self._snapshot() as snapshot:
             while True:
-                hits = self._ask(body, pit=snapshot)["hits"]["hits"]
+                hits = self._ask(body, snapshot)["hits"]["hits"]
                 ids += [hit["fields"]["id"][0] for hit in hits]
                 if len(hits) < _WINDOW:
                     break
@@ -159,42 +176,44 @@ class ElasticsearchBackend:
 
     def values(self, field: str) -> list[str]:
         """The values a keyword field has."""
-        source = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
+        source: _Query = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
         found: list[str] = []
         while True:
             body = {"size": 0, "aggregations": {"values": {"composite": source}}}
-            with _answering():
-                answer = self._ask(body)["aggregations"]["values"]
+            answer = self._ask(body)["aggregations"]["values"]
             found += [bucket["key"]["value"] for bucket in answer["buckets"]]
             if "after_key" not in answer:
                 return found
             source["after"] = answer["after_key"]
 
     def suggest(self, word: str) -> list[str]:
-        """Words and label values that are spelt nearly as `word`; none where `word` is known."""
-        fields = ("annotation.plain", "report.plain", *_LABELS)
+        """Words and label values that are spelt nearly as `word`; see `Backend.suggest`."""
         text = " ".join(word.lower().split())
-        near = {"size": 2 * _SUGGESTIONS, "prefix_length": 0, "min_word_length": 3}
-        near |= {"suggest_mode": "always", "string_distance": "damerau_levenshtein"}
-        body = {
-            "size": 0,
-            "query": {"bool": {"should": [{"match": {name: text}} for name in fields]}},
-            "suggest": {
-                "text": text,
-                **{name: {"term": {"field": name, **near}} for name in fields},
-            },
-        }
-        with _answering():
-            answer = self._ask(body)
-        if answer["hits"]["total"]["value"]:
+        fields = ("annotation.plain", "report.plain", *LABELS)
+        near = {"size": 2 * _SUGGESTIONS, "suggest_mode": "always", "prefix_length": 0}
+        near |= {"min_word_length": 3, "string_distance": "damerau_levenshtein"}
+        answer = self._ask(
+            {
+                "size": 0,
+                "query": {"bool": {"should": [{"match_phrase": {name: text}} for name in fields]}},
+                "track_total_hits": 1,
+                "suggest": {
+                    "text": text,
+                    **{name: {"term": {"field": name, **near}} for name in fields},
+                },
+            }
+        )
+        if answer["hits"]["total"]["value"] or not text:
             return []
         ranks: dict[str, tuple[float, int]] = {}
-        for (entry,) in answer["suggest"].values():
-            for option in entry["options"]:
+        for entries in answer["suggest"].values():
+            # A text field takes a phrase word by word, and no single word stands for all of it.
+            for option in entries[0]["options"] if len(entries) == 1 else ():
                 score, count = ranks.get(option["text"], (0.0, 0))
                 ranks[option["text"]] = max(score, option["score"]), count + option["freq"]
-        ordered = sorted(ranks, key=lambda text: (-ranks[text][0], -ranks[text][1], text))
-        return ordered[:_SUGGESTIONS]
+        return sorted(ranks, key=lambda near: (-ranks[near][0], -ranks[near][1], near))[
+            :_SUGGESTIONS
+        ]
 
     def close(self) -> None:
         """Close the connections."""
@@ -209,64 +228,68 @@ class ElasticsearchBackend:
             body["from"], offset = offset, 0
         first: Any = None
         found: list[dict[str, Any]] = []
-        with _answering():
-            while True:
-                step = min(offset, _WINDOW) or min(size - len(found), _FETCHED)
-                body["_source"] = False if offset else ["document"]
-                answer = self._ask({**body, "size": step})
-                hits = answer["hits"]["hits"]
-                first = first or answer
-                if offset:
-                    offset -= step
-                else:
-                    found += hits
-                if len(hits) < step or (not offset and len(found) >= size):
-                    return first, found
-                body = {**body, "search_after": hits[-1]["sort"], "from": 0}
-                body |= {"track_total_hits": False, "aggregations": {}}
+        while True:
+            step = min(offset, _WINDOW) or min(size - len(found), _FETCHED)
+            source = False if offset else ["document"]
+            answer = self._ask({**body, "size": step, "_source": source})
+            hits = answer["hits"]["hits"]
+            first = first or answer
+            if offset:
+                offset -= step
+            else:
+                found += hits
+            if len(hits) < step or (not offset and len(found) >= size):
+                return first, found
+            body |= {"search_after": hits[-1]["sort"], "from": 0}
+            body |= {"track_total_hits": False, "aggregations": {}}
 
-    def _ask(self, body: _Query, pit: str | None = None) -> Any:
-        body = {**body, "timeout": f"{int(_SECONDS * 1000)}ms"}
-        if pit is not None:
-            answer = self._client.search(body={**body, "pit": {"id": pit, "keep_alive": "1m"}})
+    def _ask(self, body: _Query, snapshot: str | None = None) -> Any:
+        """The server's answer to one search, of the index as it is now or of a snapshot."""
+        body = {**body, "timeout": f"{_SECONDS:g}s"}
+        more: dict[str, Any] = {}
+        if snapshot is not None:
+            body["pit"] = {"id": snapshot, "keep_alive": _KEEP_ALIVE}
         else:
-            # Always the same copy of a shard, as copies differ a little in their scores.
-            copy = hashlib.sha256(json.dumps(body["query"]).encode()) if "query" in body else None
-            preference = copy.hexdigest()[:16] if copy else None
-            answer = self._client.search(index=self._index, preference=preference, body=body)
+            # Always the same copy of a shard for a query, as copies differ a little in scores.
+            copy = hashlib.sha256(json.dumps(body.get("query")).encode()).hexdigest()[:16]
+            more = {"index": self._index, "preference": copy}
+        with _answering(self._index):
+            self._check()
+            answer = self._client.search(body=body, **more)
         if answer["timed_out"]:
-            raise QueryError(_TOO_SLOW)
+            raise QueryError(f"the query takes longer than {_SECONDS:g} s; make it narrower")
         return answer
+
+    def _check(self) -> None:
+        """Refuse an index of another mapping version, once."""
+        if not self._checked:
+            answer = self._client.indices.get_mapping(index=self._index)
+            for found in answer.values():
+                check_version(found["mappings"].get("_meta", {}), self._index)
+            self._checked = True
 
     @contextmanager
     def _snapshot(self) -> Iterator[str]:
         """The index as it is now, by the id of a point in time."""
-        opened = self._client.open_point_in_time(index=self._index, keep_alive=_KEEP_ALIVE)
+        with _answering(self._index):
+            opened = self._client.open_point_in_time(index=self._index, keep_alive=_KEEP_ALIVE)
         try:
             yield opened["id"]
         finally:
-            self._client.close_point_in_time(id=opened["id"])
-
-
-_TOO_SLOW = f"the query takes longer than {_SECONDS:g} seconds; make it narrower"
+            with _answering(self._index):
+                self._client.close_point_in_time(id=opened["id"])
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Turn what the client raises into our errors."""
-    from elasticsearch import ApiError, TransportError
+def _answering(index: str) -> Iterator[None]:
+    """Turn what the client raises into our errors; what the server cannot parse is our query."""
+    from elasticsearch import BadRequestError
 
-    try:
-        yield
-    except ApiError as error:
-        reason = _reason(error)
-        if error.status_code == 404:
-            raise DatabaseError(f"the text index is missing on the server: {reason}") from error
-        if error.status_code == 400:
-            raise QueryError(f"the query is too large for the text store: {reason}") from error
-        raise TextStoreUnavailable(f"the text store answered: {reason}") from error
-    except TransportError as error:
-        raise TextStoreUnavailable(f"the text store cannot be reached: {error.message}") from error
+    with answering(index):
+        try:
+            yield
+        except BadRequestError as error:
+            raise QueryError(f"Elasticsearch refuses the query: {_reason(error)}") from error
 
 
 def _reason(error: Any) -> str:
@@ -356,6 +379,8 @@ class _Compiler:
             case Wildcard(pattern, field, origin):
                 return self._shape("wildcard", {"value": pattern}, field, origin, boost)
             case Fuzzy(text, field, distance, origin):
+                if len(text) > _LONGEST_FUZZY:
+                    raise QueryError(f"a fuzzy word has at most {_LONGEST_FUZZY} letters")
                 how = {"value": text, "fuzziness": distance, "rewrite": "constant_score"}
                 return self._shape("fuzzy", how, field, origin, boost)
             case Value(field, value, origin):
@@ -409,7 +434,7 @@ class _Images(_Compiler):
     """Conditions on an image."""
 
     def exact(self, field: str, origin: Origin | None) -> str:
-        return f"{field}_{origin}" if origin else field
+        return field_of(field, origin)
 
     def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
         annotation = self.exact("annotation", origin)

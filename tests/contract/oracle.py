@@ -57,9 +57,7 @@ class _OfImage:
 
     def texts(self, field: str | None, origin: Origin | None) -> list[str]:
         document = self.document
-        annotations = [
-            a["text"] for a in document["annotations"] if origin in (None, a["origin"])
-        ]
+        annotations = [a["text"] for a in document["annotations"] if origin in (None, a["origin"])]
         report = document["report"] or {}
         if field == "annotation" or (field is None and origin):
             return annotations

@@ -1,28 +1,39 @@
 """The query language: a string to a tree (`search.tree`), or a `QueryError` that says where.
 
 ====================================  =========================================================
-``effusion left``                     both words, in annotations or report (side by side: AND)
+``effusion left``                     both words, in annotations or in what the report affirms
+                                      (side by side: AND)
 ``"pleural effusion"``                the phrase
 ``a AND b``, ``a OR b``, ``NOT a``    in capitals; ``-a`` is ``NOT a``; AND before OR, and words
                                       side by side last: ``a OR b c`` is ``(a OR b) AND c``
 ``disease:cardiomegaly``              exact value of a field; ``disease:"pleural effusion"``
 ``side:(left OR right)``              several values
+``finding:(effusion AND left)``       all of it within one annotation; words, label fields, origin
+``absent:pneumothorax``               what the report denies; ``uncertain:`` what it doubts
 ``age:60``, ``age:>60``               numbers; ``age:[40 TO 60]``, ``age:{40 TO *]``
-``cardio*``, ``disease:pneumo*``      beginnings; ``report:*`` has a report
+``cardio*``, ``*thorax``, ``gr?y``    words of a shape; ``disease:pneumo*``; ``report:*`` has one
+``cardiomegly~``, ``nodul~1``         words up to two letters off
+``left^2``, ``(a OR b)^0.5``          boosts: how much it counts in the score
 ``origin:human``                      also narrows the labels it is joined with (`tree.narrow`)
 ``*``                                 every image
 ====================================  =========================================================
 
-The grammar is Lucene's as luqum reads it; fuzzy words, boosts and regular expressions are refused.
+The grammar is Lucene's as luqum reads it; regular expressions and phrases with a distance are
+refused.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
+from indexer.annotation import Origin
 from indexer.errors import QueryError
 from search.tree import (
+    And,
+    Boost,
+    Finding,
+    Fuzzy,
     MatchAll,
     Node,
     Not,
@@ -31,26 +42,35 @@ from search.tree import (
     Present,
     Range,
     Value,
+    Wildcard,
     Word,
     conjunction,
     disjunction,
+    leaves,
 )
-from search.vocabulary import FIELDS, Vocabulary, nearest
+from search.vocabulary import FIELDS, FINDING_FIELDS, Vocabulary, nearest
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "MAX_TERMS", "parse"]
+__all__ = ["MAX_BOOST", "MAX_DEPTH", "MAX_LENGTH", "MAX_SHAPES", "MAX_TERMS", "parse"]
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 40
 MAX_TERMS = 500
+# Wildcards and fuzzy words look at every word of the index.
+MAX_SHAPES = 20
+MAX_STARS = 5
+MAX_BOOST = 100.0
 
-_PIECE = re.compile(r"\\(.)|([*?])|(.)", re.DOTALL)
+_LEAST_LETTERS = 2
+_LEAST_FUZZY = 3
+_ONE_OFF = 5
+# All boosts around one word together, so that no score runs out of its float.
+_MOST_WEIGHT = 1e6
+_SHAPE = re.compile(r"\\(.)|(\*+)|(.)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _POSITION = re.compile(r"at position ([0-9]+)!?$")
 _UNSUPPORTED = {
-    "Fuzzy": "fuzzy words (~)",
     "Proximity": "phrases with a distance (~)",
-    "Boost": "boosts (^)",
     "Regex": "regular expressions",
 }
 
@@ -129,6 +149,9 @@ class _Converter:
         self.text = text
         self.vocabulary = vocabulary
         self.terms = 0
+        self.shapes = 0
+        self.weight = 1.0
+        self.in_finding = False
 
     def convert(self, item: Any, field: str | None, depth: int) -> Node:
         name = type(item).__name__
@@ -146,6 +169,8 @@ class _Converter:
                 return Not(self.convert(item.a, field, depth + 1))
             case "Plus":
                 return self.convert(item.a, field, depth + 1)
+            case "Boost":
+                return self._boost(item, field, position, depth)
             case "SearchField":
                 return self._search_field(item, field, depth)
         self.terms += 1
@@ -154,6 +179,8 @@ class _Converter:
         match name:
             case "Word":
                 return self._word(item, field, position)
+            case "Fuzzy":
+                return self._fuzzy(item, field, position)
             case "Phrase":
                 return self._literal(_ESCAPE.sub(r"\1", item.value[1:-1]), field, position, Phrase)
             case "Range":
@@ -178,22 +205,86 @@ class _Converter:
             _refuse(position, f'unknown field "{field[:40]}"; {hint}')
         if outer is not None:
             _refuse(position, f'field "{field}" stands inside field "{outer}"')
+        if self.in_finding and field not in FINDING_FIELDS:
+            there = ", ".join(FINDING_FIELDS)
+            _refuse(position, f'field "{field}" stands inside finding; there may be {there}')
+        if field == "finding":
+            return self._finding(item.expr, position, depth + 1)
         return self.convert(item.expr, field, depth + 1)
 
+    def _finding(self, expression: Any, position: int, depth: int) -> Node:
+        """What is inside holds of one annotation; an origin in it is that annotation's."""
+        self.in_finding = True
+        inner = self.convert(expression, None, depth)
+        self.in_finding = False
+        parts = inner.nodes if isinstance(inner, And) else (inner,)
+        asked = {p.value: p for p in parts if isinstance(p, Value) and p.field == "origin"}
+        rest = conjunction(*(part for part in parts if part not in asked.values()))
+        if len(asked) > 1 or any(getattr(leaf, "field", None) == "origin" for leaf in leaves(rest)):
+            _refuse(position, "inside finding stands one origin at most, joined by AND")
+        origin = next(iter(asked), None)
+        return Finding(rest, next((o for o in get_args(Origin) if o == origin), None))
+
+    def _boost(self, item: Any, field: str | None, position: int, depth: int) -> Node:
+        factor = float(item.force)
+        if self.in_finding:
+            _refuse(position, "a boost stands around finding:(...), not inside it")
+        written = self.text[position : position + item.size].rstrip()
+        if written.endswith("^") or not 0 < factor <= MAX_BOOST:
+            _refuse(position, f"after ^ stands a number above 0, at most {MAX_BOOST:.0f}")
+        outer = self.weight
+        self.weight *= factor
+        if not 1 / _MOST_WEIGHT <= self.weight <= _MOST_WEIGHT:
+            _refuse(position, "the boosts inside each other are too much together")
+        node = Boost(self.convert(item.expr, field, depth + 1), factor)
+        self.weight = outer
+        return node
+
     def _word(self, item: Any, field: str | None, position: int) -> Node:
-        text, wildcards = _unescape(item.value)
-        if not wildcards:
+        pattern, text, first = _shape(item.value)
+        if first is None:
             return self._literal(text, field, position, Word)
-        if wildcards != [len(text)] or not item.value.endswith("*"):
-            _refuse(position + wildcards[0], "a wildcard is only a * at the end of a word")
-        if not text:
+        if pattern == "*":
             return Present(field) if field else MatchAll()
         kind = FIELDS[field] if field else "text"
         if kind == "number":
             _refuse(position, f'field "{field}" takes numbers, as in {field}:[40 TO 60]')
-        if kind == "text" and (len(text) < 2 or not text.isalnum()):
-            _refuse(position, "before a * stand at least two letters or digits, and nothing else")
-        return Prefix(text.lower(), field)
+        if kind == "text" and not all(c.isalnum() for c in text):
+            _refuse(position + first, "beside a wildcard stand letters and digits only")
+        if sum(c.isalnum() for c in text) < _LEAST_LETTERS:
+            _refuse(position + first, "beside a wildcard stand at least two letters or digits")
+        if "*" in text or "?" in text:
+            _refuse(position + first, "no value has a * or ? in it")
+        if pattern == f"{text}*":
+            return Prefix(text.lower(), field)
+        if pattern.count("*") > MAX_STARS:
+            _refuse(position + first, f"more than {MAX_STARS} * in one word")
+        self._count_shape(position)
+        return Wildcard(" ".join(pattern.lower().split()), field)
+
+    def _fuzzy(self, item: Any, field: str | None, position: int) -> Node:
+        pattern, text, first = _shape(item.term.value)
+        if first is not None:
+            _refuse(position + first, "a wildcard and a ~ do not go together")
+        kind = FIELDS[field] if field else "text"
+        if kind == "number":
+            _refuse(position, f'field "{field}" takes numbers, as in {field}:[40 TO 60]')
+        if kind == "text" and not text.isalnum():
+            _refuse(position, "before a ~ stand letters and digits only")
+        if sum(c.isalnum() for c in text) < _LEAST_FUZZY:
+            _refuse(position, f"before a ~ stand at least {_LEAST_FUZZY} letters or digits")
+        distance = item.degree
+        if self.text[position : position + item.size].rstrip().endswith("~"):
+            distance = 1 if len(text) <= _ONE_OFF else 2
+        if distance not in (1, 2):
+            _refuse(position, "after ~ stands 1 or 2, the number of letters that may differ")
+        self._count_shape(position)
+        return Fuzzy(" ".join(text.lower().split()), field, int(distance))
+
+    def _count_shape(self, position: int) -> None:
+        self.shapes += 1
+        if self.shapes > MAX_SHAPES:
+            _refuse(position, f"more than {MAX_SHAPES} wildcards and fuzzy words")
 
     def _literal(
         self, text: str, field: str | None, position: int, kind: type[Word] | type[Phrase]
@@ -252,13 +343,17 @@ class _Converter:
         return Range(field, low, high) if (low, high) != (None, None) else Present(field)
 
 
-def _unescape(value: str) -> tuple[str, list[int]]:
-    """`value` without backslashes and wildcards, and where in it unescaped wildcards stood."""
-    text: list[str] = []
-    wildcards: list[int] = []
-    for escaped, wildcard, plain in _PIECE.findall(value):
-        if wildcard:
-            wildcards.append(len(text))
+def _shape(value: str) -> tuple[str, str, int | None]:
+    """A word's pattern, its literal letters, and where in it the first wildcard stands, if any."""
+    pattern: list[str] = []
+    literal: list[str] = []
+    first: int | None = None
+    for piece in _SHAPE.finditer(value):
+        escaped, stars, plain = piece.groups()
+        if stars or plain == "?":
+            first = piece.start() if first is None else first
+            pattern.append("*" if stars else "?")
         else:
-            text.append(escaped or plain)
-    return "".join(text), wildcards
+            pattern.append(escaped or plain)
+            literal.append(escaped or plain)
+    return "".join(pattern), "".join(literal), first

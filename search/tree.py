@@ -44,7 +44,7 @@ class MatchAll:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of analysed text; `field` None means annotations and report."""
+    """A word of analysed text; `field` None means annotations and what the report affirms."""
 
     text: str
     field: str | None = None
@@ -202,7 +202,10 @@ def leaves(node: Node, *, positive: bool = False) -> Iterator[Leaf]:
 
 def origin_of(node: Node) -> Origin | None:
     """The one label origin that `node` asks for outright, if there is one."""
-    parts = node.nodes if isinstance(node, And) else (node,)
+    parts = [
+        part.node if isinstance(part, Boost) else part
+        for part in (node.nodes if isinstance(node, And) else (node,))
+    ]
     origins = {part.value for part in parts if isinstance(part, Value) and part.field == "origin"}
     return cast(Origin, origins.pop()) if len(origins) == 1 else None
 

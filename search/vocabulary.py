@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias, get_args
 
 from indexer.annotation import QUALIFIERS, Origin
 
-__all__ = ["FACETS", "FIELDS", "FieldType", "Vocabulary", "nearest"]
+__all__ = ["FACETS", "FIELDS", "FINDING_FIELDS", "FieldType", "Vocabulary", "nearest"]
 
-FieldType: TypeAlias = Literal["text", "closed", "open", "number"]
+FieldType: TypeAlias = Literal["text", "closed", "open", "number", "finding"]
 
 FIELDS: Mapping[str, FieldType] = {
     "disease": "closed",
@@ -18,6 +18,10 @@ FIELDS: Mapping[str, FieldType] = {
     "location": "closed",
     "side": "closed",
     "severity": "closed",
+    "composite": "open",
+    "absent": "closed",
+    "uncertain": "closed",
+    "finding": "finding",
     "annotation": "text",
     "report": "text",
     "findings": "text",
@@ -34,8 +38,10 @@ FIELDS: Mapping[str, FieldType] = {
     "id": "open",
     "origin": "closed",
 }
+# What may stand inside finding:(...); the words without a field are those of the annotation.
+FINDING_FIELDS = ("disease", "organ", "location", "side", "severity", "composite", "origin")
 FACETS: tuple[str, ...] = tuple(
-    name for name, kind in FIELDS.items() if kind in ("closed", "number")
+    name for name, kind in FIELDS.items() if kind in ("closed", "number") or name == "composite"
 )
 
 _ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
@@ -78,6 +84,8 @@ class Vocabulary:
         self._values: dict[str, set[str]] = {
             field: set(_ALWAYS.get(field, ())) for field, kind in FIELDS.items() if kind == "closed"
         }
+        # What is denied or doubted goes by the names of what is affirmed.
+        self._values["absent"] = self._values["uncertain"] = self._values["disease"]
         self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
         self._add(values or {})
 

@@ -42,6 +42,17 @@ _REPORT_PROBLEMS = 5
     help="Read all files again; brings a database made with another bundle up to this one.",
 )
 @click.option("--prune", is_flag=True, help="Drop images whose files are gone from the archive.")
+@click.option(
+    "--text-store",
+    type=click.Choice(["embedded", "elasticsearch"]),
+    help="Where words go, chosen when the database is made.  [default: elasticsearch where an "
+    "address is given or configured, else embedded]",
+)
+@click.option(
+    "--elasticsearch-url",
+    metavar="URL",
+    help="Address of Elasticsearch, kept in the database; logins come from the environment.",
+)
 @bundle_option
 @device_option
 @click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
@@ -62,6 +73,8 @@ def index(
     checksum: bool,
     reread: bool,
     prune: bool,
+    text_store: str | None,
+    elasticsearch_url: str | None,
     bundle_path: Path | None,
     device: str,
     workers: int | None,
@@ -91,12 +104,20 @@ def index(
             checksum=checksum,
             reread=reread,
             prune=prune,
+            text_store=text_store,
+            elasticsearch_url=elasticsearch_url,
             progress=progress,
         )
     if form == "json":
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:
         print_summary(summary)
+    if summary.waiting:
+        click.echo(
+            f"Warning: {summary.waiting} documents wait for Elasticsearch; images can be searched, "
+            f"words cannot yet. `cxrdex sync --database {database}` sends them.",
+            err=True,
+        )
     if summary.interrupted:
         click.echo("Interrupted; run the same command again to go on.", err=True)
         sys.exit(130)

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("cli.show", "Show all that is known of one image."),
     "status": ("cli.status", "Count what a database holds."),
     "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
+    "sync": ("cli.sync", "Send the documents that wait for Elasticsearch."),
+    "migrate": ("cli.migrate", "Bring the Elasticsearch index to this version of cxrdex."),
     "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
     "mine": ("cli.mine", "Show what annotations would teach a cascade."),
     "train": ("cli.train", "Train a bundle on annotated images."),

@@ -62,7 +62,9 @@ class Manifest:
     text_url: str | None = None
 
     @classmethod
-    def of(cls, bundle: Bundle, key: str, text: str = "tantivy", url: str | None = None) -> Manifest:
+    def of(
+        cls, bundle: Bundle, key: str, text: str = "tantivy", url: str | None = None
+    ) -> Manifest:
         """The manifest of a new database.
 
         Parameters

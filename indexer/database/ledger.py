@@ -191,7 +191,12 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """Documents that the text store has not confirmed yet."""
-        return int(self._value("SELECT count(*) FROM outbox"))
+        return int(self._value("SELECT count(*) FROM outbox")) + (self.images if self.refill else 0)
+
+    @property
+    def refill(self) -> bool:
+        """Whether the text store is to be filled anew with all documents."""
+        return self._value("SELECT 1 FROM meta WHERE key = 'refill'") is not None
 
     def counts(self) -> dict[Status, int]:
         """Files by status; all four are there."""

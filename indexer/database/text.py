@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,22 @@ class TextStore(Protocol):
     A document's id is its key: a later upsert replaces the earlier document.
     """
 
+    def prepare(self, fresh: Callable[[], None]) -> None:
+        """Make ready for writing; quick where the store is ready or cannot be reached.
+
+        Parameters
+        ----------
+        fresh
+            Called before an empty store is made where there was none.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            A server does not answer.
+        DatabaseMismatch
+            Another version of cxrdex made the store.
+        """
+
     def apply(self, upserts: Iterable[Document], deletes: Iterable[str]) -> None:
         """Write documents and drop ids, durably: the change is on disk when this returns.
 
@@ -30,22 +46,38 @@ class TextStore(Protocol):
     def clear(self) -> None:
         """Drop all documents, durably."""
 
+    def finish(self) -> None:
+        """Let searchers see all that was written."""
+
     def close(self) -> None:
         """Let go of files and connections; nothing may be called afterwards."""
 
 
-def open_text_store(kind: str, path: Path, *, create: bool = False) -> TextStore:
+def open_text_store(
+    kind: str,
+    path: Path,
+    *,
+    create: bool = False,
+    index: str | None = None,
+    url: str | None = None,
+) -> TextStore:
     """The writer of the text store that a manifest names.
 
     Parameters
     ----------
     kind
-        ``"tantivy"``.
+        ``"tantivy"`` or ``"elasticsearch"``.
     path
-        The store's folder inside the database.
+        The embedded store's folder inside the database.
     create
-        Make the folder and the index where there is none.
+        Make that folder and the index in it where there is none.
+    index, url
+        Of a manifest that names Elasticsearch; it is asked nothing yet.
     """
+    if kind == "elasticsearch" and index is not None:
+        from indexer.database.text_elasticsearch import ElasticsearchTextStore
+
+        return ElasticsearchTextStore.connect(index, url)
     if kind != "tantivy":
         raise ValueError(f"no text store of kind {kind!r}")
     from indexer.database.text_embedded import EmbeddedTextStore

@@ -75,7 +75,9 @@ def settings() -> _Json:
         "mapping": {"total_fields": {"limit": 2000}},
         "analysis": {
             # What Rust calls alphanumeric, the rule of tantivy's tokenizer.
-            "tokenizer": {"radiology": {"type": "pattern", "pattern": r"[^\p{IsAlphabetic}\p{N}]+"}},
+            "tokenizer": {
+                "radiology": {"type": "pattern", "pattern": r"[^\p{IsAlphabetic}\p{N}]+"}
+            },
             "filter": {
                 "radiology_stem": {"type": "stemmer", "language": "porter2"},
                 # Lucene refuses a term of more than 32,766 bytes.
@@ -485,9 +487,7 @@ class ElasticsearchTextStore:
         kept = meta.pop("loading", None)
         if kept is not None:
             self._ask(
-                lambda client: client.indices.put_settings(
-                    index=physical, settings={"index": kept}
-                )
+                lambda client: client.indices.put_settings(index=physical, settings={"index": kept})
             )
             self._ask(lambda client: client.indices.put_mapping(index=physical, meta=meta))
         self._loading = False
@@ -552,6 +552,16 @@ class _TooLarge(Exception):  # noqa: N818
     """The server (or a proxy before it) does not take a request of this size."""
 
 
+class _Blocked(TextStoreUnavailable):
+    """The index is closed for writing, which no try within seconds changes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Elasticsearch has closed the index for writing, most likely because its disk is "
+            "nearly full: free some space there"
+        )
+
+
 class _Patience:
     """Waits longer and longer between tries, and gives up in the end."""
 
@@ -563,7 +573,7 @@ class _Patience:
         """Sleep before the next try; raises `error` where there is none."""
         # Jitter, so that several writers do not come back at once.
         pause = random.uniform(self._pause / 2, self._pause)
-        if time.monotonic() + pause > self._deadline or getattr(error, "lasting", False):
+        if time.monotonic() + pause > self._deadline or isinstance(error, _Blocked):
             raise error
         time.sleep(pause)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
@@ -572,6 +582,7 @@ class _Patience:
 @contextmanager
 def answering(index: str) -> Iterator[None]:
     """Turn what the client raises into our errors, which hold no secret and no document."""
+    from elastic_transport import TlsError
     from elasticsearch import ApiError, TransportError
 
     try:
@@ -579,7 +590,7 @@ def answering(index: str) -> Iterator[None]:
     except ApiError as error:
         kind = _kind(error.body)
         if kind == "cluster_block_exception":
-            raise _blocked() from error
+            raise _Blocked from error
         if error.status_code in _PASSING:
             raise TextStoreUnavailable(
                 f"Elasticsearch is too busy or starting ({error.status_code} {kind})"
@@ -591,12 +602,19 @@ def answering(index: str) -> Iterator[None]:
             ) from error
         if error.status_code == 404 and kind != "unknown":
             if "alias" in kind or kind == "index_not_found_exception":
-                raise DatabaseError(f"there is no Elasticsearch index {index}; {_REFILL}") from error
+                raise DatabaseError(
+                    f"there is no Elasticsearch index {index}; {_REFILL}"
+                ) from error
             raise
         if error.status_code in (404, 413):
             raise
         raise DatabaseError(
             f"Elasticsearch refuses a request for {index}: {error.status_code} {kind}"
+        ) from error
+    except TlsError as error:
+        raise DatabaseError(
+            "Elasticsearch's certificate is not trusted: name the file of its CA in "
+            "CXRDEX_ELASTICSEARCH_CA_FILE"
         ) from error
     except TransportError as error:
         # The error's own text repeats addresses and what the library was doing, over many lines.
@@ -610,16 +628,6 @@ def _kind(body: Any) -> str:
     return str(found.get("type", "unknown")) if isinstance(found, dict) else "unknown"
 
 
-def _blocked() -> TextStoreUnavailable:
-    error = TextStoreUnavailable(
-        "Elasticsearch has closed the index for writing, most likely because its disk is nearly "
-        "full: free some space there"
-    )
-    # Nothing that is tried again within seconds changes this.
-    error.lasting = True  # type: ignore[attr-defined]
-    return error
-
-
 def _undone(actions: Sequence[_Action], items: Sequence[_Json]) -> list[_Action]:
     """The actions that are to be sent again; raises for one that the server will never take."""
     left = []
@@ -630,7 +638,7 @@ def _undone(actions: Sequence[_Action], items: Sequence[_Json]) -> list[_Action]
             continue
         kind = str(error.get("type", "unknown"))
         if kind == "cluster_block_exception":
-            raise _blocked()
+            raise _Blocked
         if kind == "index_not_found_exception":
             raise DatabaseError(f"there is no such Elasticsearch index; {_REFILL}")
         if status in _PASSING:

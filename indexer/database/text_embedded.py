@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -155,6 +155,12 @@ class EmbeddedTextStore:
         self.index.config_reader("manual")
         self._opstamp: tuple[int, int] | None = None
         self.refresh()
+
+    def prepare(self, fresh: Callable[[], None]) -> None:
+        """Nothing to do: opening the store made it ready."""
+
+    def finish(self) -> None:
+        """Nothing to do: each `apply` is seen at once."""
 
     def refresh(self) -> None:
         """Let searchers see the newest commit, of whichever process."""

@@ -20,7 +20,7 @@ from indexer.database.text import open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors import Vectors, current_generation
 from indexer.database.writer import Writer
-from indexer.errors import CxrdexError
+from indexer.errors import CxrdexError, DatabaseMismatch, TextStoreUnavailable
 
 __all__ = ["Problem", "repair", "verify"]
 
@@ -73,6 +73,8 @@ def verify(path: Path) -> list[Problem]:
         A run is writing it, so that its stores cannot agree at this moment.
     DatabaseError, DatabaseMismatch
         It cannot be opened at all.
+    TextStoreUnavailable
+        Elasticsearch does not answer, so that nothing can be said of it.
     """
     layout = Layout(path)
     layout.read_manifest()
@@ -205,18 +207,28 @@ def _vectors(database: Database) -> Iterator[Problem]:
 
 
 def _text(database: Database) -> Iterator[Problem]:
-    layout, sql = database.layout, database.ledger.connection
-    if not layout.text.exists():
+    layout, sql, manifest = database.layout, database.ledger.connection, database.manifest
+    if database.ledger.refill:
+        return
+    if manifest.text == "tantivy" and not layout.text.exists():
         if len(database):
             yield Problem("text", "missing", len(database), "the text store is missing")
         return
     sql.execute("CREATE TEMP TABLE stored (image_id TEXT, hash TEXT)")
     try:
-        store = open_text_store(database.manifest.text, layout.text)
+        store = open_text_store(
+            manifest.text, layout.text, index=manifest.text_index, url=manifest.text_url
+        )
         try:
             sql.executemany("INSERT INTO stored VALUES (?, ?)", store.hashes())
         finally:
             store.close()
+    except TextStoreUnavailable:
+        raise
+    except DatabaseMismatch as error:
+        advice = "run `cxrdex migrate`" if manifest.text == "elasticsearch" else _REBUILD
+        yield Problem("text", "version", len(database), str(error), advice)
+        return
     except (CxrdexError, ValueError, RuntimeError) as error:
         yield Problem("text", "damaged", len(database), f"the text store cannot be read: {error}")
         return

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
-from indexer.database.documents import build_document, canonical, document_hash
+from indexer.database.documents import Document, build_document, canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
 from indexer.database.layout import Layout, Manifest
@@ -27,7 +28,7 @@ from indexer.database.reader import document_of, shards_of
 from indexer.database.text import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors import build_vectors, needs_build
-from indexer.errors import DatabaseError, DatabaseMismatch
+from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
@@ -45,6 +46,8 @@ _SMALL_ROWS = 16_384
 _SMALL_SHARDS = 32
 _FULL_ROWS = 65_536
 _PAGE = 1000
+# Pauses between tries of a text store that does not answer.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 _OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
 
 
@@ -126,7 +129,8 @@ class Writer:
 
     A commit is a shard (written, synced, renamed), then one transaction of the ledger, then the
     outbox is drained into the text store. Killed anywhere, `open` tidies up and the next run
-    ends in the state of one that was never killed.
+    ends in the state of one that was never killed. While a text store does not answer, what is
+    meant for it waits in the outbox.
     """
 
     def __init__(
@@ -143,6 +147,9 @@ class Writer:
         self.thumbnails = thumbnails
         self.text = text
         self._run = 0
+        # Of a text store that did not answer: the pause before the next try, and its end.
+        self._pause = 0.0
+        self._try_again = 0.0
 
     @classmethod
     @contextmanager
@@ -154,6 +161,9 @@ class Writer:
         *,
         rebuild_text: bool = False,
         other_bundle: bool = False,
+        text_store: str | None = None,
+        elasticsearch_url: str | None = None,
+        untouched_text: bool = False,
     ) -> Iterator[Writer]:
         """Lock a database, or make it where there is none, and finish what a killed run left.
 
@@ -167,6 +177,12 @@ class Writer:
             Throw the text store away and fill it again.
         other_bundle
             Take a database that was made with another bundle; `change_bundle` is to follow.
+        text_store, elasticsearch_url
+            ``"embedded"`` or ``"elasticsearch"``, and its address, for a database that is made
+            now; one that exists must have them. None for Elasticsearch where an address is given
+            or configured.
+        untouched_text
+            Leave the text store alone for now; `sync` or `migrate_text` is to follow.
 
         Raises
         ------
@@ -183,25 +199,34 @@ class Writer:
             stack.enter_context(layout.lock())
             with writing(path):
                 if bundle is not None and key is not None and not layout.manifest.exists():
-                    layout.create(Manifest.of(bundle, key))
+                    kind, url = _choose_text(text_store, elasticsearch_url)
+                    layout.create(Manifest.of(bundle, key, kind, url))
                 manifest = layout.read_manifest()
                 layout.check(manifest, checked, key)
+                _check_text(layout, manifest, text_store, elasticsearch_url)
                 layout.embeddings.mkdir(exist_ok=True)
                 ledger = Ledger(layout.ledger, write=True)
                 stack.callback(ledger.close)
                 thumbnails = Thumbnails(layout.thumbnails, write=True)
                 stack.callback(thumbnails.close)
-                missing = ledger.images and not layout.text.exists()
+                embedded = manifest.text == "tantivy"
+                missing = embedded and ledger.images and not layout.text.exists()
                 outdated = is_outdated(manifest.text, layout.text)
                 if outdated:
                     _log.info("building the text index anew, as this version keeps more in it")
                 if rebuild_text or missing or outdated:
                     _mark_refill(ledger)
                     shutil.rmtree(layout.text, ignore_errors=True)
-                text = open_text_store(manifest.text, layout.text, create=True)
+                text = open_text_store(
+                    manifest.text,
+                    layout.text,
+                    create=True,
+                    index=manifest.text_index,
+                    url=manifest.text_url,
+                )
                 stack.callback(text.close)
                 writer = cls(layout, manifest, ledger, thumbnails, text)
-                writer._recover()
+                writer._recover(untouched_text)
             yield writer
 
     # ---- runs -----------------------------------------------------------------------------------
@@ -271,8 +296,13 @@ class Writer:
             self.sweep_thumbnails()
             self._remove_orphans()
             shutil.rmtree(self.layout.vectors, ignore_errors=True)
+            before = self.manifest
             self.manifest = replace(
-                Manifest.of(bundle, self.manifest.key), created_with=self.manifest.created_with
+                Manifest.of(bundle, before.key),
+                created_with=before.created_with,
+                text=before.text,
+                text_index=before.text_index,
+                text_url=before.text_url,
             )
             self.layout.create(self.manifest)
 
@@ -508,8 +538,73 @@ class Writer:
         )
 
     def drain(self) -> None:
-        """Bring the text store and the thumbnails up to what the ledger has committed."""
+        """Bring the text store and the thumbnails up to what the ledger has committed.
+
+        Where a server does not answer, the documents wait, and only now and then is it tried again.
+        """
+        if time.monotonic() < self._try_again:
+            return
+        try:
+            self._drain()
+        except TextStoreUnavailable as error:
+            if not self._pause:
+                _log.warning("%s; indexing goes on, and documents wait for it", error)
+            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            self._try_again = time.monotonic() + self._pause
+        else:
+            self._pause = 0.0
+
+    def finish_text(self) -> int:
+        """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
+        self._try_again = 0.0
+        self.drain()
+        return self.ledger.waiting
+
+    def sync(self) -> int:
+        """Send all that waits for the text store; gives how many changes that were.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            It does not answer; what it has not confirmed goes on waiting.
+        """
+        waiting = self.ledger.waiting
+        self._drain()
+        self.text.finish()
+        return waiting
+
+    def migrate_text(self) -> int:
+        """Fill a new index of the present mapping from the ledger; gives how many documents.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            Elasticsearch does not answer; the old index stands.
+        DatabaseError
+            The text store is not Elasticsearch, which alone needs it.
+        """
+        from indexer.database.text_elasticsearch import ElasticsearchTextStore
+
+        if not isinstance(self.text, ElasticsearchTextStore):
+            raise DatabaseError(
+                f"{self.layout.root} has an embedded text store, which needs no migration: "
+                "`cxrdex index` brings it up to date"
+            )
+        count = self.text.migrate(
+            document for page in self._current_documents() for document in page
+        )
+        with self.ledger.transaction() as sql:
+            # All of these are in the new index, in their present form.
+            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
+            sql.execute("DELETE FROM meta WHERE key = 'refill'")
+        self.sync()
+        return count
+
+    def _drain(self) -> None:
         with writing(self.layout.root):
+            self.text.prepare(self._refill_unless_waiting)
+            if self.ledger.refill:
+                self._fill_text()
             while batch := self.ledger.outbox(_PAGE):
                 # Only the last word on an image counts; a picture once hidden stays so.
                 last = {image_id: (op, text) for _, image_id, op, text in batch if op != "hide"}
@@ -699,41 +794,53 @@ class Writer:
         """Fill the text store anew from the ledger; goes on in the next `open` if killed."""
         with writing(self.layout.root):
             _mark_refill(self.ledger)
-            with self.ledger.transaction() as sql:
-                # What waits may be of an earlier version; every document is written below.
-                sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
-            self.text.clear()
-            rows = self.ledger.iterate_images()
-            while batch := list(islice(rows, _PAGE)):
-                self._refill(batch)
-            with self.ledger.transaction() as sql:
-                sql.execute("DELETE FROM meta WHERE key = 'refill'")
+            self.drain()
 
-    def _refill(self, rows: Sequence[ImageRow]) -> None:
-        documents = [document_of(row) for row in rows]
-        self.text.apply(documents, [])
-        digests = [document_hash(document) for document in documents]
-        changed = [
-            (digest, row.number)
-            for digest, row in zip(digests, rows, strict=True)
-            if digest != row.document_hash
-        ]
+    def _fill_text(self) -> None:
         with self.ledger.transaction() as sql:
-            sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
+            # What waits may be of an earlier version; every document is written below.
+            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
+        self.text.clear()
+        for documents in self._current_documents():
+            self.text.apply(documents, [])
+        with self.ledger.transaction() as sql:
+            sql.execute("DELETE FROM meta WHERE key = 'refill'")
 
-    def _recover(self) -> None:
+    def _current_documents(self) -> Iterator[list[Document]]:
+        """All documents as this version makes them, page by page; their hashes follow."""
+        rows = self.ledger.iterate_images()
+        while page := list(islice(rows, _PAGE)):
+            documents = [document_of(row) for row in page]
+            yield documents
+            digests = [document_hash(document) for document in documents]
+            changed = [
+                (digest, row.number)
+                for digest, row in zip(digests, page, strict=True)
+                if digest != row.document_hash
+            ]
+            with self.ledger.transaction() as sql:
+                sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
+
+    def _refill_unless_waiting(self) -> None:
+        """A new text store lacks every document that has been sent before."""
+        with self.ledger.lock:
+            sent = self.ledger.connection.execute(
+                "SELECT 1 FROM images WHERE image_id NOT IN (SELECT image_id FROM outbox) LIMIT 1"
+            ).fetchone()
+        if sent:
+            _mark_refill(self.ledger)
+
+    def _recover(self, untouched_text: bool) -> None:
         with self.ledger.transaction() as sql:
             killed = sql.execute(
                 "UPDATE runs SET state = 'stopped' WHERE state = 'running'"
             ).rowcount
-            refill = sql.execute("SELECT 1 FROM meta WHERE key = 'refill'").fetchone()
         self._remove_orphans()
         if killed:
             _log.info("the last run was stopped before its end; going on from its last commit")
             self.sweep_thumbnails()
-        if refill:
-            self.refill_text()
-        self.drain()
+        if not untouched_text:
+            self.drain()
 
     def _remove_orphans(self) -> None:
         known = {shard.number for shard in self.ledger.shards()}
@@ -748,6 +855,44 @@ class Writer:
             query = "SELECT 1 FROM images WHERE image_id = ? AND thumbnail"
             orphans = [i for i in self.thumbnails.ids() if not sql.execute(query, (i,)).fetchone()]
         self.thumbnails.drop(orphans)
+
+
+def _choose_text(store: str | None, url: str | None) -> tuple[str, str | None]:
+    """Kind of a new database's text store, and the address of Elasticsearch."""
+    from indexer.database.elasticsearch_settings import (
+        ElasticsearchSettings,
+        checked_urls,
+        configured_urls,
+    )
+
+    configured = configured_urls()
+    if store == "embedded" or (store is None and not url and not configured):
+        if url:
+            raise DatabaseError("an address of Elasticsearch is given for an embedded text store")
+        return "tantivy", None
+    if url and configured and checked_urls(url) != configured:
+        raise DatabaseError(
+            f"{url} is given, but {', '.join(configured)} is configured as the address of "
+            "Elasticsearch: name one of both"
+        )
+    return "elasticsearch", ",".join(ElasticsearchSettings.load(url).urls)
+
+
+def _check_text(layout: Layout, manifest: Manifest, store: str | None, url: str | None) -> None:
+    """Refuse another text store than the one the database was made with."""
+    from indexer.database.elasticsearch_settings import checked_urls
+
+    made = "embedded" if manifest.text == "tantivy" else manifest.text
+    if store not in (None, made) or (url and made == "embedded"):
+        raise DatabaseMismatch(
+            f"the database {layout.root} was made with the {made} text store: leave the option out, "
+            "or index the archive into a new folder"
+        )
+    if url and manifest.text_url != ",".join(checked_urls(url)):
+        raise DatabaseMismatch(
+            f"the database {layout.root} was made with Elasticsearch at {manifest.text_url}: where "
+            "the server has moved, set CXRDEX_ELASTICSEARCH_URL"
+        )
 
 
 def _header_of(row: ImageRow) -> Header:

@@ -91,6 +91,8 @@ class Summary:
         Time it took.
     images_per_second
         Files read per second while reading.
+    waiting
+        Documents that the text store has not taken yet, as it does not answer.
     interrupted
         Whether it was stopped by Ctrl-C; what had been read is in the database.
     """
@@ -109,6 +111,7 @@ class Summary:
     report_problems: tuple[str, ...] = ()
     seconds: float = 0.0
     images_per_second: float = 0.0
+    waiting: int = 0
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -129,6 +132,8 @@ def index(
     checksum: bool = False,
     prune: bool = False,
     reread: bool = False,
+    text_store: str | None = None,
+    elasticsearch_url: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
     timeout: float = 120.0,
@@ -164,6 +169,9 @@ def index(
         Drop what the archives have no more.
     reread
         Read everything again; a database that was made with another bundle is brought to this one.
+    text_store, elasticsearch_url
+        ``"embedded"`` or ``"elasticsearch"``, and its address, of a database that is made now; see
+        `Writer.open`.
     progress
         Called a few times a second, in this thread.
     limit
@@ -193,7 +201,14 @@ def index(
         found = Reports(folders if reports is None else [reports], key)
         stack.callback(found.close)
         writer = stack.enter_context(
-            Writer.open(database, bundle, fingerprint(key), other_bundle=reread)
+            Writer.open(
+                database,
+                bundle,
+                fingerprint(key),
+                other_bundle=reread,
+                text_store=text_store,
+                elasticsearch_url=elasticsearch_url,
+            )
         )
         if reread:
             writer.change_bundle(bundle, [archive_name(archive) for archive in opened])
@@ -269,6 +284,7 @@ class _Run:
             committer.call(lambda: writer.settle(committer.find))
             if self._reports and not interrupted:
                 counts["reports_changed"] = committer.call(self._update_reports)
+            counts["waiting"] = committer.call(writer.finish_text)
             writer.compact()
             writer.build_vectors()
         seconds = time.monotonic() - started

@@ -1,0 +1,31 @@
+"""`cxrdex migrate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.options import database_option, format_option
+
+__all__ = ["migrate"]
+
+
+@click.command()
+@database_option
+@format_option("json")
+def migrate(database: Path, form: str) -> None:
+    """Bring the Elasticsearch index of a database to this version of cxrdex.
+
+    A new index is filled from the database and takes the place of the old one in one step;
+    searches of an earlier cxrdex go on until then. Killed before that, nothing has changed.
+    """
+    from indexer.database.writer import Writer
+
+    with Writer.open(database, None, None, untouched_text=True) as writer:
+        count = writer.migrate_text()
+    if form == "json":
+        click.echo(json.dumps({"documents": count}, indent=1))
+    else:
+        click.echo(f"{count} documents are in the new index")

@@ -1,0 +1,28 @@
+"""`cxrdex sync`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.options import database_option, format_option
+
+__all__ = ["sync"]
+
+
+@click.command()
+@database_option
+@format_option("json")
+def sync(database: Path, form: str) -> None:
+    """Send the documents that wait because Elasticsearch did not answer when they were indexed."""
+    from indexer.database.writer import Writer
+
+    with Writer.open(database, None, None, untouched_text=True) as writer:
+        sent = writer.sync()
+        waiting = writer.ledger.waiting
+    if form == "json":
+        click.echo(json.dumps({"sent": sent, "waiting": waiting}, indent=1))
+    else:
+        click.echo(f"{sent} documents sent, {waiting} wait")

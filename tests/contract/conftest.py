@@ -36,7 +36,7 @@ class Filled:
         """Write in batches, and let searchers see it."""
         for start in range(0, max(len(upserts), 1), 1_000):
             self.store.apply(upserts[start : start + 1_000], deletes if start == 0 else ())
-        getattr(self.store, "finish", lambda: None)()
+        self.store.finish()
 
 
 def _open(kind: Kind, folder: Path, request: pytest.FixtureRequest) -> Filled:

@@ -10,7 +10,7 @@ from typing import Any
 
 from indexer.annotation import Annotation, Origin
 from indexer.archive.deidentify import Metadata, pseudonym
-from indexer.archive.reports import Report, ReportIndex
+from indexer.archive.reports import Report, parse_report
 from indexer.database.documents import Document, build_document
 
 __all__ = ["generated_documents", "open_i_documents"]
@@ -122,11 +122,12 @@ def open_i_documents(folder: Path, seed: int = 0) -> list[Document]:
     rng = random.Random(seed)
     with (folder / "images.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
-    with ReportIndex.open(folder / "ecgen-radiology", _KEY) as index:
-        found = [index.find((pseudonym(_KEY, "report", row["image_id"]),)) for row in rows]
-    reports = [report for report in found if report is not None]
+    paths = {row["uid"]: folder / "ecgen-radiology" / f"{row['uid']}.xml" for row in rows}
+    by_uid = {uid: parse_report(path.read_bytes(), path.name, _KEY) for uid, path in paths.items()}
+    reports = list(by_uid.values())
     documents = []
-    for row, report in zip(rows, found, strict=True):
+    for row in rows:
+        report = by_uid[row["uid"]]
         annotations = [
             Annotation("predicted", a.words).to_json() for a in rng.choice(reports).annotations
         ]

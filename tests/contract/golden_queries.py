@@ -71,6 +71,8 @@ GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("origin:human", ("disease:opacity",), "and the query the filter"),
     ("finding:(origin:predicted AND opacity AND left)", (), "origin inside a finding"),
     ("finding:(effusion AND left) AND origin:human", (), "origin beside a finding"),
+    ("composite:*", (), "any annotation"),
+    ("finding:* AND NOT finding:(origin:predicted)", (), "findings, but no predicted ones"),
     ("origin:human AND annotation:*", (), "any annotation of that origin"),
     # Exact values
     ("disease:cardiomegaly", (), "one value"),
@@ -109,7 +111,7 @@ GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     # Boosts change scores only
     ("effusion^4", (), "a boosted word"),
     ("(effusion OR opacity)^0.5 left^3", (), "boosted groups"),
-    ('"pleural effusion"^10 OR finding:(opacity^2 AND left)', (), "boosts of phrase and inside"),
+    ('"pleural effusion"^10 OR (finding:(opacity AND left))^2', (), "of phrase and finding"),
     # Beginnings
     ("cardio*", (), "a beginning, of words as they are written"),
     ("enlarg* -enlarged", (), "beginnings are not stemmed"),
@@ -117,8 +119,8 @@ GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("annotation:opac*", (), "a beginning in one field"),
     ("origin:human AND pleu*", (), "a beginning of one origin"),
     ("finding:(pleu* AND left)", (), "a beginning inside a finding"),
-    ("id:0*", (), "the beginning of an id"),
-    ("id:f*", (), "of one whose key is negative"),
+    ("id:(0a* OR 1b* OR 2c* OR 3d*)", (), "beginnings of ids"),
+    ("id:(8a* OR 9b* OR ac* OR bd* OR ce* OR df* OR e0* OR f1*)", (), "with negative keys"),
     # Filters
     ("effusion", ("view:lateral", "age:>40"), "filters"),
     ("*", ("disease:opacity,nodule", "-side:left"), "several values, and a filter turned round"),

@@ -107,7 +107,7 @@ def _holds(node: Node, of: _OfImage | _OfFinding) -> bool:
             return _any_term(of, field, origin, lambda term: shape.fullmatch(term) is not None)
         case Fuzzy(text, field, distance, origin):
             word = _folded(text)
-            return _any_term(of, field, origin, lambda term: _distance(word, term) <= distance)
+            return _any_term(of, field, origin, lambda term: _near(word, term, distance))
         case Value(field, value, origin):
             return value in of.values(field, origin)
         case Present(field, origin):
@@ -160,8 +160,11 @@ def _side_by_side(wanted: Sequence[str], tokens: Sequence[str]) -> bool:
     return n > 0 and any(tokens[i : i + n] == wanted for i in range(len(tokens) - n + 1))
 
 
-def _distance(a: str, b: str) -> int:
-    """Letters put in, left out, changed, or swapped with their neighbour."""
+@functools.cache
+def _near(a: str, b: str, most: int) -> bool:
+    """Whether at most so many letters are put in, left out, changed, or swapped with the next."""
+    if abs(len(a) - len(b)) > most:
+        return False
     rows = [list(range(len(b) + 1))]
     for i, letter in enumerate(a, 1):
         row = [i]
@@ -171,7 +174,7 @@ def _distance(a: str, b: str) -> int:
                 best = min(best, rows[-2][j - 2] + 1)
             row.append(best)
         rows.append(row)
-    return rows[-1][-1]
+    return rows[-1][-1] <= most
 
 
 def _labels(annotation: Mapping[str, Any], field: str) -> list[str]:

@@ -156,23 +156,28 @@ class ElasticsearchBackend:
         """The FAISS keys of all images that match, ascending."""
         body = {
             "query": {"bool": {"filter": [_compile(narrow(query))]}},
-            "sort": ["_shard_doc"],
             "size": _WINDOW,
             "track_total_hits": False,
             "docvalue_fields": ["id"],
             "stored_fields": "_none_",
         }
-        ids: list[str] = []
-        with self._snapshot() as snapshot:
-            while True:
-                hits = self._ask(body, snapshot)["hits"]["hits"]
-                ids += [hit["fields"]["id"][0] for hit in hits]
-                if len(hits) < _WINDOW:
-                    break
-                body["search_after"] = hits[-1]["sort"]
+        ids = [*_ids(self._ask({**body, "sort": ["_doc"]}))]
+        if len(ids) == _WINDOW:
+            ids = [*self._all_ids({**body, "sort": ["_shard_doc"]})]
         found = keys_of(ids)
         found.sort()
         return found
+
+    def _all_ids(self, body: _Query) -> Iterator[str]:
+        """The ids of all hits, of one moment."""
+        with self._snapshot() as snapshot:
+            while True:
+                answer = self._ask(body, snapshot)
+                yield from _ids(answer)
+                hits = answer["hits"]["hits"]
+                if len(hits) < _WINDOW:
+                    return
+                body = {**body, "search_after": hits[-1]["sort"]}
 
     def values(self, field: str) -> list[str]:
         """The values a keyword field has."""
@@ -483,6 +488,10 @@ def _without_double_negation(node: Node) -> Node:
     while isinstance(node, Not) and isinstance(node.node, Not):
         node = node.node.node
     return node
+
+
+def _ids(answer: Any) -> Iterator[str]:
+    return (hit["fields"]["id"][0] for hit in answer["hits"]["hits"])
 
 
 def _document(hit: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from indexer.database.documents import Document
-from indexer.database.text_embedded import LABELS
+from indexer.database.text_embedded import LABELS, label_values
 from indexer.errors import QueryError
 from search.results import FacetCount
 from search.vocabulary import FACETS, nearest
@@ -49,11 +49,13 @@ def facet_counts(
 
 def _values(document: Document, name: str) -> set[str | int]:
     if name in LABELS:
-        words = (word for a in document["annotations"] for word in a["words"])
-        return {word["text"].lower() for word in words if word["kind"] == name}
+        values = (label_values(annotation).get(name, []) for annotation in document["annotations"])
+        return {value for some in values for value in some}
     if name == "origin":
         return {annotation["origin"] for annotation in document["annotations"]}
     value = document[name]  # type: ignore[literal-required]
+    if name in ("absent", "uncertain"):
+        return {annotation["disease"].lower() for annotation in value}
     if value is None:
         return set()
     return {value.lower() if isinstance(value, str) else value}

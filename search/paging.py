@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.errors import QueryError
 from search.vocabulary import nearest
@@ -52,7 +52,7 @@ class Sort:
             raise QueryError(f'a sort is field, field:asc or field:desc, not "{text[:60]}"')
         if field == "score" and direction == "asc":
             raise QueryError("by score the best come first; there is no score:asc")
-        return cls(cast(SortField, field), direction == "desc" and field != "score")
+        return cls(field, direction == "desc" and field != "score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,18 @@ class Cursor:
         Its score, or its value of the field sorted by; None where it has none.
     id
         Its image id.
+    rank
+        Hits up to and with it; 0 where the store does not count them.
     """
 
     value: float | int | str | None
     id: str
+    rank: int = 0
 
     def token(self, signature: str) -> str:
         """The cursor as a word for a user to hand back, bound to one search."""
-        packed = json.dumps([signature, self.value, self.id], separators=(",", ":"))
+        place = [self.value, self.id, self.rank]
+        packed = json.dumps([_seal(signature, place), *place], separators=(",", ":"))
         return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
     @classmethod
@@ -82,20 +86,24 @@ class Cursor:
         Raises
         ------
         QueryError
-            It is no token, or one of another search.
+            It is damaged, or of another search.
         """
+        text = token.strip()[:_LONGEST]
         try:
-            padded = token[:_LONGEST] + "=" * (-len(token) % 4)
-            found, value, image_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
-            int(image_id, 16)
+            padded = text + "=" * (-len(text) % 4)
+            seal, *place = json.loads(base64.b64decode(padded, b"-_", validate=True))
         except (binascii.Error, ValueError, TypeError) as error:
             raise QueryError("the page token is damaged; take it from the page before") from error
-        if found != signature:
+        if seal != _seal(signature, place):
             raise QueryError(
-                "the page token is of another search; query, filters, choices and sort must be "
+                "the page token is not of this search: query, filters, choices and sort must be "
                 "those of the page before"
             )
-        return cls(value, image_id)
+        return cls(*place)
+
+
+def _seal(signature: str, place: list[Any]) -> str:
+    return hashlib.sha256(json.dumps([signature, *place]).encode()).hexdigest()[:12]
 
 
 def signature(*parts: Any) -> str:

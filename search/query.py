@@ -263,7 +263,7 @@ class _Converter:
         return Wildcard(" ".join(pattern.lower().split()), field)
 
     def _fuzzy(self, item: Any, field: str | None, position: int) -> Node:
-        pattern, text, first = _shape(item.term.value)
+        _, text, first = _shape(item.term.value)
         if first is not None:
             _refuse(position + first, "a wildcard and a ~ do not go together")
         kind = FIELDS[field] if field else "text"

@@ -129,6 +129,8 @@ class EmbeddedTextStore:
     ----------
     index
         The `tantivy.Index`; its searcher is renewed by `refresh`.
+    generation
+        Goes up with every commit that `refresh` has seen.
 
     Raises
     ------
@@ -154,6 +156,7 @@ class EmbeddedTextStore:
         self.index.register_tokenizer("radiology_plain", analyzer(plain=True))
         self.index.config_reader("manual")
         self._opstamp: tuple[int, int] | None = None
+        self.generation = 0
         self.refresh()
 
     def prepare(self, fresh: Callable[[], None]) -> None:
@@ -170,6 +173,7 @@ class EmbeddedTextStore:
             if stamp != self._opstamp:
                 self.index.reload()
                 self._opstamp = stamp
+                self.generation += 1
         except (OSError, ValueError) as error:
             raise _error(self.path, error) from error
 

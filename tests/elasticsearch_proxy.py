@@ -27,12 +27,15 @@ class Proxy:
     faults
         A status to answer with; ``"reset"`` closes the connection; ``"timeout"`` answers too late;
         ``"lost answer"`` forwards the request and then closes the connection.
+    down
+        Every connection is closed without an answer.
     largest
         Bodies above so many bytes are answered with 413.
     """
 
     def __init__(self, target: str) -> None:
         self.faults: list[int | str] = []
+        self.down = False
         self.largest: int | None = None
         address = urlsplit(target)
         proxy = self
@@ -42,6 +45,9 @@ class Proxy:
 
             def _handle(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if proxy.down:
+                    self.close_connection = True
+                    return
                 bulk = self.path.split("?")[0].endswith("/_bulk")
                 fault = proxy.faults.pop(0) if bulk and proxy.faults else None
                 if bulk and proxy.largest is not None and len(body) > proxy.largest:
@@ -66,8 +72,6 @@ class Proxy:
                     return
                 self._answer(answer.status, data, answer.headers.get("Content-Type", "text/plain"))
 
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle
-
             def _answer(self, status: int, data: bytes, kind: str) -> None:
                 self.send_response(status)
                 self.send_header("X-Elastic-Product", "Elasticsearch")
@@ -80,6 +84,8 @@ class Proxy:
             def log_message(self, *values: object) -> None:
                 """Nothing: tests are quiet."""
 
+        for method in ("GET", "PUT", "POST", "DELETE", "HEAD"):
+            setattr(Handler, f"do_{method}", Handler._handle)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

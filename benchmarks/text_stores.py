@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -31,11 +30,17 @@ from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
 from indexer.cascade.labeller_rules import FINDINGS
 from indexer.database.documents import Document, build_document
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.text import TextStore
+from indexer.database.text_elasticsearch import ElasticsearchTextStore
+from indexer.database.text_embedded import EmbeddedTextStore
 from search.backends import Backend
+from search.backends.elasticsearch import ElasticsearchBackend
+from search.backends.embedded import EmbeddedBackend
 from search.paging import Sort
 from search.query import parse
 from search.tree import MatchAll
+from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 _BATCH = 2_000
 _REPORTS = 4_000
@@ -43,6 +48,9 @@ _FACETS = ("disease", "side", "severity", "view", "sex")
 _DISEASES = tuple(dict.fromkeys(rule.disease for rule in FINDINGS))
 _ORGANS, _PLACES, _SIDES, _DEGREES = (
     tuple(sorted(QUALIFIERS[kind])) for kind in ("organ", "location", "side", "severity")
+)
+_WORDS = tuple(
+    word for name in _DISEASES for word in name.split() if len(word) > 5 and word.isalpha()
 )
 _FRAMES = (
     "There is {} {}.",
@@ -93,7 +101,7 @@ def _reports(rng: random.Random) -> list[Document]:
     return made
 
 
-def generate(count: int, seed: int = 0) -> Iterator[Document]:
+def _documents(count: int, seed: int = 0) -> Iterator[Document]:
     """Documents as an archive of that size has them; the same for the same seed."""
     rng = random.Random(seed)
     reports = _reports(rng)
@@ -115,10 +123,10 @@ def generate(count: int, seed: int = 0) -> Iterator[Document]:
 
 
 def _word(rng: random.Random) -> str:
-    return _common(rng, [word for name in _DISEASES for word in name.split() if len(word) > 4])
+    return _common(rng, _WORDS)
 
 
-KINDS: Mapping[str, _Query] = {
+_KINDS: Mapping[str, _Query] = {
     "word": _word,
     "two words": lambda rng: f"{_word(rng)} {rng.choice(_SIDES)}",
     "phrase": lambda rng: f'"{rng.choice([d for d in _DISEASES if " " in d])}"',
@@ -140,7 +148,7 @@ KINDS: Mapping[str, _Query] = {
 def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds by kind of query, the first tenth left out for warming up."""
     taken: dict[str, dict[str, float]] = {}
-    for kind, make in KINDS.items():
+    for kind, make in _KINDS.items():
         rng = random.Random(kind)
         sort = Sort("age") if "by age" in kind else Sort()
         times, totals = [], []
@@ -163,13 +171,18 @@ def _measure(
     store: TextStore, open_reader: Callable[[], Backend], count: int, repeats: int
 ) -> dict[str, Any]:
     seconds = 0.0
-    documents = generate(count)
+    documents = _documents(count)
     while batch := list(islice(documents, _BATCH)):
         started = time.perf_counter()
         store.apply(batch, [])
         seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    store.finish()
+    seconds += time.perf_counter() - started
     backend = open_reader()
     queries = _ask(backend, repeats)
+    every = backend.search(MatchAll(), MatchAll(), limit=0).total
+    assert every == count
     started = time.perf_counter()
     found = len(backend.keys(parse("view:lateral")))
     return {
@@ -180,3 +193,58 @@ def _measure(
             "ms": round(1000 * (time.perf_counter() - started), 1),
         },
     }
+
+
+def _embedded(stack: ExitStack) -> tuple[TextStore, Callable[[], Backend]]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "text"
+    store = EmbeddedTextStore(folder, create=True)
+    stack.callback(store.close)
+    return store, lambda: EmbeddedBackend(EmbeddedTextStore(folder))
+
+
+def _elasticsearch(stack: ExitStack) -> tuple[TextStore, Callable[[], Backend]]:
+    url = os.environ.get(URL_VARIABLE)
+    if url is None:
+        if reason := unavailable():
+            raise click.ClickException(reason)
+        server = ElasticsearchServer().start()
+        stack.callback(server.stop)
+        url = server.url
+    settings = ElasticsearchSettings((url,))
+    index = f"cxrdex-benchmark-{uuid.uuid4().hex[:8]}"
+    store = ElasticsearchTextStore(settings.client(), index)
+
+    def drop() -> None:
+        indices = store.client.indices
+        indices.delete(index=list(indices.get(index=f"{index}-*")))
+        indices.delete_index_template(name=index)
+        store.client.close()
+
+    stack.callback(drop)
+    store.prepare()
+    return store, lambda: ElasticsearchBackend(settings.client(), index)
+
+
+@click.command()
+@click.option("--count", default=1_000_000, show_default=True, help="Documents.")
+@click.option("--repeats", default=100, show_default=True, help="Queries of each kind.")
+def main(count: int, repeats: int) -> None:
+    """Print and keep load rates and times of answers."""
+    stores = {"embedded": _embedded, "elasticsearch": _elasticsearch}
+    measured = {}
+    for name, open_store in stores.items():
+        with ExitStack() as stack:
+            measured[name] = _measure(*open_store(stack), count, repeats)
+    write_result(
+        "text-stores",
+        {
+            "command": f"python -m benchmarks.text_stores --count {count} --repeats {repeats}",
+            "documents": count,
+            "facets": list(_FACETS),
+            **measured,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

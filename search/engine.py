@@ -493,7 +493,10 @@ class Engine:
     def _backend(self) -> Backend:
         from search.backends import open_backend
 
-        return open_backend(self.database.manifest.text, self.database.layout.text)
+        manifest, folder = self.database.manifest, self.database.layout.text
+        return open_backend(
+            manifest.text, folder, index=manifest.text_index, url=manifest.text_url
+        )
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

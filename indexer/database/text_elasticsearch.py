@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAPPING_VERSION",
     "ElasticsearchTextStore",
+    "answering",
     "check_version",
     "mappings",
     "probability_field",
@@ -589,7 +590,7 @@ class ElasticsearchTextStore:
 
     def _ask(self, request: Callable[[Elasticsearch], T]) -> T:
         """One request, its errors in our words; 404 and 413 are the caller's."""
-        with _answering(self.index):
+        with answering(self.index):
             return request(self.client)
 
 
@@ -625,7 +626,7 @@ class _Patience:
 
 
 @contextmanager
-def _answering(index: str) -> Iterator[None]:
+def answering(index: str) -> Iterator[None]:
     """Turn what the client raises into our errors, which hold no secret and no document."""
     from elastic_transport import TlsError
     from elasticsearch import ApiError, TransportError

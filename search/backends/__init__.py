@@ -96,16 +96,24 @@ class Backend(Protocol):
         """Let go of files and connections."""
 
 
-def open_backend(kind: str, path: Path) -> Backend:
+def open_backend(
+    kind: str, path: Path, *, index: str | None = None, url: str | None = None
+) -> Backend:
     """The reading side of the text store that a manifest names.
 
     Parameters
     ----------
     kind
-        ``"tantivy"``.
+        ``"tantivy"`` or ``"elasticsearch"``.
     path
-        The store's folder inside the database.
+        The embedded store's folder inside the database.
+    index, url
+        Of a manifest that names Elasticsearch; it is asked nothing yet.
     """
+    if kind == "elasticsearch" and index is not None:
+        from search.backends.elasticsearch import ElasticsearchBackend
+
+        return ElasticsearchBackend.connect(index, url)
     if kind != "tantivy":
         raise ValueError(f"no text store of kind {kind!r}")
     from indexer.database.text_embedded import EmbeddedTextStore

@@ -1,0 +1,250 @@
+"""How fast are both text stores filled and asked, with facets on?
+
+    python -m benchmarks.text_stores
+
+Fills the embedded store and Elasticsearch with the same generated documents, one annotated image
+each, then asks both the same queries of twelve kinds, one after the other. The Elasticsearch is
+the one of the tests: one node with a heap of 512 MB on this machine, or the one that
+CXRDEX_TEST_ELASTICSEARCH_URL names.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from benchmarks.record import write_result
+from indexer.annotation import QUALIFIERS, Annotation, Origin
+from indexer.archive.deidentify import Metadata
+from indexer.archive.reports import Report
+from indexer.cascade.labeller_rules import FINDINGS
+from indexer.database.documents import Document, build_document
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
+from indexer.database.text import TextStore
+from indexer.database.text_elasticsearch import ElasticsearchTextStore
+from indexer.database.text_embedded import EmbeddedTextStore
+from search.backends import Backend
+from search.backends.elasticsearch import ElasticsearchBackend
+from search.backends.embedded import EmbeddedBackend
+from search.paging import Sort
+from search.query import parse
+from search.tree import MatchAll
+from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
+
+_BATCH = 2_000
+_REPORTS = 4_000
+_FACETS = ("disease", "side", "severity", "view", "sex")
+_DISEASES = tuple(dict.fromkeys(rule.disease for rule in FINDINGS))
+_ORGANS, _PLACES, _SIDES, _DEGREES = (
+    tuple(sorted(QUALIFIERS[kind])) for kind in ("organ", "location", "side", "severity")
+)
+_WORDS = tuple(
+    word for name in _DISEASES for word in name.split() if len(word) > 5 and word.isalpha()
+)
+_FRAMES = (
+    "There is {} {}.",
+    "No {1}.",
+    "No evidence of {1} or {2}.",
+    "Stable {} {} since the prior study.",
+    "Possible {1} in the {3}.",
+    "{0} {1} with {2}, {3}.",
+    "Heart size and mediastinal contours are within normal limits.",
+    "The lungs are clear.",
+)
+_Query: TypeAlias = Callable[[random.Random], str]
+
+
+def _common(rng: random.Random, words: Sequence[str]) -> str:
+    """A word, the first ones much oftener than the last: ranks follow a power law."""
+    return words[int(len(words) * rng.random() ** 3)]
+
+
+def _text(rng: random.Random) -> str:
+    words = [
+        rng.choice(_DEGREES),
+        *(_common(rng, _DISEASES) for _ in range(2)),
+        rng.choice(_PLACES),
+    ]
+    return rng.choice(_FRAMES).format(*words)
+
+
+def _annotation(rng: random.Random, origin: Origin) -> Annotation:
+    parts = (_ORGANS, _PLACES, _SIDES, _DEGREES)
+    qualifiers = [_common(rng, words) for words in parts if rng.random() < 0.5]
+    return Annotation.from_words(origin, _common(rng, _DISEASES), qualifiers)
+
+
+def _reports(rng: random.Random) -> list[Document]:
+    """Documents of one report each, to be made many images of: reading reports takes long."""
+    made = []
+    for number in range(_REPORTS):
+        sections = {
+            "indication": "Chest pain.",
+            "findings": " ".join(_text(rng) for _ in range(6)),
+            "impression": " ".join(_text(rng) for _ in range(2)),
+        }
+        human = tuple(_annotation(rng, "human") for _ in range(rng.randint(0, 2)))
+        report = Report(f"{number:012x}", sections, human)
+        reading = {"annotations": [], "view": "frontal", "probabilities": {}}
+        made.append(build_document("0" * 16, "", "", Metadata(), reading, report))
+    return made
+
+
+def _documents(count: int, seed: int = 0) -> Iterator[Document]:
+    """Documents as an archive of that size has them; the same for the same seed."""
+    rng = random.Random(seed)
+    reports = _reports(rng)
+    for number in range(count):
+        predicted = [_annotation(rng, "predicted").to_json() for _ in range(rng.randint(1, 3))]
+        document = rng.choice(reports)
+        yield {
+            **document,
+            "id": f"{rng.getrandbits(64):016x}",
+            "study": f"{number // 2:012x}",
+            "patient": f"{number // 4:012x}",
+            "view": rng.choice(("frontal", "lateral")),
+            "sex": rng.choice(("M", "F")),
+            "age": rng.randint(18, 90),
+            "year": rng.randint(1995, 2025),
+            "annotations": predicted + document["annotations"],
+            "probabilities": {a["disease"]: a["confidence"] for a in predicted},
+        }
+
+
+def _word(rng: random.Random) -> str:
+    return _common(rng, _WORDS)
+
+
+_KINDS: Mapping[str, _Query] = {
+    "word": _word,
+    "two words": lambda rng: f"{_word(rng)} {rng.choice(_SIDES)}",
+    "phrase": lambda rng: f'"{rng.choice([d for d in _DISEASES if " " in d])}"',
+    "value": lambda rng: f'disease:"{_common(rng, _DISEASES)}"',
+    "value, range and origin": lambda rng: (
+        f'disease:"{_common(rng, _DISEASES)}" AND age:[40 TO {rng.randint(50, 80)}] '
+        f"AND origin:predicted"
+    ),
+    "logic": lambda rng: f"({_word(rng)} OR {_word(rng)}) AND NOT side:{rng.choice(_SIDES)}",
+    "finding": lambda rng: f"finding:({_word(rng)} AND side:{rng.choice(_SIDES)})",
+    "absent": lambda rng: f'absent:"{_common(rng, _DISEASES)}" AND report:{_word(rng)}',
+    "beginning": lambda rng: f"{_word(rng)[:4]}*",
+    "wildcard": lambda rng: (lambda word: f"{word[:2]}*{word[-2:]}")(_word(rng)),
+    "fuzzy": lambda rng: (lambda word: f"{word[:3]}{word[4:]}~1")(_word(rng)),
+    "every image by age": lambda rng: "*",
+}
+
+
+def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
+    """Milliseconds by kind of query, the first tenth left out for warming up."""
+    taken: dict[str, dict[str, float]] = {}
+    for kind, make in _KINDS.items():
+        rng = random.Random(kind)
+        sort = Sort("age") if "by age" in kind else Sort()
+        times, totals = [], []
+        for _ in range(repeats + repeats // 10):
+            query = make(rng)
+            started = time.perf_counter()
+            page = backend.search(parse(query), MatchAll(), facets=_FACETS, limit=20, sort=sort)
+            times.append(1000 * (time.perf_counter() - started))
+            totals.append(page.total)
+        kept = sorted(times[repeats // 10 :])
+        taken[kind] = {
+            "p50_ms": round(statistics.median(kept), 2),
+            "p95_ms": round(kept[int(0.95 * (len(kept) - 1))], 2),
+            "median_hits": statistics.median(totals),
+        }
+    return taken
+
+
+def _measure(
+    store: TextStore, open_reader: Callable[[], Backend], count: int, repeats: int
+) -> dict[str, Any]:
+    seconds = 0.0
+    documents = _documents(count)
+    while batch := list(islice(documents, _BATCH)):
+        started = time.perf_counter()
+        store.apply(batch, [])
+        seconds += time.perf_counter() - started
+    started = time.perf_counter()
+    store.finish()
+    seconds += time.perf_counter() - started
+    backend = open_reader()
+    queries = _ask(backend, repeats)
+    every = backend.search(MatchAll(), MatchAll(), limit=0).total
+    assert every == count
+    started = time.perf_counter()
+    found = len(backend.keys(parse("view:lateral")))
+    return {
+        "documents_per_second": round(count / seconds),
+        "queries": queries,
+        "keys_of_a_filter": {
+            "images": found,
+            "ms": round(1000 * (time.perf_counter() - started), 1),
+        },
+    }
+
+
+def _embedded(stack: ExitStack) -> tuple[TextStore, Callable[[], Backend]]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "text"
+    store = EmbeddedTextStore(folder, create=True)
+    stack.callback(store.close)
+    return store, lambda: EmbeddedBackend(EmbeddedTextStore(folder))
+
+
+def _elasticsearch(stack: ExitStack) -> tuple[TextStore, Callable[[], Backend]]:
+    url = os.environ.get(URL_VARIABLE)
+    if url is None:
+        if reason := unavailable():
+            raise click.ClickException(reason)
+        server = ElasticsearchServer().start()
+        stack.callback(server.stop)
+        url = server.url
+    settings = ElasticsearchSettings((url,))
+    index = f"cxrdex-benchmark-{uuid.uuid4().hex[:8]}"
+    store = ElasticsearchTextStore(settings.client(), index)
+
+    def drop() -> None:
+        indices = store.client.indices
+        indices.delete(index=list(indices.get(index=f"{index}-*")))
+        indices.delete_index_template(name=index)
+        store.client.close()
+
+    stack.callback(drop)
+    store.prepare()
+    return store, lambda: ElasticsearchBackend(settings.client(), index)
+
+
+@click.command()
+@click.option("--count", default=1_000_000, show_default=True, help="Documents.")
+@click.option("--repeats", default=100, show_default=True, help="Queries of each kind.")
+def main(count: int, repeats: int) -> None:
+    """Print and keep load rates and times of answers."""
+    stores = {"embedded": _embedded, "elasticsearch": _elasticsearch}
+    measured = {}
+    for name, open_store in stores.items():
+        with ExitStack() as stack:
+            measured[name] = _measure(*open_store(stack), count, repeats)
+    write_result(
+        "text-stores",
+        {
+            "command": f"python -m benchmarks.text_stores --count {count} --repeats {repeats}",
+            "documents": count,
+            "facets": list(_FACETS),
+            **measured,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

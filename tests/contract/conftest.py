@@ -1,0 +1,108 @@
+"""Every text store, filled with the same documents."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import pytest
+
+from indexer.database.documents import Document
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
+from indexer.database.text_elasticsearch import ElasticsearchTextStore
+from indexer.database.text_embedded import EmbeddedTextStore
+from search.backends import Backend
+from search.backends.elasticsearch import ElasticsearchBackend
+from search.backends.embedded import EmbeddedBackend
+from tests.contract.corpus import generated_documents, open_i_documents
+
+__all__ = ["KINDS", "Filled", "Kind"]
+
+Kind: TypeAlias = Literal["tantivy", "elasticsearch"]
+KINDS: tuple[Kind, ...] = ("tantivy", "elasticsearch")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Both sides of a text store."""
+
+    store: EmbeddedTextStore | ElasticsearchTextStore
+    backend: Backend
+
+    def write(self, upserts: Sequence[Document], deletes: Sequence[str] = ()) -> None:
+        """Write in batches, and let searchers see it."""
+        for start in range(0, max(len(upserts), 1), 1_000):
+            self.store.apply(upserts[start : start + 1_000], deletes if start == 0 else ())
+        self.store.finish()
+
+
+def _open(kind: Kind, folder: Path, request: pytest.FixtureRequest) -> Filled:
+    if kind == "tantivy":
+        store = EmbeddedTextStore(folder / "text", create=True)
+        return Filled(store, EmbeddedBackend(EmbeddedTextStore(folder / "text")))
+    urls = (request.getfixturevalue("elasticsearch_url"),)
+    index = f"cxrdex-contract-{uuid.uuid4().hex[:12]}"
+    writer = ElasticsearchTextStore(ElasticsearchSettings(urls).client(), index)
+    writer.prepare()
+    return Filled(writer, ElasticsearchBackend(ElasticsearchSettings(urls).client(), index))
+
+
+def _discard(filled: Filled) -> None:
+    filled.backend.close()
+    if isinstance(filled.store, ElasticsearchTextStore):
+        indices = filled.store.client.indices
+        # The server does not delete by a pattern.
+        indices.delete(index=list(indices.get(index=f"{filled.store.index}-*")))
+        indices.delete_index_template(name=filled.store.index)
+    filled.store.close()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each text store in turn."""
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture(scope="session", params=["generated", "open-i"])
+def corpus(request: pytest.FixtureRequest) -> str:
+    """Each set of documents in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def documents(corpus: str, request: pytest.FixtureRequest) -> list[Document]:
+    """The documents of a corpus."""
+    if corpus == "generated":
+        return generated_documents()
+    folder: Path = request.getfixturevalue("shared") / "openi"
+    if not (folder / "images.csv").is_file():
+        pytest.skip(f"no reports in {folder}")
+    return open_i_documents(folder)
+
+
+@pytest.fixture(scope="session")
+def filled(
+    kind: Kind,
+    documents: list[Document],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Filled]:
+    """A store that holds `documents`, written in two batches."""
+    made = _open(kind, tmp_path_factory.mktemp("contract"), request)
+    half = len(documents) // 2
+    made.write(documents[:half])
+    made.write(documents[half:])
+    yield made
+    _discard(made)
+
+
+@pytest.fixture
+def empty(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Filled]:
+    """A store of a test's own, to be changed."""
+    made = _open(kind, tmp_path, request)
+    yield made
+    _discard(made)

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from indexer.annotation import Annotation, Origin
 from indexer.archive.deidentify import Metadata, pseudonym
@@ -85,12 +85,13 @@ def generated_documents(count: int = 300, seed: int = 0) -> list[Document]:
     Images come in studies of two, as they do in archives: a study shares patient and report.
     """
     rng = random.Random(seed)
+    sexes: tuple[Literal["M", "F", "O"] | None, ...] = ("M", "F", "O", None)
     documents = []
     for number in range(count):
         if number % 2 == 0:
             study, patient = f"{rng.getrandbits(48):012x}", f"{number // 4:012x}"
             report = _report(rng, study) if rng.random() < 0.7 else None
-            sex, age = rng.choice(("M", "F", "O", None)), rng.choice((None, 0, 34, 51, 68, 90))
+            sex, age = rng.choice(sexes), rng.choice((None, 0, 34, 51, 68, 90))
         metadata = Metadata(
             view=rng.choice(("PA", "AP", "LL", None, None)),
             sex=sex,
@@ -146,7 +147,7 @@ def open_i_documents(folder: Path, seed: int = 0) -> list[Document]:
             rows=256,
             columns=256,
         )
-        names = (pseudonym(_KEY, kind, row["uid"]) for kind in ("study", "patient"))
+        study, patient = (pseudonym(_KEY, kind, row["uid"]) for kind in ("study", "patient"))
         image_id = hashlib.sha256(row["image_id"].encode()).hexdigest()[:16]
-        documents.append(build_document(image_id, *names, metadata, reading, report))
+        documents.append(build_document(image_id, study, patient, metadata, reading, report))
     return documents

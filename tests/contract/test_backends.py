@@ -204,7 +204,7 @@ def test_pages_past_ten_thousand(empty: Filled) -> None:
     rng = random.Random(0)
     (pattern,) = generated_documents(1, seed=3)
     made = [
-        Document(**{**pattern, "id": f"{rng.getrandbits(64):016x}", "age": rng.randint(20, 60)})  # type: ignore[typeddict-item]
+        Document(**{**pattern, "id": f"{rng.getrandbits(64):016x}", "age": rng.randint(20, 60)})
         for _ in range(10_400)
     ]
     filled.write(made)

@@ -14,8 +14,8 @@ from tests.contract.conftest import Filled
 from tests.contract.golden_queries import APPROXIMATE, GOLDEN
 from tests.contract.oracle import counts, matches
 
-FACETS = ("disease", "organ", "side", "severity", "composite", "absent", "uncertain")
-FACETS = (*FACETS, "origin", "view", "projection", "sex", "age", "year")
+_LABELS = ("disease", "organ", "side", "severity", "composite", "absent", "uncertain", "origin")
+FACETS = (*_LABELS, "view", "projection", "sex", "age", "year")
 VOCABULARY = Vocabulary({"disease": {"nodule", "opacity"}})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from indexer.annotation import Origin
 from search.tree import (
     And,
     Boost,
@@ -65,7 +66,8 @@ def random_tree(rng: random.Random, depth: int, *, shapes: bool = True) -> Node:
     if depth == 0 or rng.random() < 0.2:
         return _leaf(rng, shapes)
     if rng.random() < 0.2:
-        origin = rng.choice((None, None, "predicted", "human"))
+        origins: tuple[Origin | None, ...] = (None, None, "predicted", "human")
+        origin = rng.choice(origins)
         return Finding(_inside(rng, 2, shapes), origin)
     return _joined(rng, lambda: random_tree(rng, depth - 1, shapes=shapes))
 

@@ -494,9 +494,7 @@ class Engine:
         from search.backends import open_backend
 
         manifest, folder = self.database.manifest, self.database.layout.text
-        return open_backend(
-            manifest.text, folder, index=manifest.text_index, url=manifest.text_url
-        )
+        return open_backend(manifest.text, folder, index=manifest.text_index, url=manifest.text_url)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

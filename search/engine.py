@@ -55,9 +55,7 @@ class _Query:
     """A picture to find the like of: its vector, and what is known of whom it shows."""
 
     vector: npt.NDArray[np.float32]
-    #: The image of the database that shows the same picture, if there is one.
-    same: str | None
-    #: Its id where the query named it by that; it is then left out itself.
+    #: Of an image of the database, which is then left out itself.
     id: str | None
     study: str | None
     patient: str | None
@@ -265,7 +263,7 @@ class Engine:
                 self.database,
                 like.vector,
                 WINDOW,
-                same=like.same,
+                same=like.id,
                 keys=self._backend.keys(conditions) if restricted else None,
                 excluded=keys_of(sorted(left_out)),
             )
@@ -343,7 +341,7 @@ class Engine:
             self.database,
             query.vector,
             k,
-            same=query.same,
+            same=query.id,
             keys=keys,
             excluded=excluded,
             group=group,
@@ -417,7 +415,7 @@ class Engine:
 
         (document,) = self.database.documents([image_id])
         vector = self.database.vectors().vectors_of(keys_of([image_id]))[0]
-        return _Query(vector, image_id, image_id, document["study"], document["patient"])
+        return _Query(vector, image_id, document["study"], document["patient"])
 
     def _query_file(self, path: Path, exclude_study: bool, exclude_patient: bool) -> _Query:
         key = self._key(path) if exclude_study or exclude_patient else b""
@@ -426,8 +424,7 @@ class Engine:
         study = patient = None
         if key:
             study, patient = self._whose(path, decoded, key)
-        same = decoded.image_id if decoded.image_id in self.database else None
-        return _Query(reading.embedding, same, None, study, patient)
+        return _Query(reading.embedding, None, study, patient)
 
     def _key(self, path: Path) -> bytes:
         """The secret behind the database's ids, without which a file's study is unknown."""

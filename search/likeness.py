@@ -18,6 +18,9 @@ GROUPS = ("study", "patient")
 #: At least so many images are compared anew by the mean vectors of their studies.
 CANDIDATES = 200
 
+# Vectors of one picture in two encodings differ by less than this share of their length.
+_SAME = 0.03
+
 Vector = npt.NDArray[np.float32]
 
 
@@ -35,7 +38,7 @@ def alike(
     """Ids and likeness of the `k` images most like a picture, best first.
 
     Likeness is the inner product of two search vectors as a share of the query's with itself: 1
-    for the picture itself, which comes first wherever it may be found.
+    for the picture itself. Where that is found, however it is encoded, it comes first.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def alike(
     query
         The picture's vector, shape (dimensions,).
     same
-        The image of the database that shows the very same picture, if there is one.
+        The image of the database that the query is; None for a picture from elsewhere.
     keys, excluded
         The only images that may be found (None for all), and those that must not be.
     group
@@ -53,27 +56,38 @@ def alike(
         Compare the mean vectors of whole studies, not those of single images.
     """
     vectors = database.vectors()
-    vector = query
-    if same is not None and pool_studies:
-        vector = _mean(vectors, database.mates([same])[same])
     wanted = max(CANDIDATES, k) if pool_studies else k
     if group is None:
-        found = nearest(vectors, vector, wanted, keys=keys, excluded=excluded)
+        found = nearest(vectors, query, wanted, keys=keys, excluded=excluded)
     else:
 
         def group_of(ids: Sequence[str]) -> Mapping[str, str]:
             return database.owners(ids, "study" if group == "study" else "patient")
 
-        found = nearest_groups(vectors, vector, wanted, group_of, keys=keys, excluded=excluded)
-    length = max(float(np.linalg.norm(vector)), 1e-12)
+        found = nearest_groups(vectors, query, wanted, group_of, keys=keys, excluded=excluded)
+    length = max(float(np.linalg.norm(query)), 1e-12)
+    likeness = [(image, score / length) for image, score in found]
+    twin = _twin(vectors, query, likeness)
+    known = same or (twin[0] if twin else None)
     if pool_studies:
-        found = _by_study(vectors, vector / length, found, database.mates([i for i, _ in found]))
-    if same is not None and group is None:
-        own = keys_of([same])
-        if not np.isin(own, excluded).any() and (keys is None or np.isin(own, keys).any()):
-            score = dict(found).get(same, length)
-            found = [(same, score), *(hit for hit in found if hit[0] != same)]
-    return [(image, score / length) for image, score in found[:k]]
+        mates = database.mates([*(image for image, _ in found), *([known] if known else [])])
+        centre = _mean(vectors, mates[known]) if known else query
+        likeness = _by_study(vectors, centre, likeness, mates)
+    if twin:
+        likeness = [twin, *(hit for hit in likeness if hit[0] != twin[0])]
+    return likeness[:k]
+
+
+def _twin(
+    vectors: Vectors, query: Vector, found: Sequence[tuple[str, float]]
+) -> tuple[str, float] | None:
+    """The image among some, with its likeness, that shows the very same picture."""
+    if not found:
+        return None
+    rows = vectors.vectors_of(keys_of([image for image, _ in found]))
+    distances = np.linalg.norm(rows - query, axis=1)
+    place = int(distances.argmin())
+    return found[place] if distances[place] <= _SAME * np.linalg.norm(query) else None
 
 
 def _mean(vectors: Vectors, images: Sequence[str]) -> Vector:
@@ -83,11 +97,12 @@ def _mean(vectors: Vectors, images: Sequence[str]) -> Vector:
 
 def _by_study(
     vectors: Vectors,
-    direction: Vector,
+    query: Vector,
     found: Sequence[tuple[str, float]],
     mates: Mapping[str, Sequence[str]],
 ) -> list[tuple[str, float]]:
-    """Images in the order of their studies' scores; within a study their own decide."""
+    """Images in the order of their studies' likeness; within a study their own decides."""
+    direction = query / max(float(query @ query), 1e-12)
     studies = {image: tuple(mates[image]) for image, _ in found}
     scores = {
         study: float(_mean(vectors, study) @ direction) for study in sorted(set(studies.values()))

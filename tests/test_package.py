@@ -86,6 +86,7 @@ def test_the_wheel_has_every_module(names: set[str]) -> None:
         (("indexer/database/migrations",), "*.sql"),
         (("indexer/cascade/bundles",), "bundle.json"),
         (("indexer/cascade/bundles",), "weights.safetensors"),
+        (("search",), "lexicon.toml"),
     ],
 )
 def test_the_wheel_has_what_is_no_module(
@@ -99,7 +100,7 @@ def test_the_wheel_has_what_is_no_module(
 def test_the_wheel_has_nothing_else(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
-    kinds = (".py", "/py.typed", ".sql", ".json", ".safetensors")
+    kinds = (".py", "/py.typed", ".sql", ".json", ".toml", ".safetensors")
     assert [n for n in names if ".dist-info/" not in n and not n.endswith(kinds)] == []
 
 

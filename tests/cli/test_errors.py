@@ -59,7 +59,7 @@ def test_no_database_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ("query", "said"),
     [
         ("disese:cardiomegaly", "disease"),
-        ("disease:cardiomegalie", "cardiomegaly"),
+        ("disease:cardiomegily", "cardiomegaly"),
         ("(cardiomegaly", "("),
         ("age:[old TO 60]", "age"),
     ],

@@ -70,7 +70,8 @@ DAMAGES: dict[str, tuple[Damage, set[tuple[str, str]], int]] = {
     "keys are missing": (
         lambda p: _lose(p, "embeddings/part-000001.keys.npy"), {("shards", "missing")}, 10),
     "a shard is damaged": (
-        lambda p: _flip(p, "embeddings/part-000003.npy"), {("shards", "checksum")}, 10),
+        lambda p: _flip(p, "embeddings/part-000003.npy"),
+        {("shards", "checksum"), ("vectors", "values")}, 10),
     "FAISS is missing": (lambda p: _lose(p, "vectors/*"), {("vectors", "missing")}, 0),
     "FAISS is damaged": (
         lambda p: (p / "vectors/generation-000001/index.faiss").write_bytes(b"x"),

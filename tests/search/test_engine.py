@@ -127,9 +127,10 @@ def test_a_file_finds_itself_first(engine: Engine, archive: Path, ids: dict[str,
         assert results.hits[0].id == ids[name]
         assert results.hits[0].score > 0.999
         assert results.total == len(ids)
-        scores = [hit.score for hit in results.hits]
+        # A picture that shows the findings more clearly may be more like it than it is itself.
+        scores = [hit.score for hit in results.hits[1:]]
         assert scores == sorted(scores, reverse=True)
-        assert len(scores) == 5
+        assert len(scores) == 4
 
 
 def test_an_id_finds_others(engine: Engine, archive: Path, ids: dict[str, str]) -> None:
@@ -217,7 +218,7 @@ def test_words(engine: Engine, ids: dict[str, str]) -> None:
     assert "<em>pleural effusion</em>, left" in marks["annotations"]
     assert marks["report"] == ["Small <em>pleural effusions</em> on the left."]
     wanted = {"id", "score", "annotations", "view", "study", "patient", "sex", "age", "year"}
-    assert wanted | {"highlights"} == set(answer["hits"][0])
+    assert wanted | {"highlights", "origins"} == set(answer["hits"][0])
     assert wanted == set(engine.similar(hit.id, 1).to_json()["hits"][0])
 
 

@@ -84,7 +84,7 @@ class Recipe:
     """
 
     name: str = "cxrdex-base"
-    backbones: tuple[str, ...] = ("tf_efficientnet_lite1", *["tf_efficientnet_lite0"] * 2)
+    backbones: tuple[str, ...] = ("tf_efficientnet_lite0", "tf_efficientnet_lite0")
     dimensions: int = 256
     size: int = 256
     crop: int = 208

@@ -15,6 +15,7 @@ import click
 from cli.options import bundle_option, database_option, device_option, format_option
 
 if TYPE_CHECKING:
+    from indexer.pipeline.meters import StagesUse
     from indexer.pipeline.run import Progress, Summary
 
 __all__ = ["index"]
@@ -197,6 +198,15 @@ def _counts(counts: Progress) -> str:
     )
 
 
+def _print_stages(use: StagesUse) -> None:
+    for stage in use.stages:
+        name = stage.stage if stage.workers == 1 else f"{stage.stage} x{stage.workers}"
+        waits = ", ".join(f"{share:.0%} {what}" for what, share in stage.waits.items() if share)
+        click.echo(f"  {name:<10} {stage.busy:4.0%} busy; waits: {waits or 'none'}")
+    cores = "" if use.processor is None else f"{use.cores} cores {use.processor:.0%} busy; "
+    click.echo(f"  {cores}limited by: {use.limit}")
+
+
 def print_summary(summary: Summary) -> None:
     """What a run did, and why it left files out."""
     click.echo(
@@ -204,6 +214,8 @@ def print_summary(summary: Summary) -> None:
         f"{summary.skipped} skipped, {summary.failed} failed, {summary.unchanged} unchanged; "
         f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s"
     )
+    if summary.stages is not None:
+        _print_stages(summary.stages)
     for status, reasons in summary.reasons.items():
         for reason, count in reasons.items():
             click.echo(f"  {status} {count:6} {reason.replace('_', ' ')}")

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from indexer.errors import CxrdexError, FailedImage, ImageError, SkippedImage
+from indexer.pipeline.meters import Meter
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
@@ -191,6 +192,10 @@ class DecodePool(Generic[T, R]):
         self._closed = False
         self._condition = threading.Condition()
         self._ears, self._bell = multiprocessing.Pipe(duplex=False)
+        #: Of all workers together.
+        self.meter = Meter()
+        #: Seconds that the thread that iterates waited for an answer.
+        self.waited = 0.0
         self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
 
     def __enter__(self) -> DecodePool[T, R]:
@@ -221,12 +226,14 @@ class DecodePool(Generic[T, R]):
         """
         while self._head < self._tail:
             with self._condition:
+                asked = time.monotonic()
                 while self._head not in self._answers:
                     if self._error is not None:
                         raise self._error
                     if self._stopped():
                         return
                     self._condition.wait(_POLL)
+                self.waited += time.monotonic() - asked
                 answer = self._answers.pop(self._head)
                 task = self._tasks.pop(self._head)
             self._head += 1
@@ -313,7 +320,10 @@ class DecodePool(Generic[T, R]):
             except (EOFError, OSError):
                 self._bury(worker)
                 continue
-            worker.since = time.monotonic()
+            now = time.monotonic()
+            if worker.ready:
+                self.meter.busy += now - worker.since
+            worker.since = now
             if not worker.ready:
                 worker.ready = True
                 self._stillborn = 0

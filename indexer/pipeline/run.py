@@ -19,6 +19,7 @@ from indexer.archive.sources import Archive, open_archive
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
 from indexer.pipeline.listing import Listing, archive_name
+from indexer.pipeline.meters import Processor, StagesUse, StageUse
 from indexer.pipeline.stages import Committer, ModelStage, Reports
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Summary:
         Time it took.
     images_per_second
         Files read per second while reading.
+    stages
+        How the stages spent that time; None where nothing was read.
     waiting
         Documents that the text store has not taken yet, as it does not answer.
     interrupted
@@ -111,12 +114,14 @@ class Summary:
     report_problems: tuple[str, ...] = ()
     seconds: float = 0.0
     images_per_second: float = 0.0
+    stages: StagesUse | None = None
     waiting: int = 0
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return asdict(self)
+        stages = None if self.stages is None else self.stages.to_json()
+        return {**asdict(self), "stages": stages}
 
 
 def index(
@@ -322,10 +327,12 @@ class _Run:
             stopped=self._stopped,
         )
         unchanged = listing.total - listing.todo
+        started, processor = time.monotonic(), Processor()
         with pool:
             # The workers are busy already while the model loads.
             runtime = self._runtime(device, batch_size)
             stage = ModelStage(self._writer, committer, runtime, batch_size)
+            stage.meter.waits["start"] = time.monotonic() - started
             clock = _Clock(todo)
             for task, outcome in pool:
                 stage.take(task, outcome)
@@ -340,12 +347,21 @@ class _Run:
                         )
                     )
             stage.finish()
+            stage.meter.waits["decode"] = pool.waited
+        seconds = time.monotonic() - started
+        uses = (
+            StageUse.of("decode", pool.meter, seconds, min(workers, todo), rest="model"),
+            StageUse.of("model", stage.meter, seconds),
+            StageUse.of("commit", committer.meter, seconds, rest="model"),
+        )
         reasons = {status: dict(c.most_common()) for status, c in stage.reasons.items()}
         return {
             **_shown(stage.counts, unchanged),
             "left": listing.todo - clock.count,
             "reasons": reasons,
             "images_per_second": round(clock.mean, 2),
+            # After the workers' end: only then does the system tell what they used.
+            "stages": processor.use(seconds, uses, _cores()),
         }
 
     def _runtime(self, device: str, batch_size: int) -> Any:

@@ -18,6 +18,7 @@ from indexer.archive.sources import open_archive
 from indexer.database.writer import Entry, Header, Writer
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.decoding import FileTask, Outcome
+from indexer.pipeline.meters import Meter
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage
@@ -118,6 +119,8 @@ class Committer:
         self._thread = ThreadPoolExecutor(1, "commit")
         self._running: Future[None] | None = None
         self._committing: frozenset[str] = frozenset()
+        #: Of the thread that commits.
+        self.meter = Meter()
 
     def __enter__(self) -> Committer:
         return self
@@ -137,7 +140,11 @@ class Committer:
         """Commit some files; first waits for the commit before, and raises what stopped it."""
         self.wait()
         self._committing = frozenset(e.image_id for e in entries if e.image_id)
-        self._running = self._thread.submit(self._writer.commit, entries, self.find)
+        self._running = self._thread.submit(self._commit, entries)
+
+    def _commit(self, entries: Sequence[Entry]) -> None:
+        with self.meter.working():
+            self._writer.commit(entries, self.find)
 
     def call(self, function: Callable[[], T]) -> T:
         """Do something else in the commit thread, after all commits."""
@@ -177,6 +184,8 @@ class ModelStage:
         #: Canvases to be read, by the place of their entry.
         self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
         self._committed = time.monotonic()
+        #: Of the thread that reads.
+        self.meter = Meter()
         #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.
         self.counts: Counter[str] = Counter()
         #: Skipped and failed files by reason.
@@ -205,7 +214,8 @@ class ModelStage:
         """Read and commit what is left."""
         self._read()
         self._commit()
-        self._committer.wait()
+        with self.meter.waiting("commit"):
+            self._committer.wait()
 
     def _add_problem(self, task: FileTask, outcome: Outcome, problem: ImageError) -> None:
         status: Literal["skipped", "failed"] = (
@@ -237,7 +247,8 @@ class ModelStage:
     def _read(self) -> None:
         if not self._canvases:
             return
-        readings = self._reader.read(np.stack(list(self._canvases.values())))
+        with self.meter.working():
+            readings = self._reader.read(np.stack(list(self._canvases.values())))
         for place, reading in zip(self._canvases, readings, strict=True):
             self._entries[place] = replace(self._entries[place], reading=reading)
         self._canvases = {}
@@ -252,7 +263,8 @@ class ModelStage:
 
     def _commit(self) -> None:
         if self._entries:
-            self._committer.submit(self._entries)
+            with self.meter.waiting("commit"):
+                self._committer.submit(self._entries)
         self._entries, self._ids = [], set()
         self._committed = time.monotonic()
 

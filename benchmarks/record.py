@@ -9,8 +9,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-
 __all__ = ["write_result"]
 
 RESULTS = Path(__file__).parent / "results"
@@ -18,6 +16,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def write_result(name: str, result: dict[str, Any]) -> None:
     """Print `result` and keep it as `benchmarks/results/<name>.json`."""
+    import torch
+
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     text = json.dumps(

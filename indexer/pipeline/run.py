@@ -20,7 +20,7 @@ from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.meters import Processor, StagesUse, StageUse
-from indexer.pipeline.stages import Committer, ModelStage, Reports
+from indexer.pipeline.stages import Committer, ModelStage, Reader, Reports
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
@@ -142,6 +142,7 @@ def index(
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
     timeout: float = 120.0,
+    reader: Reader | None = None,
 ) -> Summary:
     """Bring a database up to date with some archives.
 
@@ -183,6 +184,8 @@ def index(
         Read at most so many files.
     timeout
         Seconds after which a file that is still being read has failed.
+    reader
+        What reads the canvases in the bundle's place; None loads the bundle onto `device`.
 
     Raises
     ------
@@ -218,7 +221,7 @@ def index(
         if reread:
             writer.change_bundle(bundle, [archive_name(archive) for archive in opened])
         stopped = stack.enter_context(_interruptible())
-        run = _Run(writer, bundle, key, found, stopped, progress)
+        run = _Run(writer, bundle, key, found, stopped, progress, reader)
         return run.execute(
             opened,
             device=device,
@@ -242,7 +245,9 @@ class _Run:
         reports: Reports,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None],
+        reader: Reader | None,
     ) -> None:
+        self._reader = reader
         self._writer = writer
         self._bundle = bundle
         self._key = key
@@ -364,7 +369,9 @@ class _Run:
             "stages": processor.use(seconds, uses, _cores()),
         }
 
-    def _runtime(self, device: str, batch_size: int) -> Any:
+    def _runtime(self, device: str, batch_size: int) -> Reader:
+        if self._reader is not None:
+            return self._reader
         # Here, and not at the top: a run without anything to read never imports torch.
         from indexer.cascade.runtime import Runtime
 

@@ -1,0 +1,119 @@
+"""Does a run stay as small, and a second run as quick, when the archive grows?
+
+    python -m benchmarks.scale
+
+Indexes archives of generated files with a stand-in for the model, each in a process of its own, and
+runs again with nothing changed. One file in ten is a picture of 64 x 64 pixels, the others are
+files that an archive holds beside its images, and are looked at and skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from benchmarks.record import write_result
+
+_SECONDS = 0.5
+_PER_FOLDER = 1000
+_PICTURES = 10
+
+
+def _fill(archive: Path, count: int) -> None:
+    """Write `count` files, each tenth one a picture unlike all others."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        folder = archive / f"{number // _PER_FOLDER:06d}"
+        if number % _PER_FOLDER == 0:
+            folder.mkdir(parents=True)
+        if number % _PICTURES:
+            (folder / f"note{number:08d}.txt").write_text(f"note {number}\n")
+        else:
+            pixels = rng.integers(0, 256, (64, 64), np.uint8)
+            Image.fromarray(pixels).save(folder / f"picture{number:08d}.png", compress_level=1)
+
+
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    """Resident bytes of the tree, and of its first process."""
+    own: int = process.memory_info().rss
+    total = own
+    for member in process.children(recursive=True):
+        try:
+            total += member.memory_info().rss
+        except psutil.Error:
+            continue  # it ended meanwhile
+    return total, own
+
+
+def _run(archive: Path, database: Path) -> dict[str, Any]:
+    """One run in a process of its own: its summary, and the peaks of its memory."""
+    words = [sys.executable, "-m", "benchmarks.scale", "--index", str(archive), str(database)]
+    peak, parent = 0, 0
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        process = psutil.Process(child.pid)
+        while child.poll() is None:
+            try:
+                total, own = _memory(process)
+            except psutil.Error:
+                break  # it ended meanwhile
+            peak, parent = max(peak, total), max(parent, own)
+            time.sleep(_SECONDS)
+        said = child.stdout.read() if child.stdout else ""
+    if child.returncode:
+        raise click.ClickException(f"the run ended with {child.returncode}")
+    summary = json.loads(said)
+    return {
+        "seconds": round(summary["seconds"], 1),
+        "done": summary["done"],
+        "skipped": summary["skipped"],
+        "unchanged": summary["unchanged"],
+        "files_per_second": round(summary["total"] / summary["seconds"]),
+        "peak_rss_mib": round(parent / 2**20, 1),
+        "peak_rss_with_workers_mib": round(peak / 2**20, 1),
+    }
+
+
+def _index(archive: Path, database: Path) -> None:
+    # Not at the top: the decoding processes import this module too.
+    from benchmarks.stand_in import StandIn
+    from indexer.cascade.bundle import Bundle
+    from indexer.pipeline.run import index
+
+    bundle = Bundle.load()
+    summary = index([archive], database, bundle=bundle, reader=StandIn(bundle))
+    click.echo(json.dumps(summary.to_json()))
+
+
+@click.command()
+@click.option("--count", "counts", multiple=True, type=int, default=(10_000, 100_000, 1_000_000))
+@click.option(
+    "--index", "paths", nargs=2, type=click.Path(path_type=Path), help="Only index; for itself."
+)
+def main(counts: tuple[int, ...], paths: tuple[Path, Path] | None) -> None:
+    """Print and keep memory and rates of first and second runs."""
+    if paths:
+        _index(*paths)
+        return
+    runs: dict[str, Any] = {}
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            archive, database = Path(folder) / "archive", Path(folder) / "database"
+            _fill(archive, count)
+            runs[str(count)] = {"first": _run(archive, database), "again": _run(archive, database)}
+            click.echo(f"{count}: {runs[str(count)]}", err=True)
+    write_result("scale", {"command": "python -m benchmarks.scale", "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

@@ -3,8 +3,8 @@
     python -m benchmarks.rival ARCHIVE OUTPUT
 
 Reads every file of a folder with pydicom or Pillow, runs the bundle's CNN over batches of them in
-PyTorch's eager mode, and fills a flat FAISS index. No skipping, no reports, no words, no thumbnails, and
-no going on after an interruption.
+eager mode, and fills a flat FAISS index. No skipping, no reports, no words, no thumbnails and no
+going on after an interruption.
 """
 
 from __future__ import annotations

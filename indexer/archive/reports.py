@@ -117,6 +117,7 @@ class ReportIndex:
         self._key = key
         self._archive = ""
         self._reports = 0
+        self._latest: tuple[Member, Report | None] | None = None
         # An empty name is SQLite's private temporary file, gone when it is closed.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._table.executescript(
@@ -168,7 +169,11 @@ class ReportIndex:
                 (report_key,),
             ).fetchone()
             if row:
-                return self._read(Member(self._archive, *row))
+                member = Member(self._archive, *row)
+                # The images of a study mostly follow each other.
+                if self._latest is None or self._latest[0] != member:
+                    self._latest = member, self._read(member)
+                return self._latest[1]
         return None
 
     @property

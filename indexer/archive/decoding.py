@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DecodeSettings", "DecodedImage", "decode", "decode_member"]
 
 _DICOM_NAME = re.compile(r"\.(dcm|dicom|dic)$", re.IGNORECASE)
-_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp)$", re.IGNORECASE)
+_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,20 @@ class DecodeSettings:
         Secret for the pseudonymous ids, from `load_key`.
     thumbnail
         Longest side of the thumbnail in pixels.
+    reduce
+        Decode JPEG and JPEG 2000 no larger than the canvas needs.
     """
 
     size: int = 256
     squash: bool = True
     key: bytes = field(default=b"", repr=False)
     thumbnail: int = 256
+    reduce: bool = True
+
+    @property
+    def target(self) -> int:
+        """Side in pixels that images are scaled to; 0 where they are to be decoded in full."""
+        return max(self.size, self.thumbnail) if self.reduce else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +151,8 @@ def _no_image(data: bytes, name: str) -> ImageError:
 def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
     header = dicom.read_header(data)
     dicom.require_chest(header)
-    image, transfer_syntax = dicom.read_image(data, header)
-    rows, columns = image.pixels.shape
+    image, transfer_syntax = dicom.read_image(data, header, settings.target)
+    rows, columns = image.shape
     metadata = deidentify.dicom_metadata(header, rows, columns, transfer_syntax, image.mirrored)
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.dicom_identity(settings.key, header, name, image_id)
@@ -152,8 +160,8 @@ def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedIm
 
 
 def _decode_picture(data: bytes, kind: str, name: str, settings: DecodeSettings) -> DecodedImage:
-    image = raster.read_picture(data, kind)
-    rows, columns = image.pixels.shape
+    image = raster.read_picture(data, kind, settings.target)
+    rows, columns = image.shape
     metadata = Metadata(rows=rows, columns=columns, format=kind, mirrored=image.mirrored)
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.picture_identity(settings.key, name, image_id)
@@ -168,13 +176,15 @@ def _finish(
     settings: DecodeSettings,
 ) -> DecodedImage:
     picture = windowing.render(image)
-    hidden = metadata.burned_in
+    thumbnail = None
+    if not metadata.burned_in:
+        thumbnail = windowing.thumbnail(picture, settings.thumbnail, image.grid)
     return DecodedImage(
-        canvas=windowing.to_canvas(picture, settings.size, settings.squash),
+        canvas=windowing.to_canvas(picture, settings.size, settings.squash, image.grid),
         image_id=image_id,
         study=identity.study,
         patient=identity.patient,
         metadata=metadata,
-        thumbnail=None if hidden else windowing.thumbnail(picture, settings.thumbnail),
+        thumbnail=thumbnail,
         report_keys=identity.report_keys,
     )

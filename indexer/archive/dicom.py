@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ import numpy.typing as npt
 
 from indexer.archive.decoders import decode_pixels, prepare_pydicom
 from indexer.archive.decoders.jpeg import frame_header
-from indexer.archive.windowing import GreyImage, Tone, Values, check_size, grey_of
+from indexer.archive.decoders.reduced import ENCODED, codestream_digest, reduced_pixels
+from indexer.archive.windowing import CORNERS, GreyImage, Grid, Tone, Values, check_size, grey_of
 from indexer.errors import FailedImage, SkippedImage
 
 if TYPE_CHECKING:
@@ -181,8 +183,14 @@ def _is_chest(name: str) -> bool:
     return bool(_CHEST.search(plain)) and not _SPINE.search(plain)
 
 
-def read_image(data: bytes, header: Dataset) -> tuple[GreyImage, str]:
+def read_image(data: bytes, header: Dataset, target: int = 0) -> tuple[GreyImage, str]:
     """The pixels of an image whose `header` was accepted, and its transfer syntax's name.
+
+    Parameters
+    ----------
+    target
+        Side in pixels that the image will be scaled to: JPEG and JPEG 2000 are decoded to a half, a
+        quarter ... of their size as far as that does; 0 for all pixels.
 
     Raises
     ------
@@ -207,25 +215,38 @@ def read_image(data: bytes, header: Dataset) -> tuple[GreyImage, str]:
         _complete(dataset)
         native = not dataset["PixelData"].is_undefined_length
         _require_whole(dataset, native, cut_short())
-        pixels, bits = _stored_values(dataset, native)
+        padding = _padding(dataset)
+        stream = None if native else _codestream(dataset)
+        grid = None
+        small = _smaller(dataset, stream, target, padding)
+        if small is None:
+            pixels, bits = _stored_values(dataset, native)
+        else:
+            (pixels, grid), bits = small, dataset.BitsStored
         photometric = str(dataset.PhotometricInterpretation)
         inverted = photometric == "MONOCHROME1" or (
             # DX images say it twice, C.8.11.3.1.2; both together still mean one inversion.
             _text(dataset, "PresentationLUTShape").upper() == "INVERSE"
         )
         grey = photometric.startswith("MONOCHROME")
-        pixels, mirrored = upright(
-            pixels,
-            _orientation(dataset),
-            _text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES",
+        turn = partial(
+            upright,
+            orientation=_orientation(dataset),
+            flipped=_text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES",
         )
+        pixels, mirrored = turn(pixels)
+        corners, encoded = turn(CORNERS)[0].tobytes(), None
+        if stream is not None and dataset.file_meta.TransferSyntaxUID in ENCODED:
+            encoded = codestream_digest(stream) + corners
         image = GreyImage(
             pixels=np.ascontiguousarray(pixels),
             bits=bits,
             inverted=inverted,
             tone=_tone(dataset) if grey else None,
-            padding=_padding(dataset) if grey else None,
+            padding=padding if grey else None,
             mirrored=mirrored,
+            grid=grid and grid.turned(corners),
+            encoded=encoded,
         )
         return image, dataset.file_meta.TransferSyntaxUID.name
 
@@ -360,6 +381,32 @@ def _stored_values(dataset: Dataset, native: bool) -> tuple[npt.NDArray[Any], in
     if grey is None:
         raise SkippedImage("colour", "a colour image; only grey images are indexed")
     return grey, bits
+
+
+def _codestream(dataset: Dataset) -> bytes | None:
+    """The encoded frame; None where its fragments are damaged, which its decoder will say."""
+    from pydicom.encaps import get_frame
+
+    try:
+        return get_frame(dataset.PixelData, 0, number_of_frames=1)
+    except Exception:  # noqa: BLE001 - pydicom raises anything on damaged items
+        return None
+
+
+def _smaller(
+    dataset: Dataset, stream: bytes | None, target: int, padding: tuple[int, int] | None
+) -> tuple[npt.NDArray[Any], Grid] | None:
+    """Stored values of a grey image, decoded to a smaller one; None where that cannot be."""
+    grey = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if stream is None or not target or not grey or dataset.SamplesPerPixel != 1:
+        return None
+    small = reduced_pixels(dataset, stream, target)
+    if small is not None and padding is not None:
+        # Averaged with its neighbours, padding would be mistaken for the darkest part of the film.
+        first, last = padding
+        if ((small[0] >= first) & (small[0] <= last)).any():
+            return None
+    return small
 
 
 def _decode(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:

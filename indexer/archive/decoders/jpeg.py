@@ -7,13 +7,21 @@ segments ahead of the scan are damaged, so they are checked first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import DecodeRunner
 
-__all__ = ["DECODER_DEPENDENCIES", "FrameHeader", "decode_frame", "frame_header", "is_available"]
+__all__ = [
+    "DECODER_DEPENDENCIES",
+    "FrameHeader",
+    "decode_frame",
+    "frame_header",
+    "is_available",
+    "segments",
+]
 
 _SYNTAXES = tuple("1.2.840.10008.1.2.4." + end for end in ("50", "51", "57", "70"))
 DECODER_DEPENDENCIES = dict.fromkeys(_SYNTAXES, ("python-gdcm>=3.0.24",))
@@ -60,22 +68,31 @@ def frame_header(stream: bytes) -> FrameHeader:
         They are not, or there is no frame header.
     """
     found = None
+    for marker, start, end in segments(stream):
+        if marker == _START_OF_SCAN and found:
+            return found
+        body = stream[start + 4 : end]
+        if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == 0xF7:
+            if len(body) < 6 or found:
+                break
+            rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+            found = FrameHeader(marker, body[0], rows, columns, body[5])
+    raise ValueError("the segments ahead of the JPEG scan are damaged")
+
+
+def segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment of a codestream, up to its first scan's header."""
     at = 2
     while at + 4 <= len(stream) and stream[at] == 0xFF:
         marker = stream[at + 1]
         if marker == 0xFF:
             at += 1
             continue
-        if marker == _START_OF_SCAN and found:
-            return found
-        body = stream[at + 4 : at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")]
-        if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES) or marker == 0xF7:
-            if len(body) < 6 or found:
-                break
-            rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-            found = FrameHeader(marker, body[0], rows, columns, body[5])
-        at += 4 + len(body)
-    raise ValueError("the segments ahead of the JPEG scan are damaged")
+        end = min(at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big"), len(stream))
+        yield marker, at, end
+        if marker == _START_OF_SCAN:
+            return
+        at = end
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.archive.decoders.reduced import codestream_digest, draft, grid_of, open_level
+from indexer.archive.limits import Limits
 from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_of
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
@@ -54,7 +55,9 @@ def picture_format(data: bytes) -> str | None:
     return None
 
 
-def read_picture(data: bytes, kind: str, target: int = 0) -> GreyImage:
+def read_picture(
+    data: bytes, kind: str, target: int = 0, limits: Limits | None = None
+) -> GreyImage:
     """The grey image in a picture file; EXIF orientation is applied, transparency ignored.
 
     Parameters
@@ -66,16 +69,21 @@ def read_picture(data: bytes, kind: str, target: int = 0) -> GreyImage:
     target
         Side in pixels that the image will be scaled to: JPEG and JPEG 2000 are decoded to a half, a
         quarter ... of their size as far as that does; 0 for all pixels.
+    limits
+        What the image may cost.
 
     Raises
     ------
     SkippedImage
         ``colour`` or ``multi_frame``.
     FailedImage
-        ``truncated`` or ``undecodable_pixels``.
+        ``truncated``, ``undecodable_pixels`` or ``too_large``.
     """
     from PIL import Image
 
+    most = (limits or Limits()).pixels
+    # Pillow warns beyond this, and refuses twice as many.
+    Image.MAX_IMAGE_PIXELS = most
     if kind == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise FailedImage("truncated", "the WEBP file is shorter than its header says")
     with _pillow_remarks(kind), Image.open(BytesIO(data), formats=[kind]) as picture:
@@ -83,7 +91,7 @@ def read_picture(data: bytes, kind: str, target: int = 0) -> GreyImage:
             raise SkippedImage(
                 "multi_frame", f"{kind} of several pages; only single images are indexed"
             )
-        check_size(picture.height, picture.width)
+        check_size(picture.height, picture.width, most)
         rows, columns = picture.height, picture.width
         encoded = codestream_digest(data) if kind in _ENCODED else None
         if target and kind == "JPEG":
@@ -161,12 +169,10 @@ def _pillow_remarks(kind: str) -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"PIL\.")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise FailedImage(
-            "undecodable_pixels", f"{kind} with more pixels than any radiograph has"
-        ) from None
+        raise FailedImage("too_large", f"{kind} with more pixels than any radiograph has") from None
     except UnidentifiedImageError:
         raise FailedImage("undecodable_pixels", f"{kind} with a damaged header") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise anything on damaged files

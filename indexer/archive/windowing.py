@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from indexer.archive.limits import Limits
 from indexer.errors import FailedImage
 
 __all__ = [
     "CORNERS",
-    "MAX_PIXELS",
     "GreyImage",
     "Grid",
     "Picture",
@@ -33,8 +33,8 @@ __all__ = [
     "to_canvas",
 ]
 
-# About five times the largest radiograph; more is a damaged header or an attack.
-MAX_PIXELS = 100_000_000
+# Rows that are worked on at once.
+_ROWS = 32
 #: Numbered corners of an image: what becomes of them tells how it was flipped and turned.
 CORNERS: npt.NDArray[np.uint8] = np.arange(4, dtype=np.uint8).reshape(2, 2)
 # Share of the pixels beyond either end of the shown range.
@@ -125,18 +125,19 @@ class GreyImage:
         return (self.grid.rows, self.grid.columns) if self.grid else (rows, columns)
 
 
-def check_size(rows: int, columns: int) -> None:
+def check_size(rows: int, columns: int, most: int = Limits.pixels) -> None:
     """Refuse an image of no or of too many pixels, before memory is spent on it.
 
     Raises
     ------
     FailedImage
-        ``undecodable_pixels``.
+        ``undecodable_pixels`` or ``too_large``.
     """
-    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+    if rows < 1 or columns < 1:
+        raise FailedImage("undecodable_pixels", f"{columns} x {rows} pixels; an image has some")
+    if rows * columns > most:
         raise FailedImage(
-            "undecodable_pixels",
-            f"{columns} x {rows} pixels; an image has between 1 and {MAX_PIXELS} pixels",
+            "too_large", f"{columns} x {rows} pixels; the limit for an image is {most} pixels"
         )
 
 
@@ -165,20 +166,22 @@ def pixel_digest(image: GreyImage) -> bytes:
     if image.encoded is not None:
         meaning = struct.pack("<??B", image.inverted, signed, image.bits)
         return hashlib.sha256(b"encoded" + meaning + image.encoded).digest()
-    values = image.pixels.astype("<i4")
-    if image.inverted:
-        top = -1 if signed else 2**image.bits - 1
-        np.subtract(top, values, out=values)
-    digest = hashlib.sha256(struct.pack("<II", *values.shape))
-    digest.update(np.ascontiguousarray(values).data)
+    top = -1 if signed else 2**image.bits - 1
+    digest = hashlib.sha256(struct.pack("<II", *image.pixels.shape))
+    # By blocks that stay in the cache.
+    for start in range(0, len(image.pixels), _ROWS):
+        values = image.pixels[start : start + _ROWS].astype("<i4", order="C")
+        if image.inverted:
+            np.subtract(top, values, out=values)
+        digest.update(values.data)
     return digest.digest()
 
 
 def render(image: GreyImage) -> Picture:
     """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
 
-    Of a smaller copy of a deeper image the levels are not rounded yet. Padding is left out of the percentiles and shown black. A window that hides nearly all of the
-    image is not used.
+    Of a smaller copy of a deeper image the levels are not rounded yet. Padding is left out of the
+    percentiles and shown black. A window that hides nearly all of the image is not used.
 
     Raises
     ------
@@ -212,9 +215,17 @@ def render(image: GreyImage) -> Picture:
     level[outside] = 0.0
     # A smaller copy of a deep image has no noise left that would even out the rounding.
     if image.grid and image.bits > 8:
-        return np.take((level * 255.0).astype(np.float32), index)
+        return _look_up((level * 255.0).astype(np.float32), index)
     table = np.rint(level * 255.0).astype(np.uint8)
-    return np.take(table, index)
+    return _look_up(table, index)
+
+
+def _look_up(table: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    picture = np.empty(index.shape, table.dtype)
+    for start in range(0, len(index), _ROWS):
+        rows = slice(start, start + _ROWS)
+        np.take(table, index[rows], out=picture[rows], mode="clip")
+    return picture
 
 
 def _indexed(
@@ -301,7 +312,7 @@ def _resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt
 
 
 def _ends(count: int, length: int) -> Values:
-    """Where `count` equal parts of `length` pixels begin and end, in whole pixels as Pillow has it."""
+    """Where `count` equal parts of `length` pixels begin and end: whole pixels, as in Pillow."""
     ends: Values = np.floor(np.arange(count + 1) * (length / count) + 0.5)
     return ends
 

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.archive.deidentify import fingerprint, load_key
+from indexer.archive.limits import Limits
 from indexer.archive.sources import Archive, open_archive
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
@@ -136,7 +137,7 @@ def index(
     elasticsearch_url: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
-    timeout: float = 120.0,
+    limits: Limits | None = None,
 ) -> Summary:
     """Bring a database up to date with some archives.
 
@@ -176,8 +177,8 @@ def index(
         Called a few times a second, in this thread.
     limit
         Read at most so many files.
-    timeout
-        Seconds after which a file that is still being read has failed.
+    limits
+        What one file may cost; None for the defaults.
 
     Raises
     ------
@@ -222,7 +223,7 @@ def index(
             compare={"retry_failed": retry_failed, "checksum": checksum, "reread": reread},
             prune=prune,
             limit=limit,
-            timeout=timeout,
+            limits=limits or Limits(),
         )
 
 
@@ -255,7 +256,7 @@ class _Run:
         compare: dict[str, bool],
         prune: bool,
         limit: int | None,
-        timeout: float,
+        limits: Limits,
     ) -> Summary:
         started = time.monotonic()
         writer = self._writer
@@ -272,7 +273,7 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     counts |= self._read(
-                        listing, committer, device, workers, batch_size, limit, timeout
+                        listing, committer, device, workers, batch_size, limit, limits
                     )
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
@@ -306,19 +307,20 @@ class _Run:
         workers: int,
         batch_size: int,
         limit: int | None,
-        timeout: float,
+        limits: Limits,
     ) -> dict[str, Any]:
         """Read the files of a listing and give the counts."""
         from indexer.archive.decoding import DecodeSettings
 
         todo = listing.todo if limit is None else min(limit, listing.todo)
-        settings = DecodeSettings(self._bundle.size, self._bundle.squash, self._key)
+        settings = DecodeSettings(self._bundle.size, self._bundle.squash, self._key, limits=limits)
         pool: DecodePool[FileTask, Outcome] = DecodePool(
             file_reader(settings),
             listing.tasks(limit),
             workers=min(workers, todo),
             window=max(4 * batch_size, 16 * workers),
-            timeout=timeout,
+            timeout=limits.seconds,
+            memory=limits.memory_bytes,
             stopped=self._stopped,
         )
         unchanged = listing.total - listing.todo

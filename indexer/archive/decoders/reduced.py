@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.decoders.jpeg import segments
+from indexer.archive.decoders.jpeg import frame_header, segments
 from indexer.archive.windowing import Grid
 
 if TYPE_CHECKING:
     from PIL import Image
     from pydicom.dataset import Dataset
 
-__all__ = ["ENCODED", "codestream_digest", "draft", "grid_of", "open_level", "reduced_pixels"]
+__all__ = [
+    "ENCODED",
+    "codestream_digest",
+    "draft",
+    "grid_of",
+    "open_level",
+    "reduced_pixels",
+    "stated_size",
+]
 
 _JPEG = "1.2.840.10008.1.2.4."
 _DCT = frozenset(_JPEG + end for end in ("50", "51"))
@@ -34,6 +42,8 @@ _DCT_MARGIN, _LOSSY_MARGIN, _REVERSIBLE_MARGIN = 3.0, 3.0, 1.9
 
 _START = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
+# Bytes in which the codestream of a JP2 file begins.
+_BOXES = 65536
 # What decoders write after the end marker: padding and item delimiters.
 _TRAILER = 64
 _CODING_STYLE = 0x52
@@ -114,6 +124,21 @@ def reduced_pixels(
         return None
 
 
+def stated_size(stream: bytes) -> tuple[int, int] | None:
+    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if damaged."""
+    at = stream.find(_START, 0, _BOXES)
+    if at >= 0:
+        right, bottom, left, top = (
+            int.from_bytes(stream[at + n : at + n + 4], "big") for n in (8, 12, 16, 20)
+        )
+        return bottom - top, right - left
+    try:
+        header = frame_header(stream)
+    except ValueError:
+        return None
+    return header.rows, header.columns
+
+
 def draft(picture: Image.Image, target: int) -> None:
     """Let a JPEG be decoded at the smallest scale that does for sides of `target` pixels."""
     least = round(_DCT_MARGIN * target)
@@ -156,7 +181,7 @@ def _wavelet_level(
     corners = [int.from_bytes(stream[at + n : at + n + 4], "big") for n in (8, 12, 16, 20)]
     components, depth = int.from_bytes(stream[at + 40 : at + 42], "big"), stream[at + 42]
     precision = (depth & 0x7F) + 1
-    # Values of another sense or offset than the header's must be put right before they are averaged.
+    # Values of another sense than the header's are to be put right before they are averaged.
     if corners != [*size, 0, 0] or components != 1 or bool(depth & 0x80) != signed:
         return None
     with open_level(stream, target) as picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import resource
 import struct
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.pipeline.decoding import FileTask, Outcome, file_reader

@@ -11,11 +11,12 @@ from typing import Any
 
 __all__ = ["write_result"]
 
-RESULTS = Path(__file__).parent / "results"
+#: Where results are kept: another folder than the committed one for a quick look.
+RESULTS = Path(os.environ.get("CXRDEX_BENCHMARK_RESULTS", Path(__file__).parent / "results"))
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
-    """Print `result` and keep it as `benchmarks/results/<name>.json`."""
+    """Print `result` and keep it as `<name>.json` in the folder of results."""
     import torch
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -36,5 +37,5 @@ def write_result(name: str, result: dict[str, Any]) -> None:
         indent=1,
     )
     print(text)
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")

@@ -64,6 +64,37 @@ _REPORT_PROBLEMS = 5
     show_default=True,
     help="Images the model reads at once.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    help="Seconds after which a file that is still being read has failed.",
+)
+@click.option(
+    "--max-file-size",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    metavar="MIB",
+    help="Skip larger files, and deflated ones that unpack to more.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="MILLIONS",
+    help="Images of more pixels fail.",
+)
+@click.option(
+    "--worker-memory",
+    type=click.IntRange(256),
+    default=2048,
+    show_default=True,
+    metavar="MIB",
+    help="Memory that reading one file may take; more, and the file fails.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @format_option("json")
 def index(
@@ -80,6 +111,10 @@ def index(
     device: str,
     workers: int | None,
     batch_size: int,
+    timeout: float,
+    max_file_size: int,
+    max_pixels: int,
+    worker_memory: int,
     quiet: bool,
     form: str,
 ) -> None:
@@ -89,6 +124,7 @@ def index(
     download. Run again, only what is new or changed is read. One bad file never stops a run:
     `cxrdex failures` lists those. Ctrl-C stops cleanly, and the next run goes on.
     """
+    from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
     from indexer.pipeline.run import index as run_index
 
@@ -108,6 +144,12 @@ def index(
             text_store=text_store,
             elasticsearch_url=elasticsearch_url,
             progress=progress,
+            limits=Limits(
+                file_bytes=max_file_size * 2**20,
+                pixels=max_pixels * 1_000_000,
+                memory_bytes=worker_memory * 2**20,
+                seconds=timeout,
+            ),
         )
     if form == "json":
         click.echo(json.dumps(summary.to_json(), indent=1))

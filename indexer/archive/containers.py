@@ -142,7 +142,9 @@ class _ZipReader:
         info = self._archive.getinfo(name)
         if info.flag_bits & 1:
             raise FailedImage("unreadable_file", "encrypted in its zip file: decrypt that first")
-        return self._archive.read(info)
+        with self._archive.open(info) as file:
+            # No more than the size that was listed, whatever the packed data unpack to.
+            return file.read(size) + file.read(1)
 
     def close(self) -> None:
         self._archive.close()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from indexer.archive import deidentify, dicom, raster, windowing
 from indexer.archive.deidentify import Identity, Metadata
+from indexer.archive.limits import Limits
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DecodeSettings", "DecodedImage", "decode", "decode_member"]
 
 _DICOM_NAME = re.compile(r"\.(dcm|dicom|dic)$", re.IGNORECASE)
-_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp)$", re.IGNORECASE)
+_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,23 @@ class DecodeSettings:
         Secret for the pseudonymous ids, from `load_key`.
     thumbnail
         Longest side of the thumbnail in pixels.
+    reduce
+        Decode JPEG and JPEG 2000 no larger than the canvas needs.
+    limits
+        What one file may cost.
     """
 
     size: int = 256
     squash: bool = True
     key: bytes = field(default=b"", repr=False)
     thumbnail: int = 256
+    reduce: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def target(self) -> int:
+        """Side in pixels that images are scaled to; 0 where they are to be decoded in full."""
+        return max(self.size, self.thumbnail) if self.reduce else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ def decode_member(member: Member, settings: DecodeSettings) -> DecodedImage:
     """
     from indexer.archive.sources import read_member
 
-    return decode(read_member(member), member.name, settings)
+    return decode(read_member(member, settings.limits.file_bytes), member.name, settings)
 
 
 def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
@@ -114,13 +126,16 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
         kind = raster.picture_format(data)
         if kind and data[128:132] != b"DICM":
             return _decode_picture(data, kind, name, settings)
+        dicom.check_inflated(data, settings.limits.file_bytes)
         if dicom.is_dicom(data):
             with dicom.quiet():
                 return _decode_dicom(data, name, settings)
     except ImageError:
         raise
     except MemoryError:
-        raise FailedImage("undecodable_pixels", "too large for the memory there is") from None
+        raise FailedImage(
+            "too_large", "needs more memory than there is, or than a worker may take"
+        ) from None
     except Exception as error:  # noqa: BLE001 - one file's trouble stays its own
         raise FailedImage(
             "undecodable_pixels", f"damaged in an unforeseen way ({type(error).__name__})"
@@ -143,8 +158,8 @@ def _no_image(data: bytes, name: str) -> ImageError:
 def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
     header = dicom.read_header(data)
     dicom.require_chest(header)
-    image, transfer_syntax = dicom.read_image(data, header)
-    rows, columns = image.pixels.shape
+    image, transfer_syntax = dicom.read_image(data, header, settings.target, settings.limits)
+    rows, columns = image.shape
     metadata = deidentify.dicom_metadata(header, rows, columns, transfer_syntax, image.mirrored)
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.dicom_identity(settings.key, header, name, image_id)
@@ -152,8 +167,8 @@ def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedIm
 
 
 def _decode_picture(data: bytes, kind: str, name: str, settings: DecodeSettings) -> DecodedImage:
-    image = raster.read_picture(data, kind)
-    rows, columns = image.pixels.shape
+    image = raster.read_picture(data, kind, settings.target, settings.limits)
+    rows, columns = image.shape
     metadata = Metadata(rows=rows, columns=columns, format=kind, mirrored=image.mirrored)
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.picture_identity(settings.key, name, image_id)
@@ -168,13 +183,15 @@ def _finish(
     settings: DecodeSettings,
 ) -> DecodedImage:
     picture = windowing.render(image)
-    hidden = metadata.burned_in
+    thumbnail = None
+    if not metadata.burned_in:
+        thumbnail = windowing.thumbnail(picture, settings.thumbnail, image.grid)
     return DecodedImage(
-        canvas=windowing.to_canvas(picture, settings.size, settings.squash),
+        canvas=windowing.to_canvas(picture, settings.size, settings.squash, image.grid),
         image_id=image_id,
         study=identity.study,
         patient=identity.patient,
         metadata=metadata,
-        thumbnail=None if hidden else windowing.thumbnail(picture, settings.thumbnail),
+        thumbnail=thumbnail,
         report_keys=identity.report_keys,
     )

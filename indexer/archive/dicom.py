@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,28 @@ import numpy.typing as npt
 
 from indexer.archive.decoders import decode_pixels, prepare_pydicom
 from indexer.archive.decoders.jpeg import frame_header
-from indexer.archive.windowing import GreyImage, Tone, Values, check_size, grey_of
+from indexer.archive.decoders.reduced import (
+    ENCODED,
+    codestream_digest,
+    reduced_pixels,
+    stated_size,
+)
+from indexer.archive.limits import Limits
+from indexer.archive.windowing import CORNERS, GreyImage, Grid, Tone, Values, check_size, grey_of
 from indexer.errors import FailedImage, SkippedImage
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["is_dicom", "quiet", "read_header", "read_image", "require_chest", "upright"]
+__all__ = [
+    "check_inflated",
+    "is_dicom",
+    "quiet",
+    "read_header",
+    "read_image",
+    "require_chest",
+    "upright",
+]
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _RADIOGRAPHS = frozenset(_STORAGE + end for end in ("1", "1.1", "1.1.1"))
@@ -63,6 +80,9 @@ _DESCRIPTIONS = (
     "PerformedProcedureStepDescription",
     "AcquisitionDeviceProcessingDescription",
 )
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+# Bytes that the meta group fits in, and that are inflated at once.
+_META, _CHUNK = 2048, 2**20
 _JPEG = "1.2.840.10008.1.2.4."
 # Start of frame marker of a JPEG codestream -> transfer syntax.
 _FRAMES = {0xC0: _JPEG + "50", 0xC1: _JPEG + "51", 0xC3: _JPEG + "57", 0xF7: _JPEG + "81"}
@@ -80,6 +100,29 @@ def is_dicom(data: bytes) -> bool:
     except FailedImage:
         return False
     return "SOPClassUID" in header or ("Modality" in header and "Rows" in header)
+
+
+def check_inflated(data: bytes, most: int) -> None:
+    """Refuse a deflated data set that unpacks to more than `most` bytes.
+
+    Raises
+    ------
+    FailedImage
+        ``too_large``.
+    """
+    if data[128:132] != b"DICM" or _DEFLATED not in data[132:_META]:
+        return
+    # The length of the meta group (0002,0000) stands at its beginning.
+    packed = memoryview(data)[144 + int.from_bytes(data[140:144], "little") :]
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with suppress(zlib.error):
+        while packed and not inflater.eof:
+            size += len(inflater.decompress(packed, _CHUNK))
+            packed = memoryview(inflater.unconsumed_tail)
+            if size > most:
+                raise FailedImage(
+                    "too_large", f"a deflated data set of more than {most >> 20} MiB, the limit"
+                )
 
 
 def read_header(data: bytes) -> Dataset:
@@ -181,20 +224,31 @@ def _is_chest(name: str) -> bool:
     return bool(_CHEST.search(plain)) and not _SPINE.search(plain)
 
 
-def read_image(data: bytes, header: Dataset) -> tuple[GreyImage, str]:
+def read_image(
+    data: bytes, header: Dataset, target: int = 0, limits: Limits | None = None
+) -> tuple[GreyImage, str]:
     """The pixels of an image whose `header` was accepted, and its transfer syntax's name.
+
+    Parameters
+    ----------
+    target
+        Side in pixels that the image will be scaled to: JPEG and JPEG 2000 are decoded to a half, a
+        quarter ... of their size as far as that does; 0 for all pixels.
+    limits
+        What the image may cost.
 
     Raises
     ------
     SkippedImage
         ``no_pixels`` or ``colour``.
     FailedImage
-        ``truncated``, ``undecodable_pixels`` or ``unsupported_transfer_syntax``.
+        ``truncated``, ``undecodable_pixels``, ``too_large`` or ``unsupported_transfer_syntax``.
     """
     from pydicom import dcmread
 
     rows, columns = int(header.Rows), int(header.Columns)
-    check_size(rows, columns)
+    most = (limits or Limits()).pixels
+    check_size(rows, columns, most)
     with quiet() as cut_short:
         try:
             dataset = dcmread(BytesIO(data), force=True)
@@ -207,25 +261,41 @@ def read_image(data: bytes, header: Dataset) -> tuple[GreyImage, str]:
         _complete(dataset)
         native = not dataset["PixelData"].is_undefined_length
         _require_whole(dataset, native, cut_short())
-        pixels, bits = _stored_values(dataset, native)
+        padding = _padding(dataset)
+        stream = None if native else _codestream(dataset)
+        grid = None
+        if stream is not None and (stated := stated_size(stream)):
+            # A codestream may be larger than the header says.
+            check_size(*stated, most)
+        small = _smaller(dataset, stream, target, padding)
+        if small is None:
+            pixels, bits = _stored_values(dataset, native)
+        else:
+            (pixels, grid), bits = small, dataset.BitsStored
         photometric = str(dataset.PhotometricInterpretation)
         inverted = photometric == "MONOCHROME1" or (
             # DX images say it twice, C.8.11.3.1.2; both together still mean one inversion.
             _text(dataset, "PresentationLUTShape").upper() == "INVERSE"
         )
         grey = photometric.startswith("MONOCHROME")
-        pixels, mirrored = upright(
-            pixels,
-            _orientation(dataset),
-            _text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES",
+        turn = partial(
+            upright,
+            orientation=_orientation(dataset),
+            flipped=_text(dataset, "FieldOfViewHorizontalFlip").upper() == "YES",
         )
+        pixels, mirrored = turn(pixels)
+        corners, encoded = turn(CORNERS)[0].tobytes(), None
+        if stream is not None and dataset.file_meta.TransferSyntaxUID in ENCODED:
+            encoded = codestream_digest(stream) + corners
         image = GreyImage(
             pixels=np.ascontiguousarray(pixels),
             bits=bits,
             inverted=inverted,
             tone=_tone(dataset) if grey else None,
-            padding=_padding(dataset) if grey else None,
+            padding=padding if grey else None,
             mirrored=mirrored,
+            grid=grid and grid.turned(corners),
+            encoded=encoded,
         )
         return image, dataset.file_meta.TransferSyntaxUID.name
 
@@ -362,6 +432,32 @@ def _stored_values(dataset: Dataset, native: bool) -> tuple[npt.NDArray[Any], in
     return grey, bits
 
 
+def _codestream(dataset: Dataset) -> bytes | None:
+    """The encoded frame; None where its fragments are damaged, which its decoder will say."""
+    from pydicom.encaps import get_frame
+
+    try:
+        return get_frame(dataset.PixelData, 0, number_of_frames=1)
+    except Exception:  # noqa: BLE001 - pydicom raises anything on damaged items
+        return None
+
+
+def _smaller(
+    dataset: Dataset, stream: bytes | None, target: int, padding: tuple[int, int] | None
+) -> tuple[npt.NDArray[Any], Grid] | None:
+    """Stored values of a grey image, decoded to a smaller one; None where that cannot be."""
+    grey = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if stream is None or not target or not grey or dataset.SamplesPerPixel != 1:
+        return None
+    small = reduced_pixels(dataset, stream, target)
+    if small is not None and padding is not None:
+        # Averaged with its neighbours, padding would be mistaken for the darkest part of the film.
+        first, last = padding
+        if ((small[0] >= first) & (small[0] <= last)).any():
+            return None
+    return small
+
+
 def _decode(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:
     try:
         return decode_pixels(dataset, raw)
@@ -476,9 +572,9 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def _unreadable(error: Exception) -> FailedImage:
-    import zlib
-
     kind = type(error).__name__
+    if isinstance(error, MemoryError):
+        return FailedImage("too_large", "its DICOM elements need more memory than there is")
     if isinstance(error, EOFError | zlib.error):
         return FailedImage("truncated", f"the DICOM file ends early ({kind})")
     return FailedImage("not_dicom", f"it starts like DICOM, but cannot be parsed ({kind})")

@@ -1,4 +1,4 @@
-"""Plain pictures: PNG, JPEG, TIFF, WebP and BMP, read as one grey image."""
+"""Plain pictures: PNG, JPEG, JPEG 2000, TIFF, WebP and BMP, read as one grey image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.windowing import GreyImage, check_size, grey_of
+from indexer.archive.decoders.reduced import codestream_digest, draft, grid_of, open_level
+from indexer.archive.limits import Limits
+from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_of
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
 if TYPE_CHECKING:
@@ -28,10 +30,14 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
     (b"BM", "BMP"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
 )
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _ORIENTATION = 0x0112
 _MIRRORING = frozenset({2, 4, 5, 7})
+# Known by their codestream, not by their pixels (ADR 0009).
+_ENCODED = frozenset({"JPEG", "JPEG2000"})
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
 
@@ -49,7 +55,9 @@ def picture_format(data: bytes) -> str | None:
     return None
 
 
-def read_picture(data: bytes, kind: str) -> GreyImage:
+def read_picture(
+    data: bytes, kind: str, target: int = 0, limits: Limits | None = None
+) -> GreyImage:
     """The grey image in a picture file; EXIF orientation is applied, transparency ignored.
 
     Parameters
@@ -58,16 +66,24 @@ def read_picture(data: bytes, kind: str) -> GreyImage:
         The file's content.
     kind
         Its format, from `picture_format`.
+    target
+        Side in pixels that the image will be scaled to: JPEG and JPEG 2000 are decoded to a half, a
+        quarter ... of their size as far as that does; 0 for all pixels.
+    limits
+        What the image may cost.
 
     Raises
     ------
     SkippedImage
         ``colour`` or ``multi_frame``.
     FailedImage
-        ``truncated`` or ``undecodable_pixels``.
+        ``truncated``, ``undecodable_pixels`` or ``too_large``.
     """
     from PIL import Image
 
+    most = (limits or Limits()).pixels
+    # Pillow warns beyond this, and refuses twice as many.
+    Image.MAX_IMAGE_PIXELS = most
     if kind == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise FailedImage("truncated", "the WEBP file is shorter than its header says")
     with _pillow_remarks(kind), Image.open(BytesIO(data), formats=[kind]) as picture:
@@ -75,14 +91,23 @@ def read_picture(data: bytes, kind: str) -> GreyImage:
             raise SkippedImage(
                 "multi_frame", f"{kind} of several pages; only single images are indexed"
             )
-        check_size(picture.height, picture.width)
-        return _grey_image(picture)
+        check_size(picture.height, picture.width, most)
+        rows, columns = picture.height, picture.width
+        encoded = codestream_digest(data) if kind in _ENCODED else None
+        if target and kind == "JPEG":
+            draft(picture, target)
+            return _grey_image(picture, grid_of(picture.size, (rows, columns), 0.0), encoded)
+        if target and kind == "JPEG2000":
+            with open_level(data, target) as level:
+                return _grey_image(level, grid_of(level.size, (rows, columns), 0.5), encoded)
+        return _grey_image(picture, None, encoded)
 
 
-def _grey_image(picture: Image.Image) -> GreyImage:
+def _grey_image(picture: Image.Image, grid: Grid | None, encoded: bytes | None) -> GreyImage:
     from PIL import ImageOps
 
     orientation = picture.getexif().get(_ORIENTATION, 1)
+    corners = _turned_corners(orientation)
     tags: dict[int, Any] = dict(getattr(picture, "tag_v2", {}))
     picture.load()
     # Pillow turns 8-bit white-is-zero TIFFs round, but not deeper ones.
@@ -93,7 +118,17 @@ def _grey_image(picture: Image.Image) -> GreyImage:
         bits=8 * pixels.dtype.itemsize,
         inverted=inverted,
         mirrored=orientation in _MIRRORING,
+        grid=grid and grid.turned(corners),
+        encoded=encoded and encoded + corners,
     )
+
+
+def _turned_corners(orientation: int) -> bytes:
+    from PIL import Image, ImageOps
+
+    corners = Image.fromarray(CORNERS)
+    corners.getexif()[_ORIENTATION] = orientation
+    return ImageOps.exif_transpose(corners).tobytes()
 
 
 def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
@@ -134,12 +169,10 @@ def _pillow_remarks(kind: str) -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"PIL\.")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise FailedImage(
-            "undecodable_pixels", f"{kind} with more pixels than any radiograph has"
-        ) from None
+        raise FailedImage("too_large", f"{kind} with more pixels than any radiograph has") from None
     except UnidentifiedImageError:
         raise FailedImage("undecodable_pixels", f"{kind} with a damaged header") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise anything on damaged files

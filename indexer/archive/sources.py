@@ -27,6 +27,7 @@ from indexer.archive.containers import (
 )
 from indexer.archive.dicomdir import file_ids, referenced_files
 from indexer.archive.folders import walk
+from indexer.archive.limits import Limits
 from indexer.archive.names import real_path, shown_name
 from indexer.errors import ArchiveError, FailedImage, SkippedImage
 
@@ -38,8 +39,6 @@ OPEN_I_REPORTS = "ecgen-radiology"
 
 # Between the name of a zip or tar inside a folder and the name of a file in it.
 NESTED = "!/"
-# A video or disk image beside the radiographs must not fill the memory of a worker.
-_LARGEST = 2**30
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
 _PICTURES = (
     b"\x89PNG\r\n\x1a\n",
@@ -160,25 +159,36 @@ def open_archive(path: Path, reports: Path | None = None) -> Archive:
     return Archive(full, kind, reports)
 
 
-def read_member(member: Member) -> bytes:
+def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
     """The bytes of one file; keeps the last few zip and tar files open in this process.
+
+    Parameters
+    ----------
+    member
+        What `Archive.members` gave.
+    most
+        Bytes that a file may have: a video or disk image beside the radiographs must not fill the
+        memory, nor a file that grows while it is read.
 
     Raises
     ------
     FailedImage
         ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
     SkippedImage
-        ``not_an_image``: over 1 GiB, which no single radiograph is.
+        ``too_large``.
     """
-    if member.size > _LARGEST:
-        raise SkippedImage("not_an_image", "over 1 GiB, which no single radiograph is")
+    large = SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
+    if member.size > most:
+        raise large
     try:
         path, entry = _locate(member)
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
         if entry is None:
-            with open(path, "rb") as file:
-                return file.read()
+            data = _read_file(path, most)
+            if len(data) > most:
+                raise large
+            return data
         return read_entry(path, entry, member.size, member.offset)
     except (FileNotFoundError, KeyError):
         raise FailedImage("missing_file", "the file is named, but is not there") from None
@@ -246,6 +256,14 @@ def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
 
 
 # ---- reading ------------------------------------------------------------------------------------
+
+
+def _read_file(path: str, most: int) -> bytes:
+    """At most one byte more than `most`; never waits for a pipe or device that took its name."""
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FailedImage("unreadable_file", "no regular file: a pipe, device or socket")
+        return file.read(most + 1)
 
 
 def _locate(member: Member) -> tuple[str, str | None]:

@@ -16,11 +16,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from indexer.archive.limits import Limits
 from indexer.errors import FailedImage
 
 __all__ = [
-    "MAX_PIXELS",
+    "CORNERS",
     "GreyImage",
+    "Grid",
+    "Picture",
     "Tone",
     "check_size",
     "grey_of",
@@ -30,8 +33,10 @@ __all__ = [
     "to_canvas",
 ]
 
-# About five times the largest radiograph; more is a damaged header or an attack.
-MAX_PIXELS = 100_000_000
+# Rows that are worked on at once.
+_ROWS = 32
+#: Numbered corners of an image: what becomes of them tells how it was flipped and turned.
+CORNERS: npt.NDArray[np.uint8] = np.arange(4, dtype=np.uint8).reshape(2, 2)
 # Share of the pixels beyond either end of the shown range.
 _TAIL = 0.005
 # Enough values for stable percentiles.
@@ -41,7 +46,43 @@ _COLOUR_TOLERANCE = 0.02
 _WEBP_QUALITY = 80
 
 Values: TypeAlias = npt.NDArray[np.float64]
+#: Grey levels 0..255, (rows, columns).
+Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Tone: TypeAlias = Callable[[npt.NDArray[Any]], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How the pixels of a smaller copy lie on the whole image.
+
+    A point that is `x` pixels from the image's upper end is ``x / step + top`` from the copy's.
+
+    Parameters
+    ----------
+    rows, columns
+        Size of the whole image.
+    step
+        Its pixels per pixel of the copy: 2, 4 ...
+    top, left
+        Pixels of the copy.
+    """
+
+    rows: int
+    columns: int
+    step: int
+    top: float = 0.0
+    left: float = 0.0
+
+    def turned(self, corners: bytes) -> Grid:
+        """The grid of the image that was turned so that `CORNERS` became `corners`."""
+        top, left = self.top, self.left
+        if corners[0] & 2:
+            top = -(-self.rows // self.step) - self.rows / self.step - top
+        if corners[0] & 1:
+            left = -(-self.columns // self.step) - self.columns / self.step - left
+        if corners[0] ^ corners[1] == 2:
+            return Grid(self.columns, self.rows, self.step, left, top)
+        return Grid(self.rows, self.columns, self.step, top, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +103,10 @@ class GreyImage:
         First and last stored value that mark pixels outside the image.
     mirrored
         Whether the image was flipped to stand upright.
+    grid
+        Where `pixels` are a smaller copy of the image, how they lie on it.
+    encoded
+        What names the image in place of its pixels: digest of its codestream and its orientation.
     """
 
     pixels: npt.NDArray[Any]
@@ -70,20 +115,29 @@ class GreyImage:
     tone: Tone | None = None
     padding: tuple[int, int] | None = None
     mirrored: bool = False
+    grid: Grid | None = None
+    encoded: bytes | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the whole image, upright."""
+        rows, columns = self.pixels.shape
+        return (self.grid.rows, self.grid.columns) if self.grid else (rows, columns)
 
 
-def check_size(rows: int, columns: int) -> None:
+def check_size(rows: int, columns: int, most: int = Limits.pixels) -> None:
     """Refuse an image of no or of too many pixels, before memory is spent on it.
 
     Raises
     ------
     FailedImage
-        ``undecodable_pixels``.
+        ``undecodable_pixels`` or ``too_large``.
     """
-    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+    if rows < 1 or columns < 1:
+        raise FailedImage("undecodable_pixels", f"{columns} x {rows} pixels; an image has some")
+    if rows * columns > most:
         raise FailedImage(
-            "undecodable_pixels",
-            f"{columns} x {rows} pixels; an image has between 1 and {MAX_PIXELS} pixels",
+            "too_large", f"{columns} x {rows} pixels; the limit for an image is {most} pixels"
         )
 
 
@@ -105,22 +159,29 @@ def pixel_digest(image: GreyImage) -> bytes:
 
     Values are taken in the MONOCHROME2 sense (``2**bits - 1 - value``, or ``-1 - value`` where
     signed), as little-endian int32 after the shape. Rescale and window are no part of it: they say
-    how to look at the pixels, and a lossless copy in another format may lack them.
+    how to look at the pixels, and a lossless copy in another format may lack them. An image that
+    is known by its codestream (ADR 0009) has the SHA-256 of that, its sense and its orientation.
     """
-    values = image.pixels.astype("<i4")
-    if image.inverted:
-        top = -1 if np.issubdtype(image.pixels.dtype, np.signedinteger) else 2**image.bits - 1
-        np.subtract(top, values, out=values)
-    digest = hashlib.sha256(struct.pack("<II", *values.shape))
-    digest.update(np.ascontiguousarray(values).data)
+    signed = np.issubdtype(image.pixels.dtype, np.signedinteger)
+    if image.encoded is not None:
+        meaning = struct.pack("<??B", image.inverted, signed, image.bits)
+        return hashlib.sha256(b"encoded" + meaning + image.encoded).digest()
+    top = -1 if signed else 2**image.bits - 1
+    digest = hashlib.sha256(struct.pack("<II", *image.pixels.shape))
+    # By blocks that stay in the cache.
+    for start in range(0, len(image.pixels), _ROWS):
+        values = image.pixels[start : start + _ROWS].astype("<i4", order="C")
+        if image.inverted:
+            np.subtract(top, values, out=values)
+        digest.update(values.data)
     return digest.digest()
 
 
-def render(image: GreyImage) -> npt.NDArray[np.uint8]:
+def render(image: GreyImage) -> Picture:
     """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
 
-    Padding is left out of the percentiles and shown black. A window that hides nearly all of the
-    image is not used.
+    Of a smaller copy of a deeper image the levels are not rounded yet. Padding is left out of the
+    percentiles and shown black. A window that hides nearly all of the image is not used.
 
     Raises
     ------
@@ -151,9 +212,20 @@ def render(image: GreyImage) -> npt.NDArray[np.uint8]:
         ends = sorted((sign * float(low), sign * float(high)))
         limits = ends[0], ends[1]
     level = np.clip((tones - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    level[outside] = 0.0
+    # A smaller copy of a deep image has no noise left that would even out the rounding.
+    if image.grid and image.bits > 8:
+        return _look_up((level * 255.0).astype(np.float32), index)
     table = np.rint(level * 255.0).astype(np.uint8)
-    table[outside] = 0
-    return np.take(table, index)
+    return _look_up(table, index)
+
+
+def _look_up(table: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    picture = np.empty(index.shape, table.dtype)
+    for start in range(0, len(index), _ROWS):
+        rows = slice(start, start + _ROWS)
+        np.take(table, index[rows], out=picture[rows], mode="clip")
+    return picture
 
 
 def _indexed(
@@ -182,35 +254,58 @@ def _robust_range(tones: Values, counts: npt.NDArray[np.int64]) -> tuple[float, 
     return float(low), float(high)
 
 
-def to_canvas(picture: npt.NDArray[np.uint8], size: int, squash: bool) -> npt.NDArray[np.uint8]:
+def to_canvas(
+    picture: Picture, size: int, squash: bool, grid: Grid | None = None
+) -> npt.NDArray[np.uint8]:
     """A picture scaled to (size, size): squashed, or centred on black with its aspect ratio kept.
 
     Shrinking averages over areas; a picture that has the right size is returned unchanged.
+
+    Parameters
+    ----------
+    picture
+        (rows, columns).
+    size
+        Pixels.
+    squash
+        Whether the aspect ratio may change.
+    grid
+        Where `picture` is a smaller copy, how it lies on the whole one.
     """
-    rows, columns = picture.shape
+    rows, columns = (grid.rows, grid.columns) if grid else picture.shape
     if squash:
-        return _resize(picture, size, size)
+        return _resize(picture, size, size, grid)
     scale = size / max(rows, columns)
-    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)))
+    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
     canvas = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
     canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return canvas
 
 
-def thumbnail(picture: npt.NDArray[np.uint8], longest: int) -> bytes:
+def thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes:
     """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
     from PIL import Image
 
-    scale = min(1.0, longest / max(picture.shape))
-    rows, columns = (max(1, round(side * scale)) for side in picture.shape)
+    shape = (grid.rows, grid.columns) if grid else picture.shape
+    scale = min(1.0, longest / max(shape))
+    rows, columns = (max(1, round(side * scale)) for side in shape)
     buffer = io.BytesIO()
-    small = Image.fromarray(_resize(picture, rows, columns))
+    coarse = 1 if grid else int(min(shape) / (2 * longest))
+    if coarse > 1:
+        # By whole pixels first, which is faster and no worse for looking at.
+        picture = np.asarray(Image.fromarray(picture).reduce(coarse))
+    small = Image.fromarray(_resize(picture, rows, columns, grid))
     small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
     return buffer.getvalue()
 
 
-def _resize(picture: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.uint8]:
+def _resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
+    if grid is not None:
+        lines = _means(picture, _ends(rows, grid.rows) / grid.step + grid.top)
+        means = _means(lines.T, _ends(columns, grid.columns) / grid.step + grid.left).T
+        return np.rint(means).astype(np.uint8)
+    picture = picture.astype(np.uint8, copy=False)
     if picture.shape == (rows, columns):
         return picture
     from PIL import Image
@@ -218,3 +313,20 @@ def _resize(picture: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDAr
     shrinks = rows <= picture.shape[0] and columns <= picture.shape[1]
     way = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(picture).resize((columns, rows), way))
+
+
+def _ends(count: int, length: int) -> Values:
+    """Where `count` equal parts of `length` pixels begin and end: whole pixels, as in Pillow."""
+    ends: Values = np.floor(np.arange(count + 1) * (length / count) + 0.5)
+    return ends
+
+
+def _means(values: npt.NDArray[Any], ends: Values) -> npt.NDArray[np.float32]:
+    """Means of the rows between neighbouring `ends`, which need not lie between two rows."""
+    ends = np.clip(ends, 0, len(values))
+    sums = np.zeros((len(values) + 1, values.shape[1]), np.float64)
+    np.cumsum(values, axis=0, dtype=np.float64, out=sums[1:])
+    row = np.minimum(ends.astype(np.intp), len(values) - 1)
+    upto = sums[row] + (ends - row)[:, None] * values[row]
+    means: npt.NDArray[np.float32] = (np.diff(upto, axis=0) / np.diff(ends)[:, None]).astype("f4")
+    return means

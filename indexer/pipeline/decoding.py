@@ -98,7 +98,7 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
 
     checksum = None
     try:
-        data = read_member(task.member)
+        data = read_member(task.member, settings.limits.file_bytes)
         checksum = hashlib.sha256(data).hexdigest()
         if checksum == task.checksum:
             return Outcome(checksum)
@@ -110,8 +110,10 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
         return Outcome(checksum, problem=FailedImage(error.reason, error.detail))
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+def _serve(function: Callable[[Any], Any], connection: Connection, memory: int | None) -> None:
     """A worker's life: answer tasks until the parent is gone."""
+    if memory is not None and os.name == "posix":
+        _limit_memory(memory)
     for number in _PARENTS:
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -125,10 +127,27 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
             try:
                 answer = function(task)
             except MemoryError:
-                answer = FailedImage("undecodable_pixels", "too large for the memory there is")
+                answer = FailedImage("too_large", "needs more memory than a worker may take")
             except Exception as error:  # noqa: BLE001 - any error of one file is that file's
                 answer = FailedImage("decoder_crashed", f"unforeseen {type(error).__name__}")
             connection.send(answer)
+
+
+def _limit_memory(memory: int) -> None:
+    """Refuse this process more than `memory` bytes beyond what it has, and core dumps."""
+    import resource
+
+    used = 0
+    with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", "rb") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = used + memory
+    resource.setrlimit(
+        resource.RLIMIT_AS,
+        (most if hard == resource.RLIM_INFINITY else min(most, hard), hard),
+    )
+    # What a damaged file leaves in memory is a patient's, and may fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 @dataclass(slots=True)
@@ -159,6 +178,8 @@ class DecodePool(Generic[T, R]):
         Tasks between the oldest unread answer and the newest task: what bounds the memory.
     timeout
         Seconds that one task may take.
+    memory
+        Bytes that a worker may take beyond what it starts with; None for no limit.
     stopped
         Asked all the time; once true, the iteration ends.
     """
@@ -171,6 +192,7 @@ class DecodePool(Generic[T, R]):
         workers: int,
         window: int,
         timeout: float = 120.0,
+        memory: int | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._function = function
@@ -180,6 +202,7 @@ class DecodePool(Generic[T, R]):
         self._limit = max(1, workers)
         self._window = max(window, self._limit * _DEPTH)
         self._timeout = timeout
+        self._memory = memory
         # Spawned: a forked worker would inherit the parent's threads, locks and torch.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -298,7 +321,10 @@ class DecodePool(Generic[T, R]):
     def _start(self) -> _Worker:
         here, there = multiprocessing.Pipe()
         process = self._context.Process(
-            target=_serve, args=(self._function, there), name="cxrdex-decode", daemon=True
+            target=_serve,
+            args=(self._function, there, self._memory),
+            name="cxrdex-decode",
+            daemon=True,
         )
         process.start()
         there.close()

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.archive.deidentify import fingerprint, load_key
+from indexer.archive.limits import Limits
 from indexer.archive.sources import Archive, open_archive
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
@@ -141,7 +142,7 @@ def index(
     elasticsearch_url: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
-    timeout: float = 120.0,
+    limits: Limits | None = None,
     reader: Reader | None = None,
 ) -> Summary:
     """Bring a database up to date with some archives.
@@ -182,8 +183,8 @@ def index(
         Called a few times a second, in this thread.
     limit
         Read at most so many files.
-    timeout
-        Seconds after which a file that is still being read has failed.
+    limits
+        What one file may cost; None for the defaults.
     reader
         What reads the canvases in the bundle's place; None loads the bundle onto `device`.
 
@@ -230,7 +231,7 @@ def index(
             compare={"retry_failed": retry_failed, "checksum": checksum, "reread": reread},
             prune=prune,
             limit=limit,
-            timeout=timeout,
+            limits=limits or Limits(),
         )
 
 
@@ -265,7 +266,7 @@ class _Run:
         compare: dict[str, bool],
         prune: bool,
         limit: int | None,
-        timeout: float,
+        limits: Limits,
     ) -> Summary:
         started = time.monotonic()
         writer = self._writer
@@ -282,7 +283,7 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     counts |= self._read(
-                        listing, committer, device, workers, batch_size, limit, timeout
+                        listing, committer, device, workers, batch_size, limit, limits
                     )
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
@@ -316,19 +317,20 @@ class _Run:
         workers: int,
         batch_size: int,
         limit: int | None,
-        timeout: float,
+        limits: Limits,
     ) -> dict[str, Any]:
         """Read the files of a listing and give the counts."""
         from indexer.archive.decoding import DecodeSettings
 
         todo = listing.todo if limit is None else min(limit, listing.todo)
-        settings = DecodeSettings(self._bundle.size, self._bundle.squash, self._key)
+        settings = DecodeSettings(self._bundle.size, self._bundle.squash, self._key, limits=limits)
         pool: DecodePool[FileTask, Outcome] = DecodePool(
             file_reader(settings),
             listing.tasks(limit),
             workers=min(workers, todo),
             window=max(4 * batch_size, 16 * workers),
-            timeout=timeout,
+            timeout=limits.seconds,
+            memory=limits.memory_bytes,
             stopped=self._stopped,
         )
         unchanged = listing.total - listing.todo

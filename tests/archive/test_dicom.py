@@ -62,7 +62,8 @@ def test_lossless_transfer_syntaxes_keep_pixels_and_hash(bits: int, uid: str) ->
     plain = read(to_bytes(make_dicom(pixels, bits)))
     image = read(to_bytes(make_dicom(pixels, bits), uid))
     np.testing.assert_array_equal(image.pixels, pixels)
-    assert pixel_digest(image) == pixel_digest(plain)
+    # JPEG 2000 is known by its codestream (ADR 0009).
+    assert (pixel_digest(image) == pixel_digest(plain)) is (uid != JPEG_2000_LOSSLESS)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

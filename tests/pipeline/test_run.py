@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.archive.limits import Limits
 from indexer.archive.simulation import Simulation
 from indexer.cascade.bundle import Bundle
 from indexer.database.reader import Database
@@ -292,7 +293,7 @@ def test_crashing_and_hanging_files_fail_alone(
     monkeypatch.setattr("indexer.pipeline.run.file_reader", misbehaving_reader)
     write_picture(archive / "001-crash.png", 60)
     write_picture(archive / "003-hang.png", 61)
-    summary = run(archive, workers=2, timeout=3.0)
+    summary = run(archive, workers=2, limits=Limits(seconds=3.0))
     assert summary.done == 6
     assert summary.reasons["failed"] == {"decoder_crashed": 1, "timed_out": 1}
     assert verify(database) == []

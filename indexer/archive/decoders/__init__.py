@@ -124,7 +124,8 @@ def decode_pixels(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:
                 return pixel_array(dataset, raw=raw, decoding_plugin=plugin)
         except BaseException as error:
             # Codecs raise anything, and those in Rust panic past Exception; the next may cope.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            panic = type(error).__name__ == "PanicException"
+            if isinstance(error, MemoryError) or not (panic or isinstance(error, Exception)):
                 raise
             causes.append(f"{plugin or 'pydicom'}: {type(error).__name__}")
     raise FailedImage(

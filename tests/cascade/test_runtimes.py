@@ -54,7 +54,7 @@ EVERY = [
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of the tests' own; the network is exported into it once."""
+    """A folder for the networks; each is exported into it once."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openvino_cpu, "user_cache_path", lambda *_, **__: folder)

@@ -36,7 +36,11 @@ class Describer:
     """
 
     def __init__(
-        self, weights: Mapping[str, npt.NDArray[Any]], cell: str, units: int, layers: int
+        self,
+        weights: Mapping[str, npt.NDArray[Any]],
+        cell: str = "gru",
+        units: int = 256,
+        layers: int = 1,
     ) -> None:
         exact = {name: array.astype(np.float32) for name, array in weights.items()}
         self._cell, self._units = cell, units

@@ -2,12 +2,14 @@
 
     python -m benchmarks.reading ../shared/openi
 
-On one core: the CNN alone beside the whole reading (CNN, thresholds, RNN with beam search), of one
-image at a time and of batches, on val pictures; the two take turns, and medians are compared.
+On one core, by OpenVINO: the CNN alone beside the whole reading (CNN, thresholds, RNN with beam
+search), of one image at a time and of batches, on val pictures; the two take turns, and medians are
+compared.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -17,7 +19,6 @@ from pathlib import Path
 import click
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
@@ -55,7 +56,8 @@ def _compare(runtime: Runtime, canvases: npt.NDArray[np.uint8]) -> dict[str, flo
 @click.option("--bundle", "path", type=click.Path(path_type=Path))
 def main(dataset: Path, path: Path | None) -> None:
     """Print and keep the cost of CNN and of the whole reading, and their ratio."""
-    torch.set_num_threads(1)
+    # The runtimes take one thread for each core that they may use.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     bundle = Bundle.load(path)
     settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", thumbnail=0)
     results = {}
@@ -63,7 +65,7 @@ def main(dataset: Path, path: Path | None) -> None:
         examples = load_examples(dataset, "val")[: (_ROUNDS + 1) * batch_size]
         with tempfile.TemporaryDirectory() as cache:
             canvases = np.array(load_canvases(examples, settings, Path(cache)))
-        runtime = Runtime(bundle, "cpu", batch_size)
+        runtime = Runtime(bundle, "cpu", batch_size, "openvino")
         results[f"batch_{batch_size}"] = _compare(runtime, canvases)
     write_result(
         "reading",
@@ -71,6 +73,7 @@ def main(dataset: Path, path: Path | None) -> None:
             "command": "python -m benchmarks.reading ../shared/openi",
             "bundle": bundle.hash,
             "threads": 1,
+            "runtime": f"openvino, {runtime.precision}",
             **results,
         },
     )

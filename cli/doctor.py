@@ -15,6 +15,7 @@ __all__ = ["doctor"]
 _PACKAGES = (
     "cxrdex",
     "torch",
+    "openvino",
     "faiss-gpu",
     "faiss-cpu",
     "elasticsearch",
@@ -44,10 +45,11 @@ def _devices() -> dict[str, Any]:
     import faiss
     import torch
 
-    from indexer.cascade.runtime import choose_device
+    from indexer.cascade.runtimes import NAMES, available, choose
 
     return {
-        "used": str(choose_device("auto")),
+        "runtime": choose(),
+        "runtimes": [name for name in NAMES if name != "auto" and available(name)],
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "cpu_threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],

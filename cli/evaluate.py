@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.options import bundle_option, device_option, format_option
+from cli.options import bundle_option, device_option, format_option, runtime_options
 
 __all__ = ["evaluate"]
 
@@ -52,6 +52,7 @@ def _part(value: str) -> str | Path:
 )
 @click.option("--limit", type=click.IntRange(1), help="Use only so many images of each part.")
 @device_option
+@runtime_options
 @format_option("json")
 def evaluate(
     dataset: Path,
@@ -64,6 +65,8 @@ def evaluate(
     output: Path | None,
     limit: int | None,
     device: str,
+    runtime: str,
+    precision: str,
     form: str,
 ) -> None:
     """Score a bundle on the human annotations of DATASET, a folder in the Open-i layout.
@@ -82,6 +85,8 @@ def evaluate(
         gallery_part=_part(gallery_part),
         pool_studies=pool_studies,
         device=device,
+        runtime=runtime,
+        precision=precision,
         limit=limit,
     )
     text = json.dumps(scores, indent=1)

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import bundle_option, database_option, device_option, format_option
+from cli.options import (
+    bundle_option,
+    database_option,
+    device_option,
+    format_option,
+    runtime_options,
+)
 
 if TYPE_CHECKING:
     from indexer.pipeline.meters import StagesUse
@@ -56,6 +62,7 @@ _REPORT_PROBLEMS = 5
 )
 @bundle_option
 @device_option
+@runtime_options
 @click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
 @click.option(
     "--batch-size",
@@ -109,6 +116,8 @@ def index(
     elasticsearch_url: str | None,
     bundle_path: Path | None,
     device: str,
+    runtime: str,
+    precision: str,
     workers: int | None,
     batch_size: int,
     timeout: float,
@@ -135,6 +144,8 @@ def index(
             reports=reports,
             bundle=Bundle.load(bundle_path),
             device=device,
+            runtime=runtime,
+            precision=precision,
             workers=workers,
             batch_size=batch_size,
             retry_failed=retry_failed,

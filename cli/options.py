@@ -15,6 +15,7 @@ __all__ = [
     "device_option",
     "filter_option",
     "format_option",
+    "runtime_options",
 ]
 
 DATABASE_VARIABLE = "CXRDEX_DATABASE"
@@ -68,6 +69,29 @@ def device_option(function: F) -> F:
         show_default=True,
         help="Where the model runs: auto, cpu or cuda.",
     )(function)
+
+
+def runtime_options(function: F) -> F:
+    """`--runtime` and `--precision`, or the environment's CXRDEX_RUNTIME and CXRDEX_PRECISION."""
+    precision = click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bf16"]),
+        default="auto",
+        show_default=True,
+        envvar="CXRDEX_PRECISION",
+        show_envvar=True,
+        help="What the CNN multiplies in: auto for the fastest that finds the same images.",
+    )
+    runtime = click.option(
+        "--runtime",
+        type=click.Choice(["auto", "torch", "openvino", "cuda"]),
+        default="auto",
+        show_default=True,
+        envvar="CXRDEX_RUNTIME",
+        show_envvar=True,
+        help="What computes the CNN: auto for cuda where there is a GPU, else openvino.",
+    )
+    return runtime(precision(function))
 
 
 def filter_option(function: F) -> F:

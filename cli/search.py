@@ -13,6 +13,7 @@ from cli.options import (
     device_option,
     filter_option,
     format_option,
+    runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
 
@@ -66,6 +67,7 @@ __all__ = ["search"]
 )
 @bundle_option
 @device_option
+@runtime_options
 @format_option(*HIT_FORMATS)
 def search(
     query: str,
@@ -81,6 +83,8 @@ def search(
     image: str | None,
     bundle_path: Path | None,
     device: str,
+    runtime: str,
+    precision: str,
     form: str,
 ) -> None:
     """Find images by the words of their annotations and reports, by meaning, or like a picture.
@@ -93,7 +97,7 @@ def search(
     from search.engine import Engine
 
     chosen = facets or ("disease", "side", "view")
-    with Engine(database, bundle_path, device) as engine:
+    with Engine(database, bundle_path, device, runtime, precision) as engine:
         if mode == "words" and image is None:
             results = engine.search(
                 query,

@@ -12,6 +12,7 @@ from cli.options import (
     device_option,
     filter_option,
     format_option,
+    runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
 
@@ -38,6 +39,7 @@ __all__ = ["similar"]
 @click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
 @bundle_option
 @device_option
+@runtime_options
 @format_option(*HIT_FORMATS)
 def similar(
     image: str,
@@ -50,6 +52,8 @@ def similar(
     group: str | None,
     bundle_path: Path | None,
     device: str,
+    runtime: str,
+    precision: str,
     form: str,
 ) -> None:
     """Find the images most like an image file or an indexed image.
@@ -59,7 +63,7 @@ def similar(
     """
     from search.engine import Engine
 
-    with Engine(database, bundle=bundle_path, device=device) as engine:
+    with Engine(database, bundle_path, device, runtime, precision) as engine:
         results = engine.similar(
             image,
             limit,

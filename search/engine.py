@@ -75,6 +75,8 @@ class Engine:
         Folder of the bundle for query files; None for the one that ships with cxrdex.
     device
         Where the cascade runs: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    runtime, precision
+        What computes its CNN, and in what; see `indexer.cascade.runtime.Runtime`.
 
     Raises
     ------
@@ -82,11 +84,18 @@ class Engine:
         There is no database, it is damaged, or of another version.
     """
 
-    def __init__(self, database: Path, bundle: Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        database: Path,
+        bundle: Path | None = None,
+        device: str = "auto",
+        runtime: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         self.database = Database.open(database)
         self._path = database
         self._bundle_path = bundle
-        self._device = device
+        self._loading = {"device": device, "name": runtime, "precision": precision}
         self._no_text_space = ""
 
     def close(self) -> None:
@@ -554,4 +563,4 @@ class Engine:
     def _runtime(self) -> Runtime:
         from indexer.cascade.runtime import Runtime
 
-        return Runtime(self._bundle, self._device, batch_size=1)
+        return Runtime(self._bundle, batch_size=1, **self._loading)

@@ -35,6 +35,14 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["CXRDEX_KEY_FILE"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, for child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """The bundle that ships."""

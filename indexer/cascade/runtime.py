@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
-from indexer.cascade.annotator import Annotator
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.encoder import Encoder, Outputs
+from indexer.cascade.describer import Describer
+from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
+from indexer.cascade.text_space import TextSpace
 from indexer.errors import BundleError
 
-__all__ = ["Reading", "Runtime", "choose_device", "keep_freed_memory"]
+__all__ = ["Reading", "Runtime"]
 
-# The annotator's rows are padded to this many, so that a row's answer never depends on how
-# many others it is computed with.
-_ROWS = 16
-# Parameters of glibc's mallopt(3).
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +62,8 @@ class Reading:
         )
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The named device; for ``"auto"`` the GPU where there is one.
-
-    Raises
-    ------
-    BundleError
-        The device is not there.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise BundleError(f"no device {name!r} here: choose 'cpu' or 'auto'")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise BundleError(f"no device is named {name!r}: choose 'auto', 'cpu' or 'cuda'") from error
-
-
-def keep_freed_memory(most: int = 2**30) -> None:
-    """Let glibc keep the blocks that a batch frees.
-
-    Parameters
-    ----------
-    most
-        Bytes kept at most; -1 for no limit.
-
-    By default it gives large ones back to the kernel at once, and faulting them in again for the
-    next batch takes longer than the model's own work. Without effect on other C libraries.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, most)
-
-
 class Runtime:
-    """A bundle loaded onto a device.
+    """A bundle loaded onto one of `indexer.cascade.runtimes`.
 
     Parameters
     ----------
@@ -112,49 +72,50 @@ class Runtime:
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     batch_size
-        Images computed at once. Shorter batches are padded to it, so that a reading does not
-        depend on which images it is computed with.
+        Images computed at once. Where it matters, shorter batches are padded to it, so that a
+        reading does not depend on which images it is computed with.
+    name
+        ``"auto"``, ``"torch"``, ``"openvino"`` or ``"cuda"``.
+    precision
+        ``"auto"``, ``"float32"`` or ``"bf16"``.
 
     Raises
     ------
     BundleError
-        The bundle's tensors do not fit its description, or the device is not there.
+        The bundle's tensors do not fit its description, or runtime, device and precision do not
+        go together or are not there.
+    MissingExtraError
+        The runtime is not installed.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto", batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        batch_size: int = 32,
+        name: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         self.bundle = bundle
         self.batch_size = batch_size
-        self._device = choose_device(device)
-        keep_freed_memory()
-        labels, dimensions = bundle.labels, bundle.dimensions
-        encoder = Encoder(
-            bundle.architecture["backbones"],
-            dimensions,
-            len(labels.findings) + len(labels.pairs),
-            len(labels.findings),
-            bundle.architecture["sentences"],
-        )
-        annotator = Annotator(
-            dimensions, len(labels.vocabulary), **bundle.architecture["annotator"]
-        )
-        weights = {name: torch.from_numpy(array) for name, array in bundle.weights().items()}
+        self._encoding = load(bundle, name, device, precision)
+        # What the device's memory has room for, should that be less.
+        self._at_once = batch_size
+        weights = {
+            key.removeprefix("annotator."): array
+            for key, array in bundle.weights().items()
+            if key.startswith("annotator.")
+        }
         try:
-            for prefix, module in (("encoder.", encoder), ("annotator.", annotator)):
-                state = {
-                    k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)
-                }
-                module.load_state_dict(state)
-        except RuntimeError as error:
-            raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error
-        encoder.to(self._device).to(memory_format=torch.channels_last)
-        self._encoder = encoder.eval()
-        self._annotator = annotator.eval()
-        self._token = {word: index for index, word in enumerate(labels.vocabulary)}
+            self._describer = Describer(weights, **bundle.architecture["annotator"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the bundle {bundle.path} is damaged: {error!r}") from error
+        self._token = {word: index for index, word in enumerate(bundle.labels.vocabulary)}
 
     @property
-    def device(self) -> str:
-        """Name of the device in use."""
-        return str(self._device)
+    def precision(self) -> str:
+        """What the CNN multiplies in."""
+        return self._encoding.precision
 
     def read(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         """Readings of decoded pictures, in order.
@@ -169,7 +130,6 @@ class Runtime:
             readings += self.interpret(self.encode(canvases[start : start + self.batch_size]))
         return readings
 
-    @torch.inference_mode()
     def text_space(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Where pictures lie among the vectors of `indexer.cascade.sentences`.
 
@@ -188,30 +148,48 @@ class Runtime:
         BundleError
             The bundle was trained without sentences.
         """
-        if not self.bundle.has_text_space:
-            raise BundleError(
-                f"the bundle {self.bundle.path} knows no sentences: train one with text"
-            )
-        vectors = torch.from_numpy(embeddings.astype(np.float32)).to(self._device)
-        placed: npt.NDArray[np.float32] = self._encoder.place(vectors).cpu().numpy()
-        return placed
+        return TextSpace.of(self.bundle).place(embeddings)
 
-    @torch.inference_mode()
-    def encode(self, canvases: npt.NDArray[np.uint8]) -> Outputs:
-        """What the CNN alone says of at most `batch_size` pictures of shape (n, size, size)."""
+    def encode(self, canvases: npt.NDArray[np.uint8]) -> Encoded:
+        """What the CNN alone says of at most `batch_size` pictures of shape (n, size, size).
+
+        Where the device's memory is too small for them they are computed in halves, from then on.
+
+        Raises
+        ------
+        BundleError
+            Not even one picture fits into the device's memory.
+        """
+        try:
+            parts = [
+                self._encode(canvases[start : start + self._at_once])
+                for start in range(0, len(canvases), self._at_once)
+            ]
+        except OutOfDeviceMemory as error:
+            if self._at_once == 1:
+                raise BundleError(
+                    f"the device has no memory for one picture ({error}): free some, or choose "
+                    "--device cpu"
+                ) from error
+            self._at_once = (self._at_once + 1) // 2
+            _log.warning("the device's memory is full: %d images at once now", self._at_once)
+            return self.encode(canvases)
+        return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _encode(self, canvases: npt.NDArray[np.uint8]) -> Encoded:
         count = len(canvases)
-        batch = np.zeros((self.batch_size, *canvases.shape[1:]), np.uint8)
-        batch[:count] = canvases
-        pictures = torch.from_numpy(batch)[:, None].to(self._device)
-        return Outputs(*(part.cpu()[:count] for part in self._encoder(pictures)))
+        if self._encoding.fixed_batch and count < self._at_once:
+            batch = np.zeros((self._at_once, *canvases.shape[1:]), np.uint8)
+            batch[:count] = canvases
+            canvases = batch
+        return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))
 
-    @torch.inference_mode()
-    def interpret(self, outputs: Outputs) -> list[Reading]:
+    def interpret(self, encoded: Encoded) -> list[Reading]:
         """Readings made of what the CNN said: findings over their thresholds, described."""
-        embedding, logits, lateral, _ = outputs
+        embedding, logits, view = encoded
         count = len(embedding)
         findings = self.bundle.findings
-        probabilities = logits[:, : len(findings)].sigmoid().numpy()
+        probabilities = _sigmoid(logits[:, : len(findings)])
         limits = np.array([self.bundle.thresholds[name] for name in findings])
         reported = probabilities >= limits
         if NORMAL in findings:
@@ -223,7 +201,6 @@ class Runtime:
         ):
             disease = Word(findings[column], "disease", float(probabilities[row, column]))
             found[row].append(Annotation("predicted", (disease, *words)))
-        lateral_chance = lateral.sigmoid().tolist()
         return [
             Reading(
                 {f: round(float(p), 4) for f, p in zip(findings, chances, strict=True)},
@@ -234,7 +211,7 @@ class Runtime:
                 vector,
             )
             for chances, annotations, chance, vector in zip(
-                probabilities, found, lateral_chance, embedding.numpy(), strict=True
+                probabilities, found, _sigmoid(view).tolist(), embedding, strict=True
             )
         ]
 
@@ -246,20 +223,20 @@ class Runtime:
         return Annotation("predicted", (word,))
 
     def _describe(
-        self, embedding: torch.Tensor, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+        self,
+        embedding: npt.NDArray[np.float32],
+        rows: npt.NDArray[np.intp],
+        columns: npt.NDArray[np.intp],
     ) -> list[Sequence[Word]]:
         """The qualifiers of the findings at (rows, columns)."""
         findings, vocabulary = self.bundle.findings, self.bundle.labels.vocabulary
-        found: list[Sequence[Word]] = []
-        for start in range(0, len(rows), _ROWS):
-            part = slice(start, start + _ROWS)
-            tokens = [self._token[findings[column]] for column in columns[part]]
-            padding = _ROWS - len(tokens)
-            images = [*rows[part].tolist(), *[0] * padding]
-            first = torch.tensor([*tokens, *[tokens[0]] * padding])
-            lines = self._annotator.describe(embedding[images], first)[: len(tokens)]
-            found += [
-                [Word(vocabulary[word], kind_of(vocabulary[word]), chance) for word, chance in line]
-                for line in lines
-            ]
-        return found
+        first = np.array([self._token[findings[column]] for column in columns], np.intp)
+        return [
+            [Word(vocabulary[word], kind_of(vocabulary[word]), chance) for word, chance in line]
+            for line in self._describer.describe(embedding[rows], first)
+        ]
+
+
+def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    chances: npt.NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(logits / np.float32(2)))
+    return chances

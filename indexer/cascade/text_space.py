@@ -17,7 +17,7 @@ __all__ = ["TextSpace"]
 class TextSpace:
     """A bundle's map from embeddings to the vectors of `indexer.cascade.sentences`.
 
-    The same map as `Runtime.text_space`, for searches: no network is built for it.
+    The same map as `indexer.cascade.encoder.Encoder.place`: no network is built for it.
 
     Parameters
     ----------
@@ -59,3 +59,7 @@ class TextSpace:
         """
         vector = sentence.astype(np.float32)
         return vector @ self.weight, float(vector @ self.bias)
+
+    def place(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """The places of search vectors, shape (n, dimensions), among sentences: (n, 384)."""
+        return embeddings.astype(np.float32) @ self.weight.T + self.bias

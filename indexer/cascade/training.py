@@ -26,6 +26,7 @@ from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
+from indexer.cascade.devices import choose_device, keep_freed_memory
 from indexer.cascade.encoder import Encoder, Member, Outputs
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
 from indexer.cascade.paper.cases import Cases
@@ -34,7 +35,6 @@ from indexer.cascade.paper.model import PaperModel
 from indexer.cascade.paper.recipe import named
 from indexer.cascade.paper.training import train_cascade
 from indexer.cascade.pretrained import imagenet_weights, load_weights
-from indexer.cascade.runtime import choose_device, keep_freed_memory
 from indexer.cascade.supervision import Supervision
 from indexer.errors import TrainingError
 

@@ -132,6 +132,8 @@ def index(
     reports: Path | None = None,
     bundle: Bundle | None = None,
     device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
     workers: int | None = None,
     batch_size: int = 32,
     retry_failed: bool = False,
@@ -164,6 +166,8 @@ def index(
         The trained cascade; None takes the one that ships with the package.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    runtime, precision
+        What computes the CNN, and in what; see `indexer.cascade.runtime.Runtime`.
     workers
         Processes that decode; None for one per core.
     batch_size
@@ -195,7 +199,9 @@ def index(
     DatabaseLocked, DatabaseMismatch, DatabaseError
         The database is being written, does not fit, or cannot be written.
     BundleError
-        The bundle or the device cannot be used.
+        The bundle, the runtime or the device cannot be used.
+    MissingExtraError
+        The runtime is not installed.
     DiskFullError
         There is no space left; what was committed is safe.
     """
@@ -225,7 +231,7 @@ def index(
         run = _Run(writer, bundle, key, found, stopped, progress, reader)
         return run.execute(
             opened,
-            device=device,
+            loading={"device": device, "name": runtime, "precision": precision},
             workers=workers or _cores(),
             batch_size=batch_size,
             compare={"retry_failed": retry_failed, "checksum": checksum, "reread": reread},
@@ -260,7 +266,7 @@ class _Run:
         self,
         archives: Sequence[Archive],
         *,
-        device: str,
+        loading: dict[str, str],
         workers: int,
         batch_size: int,
         compare: dict[str, bool],
@@ -283,7 +289,7 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     counts |= self._read(
-                        listing, committer, device, workers, batch_size, limit, limits
+                        listing, committer, loading, workers, batch_size, limit, limits
                     )
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
@@ -313,7 +319,7 @@ class _Run:
         self,
         listing: Listing,
         committer: Committer,
-        device: str,
+        loading: dict[str, str],
         workers: int,
         batch_size: int,
         limit: int | None,
@@ -337,7 +343,7 @@ class _Run:
         started, processor = time.monotonic(), Processor()
         with pool:
             # The workers are busy already while the model loads.
-            runtime = self._runtime(device, batch_size)
+            runtime = self._runtime(loading, batch_size)
             stage = ModelStage(self._writer, committer, runtime, batch_size)
             stage.meter.waits["start"] = time.monotonic() - started
             clock = _Clock(todo)
@@ -371,13 +377,13 @@ class _Run:
             "stages": processor.use(seconds, uses, _cores()),
         }
 
-    def _runtime(self, device: str, batch_size: int) -> Reader:
+    def _runtime(self, loading: dict[str, str], batch_size: int) -> Reader:
         if self._reader is not None:
             return self._reader
         # Here, and not at the top: a run without anything to read never imports torch.
         from indexer.cascade.runtime import Runtime
 
-        return Runtime(self._bundle, device, batch_size)
+        return Runtime(self._bundle, batch_size=batch_size, **loading)
 
     def _update_reports(self) -> int:
         states = self._reports.states()

@@ -29,6 +29,8 @@ def evaluate(
     gallery_part: Part = "train",
     pool_studies: bool = True,
     device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
     limit: int | None = None,
 ) -> dict[str, Any]:
     """Judge a bundle.
@@ -41,6 +43,8 @@ def evaluate(
         Of the protocol ``"retrieval"``: where similar images are looked for; None for `dataset`.
     pool_studies
         Let the images of a study share their scores and vectors.
+    device, runtime, precision
+        Where and how pictures are read; see `indexer.cascade.runtime.Runtime`.
     limit
         Use only this many images of each part.
 
@@ -59,7 +63,7 @@ def evaluate(
         The metrics are not installed.
     """
     _require_metrics()
-    readings = read(bundle, load_examples(dataset, part)[:limit], device)
+    readings = read(bundle, load_examples(dataset, part)[:limit], device, runtime, precision)
     said: dict[str, Any] = {
         "protocol": protocol,
         "bundle": {"name": bundle.name, "hash": bundle.hash},
@@ -75,7 +79,7 @@ def evaluate(
         scores = {pool: evaluate_product(bundle, _pooled(readings, pool)) for pool in (True, False)}
     else:
         other = load_examples(gallery or dataset, gallery_part)[:limit]
-        found = read(bundle, other, device)
+        found = read(bundle, other, device, runtime, precision)
         vectors = {
             name: function(readings.canvases, found.canvases)
             for name, function in (

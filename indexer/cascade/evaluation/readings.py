@@ -73,7 +73,13 @@ class Readings:
         return means
 
 
-def read(bundle: Bundle, examples: Sequence[Example], device: str = "auto") -> Readings:
+def read(
+    bundle: Bundle,
+    examples: Sequence[Example],
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+) -> Readings:
     """Read the images of a data set.
 
     Raises
@@ -84,16 +90,16 @@ def read(bundle: Bundle, examples: Sequence[Example], device: str = "auto") -> R
     settings = DecodeSettings(bundle.size, bundle.squash, b"evaluation", thumbnail=0)
     with tempfile.TemporaryDirectory() as cache:
         canvases = np.array(load_canvases(examples, settings, Path(cache)))
-    runtime = Runtime(bundle, device)
-    size = runtime.batch_size
+    reader = Runtime(bundle, device, name=runtime, precision=precision)
+    size = reader.batch_size
     batches = [canvases[start : start + size] for start in range(0, len(canvases), size)]
-    outputs = [runtime.encode(batch) for batch in batches]
-    embeddings: FloatArray = np.concatenate([o.embedding.numpy() for o in outputs])
+    outputs = [reader.encode(batch) for batch in batches]
+    embeddings: FloatArray = np.concatenate([o.embedding for o in outputs])
     return Readings(
         examples,
         canvases,
         embeddings,
-        np.concatenate([o.logits.numpy() for o in outputs])[:, : len(bundle.findings)],
-        runtime.text_space(embeddings) if bundle.has_text_space else None,
-        [reading.annotations for o in outputs for reading in runtime.interpret(o)],
+        np.concatenate([o.logits for o in outputs])[:, : len(bundle.findings)],
+        reader.text_space(embeddings) if bundle.has_text_space else None,
+        [reading.annotations for o in outputs for reading in reader.interpret(o)],
     )

@@ -1,0 +1,162 @@
+"""What computes the CNN: one module per runtime, all behind `Encoding`, chosen by `load`."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import sys
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.cascade.bundle import Bundle
+from indexer.errors import BundleError, MissingExtraError
+
+__all__ = [
+    "NAMES",
+    "PRECISIONS",
+    "Encoded",
+    "Encoding",
+    "OutOfDeviceMemory",
+    "available",
+    "choose",
+    "load",
+]
+
+#: What may be asked for; ``auto`` takes the first of cuda, openvino and torch that is there.
+NAMES = ("auto", "torch", "openvino", "cuda")
+#: ``auto`` is the fastest that keeps the cosine to float32 over .999 (docs/adr/0008).
+PRECISIONS = ("auto", "float32", "bf16")
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Encoded(NamedTuple):
+    """What the CNN says of n pictures.
+
+    Parameters
+    ----------
+    embedding
+        Shape (n, dimensions): the search vectors.
+    logits
+        Shape (n, labels), calibrated.
+    view
+        Shape (n,): logit of a lateral view.
+    """
+
+    embedding: FloatArray
+    logits: FloatArray
+    view: FloatArray
+
+
+class OutOfDeviceMemory(Exception):  # noqa: N818
+    """A batch does not fit into the device's memory; a smaller one may."""
+
+
+class Encoding(Protocol):
+    """A bundle's CNN, loaded.
+
+    Attributes
+    ----------
+    precision
+        What it multiplies in, such as ``"float32"``.
+    fixed_batch
+        Whether what it says of a picture may depend on how many there are, by a last bit: it must
+        then always be given equally many.
+    """
+
+    precision: str
+    fixed_batch: bool
+
+    def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
+        """Read pictures of shape (n, size, size); raises `OutOfDeviceMemory`."""
+
+
+class _Module(Protocol):
+    """What each module of this package has."""
+
+    def is_available(self) -> bool:
+        """Whether the machine has what it needs; imports as little as possible."""
+
+    def load(self, bundle: Bundle, device: str, precision: str) -> Encoding:
+        """The bundle's CNN; raises `BundleError` for a precision that it does not have."""
+
+
+_MODULES = {
+    "torch": "indexer.cascade.runtimes.reference",
+    "openvino": "indexer.cascade.runtimes.openvino_cpu",
+    "cuda": "indexer.cascade.runtimes.cuda",
+}
+_NEEDS = {
+    "openvino": MissingExtraError(
+        "the runtime 'openvino' needs a package: pip install openvino, or choose 'auto' or 'torch'"
+    ),
+    "cuda": BundleError(
+        "the runtime 'cuda' needs an NVIDIA GPU and a torch built for it: choose 'auto', "
+        "'openvino' or 'torch'"
+    ),
+}
+
+
+def choose(name: str = "auto", device: str = "auto") -> str:
+    """The runtime that a name and a device stand for: ``"torch"``, ``"openvino"`` or ``"cuda"``.
+
+    Raises
+    ------
+    BundleError
+        No runtime has this name, or it does not run on this device.
+    MissingExtraError
+        It is not installed.
+    """
+    if name not in NAMES:
+        raise BundleError(f"no runtime is named {name!r}: choose {', '.join(NAMES)}")
+    if device not in ("auto", "cpu") and not device.startswith("cuda"):
+        raise BundleError(f"no device is named {device!r}: choose 'auto', 'cpu' or 'cuda'")
+    on_gpu, on_cpu = device.startswith("cuda"), device == "cpu"
+    if (name == "openvino" and on_gpu) or (name == "cuda" and on_cpu):
+        raise BundleError(f"the runtime {name!r} does not run on {device!r}: leave out one of them")
+    if name == "auto":
+        if on_gpu or (not on_cpu and _has_nvidia_driver() and _module("cuda").is_available()):
+            name = "cuda"
+        else:
+            name = "openvino" if _module("openvino").is_available() else "torch"
+    if name in _NEEDS and not _module(name).is_available():
+        raise _NEEDS[name]
+    return name
+
+
+def available(name: str) -> bool:
+    """Whether the machine has what a runtime needs."""
+    return _module(name).is_available()
+
+
+def load(
+    bundle: Bundle, name: str = "auto", device: str = "auto", precision: str = "auto"
+) -> Encoding:
+    """A bundle's CNN on the runtime that `choose` chooses.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or runtime, device and precision do not go together.
+    MissingExtraError
+        The runtime is not installed.
+    """
+    if precision not in PRECISIONS:
+        raise BundleError(f"no precision is named {precision!r}: choose {', '.join(PRECISIONS)}")
+    return _module(choose(name, device)).load(bundle, device, precision)
+
+
+def _module(name: str) -> _Module:
+    module: _Module = importlib.import_module(_MODULES[name])
+    return module
+
+
+def _has_nvidia_driver() -> bool:
+    """Spares machines without one the seconds that it takes to import torch and ask it."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""The runtime `openvino`: the CNN on the processor's cores, in bf16 where they multiply it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from platformdirs import user_cache_path
+
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.runtimes import Encoded
+from indexer.errors import BundleError
+
+__all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load"]
+
+_log = logging.getLogger(__name__)
+
+_NETWORK = "encoder.xml"
+
+
+def is_available() -> bool:
+    """Whether the package is installed."""
+    try:
+        return importlib.util.find_spec("openvino") is not None
+    except ValueError:
+        # What sys.modules marks as missing has no spec.
+        return False
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16."""
+    return "BF16" in _imported().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
+    """The CNN, taken from the cache or else exported from torch into it.
+
+    Raises
+    ------
+    BundleError
+        The bundle's tensors do not fit its description, or the processor has no bf16.
+    """
+    openvino = _imported()
+    core = openvino.Core()
+    if precision == "bf16" and not has_bf16():
+        raise BundleError("this processor does not multiply bf16: leave out --precision bf16")
+    if precision == "auto":
+        precision = "bf16" if has_bf16() else "float32"
+    path = cache_folder(bundle, precision, openvino.__version__) / _NETWORK
+    model = core.read_model(path) if path.exists() else _exported(openvino, bundle, path, precision)
+    return OpenVino(openvino, core, model, precision)
+
+
+def cache_folder(bundle: Bundle, precision: str, version: str) -> Path:
+    """Where the network of a bundle is kept for one precision and version of OpenVINO."""
+    name = f"{bundle.hash}-{precision}-{version.split('-')[0]}"
+    return user_cache_path("cxrdex", appauthor=False) / "openvino" / name
+
+
+class OpenVino:
+    """The CNN compiled for one picture at a time, as many at once as there are cores.
+
+    Batches make it no faster, so each picture is computed alone and by one thread: what is said
+    of it cannot depend on others.
+
+    Parameters
+    ----------
+    openvino
+        The package.
+    core, model
+        Its core, and the network with inputs of shape (1, 1, size, size).
+    precision
+        ``"float32"`` or ``"bf16"``.
+    """
+
+    fixed_batch = False
+
+    def __init__(self, openvino: Any, core: Any, model: Any, precision: str) -> None:
+        self.precision = precision
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        options = {
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else precision,
+            "INFERENCE_NUM_THREADS": cores,
+            "NUM_STREAMS": cores,
+        }
+        self._compiled = core.compile_model(model, "CPU", options)
+        self._queue = openvino.AsyncInferQueue(self._compiled, cores)
+        self._queue.set_callback(_keep)
+
+    def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
+        """Read pictures of shape (n, size, size)."""
+        rows: list[tuple[npt.NDArray[np.float32], ...]] = [()] * len(canvases)
+        for place, canvas in enumerate(canvases):
+            self._queue.start_async([canvas[None, None]], (rows, place))
+        self._queue.wait_all()
+        return Encoded(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+    def convolution_types(self) -> list[str]:
+        """What each convolution is computed in, as OpenVINO calls it: ``"bf16"`` or ``"f32"``."""
+        found = []
+        for node in self._compiled.get_runtime_model().get_ops():
+            info = node.get_rt_info()
+            if "layerType" in info and info["layerType"].astype(str) == "Convolution":
+                found.append(info["primitiveType"].astype(str).rsplit("_", 1)[1])
+        return found
+
+
+def _keep(request: Any, where: tuple[list[tuple[npt.NDArray[np.float32], ...]], int]) -> None:
+    rows, place = where
+    rows[place] = tuple(request.get_output_tensor(n).data.copy() for n in range(3))
+
+
+def _imported() -> Any:
+    # OpenVINO reports its use to its maker when it is imported, unless this package is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _exported(openvino: Any, bundle: Bundle, path: Path, precision: str) -> Any:
+    """The network made from torch, and kept where the cache can be written."""
+    from indexer.cascade.runtimes.export import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / _NETWORK
+        export(openvino, bundle, made, rounded=precision == "bf16")
+        try:
+            path.parent.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent.parent) as aside:
+                complete = Path(aside) / "complete"
+                complete.mkdir()
+                for file in Path(folder).iterdir():
+                    (complete / file.name).write_bytes(file.read_bytes())
+                complete.rename(path.parent)
+        except OSError as error:
+            # Another run may also have been faster.
+            _log.info("the network is not kept in %s: %s", path.parent, error)
+        # In memory, as the folder goes.
+        return openvino.Core().read_model(made.read_bytes(), made.with_suffix(".bin").read_bytes())

@@ -1,0 +1,89 @@
+"""The runtime `torch`: the CNN as it was trained, in float32; what the others are held to."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.devices import choose_device, keep_freed_memory
+from indexer.cascade.encoder import Encoder
+from indexer.cascade.runtimes import Encoded
+from indexer.errors import BundleError
+
+__all__ = ["Reference", "build_encoder", "is_available", "load"]
+
+
+def is_available() -> bool:
+    """Always."""
+    return True
+
+
+def load(bundle: Bundle, device: str, precision: str) -> Reference:
+    """The CNN on a device.
+
+    Raises
+    ------
+    BundleError
+        The bundle's tensors do not fit its description, the device is not there, or the precision
+        is not float32.
+    """
+    if precision not in ("auto", "float32"):
+        raise BundleError(f"the runtime 'torch' computes in float32, not in {precision}")
+    return Reference(build_encoder(bundle), choose_device("cpu" if device == "auto" else device))
+
+
+def build_encoder(bundle: Bundle) -> Encoder:
+    """The bundle's CNN as a torch module in evaluation mode.
+
+    Raises
+    ------
+    BundleError
+        The bundle's tensors do not fit its description.
+    """
+    labels = bundle.labels
+    encoder = Encoder(
+        bundle.architecture["backbones"],
+        bundle.dimensions,
+        len(labels.findings) + len(labels.pairs),
+        len(labels.findings),
+        bundle.architecture["sentences"],
+    )
+    state = {
+        name.removeprefix("encoder."): torch.from_numpy(array)
+        for name, array in bundle.weights().items()
+        if name.startswith("encoder.")
+    }
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error
+    return encoder.eval()
+
+
+class Reference:
+    """The CNN in float32, channels last.
+
+    Parameters
+    ----------
+    encoder
+        In evaluation mode.
+    device
+        Where it runs.
+    """
+
+    precision = "float32"
+    fixed_batch = True
+
+    def __init__(self, encoder: Encoder, device: torch.device) -> None:
+        keep_freed_memory()
+        encoder.to(device).to(memory_format=torch.channels_last)
+        self._encoder = encoder
+        self._device = device
+
+    @torch.inference_mode()
+    def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
+        """Read pictures of shape (n, size, size)."""
+        said = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
+        return Encoded(*(part.cpu().numpy() for part in (said.embedding, said.logits, said.view)))

@@ -36,6 +36,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     import faiss, tantivy, torch
     from indexer.cascade import runtime
     from indexer.cascade.bundle import Bundle
+    from indexer.cascade.runtimes import reference
     from indexer.database import writer
     from indexer.pipeline import stages
     from indexer.pipeline.run import index
@@ -56,7 +57,8 @@ if __name__ == "__main__":  # or the workers would import all this, too
         if child == 0:
             index(
                 [archive], Path(line.strip()), reports=reports, bundle=Bundle.load(bundle),
-                device="cpu", workers=1, batch_size=6, prune=True, retry_failed=True,
+                device="cpu", runtime="torch", workers=1, batch_size=6,
+                prune=True, retry_failed=True,
             )
             os._exit(0)
         print(child, flush=True)

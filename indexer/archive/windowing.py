@@ -323,10 +323,9 @@ def _ends(count: int, length: int) -> Values:
 
 def _means(values: npt.NDArray[Any], ends: Values) -> npt.NDArray[np.float32]:
     """Means of the rows between neighbouring `ends`, which need not lie between two rows."""
-    ends = np.clip(ends, 0, len(values))
-    sums = np.zeros((len(values) + 1, values.shape[1]), np.float64)
-    np.cumsum(values, axis=0, dtype=np.float64, out=sums[1:])
+    ends = np.clip(ends, 0, len(values)).astype(np.float32)
     row = np.minimum(ends.astype(np.intp), len(values) - 1)
-    upto = sums[row] + (ends - row)[:, None] * values[row]
-    means: npt.NDArray[np.float32] = (np.diff(upto, axis=0) / np.diff(ends)[:, None]).astype("f4")
+    parts = (ends - row)[:, None] * values[row]
+    sums = np.add.reduceat(values, row, axis=0, dtype=np.float32)[:-1] + np.diff(parts, axis=0)
+    means: npt.NDArray[np.float32] = sums / np.diff(ends)[:, None]
     return means

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import struct
 import time
 import zipfile
@@ -229,5 +228,7 @@ def _read(settings: DecodeSettings, task: FileTask) -> Outcome:
     try:
         return file_reader(settings)(task)
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        Path(os.environ[MEMORY_FOLDER], str(os.getpid())).write_text(str(peak))
+        # Not ru_maxrss, which a process inherits from the one that started it.
+        status = Path("/proc/self/status").read_text().split()
+        peak = status[status.index("VmHWM:") + 1]
+        Path(os.environ[MEMORY_FOLDER], str(os.getpid())).write_text(peak)

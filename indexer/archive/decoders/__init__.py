@@ -1,8 +1,10 @@
 """Pixel decoders: for every DICOM transfer syntax one is pinned, the others stand in when it fails.
 
 pydicom's own order is not the fastest, and depends on what happens to be installed. The order here
-follows measured times on a 2500 x 2048 image. Only permissively licensed plug-ins are used; JPEG
-other than the everyday 8-bit one, which pydicom leaves to a GPL plug-in, has a module of its own.
+follows measured times on a 2500 x 2048 image. gdcm is left out for JPEG 2000: it is the same
+openjpeg as in the others, but ends the process on damaged files. Only permissively licensed
+plug-ins are used; JPEG other than the everyday 8-bit one, which pydicom leaves to a GPL plug-in,
+has a module of its own.
 """
 
 from __future__ import annotations
@@ -38,14 +40,14 @@ _PLUGINS: dict[str, tuple[str, ...]] = {
     _JPEG + "70": ("cxrdex",),
     _JPEG + "80": ("pyjpegls",),
     _JPEG + "81": ("pyjpegls",),
-    _JPEG + "90": ("pylibjpeg", "pillow", "gdcm"),
-    _JPEG + "91": ("pylibjpeg", "pillow", "gdcm"),
+    _JPEG + "90": ("pylibjpeg", "pillow"),
+    _JPEG + "91": ("pylibjpeg", "pillow"),
     _JPEG + "201": ("pylibjpeg",),
     _JPEG + "202": ("pylibjpeg",),
     _JPEG + "203": ("pylibjpeg",),
 }
 # Their C and Rust parts print to the C stream, in lines that could not name the file anyway.
-_NOISY = frozenset({"cxrdex", "gdcm", "pylibjpeg"})
+_NOISY = frozenset({"cxrdex", "pylibjpeg"})
 
 
 @dataclass(frozen=True, slots=True)

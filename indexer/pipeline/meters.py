@@ -76,11 +76,11 @@ class StageUse:
     ) -> StageUse:
         """The shares of a meter; time of which it knows nothing was spent waiting for `rest`."""
         whole = max(seconds * workers, 1e-9)
-        waits = {what: round(waited / whole, 3) for what, waited in meter.waits.items()}
-        busy = round(min(meter.busy / whole, 1.0), 3)
-        left = round(1 - busy - sum(waits.values()), 3)
+        waits = {what: round(waited / whole, 4) for what, waited in meter.waits.items()}
+        busy = round(min(meter.busy / whole, 1.0), 4)
+        left = round(1 - busy - sum(waits.values()), 4)
         if left > 0:
-            waits[rest] = round(waits.get(rest, 0.0) + left, 3)
+            waits[rest] = round(waits.get(rest, 0.0) + left, 4)
         return cls(stage, workers, busy, waits)
 
 
@@ -138,5 +138,5 @@ class Processor:
         used = self._used()
         share = None
         if used is not None and self._begun is not None:
-            share = round((used - self._begun) / max(seconds * cores, 1e-9), 3)
+            share = round((used - self._begun) / max(seconds * cores, 1e-9), 4)
         return StagesUse(round(seconds, 3), tuple(stages), cores, share)

@@ -57,7 +57,7 @@ class ClusteredVectors:
         """The next vectors, shape (count, dimensions)."""
         weights = self._weights.astype(float)
         clusters = self._rng.choice(len(weights), count, p=weights / weights.sum())
-        rows = self._rng.standard_normal((count, self.dimensions), np.float32)
+        rows: Rows = self._rng.standard_normal((count, self.dimensions), np.float32)
         axes = self._means.shape[1]
         rows[:, :axes] *= self._spreads[clusters]
         rows[:, :axes] += self._means[clusters]

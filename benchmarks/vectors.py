@@ -29,7 +29,7 @@ import numpy.typing as npt
 import psutil
 
 from benchmarks.record import RESULTS, write_result
-from benchmarks.vector_clusters import ClusteredVectors, FILE, describe
+from benchmarks.vector_clusters import FILE, ClusteredVectors, describe
 from indexer.database.builder import build_vectors
 from indexer.database.embeddings import Shard, Shards, write_shard
 from indexer.database.plan import choose_plan
@@ -69,7 +69,7 @@ def _write(folder: Path, count: int) -> dict[str, Any]:
 
 def _shards(folder: Path) -> Shards:
     shards = [Shard(**data) for data in json.loads((folder / "shards.json").read_text())]
-    return Shards(folder / "embeddings", shards, {}.__getitem__, ClusteredVectors(1).dimensions)
+    return Shards(folder / "embeddings", shards, None, ClusteredVectors(1).dimensions)
 
 
 def _peak_mib() -> float:
@@ -113,7 +113,8 @@ def _truth(shards: Shards, queries: Rows, depth: int, mask: npt.NDArray[np.bool_
         best = np.concatenate([best, scores], axis=1)
         names = np.concatenate([names, keys[places]], axis=1)
         order = np.argsort(-best, axis=1)[:, :depth]
-        best, names = (np.take_along_axis(a, order, axis=1) for a in (best, names))
+        best = np.take_along_axis(best, order, axis=1)
+        names = np.take_along_axis(names, order, axis=1)
     return names
 
 
@@ -146,8 +147,9 @@ def _search(folder: Path) -> dict[str, Any]:
     faiss.omp_set_num_threads(1)
     rss = psutil.Process().memory_info
     idle = rss().rss
+    shards = _shards(folder)
     started = time.perf_counter()
-    vectors = Vectors(folder / "vectors", _shards(folder))
+    vectors = Vectors(folder / "vectors", shards)
     opened = time.perf_counter() - started
     queries = ClusteredVectors(3).rows(_QUERIES)
     started = time.perf_counter()
@@ -167,9 +169,7 @@ def _search(folder: Path) -> dict[str, Any]:
     }
     truth = _truth(shards, queries, max(_DEPTHS), None)
     for depth in _DEPTHS:
-        answer[f"at_{depth}"] = _ask(
-            vectors, queries, depth, truth[:, :depth], repeats=_REPEATS
-        )
+        answer[f"at_{depth}"] = _ask(vectors, queries, depth, truth[:, :depth], repeats=_REPEATS)
     return answer
 
 
@@ -252,7 +252,7 @@ def main(
 ) -> None:
     """Print and keep the curves."""
     kept = RESULTS / "vectors.json"
-    sizes: dict[str, Any] = json.loads(kept.read_text())["sizes"] if keep_others else {}
+    sizes: dict[str, Any] = {}
     for count in SIZES:
         if not smallest <= count <= largest:
             continue
@@ -267,6 +267,8 @@ def main(
                 row["filters"] = _apart(_filters, data)
             shutil.rmtree(data / "embeddings")
         sizes[str(count)] = row
+    if keep_others:
+        sizes = {**json.loads(kept.read_text())["sizes"], **sizes}
     sizes = dict(sorted(sizes.items(), key=lambda item: int(item[0])))
     clusters = json.loads(FILE.read_text())
     write_result(

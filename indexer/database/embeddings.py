@@ -146,7 +146,7 @@ class Shards:
     shards
         The committed ones.
     live_rows
-        Gives, ascending, the live rows of a shard that also has dead ones.
+        Gives, ascending, the live rows of a shard that also has dead ones; None where none has.
     dimensions
         Length of the vectors.
     """
@@ -155,7 +155,7 @@ class Shards:
         self,
         folder: Path,
         shards: Sequence[Shard],
-        live_rows: Callable[[int], npt.NDArray[np.int64]],
+        live_rows: Callable[[int], npt.NDArray[np.int64]] | None,
         dimensions: int,
     ) -> None:
         self._folder = folder
@@ -174,6 +174,7 @@ class Shards:
         shard = self.shards[index]
         if shard.live == shard.rows:
             return np.arange(shard.rows, dtype=np.int64)
+        assert self._live_rows is not None
         return self._live_rows(shard.number)
 
     def keys_in(self, index: int) -> npt.NDArray[np.int64]:

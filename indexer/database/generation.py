@@ -18,7 +18,15 @@ import numpy.typing as npt
 from indexer.database.durable import sync_files, sync_folder, write_durably
 from indexer.database.embeddings import Shard
 
-__all__ = ["FORMAT", "Entries", "Generation", "current_generation", "drafted", "generations"]
+__all__ = [
+    "FORMAT",
+    "Entries",
+    "Generation",
+    "current_generation",
+    "drafted",
+    "generations",
+    "remove_older",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -128,17 +136,30 @@ def generations(folder: Path) -> list[Path]:
 
 def current_generation(folder: Path) -> Generation | None:
     """The newest generation, or None where there is none that this version can read."""
+    found = _current(folder)
+    return found[1] if found else None
+
+
+def _current(folder: Path) -> tuple[Path, Generation] | None:
     for path in generations(folder):
         try:
-            return Generation.read(path)
+            return path, Generation.read(path)
         except (OSError, ValueError, TypeError):
             _log.warning("a vector index that is damaged or of another version is ignored")
     return None
 
 
+def remove_older(folder: Path) -> None:
+    """Delete drafts, and all generations but the current one."""
+    if found := _current(folder):
+        for path in (*generations(folder), *folder.glob("generation-*.tmp")):
+            if path != found[0]:
+                shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
 def drafted(folder: Path) -> Iterator[Path]:
-    """A folder to write the next generation to; once that is done it takes the older ones' place."""
+    """A folder to write the next generation to, which then takes the place of the older ones."""
     folder.mkdir(exist_ok=True)
     older = generations(folder)
     number = int(older[0].name.rpartition("-")[2]) + 1 if older else 1
@@ -149,8 +170,7 @@ def drafted(folder: Path) -> Iterator[Path]:
     sync_files(draft)
     draft.rename(folder / f"generation-{number:06d}")
     sync_folder(folder)
-    for path in (*older, *folder.glob("generation-*.tmp")):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_older(folder)
 
 
 class Entries:
@@ -186,7 +206,12 @@ class Entries:
     def write(path: Path, keys: Keys, rows: npt.NDArray[np.int32]) -> None:
         """Write the files of entries in this order."""
         order = np.argsort(keys, kind="stable").astype(np.int32)
-        tables = {"keys": keys, "rows": rows, "sorted": keys[order], "entries": order}
+        tables: dict[str, npt.NDArray[Any]] = {
+            "keys": keys,
+            "rows": rows,
+            "sorted": keys[order],
+            "entries": order,
+        }
         for name, table in tables.items():
             np.save(path / f"{name}.npy", table, allow_pickle=False)
 

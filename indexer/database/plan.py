@@ -1,4 +1,4 @@
-"""What kind of vector index a database of some size gets, and when it has outgrown the one it has."""
+"""Which kind of vector index a database of some size gets, and when it has outgrown one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MANY_LISTS = 4096
 # Above so many lists a graph finds the nearest ones faster than comparing all.
 _GRAPH_LISTS = 8192
 _ID_BYTES = 8
-# Lists of an index that was trained on fewer images serve until the plan wants this many times more.
+# Lists that were learned from fewer images serve until the plan wants so many times more.
 _OUTGROWN = 2
 
 

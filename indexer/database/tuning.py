@@ -98,7 +98,8 @@ def search_parameters(index: Any, nprobe: int, selector: Any = None) -> Any:
         return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
     inner = None
     if isinstance(faiss.downcast_index(index.quantizer), faiss.IndexHNSW):
-        inner = faiss.SearchParametersHNSW(efSearch=max(64, 2 * nprobe))  # type: ignore[call-arg]
+        breadth = max(64, 2 * nprobe)
+        inner = faiss.SearchParametersHNSW(efSearch=breadth)  # type: ignore[attr-defined]
     return faiss.SearchParametersIVF(  # type: ignore[call-arg]
         sel=selector, nprobe=nprobe, quantizer_params=inner
     )
@@ -123,9 +124,7 @@ def tune(index: Any, truth: Truth, shards: Shards, recall: float) -> Tuned:
     deepest = max(len(row) for row in neighbours)
     fetched = min(_RERANK[-1] * deepest + 1, index.ntotal)
     for nprobe in _ladder(index.nlist):
-        entries = index.search(
-            truth.queries, fetched, params=search_parameters(index, nprobe)
-        )[1]
+        entries = index.search(truth.queries, fetched, params=search_parameters(index, nprobe))[1]
         ranks = _ranks(without(entries, truth.own, fetched), neighbours)
         reached = {r: [_recall(ranks, depth, r) for depth in DEPTHS] for r in _RERANK}
         enough = [r for r in _RERANK if all(m - 2 * e >= recall for m, e in reached[r])]

@@ -88,7 +88,7 @@ class Vectors:
         """Find the dead entries and the fresh rows; only shards that changed are looked at."""
         shards = self._shards
         places = {shard.number: index for index, shard in enumerate(shards.shards)}
-        fresh = {index: None for index in range(len(shards.shards))}
+        fresh = dict.fromkeys(range(len(shards.shards)))
         positions, keys = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
 
         def add(index: int, rows: npt.NDArray[np.int64]) -> None:
@@ -281,9 +281,7 @@ class Vectors:
             positions[fresh] = self._fresh[places[fresh]]
         return positions
 
-    def _exact(
-        self, vector: Vector, positions: npt.NDArray[np.int64], keys: Keys, k: int
-    ) -> Found:
+    def _exact(self, vector: Vector, positions: npt.NDArray[np.int64], keys: Keys, k: int) -> Found:
         found = _nothing()
         for part, rows in self._shards.chunks(positions):
             found = _best(*_joined(found, (rows @ vector, keys[part])), k)
@@ -297,7 +295,11 @@ class Vectors:
         if self._generation is None or self._entries is None:
             return
         if unsound := self._entries.unsound():
-            yield "keys", unsound, f"{unsound} images of the FAISS index are not found by their keys"
+            yield (
+                "keys",
+                unsound,
+                f"{unsound} images of the FAISS index are not found by their keys",
+            )
         shards = self._shards
         places = {shard.number: index for index, shard in enumerate(shards.shards)}
         wrong = 0

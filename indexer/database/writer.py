@@ -24,7 +24,7 @@ from indexer.database.compaction import Compaction, Compactor, next_shard, regis
 from indexer.database.documents import Document, build_document, canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
-from indexer.database.generation import current_generation
+from indexer.database.generation import current_generation, remove_older
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger import ImageRow, Ledger
 from indexer.database.reader import document_of, shards_of
@@ -819,6 +819,7 @@ class Writer:
         count = remove_orphans(self.layout.embeddings, known)
         if count:
             _log.info("removed %d files of shards that are not in use", count)
+        remove_older(self.layout.vectors)
 
     def sweep_thumbnails(self) -> None:
         """Drop the pictures that no image owns."""

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexer.database import builder, vectors as module
+from indexer.database import builder
+from indexer.database import vectors as module
 from indexer.database.builder import build_vectors, needs_build
 from indexer.database.embeddings import Shard, Shards, write_shard
 from indexer.database.generation import current_generation
@@ -172,7 +173,7 @@ def stages(
         folder = tmp_path_factory.mktemp(name)
         store = _store(folder / "embeddings")
         vectors = folder / "vectors"
-        moments = []
+        moments: list[tuple[Vectors, Shards]] = []
 
         def remember(
             store: Store = store,
@@ -196,7 +197,9 @@ def stages(
     return found
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     kind=st.sampled_from(["flat", "lists"]),
     moment=st.integers(0, 4),
@@ -355,7 +358,7 @@ def test_newer_generations_replace_older_ones(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "vectors"
-    assert not needs_build(folder, Shards(tmp_path, [], {}.__getitem__, DIMENSIONS))
+    assert not needs_build(folder, Shards(tmp_path, [], None, DIMENSIONS))
     assert needs_build(folder, store.now())
     build_vectors(folder, store.now())
     assert not needs_build(folder, store.now())
@@ -424,7 +427,7 @@ def test_a_gpu_chooses_the_lists_where_there_is_one(
 
 
 def test_an_empty_database_finds_nothing(tmp_path: Path) -> None:
-    empty = Shards(tmp_path, [], {}.__getitem__, DIMENSIONS)
+    empty = Shards(tmp_path, [], None, DIMENSIONS)
     for _ in range(2):
         vectors = Vectors(tmp_path / "vectors", empty)
         scores, keys = vectors.search(np.ones(DIMENSIONS), 5)

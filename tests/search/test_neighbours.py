@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.database.embeddings import Shard, Shards, id_of, keys_of, write_shard
 from indexer.database.builder import build_vectors
+from indexer.database.embeddings import Shard, Shards, id_of, keys_of, write_shard
 from indexer.database.plan import Plan, choose_plan
 from indexer.database.vectors import Vectors
 from search.backends.embedded import EmbeddedBackend
@@ -29,7 +29,7 @@ STUDIES = {image: f"study {number // 5}" for number, image in enumerate(IDS)}
 
 def _vectors(folder: Path, plan: Plan) -> Vectors:
     checksum = write_shard(folder, 1, ROWS, keys_of(IDS))
-    shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], {}.__getitem__, DIMENSIONS)
+    shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], None, DIMENSIONS)
     build_vectors(folder / "vectors", shards, plan=plan)
     return Vectors(folder / "vectors", shards)
 

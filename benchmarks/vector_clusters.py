@@ -11,7 +11,6 @@ the nearest neighbours, and intrinsic dimension.
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,8 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.decoding import DecodeSettings
+from benchmarks.quantised import encode
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import load_canvases, load_examples
-from indexer.cascade.runtime import Runtime
 
 __all__ = ["FILE", "ClusteredVectors", "describe"]
 
@@ -30,7 +27,6 @@ Rows = npt.NDArray[np.float32]
 
 FILE = Path(__file__).with_suffix(".json")
 _AXES, _CLUSTERS = 16, 24
-_BATCH = 64
 
 
 class ClusteredVectors:
@@ -57,7 +53,7 @@ class ClusteredVectors:
         """The next vectors, shape (count, dimensions)."""
         weights = self._weights.astype(float)
         clusters = self._rng.choice(len(weights), count, p=weights / weights.sum())
-        rows: Rows = self._rng.standard_normal((count, self.dimensions), np.float32)
+        rows: Rows = self._rng.standard_normal((count, self.dimensions), dtype=np.float32)
         axes = self._means.shape[1]
         rows[:, :axes] *= self._spreads[clusters]
         rows[:, :axes] += self._means[clusters]
@@ -91,22 +87,6 @@ def describe(rows: Rows) -> dict[str, Any]:
     }
 
 
-def _encode(dataset: Path, count: int) -> Rows:
-    bundle = Bundle.load(None)
-    examples = load_examples(dataset, "train")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:count])
-    settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
-    runtime = Runtime(bundle)
-    with tempfile.TemporaryDirectory() as cache:
-        canvases = load_canvases([examples[i] for i in chosen], settings, Path(cache))
-        found = [
-            reading.embedding
-            for start in range(0, len(canvases), _BATCH)
-            for reading in runtime.read(canvases[start : start + _BATCH])
-        ]
-    return np.stack(found)
-
-
 def fit(rows: Rows) -> dict[str, Any]:
     """The numbers of the mixture that imitates some vectors."""
     from sklearn.mixture import GaussianMixture
@@ -136,7 +116,7 @@ def fit(rows: Rows) -> dict[str, Any]:
 @click.option("--images", default=2500, show_default=True)
 def main(dataset: Path, images: int) -> None:
     """Measure real vectors and keep what imitates them."""
-    rows = _encode(dataset, images)
+    rows, _ = encode(dataset, "train", images)
     data = {"source": f"{len(rows)} images of Open-i train, {Bundle.load(None).hash}", **fit(rows)}
     FILE.write_text(json.dumps({**data, "real": describe(rows)}) + "\n")
     data["imitated"] = describe(ClusteredVectors(1).rows(len(rows)))

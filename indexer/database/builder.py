@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.clusters import ROWS_PER_LIST, Filler, renumber, train
+from indexer.database.clusters import ROWS_PER_LIST, Filler, principal_axes, renumber, train
 from indexer.database.embeddings import Shards
 from indexer.database.generation import (
     FORMAT,
@@ -31,6 +31,8 @@ FRESH_LIMIT = 10_000
 # A share of dead entries that is worth removing, and of growth after which recall is measured anew.
 _DEAD, _GROWN = 0.05, 1.3
 _SEED = 20260101
+
+Rows = npt.NDArray[np.float32]
 
 
 def needs_build(folder: Path, shards: Shards) -> bool:
@@ -68,9 +70,9 @@ def build_vectors(folder: Path, shards: Shards, *, plan: Plan | None = None) -> 
         measured = len(keys)
         tuned = Tuned(0, 1, (1.0, 1.0), 0.0)
         if not plan.lists:
-            index = _flat(plan, shards)
+            index, axes = _flat(plan, shards), None
         elif older := _extended(folder, plan, shards):
-            generation, index = older
+            generation, index, axes = older
             tuned = Tuned(
                 generation.nprobe,
                 generation.rerank,
@@ -80,16 +82,18 @@ def build_vectors(folder: Path, shards: Shards, *, plan: Plan | None = None) -> 
             measured = generation.measured
             if len(keys) > _GROWN * measured:
                 measured = len(keys)
-                tuned = tune(index, _truth(shards), shards, plan.recall)
+                tuned = tune(index, axes, _truth(shards), shards, plan.recall)
         else:
-            index, truth = _trained(plan, shards)
-            tuned = tune(index, truth, shards, plan.recall)
+            index, axes, truth = _trained(plan, shards)
+            tuned = tune(index, axes, truth, shards, plan.recall)
         if plan.lists and min(tuned.recalls) < plan.recall:
             _log.warning(
                 "the vector index finds %.1f %% of the nearest, not %.1f %%",
                 100 * min(tuned.recalls), 100 * plan.recall,
             )  # fmt: skip
         faiss.write_index(index, str(draft / "index.faiss"))
+        if axes is not None:
+            np.save(draft / "axes.npy", axes, allow_pickle=False)
         Entries.write(draft, keys, rows)
         generation = Generation(
             format=FORMAT,
@@ -97,6 +101,7 @@ def build_vectors(folder: Path, shards: Shards, *, plan: Plan | None = None) -> 
             kind=plan.kind if not older else older[0].kind,
             lists=index.nlist if plan.lists else 0,
             code=plan.code,
+            axes=index.d,
             nprobe=tuned.nprobe,
             rerank=tuned.rerank,
             recall=tuned.recalls[0],
@@ -125,17 +130,19 @@ def _flat(plan: Plan, shards: Shards) -> Any:
     return index
 
 
-def _trained(plan: Plan, shards: Shards) -> tuple[Any, Truth]:
+def _trained(plan: Plan, shards: Shards) -> tuple[Any, Rows, Truth]:
     count = len(shards)
     sample = min(count, ROWS_PER_LIST * plan.lists)
     chosen = np.random.default_rng(_SEED).choice(count, sample, replace=False)
-    index = train(plan, shards.rows(shards.positions[np.sort(chosen)]))
-    filler, truth, first = Filler(index), Truth(shards), 0
+    rows = shards.rows(shards.positions[np.sort(chosen)])
+    axes = principal_axes(plan, rows)
+    index = train(plan, rows @ axes)
+    filler, truth, first = Filler(index, axes), Truth(shards), 0
     for rows in shards.live_chunks():
         filler.add(rows, np.arange(first, first + len(rows), dtype=np.int64))
         truth.see(rows, first)
         first += len(rows)
-    return index, truth
+    return index, axes, truth
 
 
 def _truth(shards: Shards) -> Truth:
@@ -146,8 +153,8 @@ def _truth(shards: Shards) -> Truth:
     return truth
 
 
-def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any] | None:
-    """The newest generation and its inverted file, with the live rows of the shards as entries.
+def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any, Rows] | None:
+    """The newest generation, its inverted file with the live rows as entries, and its axes.
 
     None where there is none that serves the plan.
     """
@@ -160,10 +167,11 @@ def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any
                 return None
             entries = Entries(path, generation)
             index = faiss.read_index(str(path / "index.faiss"))
+            axes = np.load(path / "axes.npy", allow_pickle=False)
         except (OSError, ValueError, TypeError, RuntimeError):
             _log.warning("a vector index cannot be read and is built anew")
             continue
-        if index.ntotal != len(entries):
+        if index.ntotal != len(entries) or axes.shape != (shards.dimensions, index.d):
             continue
         before = entries.find(shards.keys)
         known = before >= 0
@@ -171,8 +179,8 @@ def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any
         numbers[before[known]] = np.flatnonzero(known)
         renumber(index, numbers)
         new = np.flatnonzero(~known)
-        filler = Filler(index)
+        filler = Filler(index, axes)
         for part, rows in shards.chunks(shards.positions[new]):
             filler.add(rows, new[part])
-        return generation, index
+        return generation, index, axes
     return None

@@ -14,17 +14,34 @@ import numpy.typing as npt
 
 from indexer.database.plan import Plan
 
-__all__ = ["ROWS_PER_LIST", "Filler", "renumber", "train"]
+__all__ = ["ROWS_PER_LIST", "Filler", "principal_axes", "renumber", "train"]
 
 #: Vectors to learn from, for each list.
 ROWS_PER_LIST = 40
 
 _SEED = 20260101
 _ROUNDS = 10
+# Share of the length of vectors that axes may lose, and of what their number is a multiple.
+_LOST, _AXES = 0.01, 16
 # A codebook of 256 vectors is learned from so many times as many.
 _ROWS_PER_CODE = 64
 
 Rows = npt.NDArray[np.float32]
+
+
+def principal_axes(plan: Plan, sample: Rows) -> Rows:
+    """The axes that carry nearly all of the products of vectors, shape (dimensions, n).
+
+    The index holds vectors along these only; what is lost is made good by the shards.
+    """
+    if plan.code.startswith("PQ"):
+        return np.eye(sample.shape[1], dtype=np.float32)
+    energies, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+    energies, axes = energies[::-1], axes[:, ::-1]
+    lost = 1 - np.cumsum(energies) / max(float(energies.sum()), 1e-12)
+    count = int(np.argmax(lost <= _LOST)) + 1
+    count = min(-(-count // _AXES) * _AXES, sample.shape[1])
+    return np.ascontiguousarray(axes[:, :count], np.float32)
 
 
 def train(plan: Plan, sample: Rows) -> Any:
@@ -84,12 +101,15 @@ class Filler:
     ----------
     index
         An inverted file in memory.
+    axes
+        Its `principal_axes`.
     """
 
-    def __init__(self, index: Any) -> None:
+    def __init__(self, index: Any, axes: Rows) -> None:
         import faiss
 
         self._index = index
+        self._axes = axes
         self._comparer = _comparer(index.d)
         self._comparer.add(faiss.downcast_index(index.quantizer).reconstruct_n(0, index.nlist))
 
@@ -97,6 +117,7 @@ class Filler:
         """Add vectors, shape (n, dimensions), under these numbers, shape (n,)."""
         import faiss
 
+        rows = rows @ self._axes
         lists = _lists(self._comparer, rows)
         pointers = (faiss.swig_ptr(array) for array in (rows, entries, lists))
         self._index.add_core(len(rows), *pointers)

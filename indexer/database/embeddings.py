@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ __all__ = [
 
 _NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
 _CHUNK = 16_384
+# Each row read from a map brings up to 16 pages of 4 KiB into the memory of the process.
+_RESIDENT_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ class Shards:
         #: First position of each shard, and the end.
         self.starts = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
         self._maps: dict[int, npt.NDArray[np.float16]] = {}
+        self._files: list[mmap.mmap] = []
+        self._touched = 0
 
     def __len__(self) -> int:
         return sum(shard.live for shard in self.shards)
@@ -206,6 +211,7 @@ class Shards:
             index = int(indices[start])
             places = ordered[start:end] - self.starts[index]
             vectors[order[start:end]] = self._map(index)[places]
+            self._touch(end - start)
         return vectors
 
     def chunks(
@@ -237,8 +243,21 @@ class Shards:
             shard = self.shards[index]
             path = _paths(self._folder, shard.number)[0]
             rows = self._load(path, (shard.rows, self.dimensions))
+            owner: object = rows
+            while isinstance(owner, np.ndarray):
+                owner = owner.base
+            if isinstance(owner, mmap.mmap):
+                self._files.append(owner)
             self._maps[index] = rows.astype(np.float16, copy=False)
         return self._maps[index]
+
+    def _touch(self, rows: int) -> None:
+        """Let the maps' pages go now and then; they stay in the system's cache of files."""
+        self._touched += rows
+        if self._touched > _RESIDENT_ROWS and hasattr(mmap, "MADV_DONTNEED"):
+            self._touched = 0
+            for file in self._files:
+                file.madvise(mmap.MADV_DONTNEED)
 
     def _load(
         self, path: Path, shape: tuple[int, ...], *, mapped: bool = True

@@ -50,6 +50,8 @@ class Generation:
         ``"flat"``, ``"ivf<lists>,sq8"`` or ``"ivf<lists>,pq<parts>x8"``.
     lists, code
         Of its `Plan`.
+    axes
+        Numbers it keeps of each vector, along the vectors' principal axes.
     nprobe
         Lists to look into per query; 0 for flat.
     rerank
@@ -71,6 +73,7 @@ class Generation:
     kind: str
     lists: int
     code: str
+    axes: int
     nprobe: int
     rerank: int
     recall: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,8 @@ _QUERIES = 400
 _SEED = 20260102
 _RERANK = (1, 2, 3, 4, 6, 8)
 _TIMED = 100
+# Lists are found to this part of their number.
+_PRECISION = 16
 
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -105,7 +106,7 @@ def search_parameters(index: Any, nprobe: int, selector: Any = None) -> Any:
     )
 
 
-def tune(index: Any, truth: Truth, shards: Shards, recall: float) -> Tuned:
+def tune(index: Any, axes: Rows, truth: Truth, shards: Shards, recall: float) -> Tuned:
     """Find the fewest lists, then the fewest candidates, that reach `recall` at both depths.
 
     It counts as reached where two standard errors are to spare; where nothing reaches it, all
@@ -113,8 +114,8 @@ def tune(index: Any, truth: Truth, shards: Shards, recall: float) -> Tuned:
 
     Parameters
     ----------
-    index
-        An inverted file.
+    index, axes
+        An inverted file, and the axes along which it holds vectors.
     truth
         Of all its vectors.
     shards
@@ -122,27 +123,33 @@ def tune(index: Any, truth: Truth, shards: Shards, recall: float) -> Tuned:
     """
     neighbours = truth.neighbours()
     deepest = max(len(row) for row in neighbours)
+    queries = truth.queries @ axes
     fetched = min(_RERANK[-1] * deepest + 1, index.ntotal)
-    for nprobe in _ladder(index.nlist):
-        entries = index.search(truth.queries, fetched, params=search_parameters(index, nprobe))[1]
+
+    def measured(nprobe: int) -> tuple[int | None, dict[int, list[tuple[float, float]]]]:
+        entries = index.search(queries, fetched, params=search_parameters(index, nprobe))[1]
         ranks = _ranks(without(entries, truth.own, fetched), neighbours)
         reached = {r: [_recall(ranks, depth, r) for depth in DEPTHS] for r in _RERANK}
         enough = [r for r in _RERANK if all(m - 2 * e >= recall for m, e in reached[r])]
-        if enough or nprobe == index.nlist:
-            break
-    rerank = enough[0] if enough else _RERANK[-1]
+        return (enough[0] if enough else None), reached
+
+    nprobe, low = 1, 0
+    rerank, reached = measured(nprobe)
+    while rerank is None and nprobe < index.nlist:
+        low, nprobe = nprobe, min(2 * nprobe, index.nlist)
+        rerank, reached = measured(nprobe)
+    while rerank is not None and nprobe - low > max(1, nprobe // _PRECISION):
+        middle = (low + nprobe) // 2
+        found = measured(middle)
+        if found[0] is None:
+            low = middle
+        else:
+            nprobe, rerank, reached = middle, *found
+    rerank = rerank or _RERANK[-1]
     ten, hundred = (mean for mean, _ in reached[rerank])
-    return Tuned(nprobe, rerank, (ten, hundred), _median_ms(index, truth, shards, nprobe, rerank))
-
-
-def _ladder(lists: int) -> Iterator[int]:
-    step = 1
-    while step < lists:
-        yield step
-        if step >= 2 and step * 3 // 2 < lists:
-            yield step * 3 // 2
-        step *= 2
-    yield lists
+    return Tuned(
+        nprobe, rerank, (ten, hundred), _median_ms(index, axes, truth, shards, nprobe, rerank)
+    )
 
 
 def _ranks(found: list[Numbers], neighbours: list[Numbers]) -> list[Numbers]:
@@ -163,13 +170,15 @@ def _recall(ranks: list[Numbers], depth: int, rerank: int) -> tuple[float, float
     return float(shares.mean()), float(shares.std() / len(shares) ** 0.5)
 
 
-def _median_ms(index: Any, truth: Truth, shards: Shards, nprobe: int, rerank: int) -> float:
+def _median_ms(
+    index: Any, axes: Rows, truth: Truth, shards: Shards, nprobe: int, rerank: int
+) -> float:
     parameters = search_parameters(index, nprobe)
     wanted = min(rerank * DEPTHS[0], index.ntotal)
     times = []
     for query in truth.queries[:_TIMED]:
         started = time.perf_counter()
-        entries = index.search(query[None], wanted, params=parameters)[1][0]
+        entries = index.search(query[None] @ axes, wanted, params=parameters)[1][0]
         scores = shards.rows(shards.positions[entries[entries >= 0]]) @ query
         np.argsort(-scores)
         times.append(time.perf_counter() - started)

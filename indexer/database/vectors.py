@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _EXACT_LIMIT = 10_000
 _SEED = 20260101
 # Vectors that lists hold as 8 bits or less may differ from their own by this share.
-_SLACK = {"SQfp16": 0.002, "SQ8": 0.02}
+_SLACK = {"SQfp16": 0.002, "SQ8": 0.1}
 _COARSE_SLACK = 0.3
 
 Keys = npt.NDArray[np.int64]
@@ -54,6 +54,8 @@ class Vectors:
         self._generation: Generation | None = None
         self._index: Any = None
         self._entries: Entries | None = None
+        #: Along which the index holds vectors; None where it holds them as they are.
+        self._axes: npt.NDArray[np.float32] | None = None
         for path in generations(folder):
             if self._open(path):
                 break
@@ -74,14 +76,18 @@ class Vectors:
             entries = Entries(path, generation)
             flags = faiss.IO_FLAG_MMAP_IFC if generation.count else 0
             index = faiss.read_index(str(path / "index.faiss"), flags)
+            axes = np.load(path / "axes.npy", allow_pickle=False) if generation.lists else None
         except (OSError, ValueError, TypeError, RuntimeError):
             # A newer generation may have replaced it meanwhile; without any, search is exact.
             _log.warning("a vector index cannot be read and is ignored")
             return False
-        if (index.ntotal, index.d) != (len(entries), self._shards.dimensions):
+        shape = (self._shards.dimensions, index.d)
+        fits = shape[0] == shape[1] if axes is None else axes.shape == shape
+        if index.ntotal != len(entries) or not fits:
             _log.warning("a vector index does not fit its keys and is ignored")
             return False
         self._generation, self._index, self._entries = generation, index, entries
+        self._axes = axes
         return True
 
     def _compare(self) -> None:
@@ -225,19 +231,23 @@ class Vectors:
         wanted = min(k * self._generation.rerank, available)
         if not wanted:
             return _nothing()
+        asked = self._projected(vector[None])
         nprobe = self._generation.nprobe
         if nprobe:
             # As many lists as hold as many images that may be found as without a filter.
             nprobe = min(-(-nprobe * count // available), self._index.nlist)
         while True:
             parameters = search_parameters(self._index, nprobe, selector)
-            _, found = self._index.search(vector[None], wanted, params=parameters)
+            _, found = self._index.search(asked, wanted, params=parameters)
             entries = found[0][found[0] >= 0]
             # A filter, or a large k, may empty the lists that were looked into.
             if not nprobe or len(entries) >= wanted or nprobe >= self._index.nlist:
                 break
             nprobe = min(4 * nprobe, self._index.nlist)
         return self._exact(vector, self._positions(entries), self._entries.keys[entries], k)
+
+    def _projected(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return vectors if self._axes is None else vectors @ self._axes
 
     def _bits(self, keys: Keys | None, barred: Keys) -> npt.NDArray[np.uint8] | None:
         """A bit for each entry of the generation that may be found; None for all."""
@@ -319,7 +329,9 @@ class Vectors:
         if not len(vectors):
             return
         scores, entries = self._index.search(
-            vectors, 1, params=search_parameters(self._index, self._generation.nprobe)
+            self._projected(vectors),
+            1,
+            params=search_parameters(self._index, self._generation.nprobe),
         )
         places_found = self._positions(np.maximum(entries[:, 0], 0))
         known = (entries[:, 0] >= 0) & (places_found >= 0)

@@ -160,7 +160,10 @@ def test_inverted_lists_never_give_fewer_than_there_are(
     assert vectors.search(query, 3500)[1].tolist() == _exact(shards, query, 3500)
     # Images far from the query, in lists that it does not look into first.
     far = np.array(_exact(shards, query, 3500)[-1500:], np.int64)
-    assert vectors.search(query, 50, keys=far)[1].tolist() == _exact(shards, query, 50, far)
+    found = vectors.search(query, 50, keys=far)[1]
+    assert len(found) == 50
+    assert {*found.tolist()} <= {*far.tolist()}
+    assert np.isin(_exact(shards, query, 50, far), found).mean() > 0.9
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +316,7 @@ def test_without_a_generation_search_is_exact(shards: Shards, tmp_path: Path) ->
 
 
 def test_a_damaged_generation_is_ignored_and_built_anew(shards: Shards, tmp_path: Path) -> None:
-    for name in ("index.faiss", "keys.npy", "rows.npy", "sorted.npy", "entries.npy"):
+    for name in ("index.faiss", "axes.npy", "keys.npy", "rows.npy", "sorted.npy", "entries.npy"):
         build_vectors(tmp_path, shards, plan=INVERTED)
         (folder,) = tmp_path.iterdir()
         (folder / name).write_bytes(b"IxFI damaged")

@@ -53,13 +53,14 @@ class ClusteredVectors:
         """The next vectors, shape (count, dimensions)."""
         weights = self._weights.astype(float)
         clusters = self._rng.choice(len(weights), count, p=weights / weights.sum())
-        rows: Rows = self._rng.standard_normal((count, self.dimensions), dtype=np.float32)
+        shape = (count, self.dimensions)
+        rows = self._rng.standard_normal(shape, dtype=np.float32)
         axes = self._means.shape[1]
         rows[:, :axes] *= self._spreads[clusters]
         rows[:, :axes] += self._means[clusters]
         rows[:, axes:] *= self._tail
-        turned: Rows = (rows + self._mean) @ self._axes
-        return turned
+        turned = (rows + self._mean) @ self._axes
+        return turned.astype(np.float32, copy=False)
 
 
 def describe(rows: Rows) -> dict[str, Any]:

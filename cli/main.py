@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
     "sync": ("cli.sync", "Send the documents that wait for Elasticsearch."),
     "migrate": ("cli.migrate", "Bring the Elasticsearch index to this version of cxrdex."),
+    "compact": ("cli.compact", "Give back the space of images that are gone."),
     "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
     "mine": ("cli.mine", "Show what annotations would teach a cascade."),
     "train": ("cli.train", "Train a bundle on annotated images."),

@@ -18,11 +18,15 @@ __all__ = ["status"]
 @format_option("json")
 def status(database: Path, form: str) -> None:
     """Count what a database holds, and say what it was made with."""
+    from indexer.database.generation import current_generation
     from indexer.database.reader import Database
 
     with Database.open(database) as opened:
         last = opened.last_run()
         manifest, archives = opened.manifest, opened.ledger.archives()
+        generation = current_generation(opened.layout.vectors)
+        fresh, dead = generation.differs(opened.ledger.shards()) if generation else (len(opened), 0)
+        vectors = {**generation.to_json(), "fresh": fresh, "dead": dead} if generation else None
         answer = {
             "images": opened.counts(),
             "reasons": opened.reasons(),
@@ -31,6 +35,7 @@ def status(database: Path, form: str) -> None:
             "patients": opened.ledger.patients,
             "archives": archives,
             "waiting_documents": opened.ledger.waiting,
+            "vectors": vectors,
             "manifest": asdict(manifest),
             "last_run": asdict(last) if last else None,
         }
@@ -43,6 +48,7 @@ def status(database: Path, form: str) -> None:
             *(("archive", f"{path}: {count} files") for path, count in archives.items()),
             ("bundle", f"{manifest.bundle_name} {manifest.bundle}"),
             ("text store", manifest.text),
+            ("vectors", generation.summary(fresh, dead) if generation else "no FAISS index"),
         ]
         if answer["waiting_documents"]:
             rows.append(("waiting", f"{answer['waiting_documents']} documents for the text store"))

@@ -18,18 +18,27 @@ __all__ = ["verify"]
 @format_option("json")
 def verify(database: Path, repair: bool, form: str) -> None:
     """Check that ledger, shards, FAISS and text agree; exits with 0 only where they do."""
+    from indexer.database.generation import current_generation
+    from indexer.database.layout import Layout
     from indexer.database.verify import repair as mend
     from indexer.database.verify import verify as check
     from indexer.errors import InconsistentError
 
     problems = mend(database) if repair else check(database)
+    generation = current_generation(Layout(database).vectors)
     if form == "json":
-        answer = {"consistent": not problems, "problems": [p.to_json() for p in problems]}
+        answer = {
+            "consistent": not problems,
+            "problems": [p.to_json() for p in problems],
+            "vectors": generation.to_json() if generation else None,
+        }
         click.echo(json.dumps(answer, indent=1))
     else:
         for problem in problems:
             click.echo(f"{problem.where}: {problem.detail}; {problem.repair}")
         if not problems:
             click.echo("consistent: ledger, shards, FAISS, text and thumbnails agree")
+            if generation:
+                click.echo(f"FAISS: {generation.summary(0, 0)}")
     if problems:
         raise InconsistentError(f"{database} is inconsistent in {len(problems)} ways")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from indexer.errors import CxrdexError, DatabaseError, DiskFullError
 
-__all__ = ["sync_folder", "write_durably", "writing"]
+__all__ = ["sync_files", "sync_folder", "write_durably", "writing"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Of libraries that raise their own exceptions only the system's words come through.
@@ -74,3 +74,11 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_files(folder: Path) -> None:
+    """Make the files of a folder durable, which others have written, and their names."""
+    for path in folder.iterdir():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +37,8 @@ __all__ = [
 
 _NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
 _CHUNK = 16_384
+# Each row read from a map brings up to 16 pages of 4 KiB into the memory of the process.
+_RESIDENT_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +148,8 @@ class Shards:
         Where the files are.
     shards
         The committed ones.
-    live
-        Per shard that has dead rows, the rows that are live.
+    live_rows
+        Gives, ascending, the live rows of a shard that also has dead ones; None where none has.
     dimensions
         Length of the vectors.
     """
@@ -152,84 +158,113 @@ class Shards:
         self,
         folder: Path,
         shards: Sequence[Shard],
-        live: dict[int, npt.NDArray[np.int64]],
+        live_rows: Callable[[int], npt.NDArray[np.int64]] | None,
         dimensions: int,
     ) -> None:
         self._folder = folder
-        self._shards = shards
-        self._live = live
+        self._live_rows = live_rows
+        self.shards = tuple(shards)
         self.dimensions = dimensions
-        self._starts = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
+        #: First position of each shard, and the end.
+        self.starts = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
         self._maps: dict[int, npt.NDArray[np.float16]] = {}
+        self._files: list[mmap.mmap] = []
+        self._touched = 0
+
+    def __len__(self) -> int:
+        return sum(shard.live for shard in self.shards)
+
+    def live(self, index: int) -> npt.NDArray[np.int64]:
+        """Live rows of the shard at `index`, ascending."""
+        shard = self.shards[index]
+        if shard.live == shard.rows:
+            return np.arange(shard.rows, dtype=np.int64)
+        assert self._live_rows is not None
+        return self._live_rows(shard.number)
+
+    def keys_in(self, index: int) -> npt.NDArray[np.int64]:
+        """Keys of all rows of the shard at `index`, dead ones too."""
+        shard = self.shards[index]
+        keys = self._load(_paths(self._folder, shard.number)[1], (shard.rows,))
+        return keys.astype(np.int64, copy=False)
 
     @cached_property
     def positions(self) -> npt.NDArray[np.int64]:
         """Positions of all live rows, ascending."""
-        parts = [
-            start + self._live.get(shard.number, np.arange(shard.rows, dtype=np.int64))
-            for shard, start in zip(self._shards, self._starts, strict=False)
-        ]
+        parts = [self.starts[index] + self.live(index) for index in range(len(self.shards))]
         return np.concatenate([np.empty(0, np.int64), *parts])
 
     @cached_property
     def keys(self) -> npt.NDArray[np.int64]:
         """Keys of the rows at `positions`."""
-        parts = [self._load(_paths(self._folder, s.number)[1], (s.rows,)) for s in self._shards]
-        everything = np.concatenate([np.empty(0, np.int64), *parts])
-        return everything[self.positions].astype(np.int64, copy=False)
-
-    @cached_property
-    def _order(self) -> npt.NDArray[np.intp]:
-        return np.argsort(self.keys, kind="stable")
-
-    def locate(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Positions of the live rows of `keys`, shape (n,); -1 where there is none."""
-        if not len(self.keys):
-            return np.full(len(keys), -1, np.int64)
-        places = np.searchsorted(self.keys, keys, sorter=self._order)
-        index = self._order[np.minimum(places, len(self.keys) - 1)]
-        found: npt.NDArray[np.int64] = np.where(
-            self.keys[index] == keys, self.positions[index], np.int64(-1)
-        )
-        return found
+        parts = [self.keys_in(index) for index in range(len(self.shards))]
+        return np.concatenate([np.empty(0, np.int64), *parts])[self.positions]
 
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Vectors at `positions`, shape (n, dimensions)."""
         vectors = np.empty((len(positions), self.dimensions), np.float32)
-        numbers = np.searchsorted(self._starts, positions, side="right") - 1
-        for number in np.unique(numbers):
-            chosen = numbers == number
-            vectors[chosen] = self._map(int(number))[positions[chosen] - self._starts[number]]
+        order = np.argsort(positions, kind="stable")
+        ordered = positions[order]
+        indices = np.searchsorted(self.starts, ordered, side="right") - 1
+        bounds = np.flatnonzero(np.diff(indices, prepend=-1, append=-1))
+        for start, end in pairwise(bounds.tolist()):
+            index = int(indices[start])
+            places = ordered[start:end] - self.starts[index]
+            vectors[order[start:end]] = self._map(index)[places]
+            self._touch(end - start)
         return vectors
 
     def chunks(
-        self, positions: npt.NDArray[np.int64] | None = None
-    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]:
-        """Positions (all live ones by default) and their vectors, some thousand at a time."""
-        everything = positions is None
-        positions = self.positions if positions is None else positions
+        self, positions: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Parts of `positions`, some thousand at a time, and their vectors."""
         for start in range(0, len(positions), _CHUNK):
-            part = positions[start : start + _CHUNK]
-            yield part, self.rows(part)
-            if everything:
-                self._maps.clear()  # or all of them end in memory
+            part = slice(start, start + _CHUNK)
+            yield part, self.rows(positions[part])
 
-    def key_at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Keys of live positions."""
-        keys: npt.NDArray[np.int64] = self.keys[np.searchsorted(self.positions, positions)]
-        return keys
+    def live_chunks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """The vectors at `positions`, some thousand at a time; none of them stays in memory."""
+        for index, shard in enumerate(self.shards):
+            # Read, as the pages of a mapped file would count as the process's own.
+            path = _paths(self._folder, shard.number)[0]
+            rows = self._load(path, (shard.rows, self.dimensions), mapped=False)
+            live = self.live(index)
+            for start in range(0, len(live), _CHUNK):
+                yield rows[live[start : start + _CHUNK]].astype(np.float32)
+
+    def hold(self) -> None:
+        """Map all shards that can be read, so that they stay even where a writer drops them."""
+        for index in range(len(self.shards)):
+            with suppress(DatabaseError):  # which is raised again when it is needed
+                self._map(index)
 
     def _map(self, index: int) -> npt.NDArray[np.float16]:
         if index not in self._maps:
-            shard = self._shards[index]
+            shard = self.shards[index]
             path = _paths(self._folder, shard.number)[0]
             rows = self._load(path, (shard.rows, self.dimensions))
+            owner: object = rows
+            while isinstance(owner, np.ndarray):
+                owner = owner.base
+            if isinstance(owner, mmap.mmap):
+                self._files.append(owner)
             self._maps[index] = rows.astype(np.float16, copy=False)
         return self._maps[index]
 
-    def _load(self, path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    def _touch(self, rows: int) -> None:
+        """Let the maps' pages go now and then; they stay in the system's cache of files."""
+        self._touched += rows
+        if self._touched > _RESIDENT_ROWS and hasattr(mmap, "MADV_DONTNEED"):
+            self._touched = 0
+            for file in self._files:
+                file.madvise(mmap.MADV_DONTNEED)
+
+    def _load(
+        self, path: Path, shape: tuple[int, ...], *, mapped: bool = True
+    ) -> npt.NDArray[np.generic]:
         try:
-            array: npt.NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+            mode: Literal["r"] | None = "r" if mapped else None
+            array: npt.NDArray[np.generic] = np.load(path, mmap_mode=mode, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DatabaseError(
                 f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
@@ -240,4 +275,5 @@ class Shards:
                 f"the shard {path} has the shape {array.shape}, not {shape}: "
                 "run `cxrdex verify --repair`, then index the archive again"
             )
-        return array
+        # A plain array: numpy makes a new memmap of every slice of one.
+        return array.view(np.ndarray)

@@ -171,11 +171,6 @@ class Ledger:
         return row[0] if row else None
 
     @property
-    def changes(self) -> int:
-        """A number that grows whenever the set of images changes."""
-        return int(self._value("SELECT value FROM meta WHERE key = 'changes'"))
-
-    @property
     def images(self) -> int:
         """How many images there are."""
         return int(self._value("SELECT coalesce(sum(live), 0) FROM shards"))

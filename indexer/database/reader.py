@@ -178,7 +178,7 @@ class Database:
         from indexer.database.vectors import Vectors
 
         shards = shards_of(self.ledger, self.layout, self.manifest.dimensions)
-        return Vectors(self.layout.vectors, shards, self.ledger.changes)
+        return Vectors(self.layout.vectors, shards)
 
     # ---- files and runs -------------------------------------------------------------------------
 
@@ -224,5 +224,4 @@ def shards_of(
 ) -> Shards:
     """The committed shards that a ledger sees, or some of them."""
     shards = [s for s in ledger.shards() if numbers is None or s.number in numbers]
-    live = {s.number: ledger.live_rows(s.number) for s in shards if s.live < s.rows}
-    return Shards(layout.embeddings, shards, live, dimensions)
+    return Shards(layout.embeddings, shards, ledger.live_rows, dimensions)

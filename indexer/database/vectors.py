@@ -6,149 +6,33 @@ yet is compared exactly; what has gone since is masked.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.durable import sync_folder, write_durably
 from indexer.database.embeddings import Shards
+from indexer.database.generation import Entries, Generation, generations
+from indexer.database.tuning import search_parameters
 from indexer.errors import NotFoundError
 
-__all__ = [
-    "FLAT_LIMIT",
-    "Generation",
-    "Vectors",
-    "build_vectors",
-    "current_generation",
-    "needs_build",
-]
+__all__ = ["Vectors"]
 
 _log = logging.getLogger(__name__)
 
-FLAT_LIMIT = 65_536
-# An inverted file of this share behind the shards is still searched quickly enough.
-_LAG = 0.05
-_EXACT_LIMIT = 20_000
-_ROWS_PER_LIST = 40
+# So many images are compared with a query sooner than lists and filter are looked through.
+_EXACT_LIMIT = 10_000
 _SEED = 20260101
-_NAME = re.compile(r"^generation-(\d{6,})$")
-_RERANK = 4
+# Vectors that lists hold as 8 bits or less may differ from their own by this share.
+_SLACK = {"SQfp16": 0.002, "SQ8": 0.1}
+_COARSE_SLACK = 0.3
 
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """What a generation says of itself.
-
-    Parameters
-    ----------
-    changes
-        `Ledger.changes` when it was built.
-    count
-        Vectors in it.
-    kind
-        ``"flat"``, or ``"ivf<lists>,sq8"``.
-    nprobe
-        Lists to look into per query; 0 for flat.
-    """
-
-    changes: int
-    count: int
-    kind: str
-    nprobe: int
-
-
-def _generations(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = [(int(m[1]), p) for p in folder.iterdir() if (m := _NAME.match(p.name))]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
-def _describe(path: Path) -> Generation:
-    return Generation(**json.loads((path / "generation.json").read_bytes()))
-
-
-def current_generation(folder: Path) -> Generation | None:
-    """The newest generation, or None where there is none that can be read."""
-    for path in _generations(folder):
-        try:
-            return _describe(path)
-        except (OSError, ValueError, TypeError):
-            _log.warning("a damaged vector index is ignored")
-    return None
-
-
-def needs_build(folder: Path, changes: int, count: int) -> bool:
-    """Whether `build_vectors` is worth its time for `count` images at `changes`."""
-    now = current_generation(folder)
-    if now is None:
-        return count > 0
-    if now.changes == changes:
-        return False
-    # Each change touched one image, so this is at least the number of those that differ.
-    return count <= FLAT_LIMIT or now.kind == "flat" or changes - now.changes > _LAG * count
-
-
-def build_vectors(
-    folder: Path, shards: Shards, changes: int, *, flat_limit: int = FLAT_LIMIT
-) -> Generation:
-    """Build the next generation from the live rows of the shards and drop the older ones.
-
-    Flat up to `flat_limit` vectors; above it inverted lists of 8-bit vectors, whose answers
-    `Vectors` ranks again by the shards' own.
-
-    Parameters
-    ----------
-    folder
-        ``vectors/`` of a database.
-    shards
-        What to index.
-    changes
-        `Ledger.changes` of the same moment.
-    """
-    import faiss
-
-    folder.mkdir(exist_ok=True)
-    older = _generations(folder)
-    number = int(older[0].name.rpartition("-")[2]) + 1 if older else 1
-    positions = shards.positions
-    count, dimensions = len(positions), shards.dimensions
-    if count <= flat_limit:
-        generation = Generation(changes, count, "flat", 0)
-        # Half precision loses nothing: the shards have no more.
-        half = faiss.ScalarQuantizer.QT_fp16
-        index: faiss.Index = faiss.IndexScalarQuantizer(
-            dimensions, half, faiss.METRIC_INNER_PRODUCT
-        )
-    else:
-        lists = int(4 * count**0.5)
-        generation = Generation(changes, count, f"ivf{lists},sq8", max(16, lists // 32))
-        index = faiss.index_factory(dimensions, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
-        sample = min(count, _ROWS_PER_LIST * lists)
-        chosen = np.random.default_rng(_SEED).choice(count, sample, replace=False)
-        index.train(shards.rows(positions[np.sort(chosen)]))
-    for _, vectors in shards.chunks():
-        index.add(vectors)
-    draft = folder / f"generation-{number:06d}.tmp"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    faiss.write_index(index, str(draft / "index.faiss"))
-    np.save(draft / "keys.npy", shards.keys, allow_pickle=False)
-    write_durably(draft / "generation.json", json.dumps(asdict(generation)).encode())
-    draft.rename(folder / f"generation-{number:06d}")
-    sync_folder(folder)
-    for path in (*older, *folder.glob("generation-*.tmp")):
-        shutil.rmtree(path, ignore_errors=True)
-    return generation
+Keys = npt.NDArray[np.int64]
+Vector = npt.NDArray[np.float32]
+Found = tuple[npt.NDArray[np.float32], Keys]
 
 
 class Vectors:
@@ -162,54 +46,91 @@ class Vectors:
         ``vectors/`` of a database.
     shards
         The truth at that moment.
-    changes
-        `Ledger.changes` at that moment.
     """
 
-    def __init__(self, folder: Path, shards: Shards, changes: int) -> None:
+    def __init__(self, folder: Path, shards: Shards) -> None:
         self._shards = shards
+        shards.hold()
         self._generation: Generation | None = None
         self._index: Any = None
-        self._indexed = np.empty(0, np.int64)
-        for path in _generations(folder):
+        self._entries: Entries | None = None
+        #: Along which the index holds vectors; None where it holds them as they are.
+        self._axes: npt.NDArray[np.float32] | None = None
+        for path in generations(folder):
             if self._open(path):
                 break
-        current = self._generation is not None and self._generation.changes == changes
-        #: Of the generation's entries, those whose image is gone; None if there are none.
-        self._dead: npt.NDArray[np.bool_] | None = None
-        #: Positions of live rows the generation does not hold.
-        self._fresh = np.empty(0, np.int64)
-        if not current:
-            self.compare()
+        #: Bits of the generation's entries whose image is there; None if all are.
+        self._alive: npt.NDArray[np.uint8] | None = None
+        self._dead = 0
+        #: Per shard of the generation, the position of its first row; -1 where it is gone.
+        self._bases = np.empty(0, np.int64)
+        #: Positions and keys, ascending by key, of live rows the generation does not hold.
+        self._fresh = self._fresh_keys = np.empty(0, np.int64)
+        self._compare()
 
     def _open(self, path: Path) -> bool:
         import faiss
 
         try:
-            generation = _describe(path)
-            keys = np.load(path / "keys.npy", allow_pickle=False)
-            flags = 0 if generation.kind == "flat" else faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
+            generation = Generation.read(path)
+            entries = Entries(path, generation)
+            flags = faiss.IO_FLAG_MMAP_IFC if generation.count else 0
             index = faiss.read_index(str(path / "index.faiss"), flags)
+            axes = np.load(path / "axes.npy", allow_pickle=False) if generation.lists else None
         except (OSError, ValueError, TypeError, RuntimeError):
             # A newer generation may have replaced it meanwhile; without any, search is exact.
             _log.warning("a vector index cannot be read and is ignored")
             return False
-        if (index.ntotal, index.d) != (len(keys), self._shards.dimensions):
+        shape = (self._shards.dimensions, index.d)
+        fits = shape[0] == shape[1] if axes is None else axes.shape == shape
+        if index.ntotal != len(entries) or not fits:
             _log.warning("a vector index does not fit its keys and is ignored")
             return False
-        self._generation, self._index, self._indexed = generation, index, keys
+        self._generation, self._index, self._entries = generation, index, entries
+        self._axes = axes
         return True
 
-    def compare(self) -> int:
-        """Find out by how many images generation and shards differ, whatever it says of itself."""
-        dead = ~np.isin(self._indexed, self._shards.keys)
-        self._dead = dead if dead.any() else None
-        fresh = ~np.isin(self._shards.keys, self._indexed)
-        self._fresh = self._shards.positions[fresh]
-        return self.lag
+    def _compare(self) -> None:
+        """Find the dead entries and the fresh rows; only shards that changed are looked at."""
+        shards = self._shards
+        places = {shard.number: index for index, shard in enumerate(shards.shards)}
+        fresh = dict.fromkeys(range(len(shards.shards)))
+        positions, keys = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+
+        def add(index: int, rows: npt.NDArray[np.int64]) -> None:
+            positions.append(shards.starts[index] + rows)
+            keys.append(shards.keys_in(index)[rows])
+
+        if self._generation is not None and self._entries is not None:
+            alive = np.ones(len(self._entries), np.bool_)
+            bases = []
+            for order, (number, live) in enumerate(self._generation.shards):
+                index = places.get(number)
+                span = slice(self._entries.starts[order], self._entries.starts[order + 1])
+                if index is None:
+                    alive[span] = False
+                    bases.append(-1)
+                    continue
+                bases.append(int(shards.starts[index]))
+                del fresh[index]
+                if shards.shards[index].live != live:
+                    held, rows = self._entries.rows[span], shards.live(index)
+                    alive[span] = np.isin(held, rows)
+                    # The generation may be newer than this moment.
+                    add(index, np.setdiff1d(rows, held))
+            self._bases = np.array(bases, np.int64)
+            self._dead = len(alive) - int(np.count_nonzero(alive))
+            if self._dead:
+                self._alive = np.packbits(alive, bitorder="little")
+        for index in fresh:
+            add(index, shards.live(index))
+        together = np.concatenate(keys)
+        order_of_keys = np.argsort(together, kind="stable")
+        self._fresh = np.concatenate(positions)[order_of_keys]
+        self._fresh_keys = together[order_of_keys]
 
     def __len__(self) -> int:
-        return len(self._shards.positions)
+        return len(self._shards)
 
     @property
     def generation(self) -> Generation | None:
@@ -219,14 +140,19 @@ class Vectors:
     @property
     def lag(self) -> int:
         """Images the generation lacks, and entries in it whose image is gone."""
-        return len(self._fresh) + (0 if self._dead is None else int(self._dead.sum()))
+        return len(self._fresh) + self._dead
 
     @property
-    def keys(self) -> npt.NDArray[np.int64]:
+    def keys(self) -> Keys:
         """Keys of all images, shape (n,)."""
-        return self._shards.keys
+        if self._entries is None:
+            return self._fresh_keys
+        held = self._entries.keys
+        if self._alive is not None:
+            held = held[np.unpackbits(self._alive, count=len(held), bitorder="little") > 0]
+        return np.concatenate([held, self._fresh_keys]) if len(self._fresh) else held
 
-    def vectors_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def vectors_of(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Vectors of images by key, shape (n, dimensions).
 
         Raises
@@ -234,7 +160,7 @@ class Vectors:
         NotFoundError
             One of `keys` belongs to no image.
         """
-        positions = self._shards.locate(np.asarray(keys, np.int64))
+        positions = self._locate(np.asarray(keys, np.int64))
         if (positions < 0).any():
             raise NotFoundError("no vector for one of the images: run `cxrdex verify`")
         return self._shards.rows(positions)
@@ -244,9 +170,9 @@ class Vectors:
         query: npt.NDArray[np.floating],
         k: int,
         *,
-        keys: npt.NDArray[np.int64] | None = None,
-        excluded: npt.NDArray[np.int64] | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        keys: Keys | None = None,
+        excluded: Keys | None = None,
+    ) -> Found:
         """The `k` most similar images, best first; fewer where there are not as many.
 
         Parameters
@@ -266,139 +192,182 @@ class Vectors:
             Inner products with the query at unit length, and keys, shape (m,) each, m <= k;
             images of equal score by ascending key.
         """
-        vector = np.asarray(query, np.float32).reshape(1, -1)
+        vector = np.asarray(query, np.float32).reshape(-1)
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         if k < 1 or not len(self):
-            return np.empty(0, np.float32), np.empty(0, np.int64)
-        barred = np.empty(0, np.int64) if excluded is None else np.asarray(excluded, np.int64)
-        if keys is not None:
-            keys = np.setdiff1d(np.asarray(keys, np.int64), barred)
-            if len(keys) <= max(_EXACT_LIMIT, len(self) // 50):
-                positions = self._shards.locate(keys)
-                return self._exact(vector[0], positions[positions >= 0], k)
-        fresh = self._fresh
-        if len(fresh):
-            own = self._shards.key_at(fresh)
-            allowed = ~np.isin(own, barred) if keys is None else np.isin(own, keys)
-            fresh = fresh[allowed]
-        found = self._approximate(vector, k, keys, barred)
-        parts = [part for part in (found, self._exact(vector[0], fresh, k)) if len(part[0])]
-        if not parts:
-            return np.empty(0, np.float32), np.empty(0, np.int64)
-        scores, names = (np.concatenate(column) for column in zip(*parts, strict=True))
+            return _nothing()
+        barred = _ascending(np.empty(0, np.int64) if excluded is None else excluded)
+        fresh, own = self._fresh, self._fresh_keys
+        if keys is None:
+            if len(own) and len(barred):
+                allowed = _places(barred, own) < 0
+                fresh, own = fresh[allowed], own[allowed]
+        else:
+            keys = _ascending(keys)
+            if len(barred):
+                keys = keys[_places(barred, keys) < 0]
+            if len(keys) <= _EXACT_LIMIT:
+                positions = self._locate(keys)
+                held = positions >= 0
+                return self._exact(vector, positions[held], keys[held], k)
+            if len(own):
+                allowed = _places(keys, own) >= 0
+                fresh, own = fresh[allowed], own[allowed]
+        near = self._approximate(vector, k, keys, barred)
+        scores, names = _joined(near, self._exact(vector, fresh, own, k))
         return _best(scores, names, k)
 
-    def _approximate(
-        self,
-        vector: npt.NDArray[np.float32],
-        k: int,
-        keys: npt.NDArray[np.int64] | None,
-        barred: npt.NDArray[np.int64],
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def _approximate(self, vector: Vector, k: int, keys: Keys | None, barred: Keys) -> Found:
         import faiss
 
-        nothing = np.empty(0, np.float32), np.empty(0, np.int64)
-        if self._generation is None or not len(self._indexed):
-            return nothing
-        mask = self._mask(keys, barred)
-        selector = bitmap = None
-        if mask is not None:
-            bitmap = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
-        flat = self._generation.kind == "flat"
-        available = len(self._indexed) if mask is None else int(mask.sum())
-        wanted = min(k if flat else max(_RERANK * k, 100), available)
+        if self._generation is None or self._entries is None:
+            return _nothing()
+        bits = self._bits(keys, barred)
+        count = available = len(self._entries)
+        selector = None
+        if bits is not None:
+            available = int(np.bitwise_count(bits).sum())
+            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        wanted = min(k * self._generation.rerank, available)
         if not wanted:
-            return nothing
+            return _nothing()
+        asked = self._projected(vector[None])
         nprobe = self._generation.nprobe
+        if nprobe:
+            # As many lists as hold as many images that may be found as without a filter.
+            nprobe = min(-(-nprobe * count // available), self._index.nlist)
         while True:
-            parameters = self._parameters(selector, nprobe)
-            scores, entries = self._index.search(vector, wanted, params=parameters)
-            hits = entries[0] >= 0
+            parameters = search_parameters(self._index, nprobe, selector)
+            _, found = self._index.search(asked, wanted, params=parameters)
+            entries = found[0][found[0] >= 0]
             # A filter, or a large k, may empty the lists that were looked into.
-            if flat or hits.sum() >= wanted or nprobe >= self._index.nlist:
+            if not nprobe or len(entries) >= wanted or nprobe >= self._index.nlist:
                 break
-            nprobe *= 4
-        names = self._indexed[entries[0][hits]]
-        if flat:
-            return scores[0][hits], names
-        positions = self._shards.locate(names)
-        return self._exact(vector[0], positions[positions >= 0], k)
+            nprobe = min(4 * nprobe, self._index.nlist)
+        return self._exact(vector, self._positions(entries), self._entries.keys[entries], k)
 
-    @staticmethod
-    def _parameters(selector: Any, nprobe: int) -> Any:
-        """What one search asks for; nothing is ever set on the index that others share."""
-        import faiss
+    def _projected(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return vectors if self._axes is None else vectors @ self._axes
 
-        if not nprobe:
-            return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        return faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)  # type: ignore[call-arg]
-
-    def _mask(
-        self, keys: npt.NDArray[np.int64] | None, barred: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_] | None:
-        """Which entries of the generation may be found; None for all."""
-        if keys is None and not len(barred) and self._dead is None:
+    def _bits(self, keys: Keys | None, barred: Keys) -> npt.NDArray[np.uint8] | None:
+        """A bit for each entry of the generation that may be found; None for all."""
+        if self._entries is None or (keys is None and not len(barred) and self._alive is None):
             return None
-        mask = np.ones(len(self._indexed), np.bool_) if self._dead is None else ~self._dead
         if keys is None:
-            mask[self._entries(barred)] = False
-            return mask
-        chosen = np.zeros(len(self._indexed), np.bool_)
-        chosen[self._entries(keys)] = True
-        return mask & chosen
+            bits = np.full(-(-len(self._entries) // 8), 255, np.uint8)
+            bits[-1] >>= -len(self._entries) % 8
+        else:
+            chosen = np.zeros(len(self._entries), np.bool_)
+            entries = self._entries.find(keys)
+            chosen[entries[entries >= 0]] = True
+            bits = np.packbits(chosen, bitorder="little")
+        if self._alive is not None:
+            bits &= self._alive
+        if keys is None:
+            for entry in self._entries.find(barred).tolist():
+                if entry >= 0:
+                    bits[entry >> 3] &= ~np.uint8(1 << (entry & 7))
+        return bits
 
-    @cached_property
-    def _order(self) -> npt.NDArray[np.intp]:
-        return np.argsort(self._indexed, kind="stable")
+    def _positions(self, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Positions of entries of the generation; -1 for those of a shard that is gone."""
+        assert self._entries is not None
+        bases = self._bases[np.searchsorted(self._entries.starts, entries, side="right") - 1]
+        return np.where(bases >= 0, bases + self._entries.rows[entries], np.int64(-1))
 
-    def _entries(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-        """The generation's entries of those of `keys` that it holds."""
-        places = np.searchsorted(self._indexed, keys, sorter=self._order)
-        entries = self._order[np.minimum(places, len(self._indexed) - 1)]
-        held: npt.NDArray[np.intp] = entries[self._indexed[entries] == keys]
-        return held
+    def _locate(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Positions of images by key, shape (n,); -1 where there is none."""
+        positions = np.full(len(keys), -1, np.int64)
+        if self._entries is not None:
+            entries = self._entries.find(keys)
+            held = np.flatnonzero(entries >= 0)
+            if self._alive is not None:
+                found = entries[held]
+                held = held[(self._alive[found >> 3] >> (found & 7).astype(np.uint8)) & 1 > 0]
+            positions[held] = self._positions(entries[held])
+        if len(self._fresh):
+            places = _places(self._fresh_keys, keys)
+            fresh = places >= 0
+            positions[fresh] = self._fresh[places[fresh]]
+        return positions
 
-    def _exact(
-        self, vector: npt.NDArray[np.float32], positions: npt.NDArray[np.int64], k: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        scores, best = np.empty(0, np.float32), np.empty(0, np.int64)
+    def _exact(self, vector: Vector, positions: npt.NDArray[np.int64], keys: Keys, k: int) -> Found:
+        found = _nothing()
         for part, rows in self._shards.chunks(positions):
-            scores, best = _best(
-                np.concatenate([scores, rows @ vector]),
-                np.concatenate([best, self._shards.key_at(part)]),
-                k,
+            found = _best(*_joined(found, (rows @ vector, keys[part])), k)
+        return found
+
+    def disagreements(self, sample: int = 500) -> Iterator[tuple[str, int, str]]:
+        """What is wrong with the generation: ``keys`` or ``values``, of how many, and in words.
+
+        Nothing where it is fine; that it lags behind is no disagreement.
+        """
+        if self._generation is None or self._entries is None:
+            return
+        if unsound := self._entries.unsound():
+            yield (
+                "keys",
+                unsound,
+                f"{unsound} images of the FAISS index are not found by their keys",
             )
-        return scores, best
-
-    def disagreements(self, sample: int = 500) -> Iterator[str]:
-        """What is wrong with the generation, in words; nothing where it is fine or lags behind."""
-        if self._generation is None:
-            return
-        if len(np.unique(self._indexed)) != len(self._indexed):
-            yield "an image is indexed twice"
-        chosen = np.random.default_rng(_SEED).permutation(len(self._indexed))[:sample]
-        names = self._indexed[chosen]
-        positions = self._shards.locate(names)
-        names, positions = names[positions >= 0], positions[positions >= 0]
-        if not len(names):
-            return
-        rows = self._shards.rows(positions)
-        scores, entries = self._index.search(
-            rows, 1, params=self._parameters(None, self._generation.nprobe)
-        )
-        # What is found must be as near as the index says, and no farther than the image itself.
-        nearest = self._shards.rows(self._shards.locate(self._indexed[entries[:, 0]]))
-        slack = 0.02 * (rows**2).sum(1)
-        right = np.abs(scores[:, 0] - (rows * nearest).sum(1)) < slack
-        right &= scores[:, 0] > (rows**2).sum(1) - slack
-        wrong = int((~right).sum())
+        shards = self._shards
+        places = {shard.number: index for index, shard in enumerate(shards.shards)}
+        wrong = 0
+        for order, (number, _) in enumerate(self._generation.shards):
+            if number in places:
+                span = slice(self._entries.starts[order], self._entries.starts[order + 1])
+                keys, rows = shards.keys_in(places[number]), self._entries.rows[span]
+                inside = (rows >= 0) & (rows < len(keys))
+                same = keys[np.where(inside, rows, 0)] == self._entries.keys[span]
+                wrong += int((~(inside & same)).sum())
         if wrong:
-            yield f"{wrong} of {len(names)} sampled vectors differ from their shards"
+            yield "keys", wrong, f"the FAISS index and the shards differ in {wrong} images"
+            return
+        chosen = np.random.default_rng(_SEED).permutation(len(self._entries))[:sample]
+        positions = self._positions(chosen)
+        vectors = shards.rows(positions[positions >= 0])
+        if not len(vectors):
+            return
+        scores, entries = self._index.search(
+            self._projected(vectors),
+            1,
+            params=search_parameters(self._index, self._generation.nprobe),
+        )
+        places_found = self._positions(np.maximum(entries[:, 0], 0))
+        known = (entries[:, 0] >= 0) & (places_found >= 0)
+        # What is found must be as near as the index says, and no farther than the image itself.
+        nearest = shards.rows(places_found[known])
+        own = (vectors[known] ** 2).sum(1)
+        slack = _SLACK.get(self._generation.code, _COARSE_SLACK) * own
+        right = np.abs(scores[known, 0] - (vectors[known] * nearest).sum(1)) < slack
+        right &= scores[known, 0] > own - slack
+        if differing := int((~right).sum()):
+            detail = f"{differing} of {len(vectors)} sampled vectors differ from their shards"
+            yield "values", differing, detail
 
 
-def _best(
-    scores: npt.NDArray[np.float32], keys: npt.NDArray[np.int64], k: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _nothing() -> Found:
+    return np.empty(0, np.float32), np.empty(0, np.int64)
+
+
+def _joined(first: Found, second: Found) -> Found:
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
+
+
+def _ascending(keys: Keys) -> Keys:
+    """Keys without repetition, ascending."""
+    keys = np.asarray(keys, np.int64)
+    return keys if (keys[1:] > keys[:-1]).all() else np.unique(keys)
+
+
+def _places(table: Keys, keys: Keys) -> npt.NDArray[np.int64]:
+    """Where in an ascending table keys stand; -1 where they do not."""
+    if not len(table):
+        return np.full(len(keys), -1, np.int64)
+    places = np.minimum(np.searchsorted(table, keys), len(table) - 1)
+    return np.where(table[places] == keys, places, -1)
+
+
+def _best(scores: npt.NDArray[np.float32], keys: Keys, k: int) -> Found:
     order = np.lexsort((keys, -scores))[:k]
     return scores[order], keys[order]

@@ -14,11 +14,12 @@ import numpy as np
 from indexer.database.documents import document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import key_of, shard_checksum
+from indexer.database.generation import current_generation
 from indexer.database.layout import Layout
 from indexer.database.reader import Database, document_of, shards_of
 from indexer.database.text import open_text_store
 from indexer.database.thumbnails import Thumbnails
-from indexer.database.vectors import Vectors, current_generation
+from indexer.database.vectors import Vectors
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseMismatch, TextStoreUnavailable
 
@@ -194,13 +195,8 @@ def _vectors(database: Database) -> Iterator[Problem]:
         if vectors.generation != generation:
             yield Problem("vectors", "damaged", count, "the FAISS index cannot be read")
             return
-        current = generation.changes == database.ledger.changes
-        lag = vectors.compare() if current else 0
-        if lag:
-            detail = f"the FAISS index and the shards differ in {lag} images"
-            yield Problem("vectors", "keys", lag, detail)
-        for detail in vectors.disagreements():
-            yield Problem("vectors", "values", count, detail)
+        for what, number, detail in vectors.disagreements():
+            yield Problem("vectors", what, number, detail)
     except CxrdexError:
         # Shards are unreadable, which their own check has told.
         return

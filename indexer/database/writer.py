@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
+from indexer.database.builder import build_vectors, needs_build
+from indexer.database.compaction import Compaction, Compactor, next_shard, register_shard
 from indexer.database.documents import Document, build_document, canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
+from indexer.database.generation import current_generation, remove_older
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger import ImageRow, Ledger
 from indexer.database.reader import document_of, shards_of
 from indexer.database.text import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
-from indexer.database.vectors import build_vectors, needs_build
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
 if TYPE_CHECKING:
@@ -41,10 +43,6 @@ _log = logging.getLogger(__name__)
 
 FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
 
-# Shards below this size are merged once there are this many, up to the full size.
-_SMALL_ROWS = 16_384
-_SMALL_SHARDS = 32
-_FULL_ROWS = 65_536
 _PAGE = 1000
 # Pauses between tries of a text store that does not answer.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
@@ -336,7 +334,7 @@ class Writer:
             rows = {e.image_id: row for row, e in enumerate(read)}
             with self.ledger.transaction() as sql:
                 if shard:
-                    self._register(sql, shard, len(read))
+                    register_shard(sql, shard[0], len(read), shard[1])
                 number = shard[0] if shard else 0
                 for entry in entries:
                     place = (number, rows[entry.image_id]) if entry.reading is not None else None
@@ -346,23 +344,10 @@ class Writer:
     def _write_shard(self, read: Sequence[Entry]) -> tuple[int, str] | None:
         if not read:
             return None
-        number = self._next_shard()
+        number = next_shard(self.ledger)
         vectors = np.stack([e.reading.embedding for e in read if e.reading is not None])
         keys = keys_of([e.image_id for e in read if e.image_id])
         return number, write_shard(self.layout.embeddings, number, vectors, keys)
-
-    def _next_shard(self) -> int:
-        with self.ledger.lock:
-            query = "SELECT value FROM meta WHERE key = 'shard'"
-            return int(self.ledger.connection.execute(query).fetchone()[0])
-
-    @staticmethod
-    def _register(sql: sqlite3.Connection, shard: tuple[int, str], rows: int) -> None:
-        number, checksum = shard
-        sql.execute(
-            "INSERT INTO shards (number, rows, checksum) VALUES (?, ?, ?)", (number, rows, checksum)
-        )
-        sql.execute("UPDATE meta SET value = ? WHERE key = 'shard'", (number + 1,))
 
     def _wants_picture(self, entry: Entry) -> bool:
         """A picture is stored with a new image, or where it is missing and no file forbids it."""
@@ -743,38 +728,25 @@ class Writer:
 
     # ---- derived stores -------------------------------------------------------------------------
 
-    def compact(self) -> int:
-        """Merge small and mostly dead shards once there are many; gives how many were merged."""
-        small = [s for s in self.ledger.shards() if s.live < _SMALL_ROWS]
-        if len(small) <= _SMALL_SHARDS:
-            return 0
-        with writing(self.layout.root):
-            batch: list[tuple[int, int]] = []
-            for shard in small:
-                if len(batch) + shard.live > _FULL_ROWS:
-                    self._merge(batch)
-                    batch = []
-                batch += [(shard.number, int(row)) for row in self.ledger.live_rows(shard.number)]
-            self._merge(batch)
-        # The old files stay until the next `open`: a reader may be about to map them.
-        return len(small)
+    def compact(self, *, everything: bool = False) -> Compaction:
+        """Merge small shards once there are many; tells what was done.
 
-    def _merge(self, rows: Sequence[tuple[int, int]]) -> None:
-        """Copy live rows, ordered by shard, into one new shard that replaces theirs."""
-        if not rows:
-            return
-        sources = sorted({number for number, _ in rows})
-        shards = self.shards(sources)
-        number = self._next_shard()
-        vectors = shards.rows(shards.positions)
-        checksum = write_shard(self.layout.embeddings, number, vectors, shards.keys)
-        with self.ledger.transaction() as sql:
-            self._register(sql, (number, checksum), len(rows))
-            sql.executemany(
-                "UPDATE images SET shard = ?, row = ? WHERE shard = ? AND row = ?",
-                ((number, new, *old) for new, old in enumerate(rows)),
-            )
-            sql.execute("DELETE FROM shards WHERE live = 0")
+        Parameters
+        ----------
+        everything
+            Drop all dead rows, of the vector index too, and the files that held them. A reader
+            that has not yet opened its vectors then has to refresh.
+        """
+        compactor = Compactor(self.layout, self.ledger, self.shards)
+        with writing(self.layout.root):
+            if not everything:
+                return compactor.small()
+            done = compactor.everything()
+            now = current_generation(self.layout.vectors)
+            lags = now is None or any(now.differs(self.ledger.shards()))
+            self.build_vectors(always=lags)
+            self._remove_orphans()
+        return done
 
     def shards(self, numbers: Sequence[int] | None = None) -> Shards:
         """The committed shards, or some of them."""
@@ -782,11 +754,11 @@ class Writer:
 
     def build_vectors(self, *, always: bool = False) -> bool:
         """Build a FAISS generation where it is worth its time; tells whether it was."""
-        changes, count = self.ledger.changes, self.ledger.images
-        if not always and not needs_build(self.layout.vectors, changes, count):
+        shards = self.shards()
+        if not always and not needs_build(self.layout.vectors, shards):
             return False
         with writing(self.layout.vectors):
-            generation = build_vectors(self.layout.vectors, self.shards(), changes)
+            generation = build_vectors(self.layout.vectors, shards)
         _log.info("built a vector index of %d images (%s)", generation.count, generation.kind)
         return True
 
@@ -847,6 +819,7 @@ class Writer:
         count = remove_orphans(self.layout.embeddings, known)
         if count:
             _log.info("removed %d files of shards that are not in use", count)
+        remove_older(self.layout.vectors)
 
     def sweep_thumbnails(self) -> None:
         """Drop the pictures that no image owns."""

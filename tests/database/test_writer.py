@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from indexer.archive.deidentify import Metadata
-from indexer.database import writer as module
+from indexer.database import compaction as module
+from indexer.database.compaction import Compaction
 from indexer.database.embeddings import id_of, key_of, keys_of
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
@@ -153,13 +154,13 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
         with opened(path) as writer:
             writer.remove_files(1, ["3.png", "17.png"])
             writer.settle()
-            assert writer.compact() == 10
+            assert writer.compact() == Compaction(10, 2)
             assert [s.rows for s in writer.ledger.shards()] == [22, 24, 12]
             assert not writer.build_vectors() or writer.ledger.images == 58
         np.testing.assert_array_equal(before.vectors().vectors_of(keys_of(ids)), vectors)
     with opened(path) as writer:
         assert len(list((path / "embeddings").iterdir())) == 6
-        assert writer.compact() == 0
+        assert writer.compact() == Compaction(0, 0)
     assert verify(path) == []
     kept = [i for i in ids if i not in (image_id(3), image_id(17))]
     with Database.open(path) as after:

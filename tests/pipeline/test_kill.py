@@ -37,7 +37,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade import runtime
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.runtimes import reference
-    from indexer.database import writer
+    from indexer.database import compaction
     from indexer.pipeline import stages
     from indexer.pipeline.run import index
 
@@ -50,7 +50,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     stages._COMMIT_FILES = 12
-    writer._SMALL_SHARDS = 4
+    compaction._SMALL_SHARDS = 4
     archive, reports, bundle = map(Path, sys.argv[1:])
     for line in sys.stdin:
         child = os.fork()

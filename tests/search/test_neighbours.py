@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer.database.builder import build_vectors
 from indexer.database.embeddings import Shard, Shards, id_of, keys_of, write_shard
-from indexer.database.vectors import Vectors, build_vectors
+from indexer.database.plan import Plan, choose_plan
+from indexer.database.vectors import Vectors
 from search.backends.embedded import EmbeddedBackend
 from search.filters import parse_filters
 from search.neighbours import nearest, nearest_groups
@@ -25,21 +27,21 @@ ROWS = ROWS.astype(np.float16).astype(np.float32)
 STUDIES = {image: f"study {number // 5}" for number, image in enumerate(IDS)}
 
 
-def _vectors(folder: Path, flat_limit: int) -> Vectors:
+def _vectors(folder: Path, plan: Plan) -> Vectors:
     checksum = write_shard(folder, 1, ROWS, keys_of(IDS))
-    shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], {}, DIMENSIONS)
-    build_vectors(folder / "vectors", shards, 1, flat_limit=flat_limit)
-    return Vectors(folder / "vectors", shards, 1)
+    shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], None, DIMENSIONS)
+    build_vectors(folder / "vectors", shards, plan=plan)
+    return Vectors(folder / "vectors", shards)
 
 
 @pytest.fixture(scope="module")
 def vectors(tmp_path_factory: pytest.TempPathFactory) -> Vectors:
-    return _vectors(tmp_path_factory.mktemp("flat"), COUNT)
+    return _vectors(tmp_path_factory.mktemp("flat"), choose_plan(COUNT, DIMENSIONS))
 
 
 @pytest.fixture(scope="module")
 def inverted(tmp_path_factory: pytest.TempPathFactory) -> Vectors:
-    return _vectors(tmp_path_factory.mktemp("inverted"), 0)
+    return _vectors(tmp_path_factory.mktemp("inverted"), Plan(90, "SQ8"))
 
 
 def _brute_force(

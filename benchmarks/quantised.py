@@ -1,0 +1,124 @@
+"""Does the index cost retrieval anything on real images, and would fewer dimensions do?
+
+    python -m benchmarks.quantised ../shared/openi
+
+Precision at 5 of abnormal val images of Open-i against a part of train, as in
+`benchmarks.neighbours`, once by comparing all vectors and once through each kind of index that
+`indexer.database.plan` chooses for larger databases; then by comparing all with the first principal
+components only.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.record import write_result
+from indexer.annotation import NORMAL
+from indexer.archive.decoding import DecodeSettings
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.dataset import Part, load_canvases, load_examples
+from indexer.cascade.runtime import Runtime
+from indexer.database.builder import build_vectors
+from indexer.database.embeddings import Shard, Shards, write_shard
+from indexer.database.plan import Plan
+from indexer.database.vectors import Vectors
+
+__all__ = ["encode"]
+
+_BATCH = 64
+_DIMENSIONS = (192, 128, 64, 32)
+
+Rows = npt.NDArray[np.float32]
+
+
+def encode(dataset: Path, part: Part, count: int | None = None) -> tuple[Rows, list[set[str]]]:
+    """Search vectors of images of a part, shape (n, dimensions), and their human diseases.
+
+    Parameters
+    ----------
+    count
+        Take so many, chosen at random; None for all.
+    """
+    bundle = Bundle.load(None)
+    examples = load_examples(dataset, part)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:count])
+    examples = [examples[i] for i in chosen]
+    settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
+    runtime = Runtime(bundle)
+    with tempfile.TemporaryDirectory() as cache:
+        canvases = load_canvases(examples, settings, Path(cache))
+        found = [
+            reading.embedding
+            for start in range(0, len(canvases), _BATCH)
+            for reading in runtime.read(canvases[start : start + _BATCH])
+        ]
+    return np.stack(found), [{a.disease for a in e.annotations} for e in examples]
+
+
+def _through_index(plan: Plan, gallery: Rows, queries: Rows) -> tuple[npt.NDArray[np.int64], Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checksum = write_shard(folder, 1, gallery, np.arange(len(gallery)))
+        shards = Shards(folder, [Shard(1, len(gallery), len(gallery), checksum)], None, 256)
+        generation = build_vectors(folder / "vectors", shards, plan=plan)
+        vectors = Vectors(folder / "vectors", shards)
+        return np.stack([vectors.search(query, 5)[1] for query in queries]), generation.to_json()
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", default=2500, show_default=True, help="Train images in the gallery.")
+def main(dataset: Path, images: int) -> None:
+    """Print and keep precision at 5."""
+    gallery, said = encode(dataset, "train", images)
+    rows, terms = encode(dataset, "val")
+    abnormal = [row for row, names in enumerate(terms) if NORMAL not in names]
+    queries = rows[abnormal]
+    relevant = np.array([[bool(terms[row] & names) for names in said] for row in abnormal])
+
+    def precision(near: npt.NDArray[np.integer]) -> float:
+        return round(float(np.take_along_axis(relevant, near, axis=1).mean()), 4)
+
+    def exact(queries: Rows, gallery: Rows) -> npt.NDArray[np.integer]:
+        half = gallery.astype(np.float16).astype(np.float32)
+        return np.argsort(-(queries @ half.T), axis=1, kind="stable")[:, :5]
+
+    truth = exact(queries, gallery)
+    through = {}
+    for plan in (Plan(0, "SQfp16"), Plan(200, "SQ8"), Plan(200, "PQ64x8"), Plan(200, "PQ32x8")):
+        near, figures = _through_index(plan, gallery, queries)
+        same = float(np.mean([np.isin(a, b).mean() for a, b in zip(truth, near, strict=True)]))
+        names = ("nprobe", "rerank", "recall")
+        through[plan.kind] = {
+            "precision_at_5": precision(near),
+            "same_as_exact": round(same, 4),
+            **{name: figures[name] for name in names},
+        }
+    # Not centred: what is compared is the inner product itself.
+    axes = np.linalg.eigh(gallery.T @ gallery)[1][:, ::-1]
+    fewer = {
+        str(count): precision(exact(queries @ axes[:, :count], gallery @ axes[:, :count]))
+        for count in _DIMENSIONS
+    }
+    write_result(
+        "quantised",
+        {
+            "command": "python -m benchmarks.quantised ../shared/openi",
+            "bundle": Bundle.load(None).hash,
+            "queries": len(queries),
+            "gallery": len(gallery),
+            "exact": precision(truth),
+            "through_index": through,
+            "fewer_dimensions": fewer,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

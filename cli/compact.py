@@ -1,0 +1,42 @@
+"""`cxrdex compact`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.options import database_option, format_option
+
+__all__ = ["compact"]
+
+
+@click.command()
+@database_option
+@format_option("json")
+def compact(database: Path, form: str) -> None:
+    """Give back the space that vectors of dropped images take, and merge small files.
+
+    Shards with dead rows are written anew, the FAISS index follows, and the old files go. Killed
+    at any moment nothing is lost; run it again. Searches that are open go on.
+    """
+    from indexer.database.writer import Writer
+
+    with Writer.open(database, None, None, untouched_text=True) as writer:
+        folders = (writer.layout.embeddings, writer.layout.vectors)
+        before = _size(*folders)
+        done = writer.compact(everything=True)
+        freed = before - _size(*folders)
+    if form == "json":
+        click.echo(json.dumps({**done.to_json(), "freed_bytes": freed}, indent=1))
+    else:
+        click.echo(
+            f"{done.dropped} dead rows dropped, {done.shards} shards written anew; "
+            f"{freed / 2**20:.1f} MiB less"
+        )
+
+
+def _size(*folders: Path) -> int:
+    files = (path for folder in folders for path in folder.rglob("*"))
+    return sum(path.stat().st_size for path in files if path.is_file())

@@ -1,0 +1,119 @@
+"""Which kind of vector index a database of some size gets, and when it has outgrown one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from indexer.errors import DatabaseError
+
+__all__ = ["FLAT_LIMIT", "RECALL", "Plan", "choose_plan", "memory_for_index"]
+
+#: Up to so many images all are compared.
+FLAT_LIMIT = 50_000
+#: Share of the true nearest neighbours that a search is to find.
+RECALL = 0.99
+
+_MOST_MEMORY = 4 << 30
+# Filling the lists costs a comparison for each vector and list, so they stay few for long.
+_MANY_LISTS = 4096
+# Above so many lists a graph finds the nearest ones faster than comparing all.
+_GRAPH_LISTS = 8192
+_ID_BYTES = 8
+# Lists that were learned from fewer images serve until the plan wants so many times more.
+_OUTGROWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A kind of index.
+
+    Parameters
+    ----------
+    lists
+        Inverted lists; 0 for a flat index, which is exact.
+    code
+        How FAISS keeps a vector: ``"SQfp16"``, ``"SQ8"`` or ``"PQ<parts>x8"``.
+    graph
+        Find the nearest lists by an HNSW graph.
+    recall
+        Share of the true neighbours that is to be found.
+    """
+
+    lists: int
+    code: str
+    graph: bool = False
+    recall: float = RECALL
+
+    @property
+    def kind(self) -> str:
+        """A short name, as ``"ivf4000,sq8"``."""
+        if not self.lists:
+            return "flat"
+        return f"ivf{self.lists}{'_hnsw' if self.graph else ''},{self.code.lower()}"
+
+    @property
+    def factory(self) -> str:
+        """The string of which FAISS makes the index."""
+        if not self.lists:
+            return self.code
+        # "np": without an order of codes that only a search without tables would use.
+        code = f"{self.code}np" if self.code.startswith("PQ") else self.code
+        return f"IVF{self.lists}{'_HNSW32' if self.graph else ''},{code}"
+
+    def outgrows(self, lists: int, code: str) -> bool:
+        """Whether an index of so many lists and such codes no longer serves what this plans for."""
+        return code != self.code or self.lists > _OUTGROWN * lists
+
+
+def memory_for_index() -> int:
+    """Bytes a vector index may take here: a quarter of the machine's memory, at most 4 GiB."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _MOST_MEMORY  # the system does not tell
+    return min(machine // 4, _MOST_MEMORY)
+
+
+def choose_plan(
+    count: int,
+    dimensions: int,
+    *,
+    memory: int | None = None,
+    recall: float = RECALL,
+    flat_limit: int = FLAT_LIMIT,
+) -> Plan:
+    """The index for `count` vectors: exact if they are few, else as precise as memory allows.
+
+    Parameters
+    ----------
+    count, dimensions
+        Of the vectors.
+    memory
+        Bytes it may take; None for `memory_for_index`.
+    recall
+        Share of the true neighbours that is to be found, above 0 and at most 1.
+    flat_limit
+        Up to so many vectors it is exact.
+
+    Raises
+    ------
+    DatabaseError
+        `recall` is no such share.
+    """
+    if not 0 < recall <= 1:
+        raise DatabaseError(f"a recall of {recall} is asked for: it is above 0 and at most 1")
+    if count <= flat_limit:
+        return Plan(0, "SQfp16", recall=1.0)
+    memory = memory_for_index() if memory is None else memory
+    root = count**0.5
+    lists = max(1, min(int(4 * root), _MANY_LISTS), int(root))
+    # Product quantisation wants parts of equal length.
+    fine, coarse = (
+        max(n for n in range(1, max(dimensions // part, 1) + 1) if dimensions % n == 0)
+        for part in (4, 8)
+    )
+    for code, size in (("SQ8", dimensions), (f"PQ{fine}x8", fine)):
+        if count * (size + _ID_BYTES) <= memory:
+            return Plan(lists, code, lists > _GRAPH_LISTS, recall)
+    return Plan(lists, f"PQ{coarse}x8", lists > _GRAPH_LISTS, recall)

@@ -192,8 +192,8 @@ def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
     return taken
 
 
-def _load(store: TextStore, count: int) -> float:
-    """Seconds in which the store took all documents, the time to make them left out."""
+def _load(store: TextStore, count: int) -> dict[str, float]:
+    """How many documents the store took in how many seconds, the time to make them left out."""
     seconds = 0.0
     documents = _documents(count)
     while batch := list(islice(documents, _BATCH)):
@@ -202,7 +202,7 @@ def _load(store: TextStore, count: int) -> float:
         seconds += time.perf_counter() - started
     started = time.perf_counter()
     store.finish()
-    return seconds + time.perf_counter() - started
+    return {"documents": count, "seconds": seconds + time.perf_counter() - started}
 
 
 def _measure(
@@ -210,17 +210,17 @@ def _measure(
 ) -> dict[str, Any]:
     if not loaded.is_file():
         loaded.write_text(json.dumps(_load(store, count)))
-    seconds = json.loads(loaded.read_text())
+    load = json.loads(loaded.read_text())
     backend = open_reader()
     queries = _ask(backend, repeats)
     every = backend.search(MatchAll(), MatchAll(), limit=0).total
-    assert every == count
+    assert every == load["documents"]
     started = time.perf_counter()
     found = len(backend.keys(parse("view:lateral")))
     return {
         "date": datetime.date.today().isoformat(),
-        "documents": count,
-        "documents_per_second": round(count / seconds),
+        "documents": load["documents"],
+        "documents_per_second": round(load["documents"] / load["seconds"]),
         "queries": queries,
         "keys_of_a_filter": {
             "images": found,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from search.findings import Findings, fold
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 from search.shapes import distance
-from search.tree import MatchAll, Node, conjunction
+from search.tree import And, MatchAll, Node, Not, conjunction, disjunction
 from search.vocabulary import FIELDS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class EmbeddedBackend:
         self._store = store
         self._findings = Findings()
         self._known: tuple[int, State] | None = None
-        self._beside = ThreadPoolExecutor(1, "facets")
+        self._beside = ThreadPoolExecutor(2, "facets")
 
     def search(
         self,
@@ -66,12 +66,17 @@ class EmbeddedBackend:
         pager = Pager(state.searcher, compiled, is_uniform(query))
         # tantivy leaves the interpreter free, so that both go on at once.
         counting = [
-            self._beside.submit(self._facets, state, query, others, some, facet_size)
+            self._beside.submit(self._facets, state, query, others, part, facet_size)
             for some, others in _conditions(facets, filters, chosen)
+            for part in (some[:1], some[1:])
+            if part
         ]
         places, cursor = pager.page(sort, limit, offset, after) if limit else ([], None)
         documents = [_document(state.searcher, place.address) for place in places]
-        scores = self._scores(state.searcher, compiled, sort, places)
+        if sort.by == "score" or not is_uniform(query):
+            scores = self._scores(state.searcher, compiled, sort, places)
+        else:
+            scores = [1.0] * len(places)
         counts: dict[str, Sequence[FacetCount]] = {}
         for count in counting:
             counts |= count.result()
@@ -142,6 +147,12 @@ class EmbeddedBackend:
         state: State, query: Node, conditions: Node, names: Sequence[str], size: int
     ) -> dict[str, Sequence[FacetCount]]:
         def count() -> dict[str, Sequence[FacetCount]]:
+            left_out = _left_out(conjunction(query, conditions))
+            if left_out is not None and not any(FIELDS[name] == "open" for name in names):
+                # Nearly all images are counted once, and what is left out is taken off.
+                every = EmbeddedBackend._facets(state, MatchAll(), MatchAll(), names, _ALL_VALUES)
+                less = EmbeddedBackend._facets(state, left_out, MatchAll(), names, _ALL_VALUES)
+                return {name: _without(every[name], less[name], size) for name in names}
             columns = {name: state.columns.of(name) for name in names if FIELDS[name] == "closed"}
             request = {
                 column: {"terms": _terms_of(column, size)}
@@ -159,6 +170,21 @@ class EmbeddedBackend:
 
         # The pages of one search show the same counts.
         return state.remember((query, conditions, tuple(names), size), count)
+
+
+def _left_out(tree: Node) -> Node | None:
+    """What a tree that only excludes leaves out."""
+    nodes = tree.nodes if isinstance(tree, And) else (tree,)
+    inner = [node.node for node in nodes if isinstance(node, Not)]
+    return disjunction(*inner) if len(inner) == len(nodes) else None
+
+
+def _without(
+    every: Sequence[FacetCount], less: Sequence[FacetCount], size: int
+) -> list[FacetCount]:
+    off = {count.value: count.count for count in less}
+    left = (FacetCount(c.value, c.count - off.get(c.value, 0)) for c in every)
+    return _commonest((count for count in left if count.count), size)
 
 
 def _conditions(
@@ -184,11 +210,11 @@ def _terms_of(facet: str, size: int) -> dict[str, Any]:
 def _by_column(
     buckets: Mapping[str, list[dict[str, Any]]], columns: Sequence[Column], size: int
 ) -> list[FacetCount]:
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for column in columns:
-        words = ((bucket["key"], bucket["doc_count"]) for bucket in buckets[column[0]])
-        found += counted(column, words)
-    return _commonest((FacetCount(value, int(count)) for value, count in found.items()), size)
+        words = ((bucket["key"], int(bucket["doc_count"])) for bucket in buckets[column[0]])
+        found |= counted(column, words)
+    return _commonest(itertools.starmap(FacetCount, found.items()), size)
 
 
 def _counts(buckets: list[dict[str, Any]], size: int, numeric: bool) -> list[FacetCount]:

@@ -138,8 +138,12 @@ class Pager:
         self, sort: Sort, wanted: int, offset: int, after: Cursor | None
     ) -> Iterator[Place]:
         """Value by value, and the images without one at the end."""
-        request = {"values": {"terms": {"field": sort.by, "size": _VALUES}}}
-        buckets = self._searcher.aggregate(self._query, request)["values"]["buckets"]
+        request = {
+            "values": {"terms": {"field": sort.by, "size": _VALUES}},
+            "total": {"value_count": {"field": "key"}},
+        }
+        answer = self._searcher.aggregate(self._query, request)
+        self._total, buckets = int(answer["total"]["value"]), answer["values"]["buckets"]
         counts: dict[int | None, int] = {
             int(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets
         }
@@ -232,11 +236,12 @@ class Pager:
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
             part = weightless(self._query, keys_between(low, high))
-            count = self._count(part)
-            hits = self._searcher.search(part, max(count, 1), count=False).hits
-            found = [hit for hit in self._scored(hits) if hit.score == score]
+            slice_: Any = self._searcher.search(part, 4 * _SLICE)
+            if slice_.count > 4 * _SLICE:
+                slice_ = self._searcher.search(part, slice_.count)
+            found = [hit for hit in self._scored(slice_.hits) if hit.score == score]
             yield from sorted(found)
-            if len(found) < wanted and count < _LARGEST_SLICE:
+            if len(found) < wanted and slice_.count < _LARGEST_SLICE:
                 width *= 2
             low = high + 1
 

@@ -29,7 +29,7 @@ def _documents(count: int) -> list[dict[str, list[str]]]:
 def _counts(columns: FacetColumns, name: str, words: list[dict[str, str]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for column in columns.of(name) or []:
-        found += counted(column, Counter(w[column[0]] for w in words if column[0] in w).items())
+        found |= counted(column, Counter(w[column[0]] for w in words if column[0] in w).items())
     return found
 
 

@@ -189,7 +189,7 @@ def test_a_busy_server(
 def crowd(url: str) -> Iterator[None]:
     """Six clients that write without a pause, and whom no refusal stops."""
     stopped = threading.Event()
-    lines = [line for _ in range(2_000) for line in ({"index": {}}, {"text": "crowd " * 20})]
+    lines: list[dict[str, Any]] = [{"index": {}}, {"text": "crowd " * 20}] * 2_000
 
     def write() -> None:
         with ElasticsearchSettings((url,)).client() as client:

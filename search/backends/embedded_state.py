@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -49,15 +50,19 @@ class State:
         self._terms: dict[str, Terms] = {}
         self._learnt = False
         self._joints: Joints | None = None
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gave for this key, or gives now."""
-        if key in self._kept:
-            return cast(T, self._kept[key])
-        made = self._kept[key] = make()
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            if key in self._kept:
+                return cast(T, self._kept[key])
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return made
 
     def joints(self, finding: Finding) -> list[str] | None:

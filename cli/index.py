@@ -135,8 +135,14 @@ def index(
     """
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
+    from indexer.database.layout import Layout
+    from indexer.database.writer import choose_text
     from indexer.pipeline.run import index as run_index
 
+    if not quiet and not Layout(database).manifest.exists():
+        _, url, why = choose_text(text_store, elasticsearch_url)
+        place = f"Elasticsearch at {url}" if url else "an index in its folder"
+        click.echo(f"The new database keeps words in {place} ({why}).", err=True)
     with _shown(quiet or form == "json") as progress:
         summary = run_index(
             archives,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,6 +162,7 @@ class Engine:
         order = Sort.parse(sort)
         parsed = parse(query, self._vocabulary)
         tree = Lexicon.load().expand(parsed)
+        filters = tuple(filters)
         conditions = self._conditions(filters)
         # A choice is what a facet shows, so it is not expanded.
         chosen = parse_choices(choices, self._vocabulary)
@@ -186,7 +187,10 @@ class Engine:
             found.facets,
             found.after.token(sign) if found.after is not None else None,
             self._suggestions(parsed),
-            self._notes(parsed),
+            (
+                *self._notes(parsed),
+                *_widened(conjunction(parsed, parse_filters(filters, self._vocabulary)), names),
+            ),
         )
 
     def _suggestions(self, tree: Node) -> dict[str, list[str]]:
@@ -564,3 +568,14 @@ class Engine:
         from indexer.cascade.runtime import Runtime
 
         return Runtime(self._bundle, batch_size=1, **self._loading)
+
+
+def _widened(tree: Node, facets: Collection[str]) -> Iterator[str]:
+    """Which values asked for have hits that their facet counts by a narrower name."""
+    for value, narrower in Lexicon.load().narrower(tree):
+        if value.field in facets:
+            more = f" and {len(narrower) - 3} more" if len(narrower) > 3 else ""
+            yield (
+                f'{value.field}:"{value.value}" also finds {", ".join(narrower[:3])}{more}; the '
+                "facet counts each by its own name"
+            )

@@ -5,6 +5,7 @@ Done here rather than by a store, so that all stores mark alike.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ class Highlighter:
 
     def __init__(self, query: Node) -> None:
         self._leaves = list(dict.fromkeys(_leaves(query)))
+        self._asked = {finding for _, finding in self._leaves if finding is not None}
 
     def mark(self, document: Document) -> Highlights:
         """The matching annotations, whole, and up to five matching sentences of the report.
@@ -82,11 +84,13 @@ class Highlighter:
     def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
         text = annotation["text"]
         texts: list[Leaf] = []
+        # An annotation that a finding as a whole does not mean is not marked at all.
+        known = Findings([finding_term(annotation)] if self._asked else ())
+        meant = {None, *(finding for finding in self._asked if known.matching(finding))}
         for leaf, finding in self._leaves:
-            if getattr(leaf, "origin", None) not in (None, annotation["origin"]):
+            if finding not in meant:
                 continue
-            # An annotation that the finding as a whole does not mean is not marked at all.
-            if finding and not Findings([finding_term(annotation)]).matching(finding):
+            if getattr(leaf, "origin", None) not in (None, annotation["origin"]):
                 continue
             field = _field(leaf)
             if field == "composite" and _fits(leaf)(text.lower()):
@@ -147,12 +151,15 @@ def _in_text(text: str, leaves: Sequence[Leaf]) -> Iterator[tuple[int, int]]:
     clean = text.encode("utf-8", "replace").decode()
     stemmed = analyzer().pre_tokenize(clean).tokens
     plain = analyzer(plain=True).pre_tokenize(clean).tokens
-    stems = [token.text for token in stemmed]
+    stems = tuple(token.text for token in stemmed)
+    firsts = {(stem,) for stem in stems}
     for leaf in leaves:
         if isinstance(leaf, Word | Phrase):
-            wanted = analyzer().analyze(leaf.text)
+            wanted = _stems(leaf.text)
             width = len(wanted)
-            for start in range(len(stems) - width + 1 if wanted else 0):
+            if wanted[:1] not in firsts:
+                continue
+            for start in range(len(stems) - width + 1):
                 if stems[start : start + width] == wanted:
                     yield stemmed[start].char_offset_from, stemmed[start + width - 1].char_offset_to
         elif isinstance(leaf, Prefix | Wildcard | Fuzzy):
@@ -160,6 +167,11 @@ def _in_text(text: str, leaves: Sequence[Leaf]) -> Iterator[tuple[int, int]]:
             for token in plain:
                 if fits(token.text):
                     yield token.char_offset_from, token.char_offset_to
+
+
+@functools.lru_cache(maxsize=4096)
+def _stems(text: str) -> tuple[str, ...]:
+    return tuple(analyzer().analyze(text))
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -269,6 +269,21 @@ class Lexicon:
                 named.update({} if node.value in known else {node.value: None})
         return list(named)
 
+    def narrower(self, tree: Node) -> Iterator[tuple[Value, tuple[str, ...]]]:
+        """The label values asked for that find others too, with those; none under NOT.
+
+        Parameters
+        ----------
+        tree
+            As it was parsed, before `expand`.
+        """
+        asked = (leaf for leaf in leaves(tree, positive=True) if isinstance(leaf, Value))
+        for value in dict.fromkeys(asked):
+            found = (leaf for leaf in leaves(self.expand(value)) if isinstance(leaf, Value))
+            others = tuple(v.value for v in found if v.field == value.field and v != value)
+            if others:
+                yield value, others
+
     # ---- parts ----------------------------------------------------------------------------------
 
     def _descend(self, name: str, above: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ _START_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
 # C1 and the serial collector: tests want an early start on few cores, not a fast server.
-_JAVA_OPTIONS = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
+_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
 _COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 
 
@@ -144,6 +144,8 @@ class ElasticsearchServer:
         Passwords by name; security is on where there are any, and each is a superuser.
     files
         Files for the configuration folder by name, such as certificates.
+    heap
+        Memory of the server, as Java has it.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class ElasticsearchServer:
         *,
         users: Mapping[str, str] | None = None,
         files: Mapping[str, bytes] | None = None,
+        heap: str = "512m",
     ) -> None:
         self.port = _free_port()
         self._settings = {
@@ -164,6 +167,7 @@ class ElasticsearchServer:
         }
         self._users = dict(users or {})
         self._files = dict(files or {})
+        self._java = f"-Xms{heap} -Xmx{heap} {_JAVA_OPTIONS}"
         self._process: subprocess.Popen[bytes] | None = None
         self._fetched = _can_fetch()
         self._name = f"cxrdex-test-{self.port}"
@@ -275,7 +279,7 @@ class ElasticsearchServer:
         for name in ("data", *(f"config/{file.name}" for file in (self._root / "conf").iterdir())):
             source = self._root / name.replace("config/", "conf/")
             command += ["-v", f"{source}:{folder}/{name}"]
-        command += ["-u", f"{self._uid}:0", "-e", f"ES_JAVA_OPTS={_JAVA_OPTIONS}"]
+        command += ["-u", f"{self._uid}:0", "-e", f"ES_JAVA_OPTS={self._java}"]
         return [*command, image[1]]
 
     def _environment(self) -> dict[str, str]:
@@ -287,7 +291,7 @@ class ElasticsearchServer:
             "ES_JAVA_HOME": str(_java_home()),
             "ES_PATH_CONF": str(self._root / "conf"),
             "ES_TMPDIR": str(self._root / "tmp"),
-            "ES_JAVA_OPTS": _JAVA_OPTIONS,
+            "ES_JAVA_OPTS": self._java,
             "HOME": str(self._root),
         }
 

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
 from indexer.database.documents import Document, canonical, document_hash
+from indexer.database.facet_columns import COLUMNS, FacetColumns
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
 if TYPE_CHECKING:
     import tantivy
 
 __all__ = [
+    "JOINT",
     "LABELS",
     "ORIGINS",
     "SCHEMA_VERSION",
@@ -29,14 +31,21 @@ __all__ = [
     "field_of",
     "finding_term",
     "is_outdated",
+    "joint_items",
+    "joint_term",
     "label_values",
     "schema",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
+#: Between the two items of a joint term.
+JOINT = "\x1f"
 LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 
+# Fields whose values have a place in the facet columns.
+_COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
+_COUNTED += ("view", "projection", "sex")
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
@@ -64,8 +73,10 @@ def schema() -> tantivy.Schema:
     Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
     stands twice: stemmed with positions, and plain for words that are given by their shape.
     `statement` is the report without what it denies or doubts. `finding` holds each annotation as
-    one exact term (`finding_term`). `key` is the id as an unsigned integer, `state` the id with the
-    document's hash, and `section` names the report sections there are.
+    one exact term (`finding_term`), and `joint` the items of each and its pairs of items
+    (`joint_term`), by which most findings are found. `key` is the id as an unsigned integer,
+    `state` the id with the document's hash, and `section` names the report sections there are.
+    Facets are counted by the columns of `indexer.database.facet_columns`.
     """
     import tantivy
 
@@ -78,7 +89,9 @@ def schema() -> tantivy.Schema:
     single = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
     for name in (*exact, *single):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in ("study", "patient", "finding"):
+    for name in COLUMNS:
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    for name in ("study", "patient", "finding", "joint"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("age", "year"):
         builder.add_integer_field(name, indexed=True, fast=True)
@@ -106,6 +119,17 @@ def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
     return values
 
 
+def joint_items(annotation: Mapping[str, Any]) -> list[str]:
+    """What is said of one finding, a word of it or its origin each: ``kind:text``, sorted."""
+    said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
+    return sorted({f"origin:{annotation['origin']}", *said})
+
+
+def joint_term(first: str, second: str | None = None) -> str:
+    """The term of an item, or of two items of one finding."""
+    return JOINT.join(sorted({first, second or first}))
+
+
 def finding_term(annotation: Mapping[str, Any]) -> str:
     """An annotation as one term: canonical JSON of its origin, its label values and its text."""
     said = {"origin": annotation["origin"], "text": annotation["text"]}
@@ -129,6 +153,8 @@ class EmbeddedTextStore:
     ----------
     index
         The `tantivy.Index`; its searcher is renewed by `refresh`.
+    columns
+        Where the facets of the searcher's documents are counted.
     generation
         Goes up with every commit that `refresh` has seen.
 
@@ -145,6 +171,7 @@ class EmbeddedTextStore:
 
         self.path = path
         self._writer: tantivy.IndexWriter | None = None
+        self._written = self.columns = FacetColumns()
         try:
             if create:
                 _create(path)
@@ -172,6 +199,8 @@ class EmbeddedTextStore:
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._opstamp:
                 self.index.reload()
+                # After the commit, which they are written before.
+                self.columns = FacetColumns.load(self.path)
                 self._opstamp = stamp
                 self.generation += 1
         except (OSError, ValueError) as error:
@@ -185,7 +214,8 @@ class EmbeddedTextStore:
                 writer.delete_documents_by_term("id", image_id)
             for document in upserts:
                 writer.delete_documents_by_term("id", document["id"])
-                writer.add_document(_tantivy_document(document))
+                writer.add_document(_tantivy_document(document, self._written))
+            self._written.save(self.path)
             writer.commit()
         except BaseException as error:
             self._abandon_writer()
@@ -241,6 +271,7 @@ class EmbeddedTextStore:
         if self._writer is None:
             try:
                 self._writer = self.index.writer(_HEAP_BYTES, 1)
+                self._written = FacetColumns.load(self.path)
             except (OSError, ValueError) as error:
                 raise _error(self.path, error, writing=True) from error
         return self._writer
@@ -252,11 +283,12 @@ class EmbeddedTextStore:
 
 
 def _create(path: Path) -> None:
-    """Make an empty index; the version file comes first, so that no index stands without one."""
+    """Make an empty index; its other files come first, so that no index stands without them."""
     import tantivy
 
     path.mkdir(parents=True, exist_ok=True)
     if not tantivy.Index.exists(str(path)):
+        FacetColumns().save(path, always=True)
         draft = path / f"{_VERSION_FILE}.tmp"
         with draft.open("w") as file:
             json.dump({"version": SCHEMA_VERSION}, file)
@@ -308,7 +340,7 @@ def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseEr
     return DatabaseError(f"the text index at {path} cannot be used: {reason}; {_REBUILD}")
 
 
-def _tantivy_document(document: Document) -> tantivy.Document:
+def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Document:
     import tantivy
 
     fields: dict[str, Any] = {
@@ -338,6 +370,8 @@ def _tantivy_document(document: Document) -> tantivy.Document:
                 collected.setdefault(field_of(label, origin), []).extend(values)
         collected.setdefault("origin", []).append(annotation["origin"])
         collected.setdefault("finding", []).append(finding_term(annotation))
+        items = itertools.combinations_with_replacement(joint_items(annotation), 2)
+        collected.setdefault("joint", []).extend(itertools.starmap(joint_term, items))
     collected["absent"] = [annotation["disease"].lower() for annotation in document["absent"]]
     collected["uncertain"] = [annotation["disease"].lower() for annotation in document["uncertain"]]
     for section, text in (document["report"] or {}).items():
@@ -352,6 +386,8 @@ def _tantivy_document(document: Document) -> tantivy.Document:
         repeated = name.startswith(("annotation", "report", "statement"))
         kept = values if repeated else list(dict.fromkeys(values))
         fields[name] = [value.encode("utf-8", "replace").decode() for value in kept]
+    counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
+    fields |= columns.words({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)
     made.add_unsigned("key", int(document["id"], 16))
     return made

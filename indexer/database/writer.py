@@ -197,7 +197,7 @@ class Writer:
             stack.enter_context(layout.lock())
             with writing(path):
                 if bundle is not None and key is not None and not layout.manifest.exists():
-                    kind, url = _choose_text(text_store, elasticsearch_url)
+                    kind, url, _ = choose_text(text_store, elasticsearch_url)
                     layout.create(Manifest.of(bundle, key, kind, url))
                 manifest = layout.read_manifest()
                 layout.check(manifest, checked, key)
@@ -830,8 +830,19 @@ class Writer:
         self.thumbnails.drop(orphans)
 
 
-def _choose_text(store: str | None, url: str | None) -> tuple[str, str | None]:
-    """Kind of a new database's text store, and the address of Elasticsearch."""
+def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, str]:
+    """Kind of a new database's text store, the address of Elasticsearch, and why it is so.
+
+    Parameters
+    ----------
+    store, url
+        What was asked for, as of `Writer.open`.
+
+    Raises
+    ------
+    DatabaseError
+        What was asked for contradicts itself or the configuration.
+    """
     from indexer.database.elasticsearch_settings import (
         ElasticsearchSettings,
         checked_urls,
@@ -842,13 +853,20 @@ def _choose_text(store: str | None, url: str | None) -> tuple[str, str | None]:
     if store == "embedded" or (store is None and not url and not configured):
         if url:
             raise DatabaseError("an address of Elasticsearch is given for an embedded text store")
-        return "tantivy", None
+        why = "as asked for" if store else "no address of Elasticsearch is given or configured"
+        return "tantivy", None, why
     if url and configured and checked_urls(url) != configured:
         raise DatabaseError(
             f"{url} is given, but {', '.join(configured)} is configured as the address of "
             "Elasticsearch: name one of both"
         )
-    return "elasticsearch", ",".join(ElasticsearchSettings.load(url).urls)
+    why = "as asked for"
+    if not (store or url):
+        why = (
+            "its address is configured by CXRDEX_ELASTICSEARCH_URL or the configuration file; "
+            "--text-store embedded keeps words in the folder"
+        )
+    return "elasticsearch", ",".join(ElasticsearchSettings.load(url).urls), why
 
 
 def _check_text(layout: Layout, manifest: Manifest, store: str | None, url: str | None) -> None:

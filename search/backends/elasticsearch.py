@@ -84,11 +84,14 @@ class ElasticsearchBackend:
         The official client, which `close` closes.
     index
         Name of the index or its alias.
+    seconds
+        How long the server may take for a query, which is refused then.
     """
 
-    def __init__(self, client: Elasticsearch, index: str) -> None:
+    def __init__(self, client: Elasticsearch, index: str, seconds: float = _SECONDS) -> None:
         self._client = client.options(request_timeout=_CLIENT_SECONDS, max_retries=1)
         self._index = index
+        self._seconds = seconds
         self._checked = False
 
     @classmethod
@@ -248,7 +251,7 @@ class ElasticsearchBackend:
 
     def _ask(self, body: _Query, snapshot: str | None = None) -> Any:
         """The server's answer to one search, of the index as it is now or of a snapshot."""
-        body = {**body, "timeout": f"{_SECONDS:g}s"}
+        body = {**body, "timeout": f"{round(1000 * self._seconds)}ms"}
         more: dict[str, Any] = {}
         if snapshot is not None:
             body["pit"] = {"id": snapshot, "keep_alive": _KEEP_ALIVE}
@@ -260,7 +263,7 @@ class ElasticsearchBackend:
             self._check()
             answer = self._client.search(body=body, **more)
         if answer["timed_out"]:
-            raise QueryError(f"the query takes longer than {_SECONDS:g} s; make it narrower")
+            raise QueryError(f"the query takes longer than {self._seconds:g} s; make it narrower")
         return answer
 
     def _check(self) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.database.documents import Document
+from indexer.database.facet_columns import Column, counted
 from indexer.database.text_embedded import EmbeddedTextStore, analyzer, schema
 from search.backends import BY_SCORE, NOTHING_CHOSEN, Page
 from search.backends.embedded_pages import Pager, Place
@@ -19,7 +22,7 @@ from search.findings import Findings, fold
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 from search.shapes import distance
-from search.tree import MatchAll, Node, conjunction
+from search.tree import And, MatchAll, Node, Not, conjunction, disjunction
 from search.vocabulary import FIELDS
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class EmbeddedBackend:
         self._store = store
         self._findings = Findings()
         self._known: tuple[int, State] | None = None
+        self._beside = ThreadPoolExecutor(2, "facets")
 
     def search(
         self,
@@ -60,12 +64,22 @@ class EmbeddedBackend:
         conditions = conjunction(filters, *chosen.values())
         compiled = compile_both(state, query, conditions)
         pager = Pager(state.searcher, compiled, is_uniform(query))
+        # tantivy leaves the interpreter free, so that both go on at once.
+        counting = [
+            self._beside.submit(self._facets, state, query, others, part, facet_size)
+            for some, others in _conditions(facets, filters, chosen)
+            for part in (some[:1], some[1:])
+            if part
+        ]
         places, cursor = pager.page(sort, limit, offset, after) if limit else ([], None)
         documents = [_document(state.searcher, place.address) for place in places]
-        scores = self._scores(state.searcher, compiled, sort, places)
+        if sort.by == "score" or not is_uniform(query):
+            scores = self._scores(state.searcher, compiled, sort, places)
+        else:
+            scores = [1.0] * len(places)
         counts: dict[str, Sequence[FacetCount]] = {}
-        for chosen_facets, others in _conditions(facets, filters, chosen):
-            counts |= self._facets(state, query, others, chosen_facets, facet_size)
+        for count in counting:
+            counts |= count.result()
         return Page(
             pager.total,
             list(zip(scores, documents, strict=True)),
@@ -103,12 +117,13 @@ class EmbeddedBackend:
 
     def close(self) -> None:
         """Let go of the index's files."""
+        self._beside.shutdown()
         self._store.close()
 
     def _state(self) -> State:
         self._store.refresh()
         if self._known is None or self._known[0] != self._store.generation:
-            state = State(self._store.index.searcher(), self._findings)
+            state = State(self._store.index.searcher(), self._findings, self._store.columns)
             self._known = (self._store.generation, state)
         return self._known[1]
 
@@ -131,17 +146,45 @@ class EmbeddedBackend:
     def _facets(
         state: State, query: Node, conditions: Node, names: Sequence[str], size: int
     ) -> dict[str, Sequence[FacetCount]]:
-        def count() -> dict[str, Any]:
-            request = {name: {"terms": _terms_of(name, size)} for name in names}
-            compiled = compile_both(state, query, conditions)
-            answer: dict[str, Any] = state.searcher.aggregate(compiled, request)
-            return answer
+        def count() -> dict[str, Sequence[FacetCount]]:
+            left_out = _left_out(conjunction(query, conditions))
+            if left_out is not None and not any(FIELDS[name] == "open" for name in names):
+                # Nearly all images are counted once, and what is left out is taken off.
+                every = EmbeddedBackend._facets(state, MatchAll(), MatchAll(), names, _ALL_VALUES)
+                less = EmbeddedBackend._facets(state, left_out, MatchAll(), names, _ALL_VALUES)
+                return {name: _without(every[name], less[name], size) for name in names}
+            columns = {name: state.columns.of(name) for name in names if FIELDS[name] == "closed"}
+            request = {
+                column: {"terms": _terms_of(column, size)}
+                for name in names
+                for column, _ in columns.get(name) or [(name, ())]
+            }
+            answer = state.searcher.aggregate(compile_both(state, query, conditions), request)
+            buckets = {column: found["buckets"] for column, found in answer.items()}
+            return {
+                name: _by_column(buckets, columns[name] or [], size)
+                if columns.get(name)
+                else _counts(buckets[name], size, FIELDS[name] == "number")
+                for name in names
+            }
 
         # The pages of one search show the same counts.
-        answer = state.remember((query, conditions, tuple(names), size), count)
-        return {
-            name: _counts(answer[name]["buckets"], size, FIELDS[name] == "number") for name in names
-        }
+        return state.remember((query, conditions, tuple(names), size), count)
+
+
+def _left_out(tree: Node) -> Node | None:
+    """What a tree that only excludes leaves out."""
+    nodes = tree.nodes if isinstance(tree, And) else (tree,)
+    inner = [node.node for node in nodes if isinstance(node, Not)]
+    return disjunction(*inner) if len(inner) == len(nodes) else None
+
+
+def _without(
+    every: Sequence[FacetCount], less: Sequence[FacetCount], size: int
+) -> list[FacetCount]:
+    off = {count.value: count.count for count in less}
+    left = (FacetCount(c.value, c.count - off.get(c.value, 0)) for c in every)
+    return _commonest((count for count in left if count.count), size)
 
 
 def _conditions(
@@ -160,16 +203,30 @@ def _conditions(
 
 
 def _terms_of(facet: str, size: int) -> dict[str, Any]:
-    most = max(_MANY_VALUES, size) if FIELDS[facet] == "open" else _ALL_VALUES
+    most = max(_MANY_VALUES, size) if FIELDS.get(facet) == "open" else _ALL_VALUES
     return {"field": facet, "size": min(most, _ALL_VALUES), "segment_size": _ALL_VALUES}
 
 
+def _by_column(
+    buckets: Mapping[str, list[dict[str, Any]]], columns: Sequence[Column], size: int
+) -> list[FacetCount]:
+    found: dict[str, int] = {}
+    for column in columns:
+        words = ((bucket["key"], int(bucket["doc_count"])) for bucket in buckets[column[0]])
+        found |= counted(column, words)
+    return _commonest(itertools.starmap(FacetCount, found.items()), size)
+
+
 def _counts(buckets: list[dict[str, Any]], size: int, numeric: bool) -> list[FacetCount]:
-    found = [
+    found = (
         FacetCount(int(bucket["key"]) if numeric else bucket["key"], int(bucket["doc_count"]))
         for bucket in buckets
-    ]
-    return sorted(found, key=lambda count: (-count.count, count.value))[:size]
+    )
+    return _commonest(found, size)
+
+
+def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
+    return sorted(counts, key=lambda count: (-count.count, count.value))[:size]
 
 
 def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:

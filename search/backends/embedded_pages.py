@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Pager", "Place"]
 
 # Hits looked at beyond a page, to hold the groups of equal score at its ends.
-_MARGIN = 1000
+_MARGIN = 100
 # Hits that a slice of the ids should hold, to begin with.
 _SLICE = 256
 _LARGEST_SLICE = 16_384
@@ -65,7 +65,14 @@ class Pager:
         self._searcher = searcher
         self._query = query
         self._uniform = uniform
-        self.total = self._count(query)
+        self._total: int | None = None
+
+    @property
+    def total(self) -> int:
+        """Hits on all pages; counted along with the first page where that was asked for before."""
+        if self._total is None:
+            self._total = self._count(self._query)
+        return self._total
 
     def _count(self, query: tantivy.Query) -> int:
         found: Any = self._searcher.search(query, 1)
@@ -76,11 +83,12 @@ class Pager:
     ) -> tuple[list[Place], Cursor | None]:
         """The hits of a page and, unless it is the last one, the cursor to the next."""
         before = after.rank if after is not None else 0
-        offset = min(offset, self.total)
-        wanted = min(limit, self.total - offset)
+        if offset + limit > _MARGIN:
+            offset = min(offset, self.total)
+            limit = min(limit, self.total - offset)
         # One hit more tells whether there is another page.
-        places = list(itertools.islice(self._after(sort, wanted + 1, offset, after), wanted + 1))
-        more, places = len(places) > wanted, places[:wanted]
+        places = list(itertools.islice(self._after(sort, limit + 1, offset, after), limit + 1))
+        more, places = len(places) > limit, places[:limit]
         if not more or not places:
             return places, None
         last = places[-1]
@@ -116,10 +124,13 @@ class Pager:
                 return []
             query = weightless(query, keys_between(low, high))
         order = tantivy.Order.Desc if descending else tantivy.Order.Asc
-        hits: Any = self._searcher.search(
-            query, max(limit, 1), order_by_field="key", order=order, offset=offset
-        ).hits
-        return list(hits[:limit])
+        first = query is self._query and self._total is None
+        found: Any = self._searcher.search(
+            query, max(limit, 1), count=first, order_by_field="key", order=order, offset=offset
+        )
+        if first:
+            self._total = int(found.count)
+        return list(found.hits[:limit])
 
     # ---- by a field -----------------------------------------------------------------------------
 
@@ -127,8 +138,12 @@ class Pager:
         self, sort: Sort, wanted: int, offset: int, after: Cursor | None
     ) -> Iterator[Place]:
         """Value by value, and the images without one at the end."""
-        request = {"values": {"terms": {"field": sort.by, "size": _VALUES}}}
-        buckets = self._searcher.aggregate(self._query, request)["values"]["buckets"]
+        request = {
+            "values": {"terms": {"field": sort.by, "size": _VALUES}},
+            "total": {"value_count": {"field": "key"}},
+        }
+        answer = self._searcher.aggregate(self._query, request)
+        self._total, buckets = int(answer["total"]["value"]), answer["values"]["buckets"]
         counts: dict[int | None, int] = {
             int(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets
         }
@@ -173,8 +188,8 @@ class Pager:
             score, key, rank = float(after.value or 0.0), int(after.id, 16), after.rank
         start = self._start(score, rank)
         size = rank - start + wanted + _MARGIN
-        while start < self.total:
-            window = self._window(start, min(size, self.total - start))
+        while self._total is None or start < self._total:
+            window = self._window(start, size)
             for value, members in itertools.groupby(window, key=lambda hit: hit.score):
                 group = list(members)
                 if value > score or (value == score and key < 0):
@@ -199,8 +214,13 @@ class Pager:
         return start
 
     def _window(self, start: int, size: int) -> list[_Scored]:
-        hits = self._searcher.search(self._query, size, count=False, offset=start).hits
-        return self._scored(hits)
+        first = self._total is None
+        if not first:
+            size = min(size, self.total - start)
+        found: Any = self._searcher.search(self._query, size, count=first, offset=start)
+        if first:
+            self._total = int(found.count)
+        return self._scored(found.hits)
 
     def _scored(self, hits: list[tuple[float, tantivy.DocAddress]]) -> list[_Scored]:
         keys = self._searcher.fast_field_values("key", [address for _, address in hits])
@@ -216,11 +236,12 @@ class Pager:
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
             part = weightless(self._query, keys_between(low, high))
-            count = self._count(part)
-            hits = self._searcher.search(part, max(count, 1), count=False).hits
-            found = [hit for hit in self._scored(hits) if hit.score == score]
+            slice_: Any = self._searcher.search(part, 4 * _SLICE)
+            if slice_.count > 4 * _SLICE:
+                slice_ = self._searcher.search(part, slice_.count)
+            found = [hit for hit in self._scored(slice_.hits) if hit.score == score]
             yield from sorted(found)
-            if len(found) < wanted and count < _LARGEST_SLICE:
+            if len(found) < wanted and slice_.count < _LARGEST_SLICE:
                 width *= 2
             low = high + 1
 

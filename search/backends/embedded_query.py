@@ -95,16 +95,16 @@ class _Compiler:
             case And(nodes):
                 return self._all(nodes)
             case Or(nodes):
-                return self._any([self.compile(child) for child in nodes])
+                # One union of all: unions within unions take longer.
+                return self._any([query for child in nodes for query in self._parts(child)])
             case Not():
                 return self._all((node,))
             case Boost(inner, factor):
                 return self._query.boost_query(self.compile(inner), factor)
             case Finding():
                 return self._state.remember(node, lambda: self._finding(node))
-            case Word(text, field, origin) | Phrase(text, field, origin):
-                stems = analyzer().analyze(text)
-                return self._weighted(field, origin, lambda name: self._stems(name, stems))
+            case Word() | Phrase():
+                return self._any(self._parts(node))
             case Prefix() | Wildcard() | Fuzzy():
                 return self._shape(node)
             case Value(field, value, origin):
@@ -114,6 +114,16 @@ class _Compiler:
             case Range(field, low, high):
                 kind = self._tantivy.FieldType.Integer
                 return self._query.range_query(self._schema, field, kind, low, high)
+
+    def _parts(self, node: Node) -> list[tantivy.Query]:
+        """The queries of which any must match."""
+        match node:
+            case Or(nodes):
+                return [query for child in nodes for query in self._parts(child)]
+            case Word(text, field, origin) | Phrase(text, field, origin):
+                stems = analyzer().analyze(text)
+                return self._weighted(field, origin, lambda name: self._stems(name, stems))
+        return [self.compile(node)]
 
     def _all(self, nodes: Sequence[Node]) -> tantivy.Query:
         must, must_not = self._tantivy.Occur.Must, self._tantivy.Occur.MustNot
@@ -143,6 +153,9 @@ class _Compiler:
         return self._constant(self._query.term_set_query(self._schema, field, terms))
 
     def _finding(self, node: Finding) -> tantivy.Query:
+        joints = self._state.joints(node)
+        if joints is not None:
+            return self._among("joint", joints)
         return self._among("finding", self._state.findings(node))
 
     def _weighted(
@@ -152,15 +165,15 @@ class _Compiler:
         query: Callable[[str], tantivy.Query],
         *,
         plain: bool = False,
-    ) -> tantivy.Query:
-        """`query` over the text fields that `field` stands for."""
+    ) -> list[tantivy.Query]:
+        """`query` over the text fields that `field` stands for, of which any must match."""
         annotation = field_of("annotation", origin, plain=plain)
         if field == "annotation" or (field is None and origin):
-            return query(annotation)
+            return [query(annotation)]
         if field is not None:
-            return query(field_of(field, plain=plain))
+            return [query(field_of(field, plain=plain))]
         boosted = self._query.boost_query(query(annotation), _ANNOTATION_WEIGHT)
-        return self._any([boosted, query(field_of("statement", plain=plain))])
+        return [boosted, query(field_of("statement", plain=plain))]
 
     def _stems(self, field: str, stems: Sequence[str]) -> tantivy.Query:
         if not stems:
@@ -176,8 +189,10 @@ class _Compiler:
             return self._query.empty_query()
         if node.field is not None and FIELDS[node.field] != "text":
             return self._terms(node, field_of(node.field, node.origin), str)
-        return self._weighted(
-            node.field, node.origin, lambda name: self._terms(node, name, fold), plain=True
+        return self._any(
+            self._weighted(
+                node.field, node.origin, lambda name: self._terms(node, name, fold), plain=True
+            )
         )
 
     def _terms(

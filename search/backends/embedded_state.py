@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from indexer.database.facet_columns import FacetColumns
+from indexer.database.text_embedded import JOINT
 from indexer.errors import QueryError
 from search.findings import Findings
+from search.joints import Joints
 from search.shapes import Terms, compile_shape
 from search.tree import Finding
 
@@ -33,23 +37,40 @@ class State:
         It sees one commit for good.
     findings
         The annotations known so far, which learn those of this state when first asked for.
+    columns
+        Where its facets are counted.
     """
 
-    def __init__(self, searcher: tantivy.Searcher, findings: Findings) -> None:
+    def __init__(
+        self, searcher: tantivy.Searcher, findings: Findings, columns: FacetColumns
+    ) -> None:
         self.searcher = searcher
+        self.columns = columns
         self._findings = findings
         self._terms: dict[str, Terms] = {}
         self._learnt = False
+        self._joints: Joints | None = None
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gave for this key, or gives now."""
-        if key in self._kept:
-            return cast(T, self._kept[key])
-        made = self._kept[key] = make()
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with self._lock:
+            if key in self._kept:
+                return cast(T, self._kept[key])
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return made
+
+    def joints(self, finding: Finding) -> list[str] | None:
+        """The joint terms that a finding means, if it is a set of them."""
+        if self._joints is None:
+            terms = self.searcher.terms_with_prefix("joint", "")
+            self._joints = Joints(term for term, _ in terms if JOINT not in term)
+        return self._joints.terms(finding)
 
     def findings(self, finding: Finding) -> list[str]:
         """The terms of the annotations that a finding means."""

@@ -52,3 +52,19 @@ def test_a_search_says_what_the_bundle_cannot(run: Run, database: Path) -> None:
     assert '"sarcoidosis"' in note
     assert result.stderr == f"Note: {note}\n"
     assert run("search", "ptx", "--database", database, "--format", "json").stderr == ""
+
+
+def test_a_search_says_that_narrower_values_are_counted_by_name(run: Run, database: Path) -> None:
+    words = ('disease:"lung diseases"', "--facet", "disease", "--database", database)
+    result = run("search", *words, "--format", "json")
+    found = json.loads(result.stdout)
+    (note,) = [note for note in found["notes"] if "also finds" in note]
+    assert note.startswith('disease:"lung diseases" also finds ')
+    assert note.endswith("the facet counts each by its own name")
+    assert f"Note: {note}\n" in result.stderr
+    own = {count["value"]: count["count"] for count in found["facets"]["disease"]}
+    assert own.get("lung diseases", 0) < found["total"]
+    plain = run(
+        "search", 'disease:opacity -disease:"lung diseases"', *words[1:], "--format", "json"
+    )
+    assert "also finds" not in plain.stderr

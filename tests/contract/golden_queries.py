@@ -1,12 +1,13 @@
 """Queries that every text store must answer alike, with what each is about.
 
 Each row is a query, its filters, and what would go wrong where it is answered otherwise.
-`APPROXIMATE` holds those by shape, on which stores may differ (docs/stores.md says where).
+`APPROXIMATE` holds those by shape, on which stores may differ (docs/stores.md says where), and
+`SORTED` those whose order is told without scores.
 """
 
 from __future__ import annotations
 
-__all__ = ["APPROXIMATE", "GOLDEN"]
+__all__ = ["APPROXIMATE", "GOLDEN", "SORTED"]
 
 GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     # Words
@@ -149,4 +150,15 @@ APPROXIMATE: tuple[tuple[str, str], ...] = (
     ("disease:cardiomegali~1", "of a value"),
     ("report:plural~1", "of the report as written"),
     ("absent:pneumotorax~1", "of a value that is denied"),
+)
+
+SORTED: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("effusion", (), "age", "youngest first, missing ages last"),
+    ("effusion OR opacity", (), "age:desc", "oldest first, missing ages last"),
+    ("*", ("view:lateral",), "year", "of a filter alone"),
+    ("NOT effusion", (), "year:desc", "of an exclusion"),
+    ("finding:(opacity AND left)", (), "id", "of a finding, by id"),
+    ("cardio*", ("age:>40",), "id:desc", "of a beginning, from the last id"),
+    ("disease:opacity AND origin:human", (), "age", "of one origin"),
+    ("absent:pneumothorax", ("-sex:f",), "age:desc", "of what is denied"),
 )

@@ -7,12 +7,14 @@ import pytest
 from indexer.database.documents import Document
 from indexer.database.embeddings import keys_of
 from search.filters import parse_filters
+from search.lexicon import Lexicon
+from search.paging import Sort
 from search.query import parse
-from search.tree import Node, conjunction, narrow
+from search.tree import MatchAll, Node, Value, conjunction, narrow
 from search.vocabulary import Vocabulary
 from tests.contract.conftest import Filled
-from tests.contract.golden_queries import APPROXIMATE, GOLDEN
-from tests.contract.oracle import counts, matches
+from tests.contract.golden_queries import APPROXIMATE, GOLDEN, SORTED
+from tests.contract.oracle import counts, matches, ordered
 
 _LABELS = ("disease", "organ", "side", "severity", "composite", "absent", "uncertain", "origin")
 FACETS = (*_LABELS, "view", "projection", "sex", "age", "year")
@@ -33,6 +35,13 @@ def _keys(documents: list[Document]) -> list[int]:
 def test_golden_queries(
     filled: Filled, documents: list[Document], query: str, filters: tuple[str, ...]
 ) -> None:
+    _check(filled, documents, query, filters)
+
+
+def _check(
+    filled: Filled, documents: list[Document], query: str, filters: tuple[str, ...] = ()
+) -> None:
+    """Compare keys, hits and the counts of all facets with the oracle's."""
     meaning = _meaning(query, filters)
     expected = [d for d in documents if matches(meaning, d)]
     assert filled.backend.keys(meaning).tolist() == _keys(expected)
@@ -49,8 +58,55 @@ def test_golden_queries(
 
 @pytest.mark.parametrize("query", [row[0] for row in APPROXIMATE], ids=[r[1] for r in APPROXIMATE])
 def test_queries_by_shape(filled: Filled, documents: list[Document], query: str) -> None:
-    expected = [d for d in documents if matches(narrow(parse(query)), d)]
-    assert filled.backend.keys(parse(query)).tolist() == _keys(expected)
+    _check(filled, documents, query)
+
+
+@pytest.mark.parametrize(
+    ("query", "filters", "sort"), [row[:3] for row in SORTED], ids=[row[3] for row in SORTED]
+)
+def test_sorted_pages(
+    filled: Filled, documents: list[Document], query: str, filters: tuple[str, ...], sort: str
+) -> None:
+    order = Sort.parse(sort)
+    found = [d for d in documents if matches(_meaning(query, filters), d)]
+    if order.by == "id":
+        expected = sorted((d["id"] for d in found), reverse=order.descending)
+    else:
+        expected = ordered(found, order.by, descending=order.descending)
+    assert len(expected) > 10
+    limit = -(-len(expected) // 3)
+    after, pages = None, []
+    for _ in range(3):
+        page = filled.backend.search(
+            parse(query),
+            parse_filters(filters, VOCABULARY),
+            sort=order,
+            limit=limit,
+            after=after,
+            facets=FACETS,
+            facet_size=10_000,
+        )
+        assert page.total == len(expected)
+        assert {name: list(page.facets[name]) for name in FACETS} == {
+            name: counts(found, name) for name in FACETS
+        }
+        pages += [d["id"] for _, d in page.hits]
+        after = page.after
+    assert pages == expected
+    assert after is None
+
+
+@pytest.mark.parametrize("query", ['disease:"lung diseases"', 'disease:"heart diseases"'])
+def test_a_value_of_a_facet_counts_what_choosing_it_finds(
+    filled: Filled, documents: list[Document], query: str
+) -> None:
+    tree = Lexicon.load().expand(parse(query))
+    page = filled.backend.search(tree, MatchAll(), facets=["disease"], facet_size=10_000, limit=0)
+    found = [d for d in documents if matches(tree, d)]
+    assert page.facets["disease"] == counts(found, "disease")
+    for count in page.facets["disease"]:
+        chosen = Value("disease", str(count.value))
+        assert filled.backend.search(tree, chosen, limit=0).total == count.count
 
 
 def test_the_golden_queries_tell_images_apart(documents: list[Document]) -> None:

@@ -24,7 +24,7 @@ from search.tree import (
     Word,
 )
 
-__all__ = ["random_tree"]
+__all__ = ["random_finding", "random_tree"]
 
 _WORDS = ("heart", "left", "opacities", "clear", "zebra", "pneumothorax", "x-ray", "œdema", "the")
 _PHRASES = ("pleural effusion", "left base", "lung, base", "right opacity", "no pneumothorax")
@@ -70,6 +70,11 @@ def random_tree(rng: random.Random, depth: int, *, shapes: bool = True) -> Node:
         origin = rng.choice(origins)
         return Finding(_inside(rng, 2, shapes), origin)
     return _joined(rng, lambda: random_tree(rng, depth - 1, shapes=shapes))
+
+
+def random_finding(rng: random.Random) -> Node:
+    """What may stand inside a finding."""
+    return _inside(rng, 2, True)
 
 
 def _joined(rng: random.Random, child: Callable[[], Node]) -> Node:

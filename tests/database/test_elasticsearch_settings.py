@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from click.testing import CliRunner
 
+from cli.main import cxrdex
 from indexer.database.elasticsearch_settings import (
     ElasticsearchSettings,
     checked_urls,
@@ -98,6 +100,27 @@ def test_addresses() -> None:
 def open_database(path: Path, store: str | None = None, url: str | None = None) -> Layout:
     with Writer.open(path, make_bundle(), KEY, text_store=store, elasticsearch_url=url):
         return Layout(path)
+
+
+def test_a_new_database_says_where_its_words_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "file").touch()
+
+    def said(*options: str) -> str:
+        # The folder is refused, which is found out after.
+        words = ["index", str(tmp_path), "--database", str(foreign), *options]
+        return CliRunner().invoke(cxrdex, words).stderr.splitlines()[0]
+
+    assert "in its folder (no address of Elasticsearch is given" in said()
+    assert "in its folder (as asked for)" in said("--text-store", "embedded")
+    nobody = "http://127.0.0.1:9"
+    assert f"{nobody} (as asked for)" in said("--elasticsearch-url", nobody)
+    monkeypatch.setenv("CXRDEX_ELASTICSEARCH_URL", nobody)
+    assert f"{nobody} (its address is configured by CXRDEX_ELASTICSEARCH_URL" in said()
+    assert "in its folder (as asked for)" in said("--text-store", "embedded")
 
 
 def test_a_database_keeps_its_text_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

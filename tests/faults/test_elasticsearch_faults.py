@@ -9,15 +9,17 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from elasticsearch import ApiError
 
 from cli.main import cxrdex
 from indexer.cascade.bundle import Bundle
+from indexer.database import text_elasticsearch
 from indexer.database import writer as writer_module
 from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.layout import Layout
@@ -28,7 +30,7 @@ from indexer.errors import DatabaseMismatch, TextStoreUnavailable
 from indexer.pipeline.run import index
 from tests.database.making import KEY, entry, image_id, make_bundle
 from tests.elasticsearch_proxy import Proxy
-from tests.elasticsearch_server import ElasticsearchServer
+from tests.elasticsearch_server import ElasticsearchServer, unavailable
 from tests.pipeline.making import make_bundle as make_tiny_bundle
 from tests.pipeline.making import write_pictures
 
@@ -181,6 +183,60 @@ def test_a_busy_server(
     assert verify(path) == []
     assert stored(path, server.url) == ids(range(40))
     proxy.close()
+
+
+@contextmanager
+def crowd(url: str) -> Iterator[None]:
+    """Six clients that write without a pause, and whom no refusal stops."""
+    stopped = threading.Event()
+    lines: list[dict[str, Any]] = [{"index": {}}, {"text": "crowd " * 20}] * 2_000
+
+    def write() -> None:
+        with ElasticsearchSettings((url,)).client() as client:
+            while not stopped.is_set():
+                with suppress(ApiError):
+                    client.bulk(index="crowd", operations=lines)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_server_whose_queue_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if reason := unavailable():
+        pytest.skip(reason)
+    busy: list[str] = []
+    wait = text_elasticsearch._Patience.wait
+
+    def watch(self: text_elasticsearch._Patience, error: TextStoreUnavailable) -> None:
+        busy.append(str(error))
+        wait(self, error)
+
+    monkeypatch.setattr(text_elasticsearch._Patience, "wait", watch)
+    # One thread writes, and one request may wait for it.
+    server = ElasticsearchServer({"node.processors": 1, "thread_pool.write.queue_size": 1}).start()
+    path = tmp_path / "database"
+    committed = 0
+    try:
+        with writing(path, server.url) as writer:
+            writer.text.patience = 120  # type: ignore[attr-defined]
+            with crowd(server.url):
+                while len(busy) < 3 and committed < 2_000:
+                    commit(writer, range(committed, committed + 20))
+                    committed += 20
+        assert len(busy) >= 3
+        assert all("too busy" in error for error in busy)
+        assert waiting(path) == 0
+        assert verify(path) == []
+        assert stored(path, server.url) == ids(range(committed))
+    finally:
+        server.stop()
 
 
 def test_a_full_disk_closes_the_index_and_opens_it_again(

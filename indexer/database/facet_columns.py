@@ -1,0 +1,122 @@
+"""Facet columns: the values of a field as bits of a few fast columns, so that counting is quick.
+
+A column holds one word for each image, the bits of up to `BITS` values. An image has few values of
+many, so a store counts the distinct words of a column in one sweep, and bits are told apart after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+__all__ = ["BITS", "COLUMNS", "Column", "FacetColumns", "counted"]
+
+BITS = 10
+#: Names of the columns; values beyond them are counted without.
+COLUMNS = tuple(f"facet_{number:02d}" for number in range(96))
+
+_FILE = "facets.json"
+
+#: A column of a field, with the value that each of its bits stands for.
+Column: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class FacetColumns:
+    """Which bit of which column stands for which value; a place once given is never changed.
+
+    Parameters
+    ----------
+    columns
+        Of each column in use its field and its values, from bit 0.
+    partial
+        Fields with a value that found no place any more.
+    """
+
+    columns: list[tuple[str, list[str]]] = field(default_factory=list)
+    partial: set[str] = field(default_factory=set)
+    _places: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    _changed: bool = False
+
+    @classmethod
+    def load(cls, folder: Path) -> FacetColumns:
+        """As an index has them.
+
+        Raises
+        ------
+        OSError, ValueError
+            The file is missing or damaged.
+        """
+        data = json.loads((folder / _FILE).read_text())
+        try:
+            made = cls([(str(name), [*map(str, v)]) for name, v in data["columns"]])
+            made.partial = set(data["partial"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{_FILE} holds no columns") from error
+        for number, (name, values) in enumerate(made.columns):
+            made._places |= {(name, value): (number, bit) for bit, value in enumerate(values)}
+        return made
+
+    def save(self, folder: Path, *, always: bool = False) -> None:
+        """Keep what is new, durably; before the documents that have it are."""
+        if not (self._changed or always):
+            return
+        draft = folder / f"{_FILE}.tmp"
+        with draft.open("w") as file:
+            json.dump({"columns": self.columns, "partial": sorted(self.partial)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / _FILE)
+        self._changed = False
+
+    def words(self, values: Mapping[str, Iterable[str]]) -> dict[str, str]:
+        """A document's word in every column in use; new values get a place.
+
+        Parameters
+        ----------
+        values
+            By field.
+        """
+        found: dict[int, int] = {}
+        for name, some in values.items():
+            for value in some:
+                place = self._places.get((name, value)) or self._place(name, value)
+                if place is not None:
+                    found[place[0]] = found.get(place[0], 0) | 1 << place[1]
+        return {COLUMNS[n]: f"{found.get(n, 0):x}" for n in range(len(self.columns))}
+
+    def of(self, name: str) -> list[Column] | None:
+        """The columns of a field; None where they do not hold all of its values."""
+        if name in self.partial:
+            return None
+        return [
+            (COLUMNS[n], tuple(v)) for n, (owner, v) in enumerate(self.columns) if owner == name
+        ]
+
+    def _place(self, name: str, value: str) -> tuple[int, int] | None:
+        self._changed = True
+        mine = [n for n, (owner, v) in enumerate(self.columns) if owner == name and len(v) < BITS]
+        if not mine and len(self.columns) == len(COLUMNS):
+            self.partial.add(name)
+            return None
+        if not mine:
+            mine = [len(self.columns)]
+            self.columns.append((name, []))
+        values = self.columns[mine[0]][1]
+        values.append(value)
+        self._places[name, value] = place = (mine[0], len(values) - 1)
+        return place
+
+
+def counted(column: Column, words: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Images by value, from the images of each word of a column; values of none are left out."""
+    pairs = [(int(word, 16), count) for word, count in words]
+    bits, counts = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    totals = (bits >> np.arange(BITS)[:, None] & 1) @ counts
+    return {value: int(n) for value, n in zip(column[1], totals, strict=False) if n}

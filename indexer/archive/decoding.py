@@ -41,7 +41,7 @@ class DecodeSettings:
     key
         Secret for the pseudonymous ids, from `load_key`.
     thumbnail
-        Longest side of the thumbnail in pixels.
+        Longest side of the thumbnail in pixels; 0 for none.
     reduce
         Decode JPEG and JPEG 2000 no larger than the canvas needs.
     limits
@@ -76,7 +76,7 @@ class DecodedImage:
     metadata
         The allow-listed part of the header.
     thumbnail
-        WebP file; None where text is burned into the image.
+        WebP file; None where none is wanted, or text is burned into the image.
     report_keys
         Pseudonyms under which a report may be filed, the most specific first.
     """
@@ -184,7 +184,7 @@ def _finish(
 ) -> DecodedImage:
     picture = windowing.render(image)
     thumbnail = None
-    if not metadata.burned_in:
+    if settings.thumbnail and not metadata.burned_in:
         thumbnail = windowing.thumbnail(picture, settings.thumbnail, image.grid)
     return DecodedImage(
         canvas=windowing.to_canvas(picture, settings.size, settings.squash, image.grid),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,12 @@ def test_mirrored_film_is_turned_and_says_so() -> None:
     assert turned.image_id == straight.image_id
     np.testing.assert_array_equal(turned.canvas, straight.canvas)
     assert (turned.metadata.mirrored, straight.metadata.mirrored) == (True, False)
+
+
+def test_no_thumbnail_where_none_is_wanted() -> None:
+    image = decode(to_bytes(make_dicom(film())), "a", replace(SETTINGS, thumbnail=0))
+    assert image.thumbnail is None
+    assert image.canvas.shape == (SETTINGS.size, SETTINGS.size)
 
 
 def test_no_thumbnail_where_text_is_burned_in() -> None:

@@ -280,6 +280,7 @@ REASONS = {
     "undecodable_pixels",
     "unsupported_transfer_syntax",
     "blank_image",
+    "too_large",
 }
 SAMPLES: list[bytes] = [
     to_bytes(make_dicom(film(24, 20))),

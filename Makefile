@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check docs constraints clean
+.PHONY: demo test check docs bench bench-full constraints clean
 
 demo: .venv/demo  ## index a small simulated archive and search it
 	$(BIN)/cxrdex demo
@@ -19,6 +19,12 @@ check: .venv/test
 
 docs: .venv/test  ## write the generated parts of docs/ anew
 	$(BIN)/python -m cli.reference
+
+bench: .venv/test  ## every benchmark at a small size, in minutes; results in build/benchmarks
+	$(BIN)/python -m benchmarks.all
+
+bench-full: .venv/test  ## every figure of docs/performance.md, in hours
+	$(BIN)/python -m benchmarks.all --full
 
 constraints: .venv/test  ## pin the newest versions that fit
 	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --upgrade --quiet \

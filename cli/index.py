@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,11 +139,12 @@ def index(
     from indexer.database.writer import choose_text
     from indexer.pipeline.run import index as run_index
 
+    note = None
     if not quiet and not Layout(database).manifest.exists():
         _, url, why = choose_text(text_store, elasticsearch_url)
         place = f"Elasticsearch at {url}" if url else "an index in its folder"
-        click.echo(f"The new database keeps words in {place} ({why}).", err=True)
-    with _shown(quiet or form == "json") as progress:
+        note = f"The new database keeps words in {place} ({why})."
+    with _shown(quiet or form == "json", note) as progress:
         summary = run_index(
             archives,
             database,
@@ -183,16 +184,26 @@ def index(
         sys.exit(130)
 
 
+def _nothing(progress: Progress) -> None:
+    pass
+
+
 @contextmanager
-def _shown(quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, plain lines elsewhere; both on stderr."""
-    if quiet:
-        yield lambda progress: None
-    elif sys.stderr.isatty():
-        with _bar() as update:
-            yield update
-    else:
-        yield _lines()
+def _shown(quiet: bool, note: str | None) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, plain lines elsewhere, after a note if any; all on stderr."""
+    with ExitStack() as stack:
+        update: Callable[[Progress], None] = _nothing
+        if not quiet:
+            update = stack.enter_context(_bar()) if sys.stderr.isatty() else _lines()
+        notes = [note] if note else []
+
+        def show(progress: Progress) -> None:
+            # Not before the run has begun: until then it may end in an error of one line.
+            while notes:
+                click.echo(notes.pop(), err=True)
+            update(progress)
+
+        yield show
 
 
 @contextmanager

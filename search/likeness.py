@@ -75,7 +75,9 @@ def alike(
         centre = _mean(vectors, mates[known]) if known else query
         likeness = _by_study(vectors, centre, likeness, mates)
     if twin:
-        likeness = [twin, *(hit for hit in likeness if hit[0] != twin[0])]
+        # A picture with more findings may score higher than the picture itself.
+        others = ((image, min(score, twin[1])) for image, score in likeness if image != twin[0])
+        likeness = [twin, *others]
     return likeness[:k]
 
 

@@ -168,7 +168,10 @@ def test_show_is_complete_and_hides_paths(database: Path, run: Run, ask: Ask) ->
 
 
 def test_verify_and_doctor(database: Path, run: Run, ask: Ask) -> None:
-    assert ask("verify", "--database", database) == {"consistent": True, "problems": []}
+    verified = ask("verify", "--database", database)
+    assert (verified["consistent"], verified["problems"]) == (True, [])
+    assert verified["vectors"]["kind"] == "flat"
+    assert verified["vectors"]["recall"] == 1
     report = ask("doctor")
     assert all(decoder["available"] for decoder in report["decoders"])
     assert len(report["decoders"]) >= 12

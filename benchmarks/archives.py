@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +32,18 @@ def write_radiographs(folder: Path, syntax: str, count: int, seed: int = 0) -> N
         pydicom's keyword of the transfer syntax.
     """
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    films = [expose(rng, ROWS, COLUMNS) for _ in range(min(_FILMS, count))]
+    # Spawned: a forked worker would inherit the threads of what the benchmark has loaded.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        films = range(min(_FILMS, count))
+        list(pool.map(partial(_write_film, folder, syntax, count, seed), films))
+
+
+def _write_film(folder: Path, syntax: str, count: int, seed: int, film: int) -> None:
+    """All files of one film, each shifted by a few pixels: to codec and database another picture."""
+    pixels = expose(np.random.default_rng((seed, film)), ROWS, COLUMNS)
     header = header_of(_PLAIN, seed)
-    for number in range(count):
-        # Shifted by a few pixels: another picture for the codec and for the database.
-        film = np.roll(films[number % len(films)], (number // len(films), number % 7), (0, 1))
+    for number in range(film, count, _FILMS):
+        shifted = np.roll(pixels, (number // _FILMS, number % 7), (0, 1))
         tags = header | instance_of(header, _PLAIN, number + 1)
-        (folder / f"image{number:05d}.dcm").write_bytes(dicom_file(film, Encoding(syntax), tags))
+        data = dicom_file(shifted, Encoding(syntax), tags)
+        (folder / f"image{number:05d}.dcm").write_bytes(data)

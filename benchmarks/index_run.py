@@ -115,7 +115,7 @@ def _generated(syntax: str, count: int) -> Iterator[Path]:
 
 @click.command()
 @click.option("--openi", type=click.Path(path_type=Path, exists=True), help="Open-i's folder.")
-@click.option("--count", default=200, show_default=True, help="Generated images per encoding.")
+@click.option("--count", default=300, show_default=True, help="Generated images per encoding.")
 @click.option("--only", multiple=True, type=click.Choice(["openi", *_SYNTAXES]))
 def main(openi: Path | None, count: int, only: tuple[str, ...]) -> None:
     """Print and keep rates, ceilings and ratios."""

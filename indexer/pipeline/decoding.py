@@ -217,8 +217,6 @@ class DecodePool(Generic[T, R]):
         self._ears, self._bell = multiprocessing.Pipe(duplex=False)
         #: Of all workers together.
         self.meter = Meter()
-        #: Seconds that the thread that iterates waited for an answer.
-        self.waited = 0.0
         self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
 
     def __enter__(self) -> DecodePool[T, R]:
@@ -249,14 +247,12 @@ class DecodePool(Generic[T, R]):
         """
         while self._head < self._tail:
             with self._condition:
-                asked = time.monotonic()
                 while self._head not in self._answers:
                     if self._error is not None:
                         raise self._error
                     if self._stopped():
                         return
                     self._condition.wait(_POLL)
-                self.waited += time.monotonic() - asked
                 answer = self._answers.pop(self._head)
                 task = self._tasks.pop(self._head)
             self._head += 1

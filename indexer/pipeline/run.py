@@ -341,10 +341,11 @@ class _Run:
         )
         unchanged = listing.total - listing.todo
         started, processor = time.monotonic(), Processor()
-        with pool:
+        with ExitStack() as stack:
+            stack.enter_context(pool)
             # The workers are busy already while the model loads.
             runtime = self._runtime(loading, batch_size)
-            stage = ModelStage(self._writer, committer, runtime, batch_size)
+            stage = stack.enter_context(ModelStage(self._writer, committer, runtime, batch_size))
             stage.meter.waits["start"] = time.monotonic() - started
             clock = _Clock(todo)
             for task, outcome in pool:
@@ -360,11 +361,10 @@ class _Run:
                         )
                     )
             stage.finish()
-            stage.meter.waits["decode"] = pool.waited
         seconds = time.monotonic() - started
         uses = (
             StageUse.of("decode", pool.meter, seconds, min(workers, todo), rest="model"),
-            StageUse.of("model", stage.meter, seconds),
+            StageUse.of("model", stage.meter, seconds, rest="decode"),
             StageUse.of("commit", committer.meter, seconds, rest="model"),
         )
         reasons = {status: dict(c.most_common()) for status, c in stage.reasons.items()}

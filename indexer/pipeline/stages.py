@@ -162,6 +162,9 @@ class Committer:
 class ModelStage:
     """Takes decoded files in order, reads the new images among them in full batches, and commits.
 
+    A context manager. The model works in a thread of its own, one batch at a time, while the next
+    one is collected; what is complete is committed meanwhile.
+
     Parameters
     ----------
     writer, committer
@@ -179,10 +182,16 @@ class ModelStage:
         self._committer = committer
         self._reader = reader
         self._batch_size = batch_size
+        self._thread = ThreadPoolExecutor(1, "model")
+        #: Files taken since the last batch was given to the model.
         self._entries: list[Entry] = []
-        self._ids: set[str] = set()
         #: Canvases to be read, by the place of their entry.
         self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
+        self._reading: tuple[list[Entry], list[int], Future[list[Reading]]] | None = None
+        #: Files to be committed.
+        self._complete: list[Entry] = []
+        #: Images of all these files.
+        self._ids: set[str] = set()
         self._committed = time.monotonic()
         #: Of the thread that reads.
         self.meter = Meter()
@@ -193,6 +202,12 @@ class ModelStage:
             "skipped": Counter(),
             "failed": Counter(),
         }
+
+    def __enter__(self) -> ModelStage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(wait=True)
 
     def take(self, task: FileTask, outcome: Outcome | FailedImage) -> None:
         """Take one file; order matters, as of identical images the first one counts."""
@@ -213,6 +228,7 @@ class ModelStage:
     def finish(self) -> None:
         """Read and commit what is left."""
         self._read()
+        self._complete_batch()
         self._commit()
         with self.meter.waiting("commit"):
             self._committer.wait()
@@ -245,27 +261,47 @@ class ModelStage:
         self._ids.add(image.image_id)
 
     def _read(self) -> None:
-        if not self._canvases:
-            return
+        """Give what was taken to the model, as soon as it is free."""
+        self._complete_batch()
+        if self._canvases:
+            batch = np.stack(list(self._canvases.values()))
+            answer = self._thread.submit(self._answer, batch)
+            self._reading = self._entries, list(self._canvases), answer
+        else:
+            self._complete += self._entries
+        self._entries, self._canvases = [], {}
+
+    def _answer(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         with self.meter.working():
-            readings = self._reader.read(np.stack(list(self._canvases.values())))
-        for place, reading in zip(self._canvases, readings, strict=True):
-            self._entries[place] = replace(self._entries[place], reading=reading)
-        self._canvases = {}
+            return self._reader.read(canvases)
+
+    def _complete_batch(self) -> None:
+        """Wait for the model, and add what it says to its files."""
+        if self._reading is None:
+            return
+        (entries, places, answer), self._reading = self._reading, None
+        for place, reading in zip(places, answer.result(), strict=True):
+            entries[place] = replace(entries[place], reading=reading)
+        self._complete += entries
 
     def _commit_if_due(self) -> None:
+        files = len(self._complete) + len(self._entries)
         waited = time.monotonic() - self._committed
-        due = max(len(self._entries) / _COMMIT_FILES, waited / _COMMIT_SECONDS)
-        # Right after a full batch, if one comes in time: a part of one costs as much as all of it.
-        if due >= (2 if self._canvases else 1):
+        due = max(files / _COMMIT_FILES, waited / _COMMIT_SECONDS)
+        # With what full batches completed, if any did in time: a part of one costs as much as all.
+        if due >= 2 or (due >= 1 and not self._canvases and self._reading is None):
             self._read()
+            self._complete_batch()
+        if due >= 1 and self._complete:
             self._commit()
 
     def _commit(self) -> None:
-        if self._entries:
+        if self._complete:
             with self.meter.waiting("commit"):
-                self._committer.submit(self._entries)
-        self._entries, self._ids = [], set()
+                self._committer.submit(self._complete)
+        # Those in the commit are known to the committer from now on.
+        self._ids.difference_update(e.image_id for e in self._complete if e.image_id)
+        self._complete = []
         self._committed = time.monotonic()
 
 

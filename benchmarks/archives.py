@@ -39,7 +39,7 @@ def write_radiographs(folder: Path, syntax: str, count: int, seed: int = 0) -> N
 
 
 def _write_film(folder: Path, syntax: str, count: int, seed: int, film: int) -> None:
-    """All files of one film, each shifted by a few pixels: to codec and database another picture."""
+    """All files of one film, each shifted by a few pixels, which makes it another picture."""
     pixels = expose(np.random.default_rng((seed, film)), ROWS, COLUMNS)
     header = header_of(_PLAIN, seed)
     for number in range(film, count, _FILMS):

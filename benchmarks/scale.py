@@ -3,7 +3,7 @@
     python -m benchmarks.scale
 
 Indexes archives of generated files with a stand-in for the model, each in a process of its own, and
-runs again with nothing changed. One file in ten is a picture of 64 x 64 pixels, the others are
+runs again with nothing changed. One file in twenty is a picture of 64 x 64 pixels, the others are
 files that an archive holds beside its images, and are looked at and skipped.
 """
 
@@ -24,11 +24,11 @@ from benchmarks.record import write_result
 
 _SECONDS = 0.5
 _PER_FOLDER = 1000
-_PICTURES = 10
+_PICTURES = 20
 
 
 def _fill(archive: Path, count: int) -> None:
-    """Write `count` files, each tenth one a picture unlike all others."""
+    """Write `count` files, each twentieth one a picture unlike all others."""
     import numpy as np
     from PIL import Image
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from threading import Lock
 from typing import Any
 
 __all__ = ["Meter", "Processor", "StageUse", "StagesUse"]
@@ -17,7 +18,7 @@ _FULL = 0.9
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up one thread's seconds, of work and of waiting.
+    """Adds up the seconds of threads or processes, of work and of waiting.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ class Meter:
 
     busy: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -37,7 +39,8 @@ class Meter:
         try:
             yield
         finally:
-            self.busy += time.monotonic() - started
+            with self._lock:
+                self.busy += time.monotonic() - started
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

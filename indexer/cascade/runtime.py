@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -101,9 +99,6 @@ class Runtime:
         self.bundle = bundle
         self.batch_size = batch_size
         self._encoding = load(bundle, name, device, precision)
-        self._turn: AbstractContextManager[Any] = (
-            nullcontext() if self._encoding.side_by_side else Lock()
-        )
         # What the device's memory has room for, should that be less.
         self._at_once = batch_size
         weights = {
@@ -187,8 +182,7 @@ class Runtime:
             batch = np.zeros((self._at_once, *canvases.shape[1:]), np.uint8)
             batch[:count] = canvases
             canvases = batch
-        with self._turn:
-            return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))
+        return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))
 
     def interpret(self, encoded: Encoded) -> list[Reading]:
         """Readings made of what the CNN said: findings over their thresholds, described."""

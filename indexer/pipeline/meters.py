@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from threading import Lock
 from typing import Any
 
 __all__ = ["Meter", "Processor", "StageUse", "StagesUse"]
@@ -18,7 +17,7 @@ _FULL = 0.9
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up the seconds of threads or processes, of work and of waiting.
+    """Adds up one thread's seconds, of work and of waiting.
 
     Parameters
     ----------
@@ -30,7 +29,6 @@ class Meter:
 
     busy: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -39,8 +37,7 @@ class Meter:
         try:
             yield
         finally:
-            with self._lock:
-                self.busy += time.monotonic() - started
+            self.busy += time.monotonic() - started
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.meters import Processor, StagesUse, StageUse
-from indexer.pipeline.stages import MODEL_THREADS, Committer, ModelStage, Reader, Reports
+from indexer.pipeline.stages import Committer, ModelStage, Reader, Reports
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
@@ -364,7 +364,7 @@ class _Run:
         seconds = time.monotonic() - started
         uses = (
             StageUse.of("decode", pool.meter, seconds, min(workers, todo), rest="model"),
-            StageUse.of("model", stage.meter, seconds, MODEL_THREADS, rest="decode"),
+            StageUse.of("model", stage.meter, seconds, rest="decode"),
             StageUse.of("commit", committer.meter, seconds, rest="model"),
         )
         reasons = {status: dict(c.most_common()) for status, c in stage.reasons.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -25,19 +25,16 @@ if TYPE_CHECKING:
     from indexer.archive.reports import Report, ReportIndex
     from indexer.cascade.runtime import Reading
 
-__all__ = ["MODEL_THREADS", "Committer", "ModelStage", "Reader", "Reports"]
+__all__ = ["Committer", "ModelStage", "Reader", "Reports"]
 
 T = TypeVar("T")
-
-#: Batches that the model reads side by side.
-MODEL_THREADS = 2
 
 _COMMIT_FILES = 1000
 _COMMIT_SECONDS = 10.0
 
 
 class Reader(Protocol):
-    """What reads canvases, in several threads: `indexer.cascade.runtime.Runtime`."""
+    """What reads canvases: `indexer.cascade.runtime.Runtime`."""
 
     def read(self, canvases: npt.NDArray[np.uint8], /) -> list[Reading]:
         """Readings in the order of the canvases, shape (n, size, size)."""
@@ -165,8 +162,8 @@ class Committer:
 class ModelStage:
     """Takes decoded files in order, reads the new images among them in full batches, and commits.
 
-    A context manager. Two threads read a batch each, so that the model computes one while the other
-    is put into words, while the next one is collected and what is complete is committed.
+    A context manager. The model works in a thread of its own, one batch at a time, while the next
+    one is collected; what is complete is committed meanwhile.
 
     Parameters
     ----------
@@ -185,19 +182,18 @@ class ModelStage:
         self._committer = committer
         self._reader = reader
         self._batch_size = batch_size
-        self._threads = ThreadPoolExecutor(MODEL_THREADS, "model")
+        self._thread = ThreadPoolExecutor(1, "model")
         #: Files taken since the last batch was given to the model.
         self._entries: list[Entry] = []
         #: Canvases to be read, by the place of their entry.
         self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
-        #: Batches at the model in their order: files, places of the images, and what will be said.
-        self._batches: deque[tuple[list[Entry], list[int], Future[list[Reading]]]] = deque()
+        self._reading: tuple[list[Entry], list[int], Future[list[Reading]]] | None = None
         #: Files to be committed.
         self._complete: list[Entry] = []
         #: Images of all these files.
         self._ids: set[str] = set()
         self._committed = time.monotonic()
-        #: Of the threads that read, together.
+        #: Of the thread that reads.
         self.meter = Meter()
         #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.
         self.counts: Counter[str] = Counter()
@@ -211,7 +207,7 @@ class ModelStage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(wait=True)
+        self._thread.shutdown(wait=True)
 
     def take(self, task: FileTask, outcome: Outcome | FailedImage) -> None:
         """Take one file; order matters, as of identical images the first one counts."""
@@ -231,7 +227,8 @@ class ModelStage:
 
     def finish(self) -> None:
         """Read and commit what is left."""
-        self._read_all()
+        self._read()
+        self._complete_batch()
         self._commit()
         with self.meter.waiting("commit"):
             self._committer.wait()
@@ -264,41 +261,37 @@ class ModelStage:
         self._ids.add(image.image_id)
 
     def _read(self) -> None:
-        """Give what was taken to the model, as soon as one of its threads is free."""
+        """Give what was taken to the model, as soon as it is free."""
+        self._complete_batch()
         if self._canvases:
-            if len(self._batches) == MODEL_THREADS:
-                self._complete_batch()
             batch = np.stack(list(self._canvases.values()))
-            answer = self._threads.submit(self._answer, batch)
-            self._batches.append((self._entries, list(self._canvases), answer))
-            self._entries, self._canvases = [], {}
+            answer = self._thread.submit(self._answer, batch)
+            self._reading = self._entries, list(self._canvases), answer
+        else:
+            self._complete += self._entries
+        self._entries, self._canvases = [], {}
 
     def _answer(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         with self.meter.working():
             return self._reader.read(canvases)
 
     def _complete_batch(self) -> None:
-        """Wait for the oldest batch, and add what the model says to its files."""
-        entries, places, answer = self._batches.popleft()
+        """Wait for the model, and add what it says to its files."""
+        if self._reading is None:
+            return
+        (entries, places, answer), self._reading = self._reading, None
         for place, reading in zip(places, answer.result(), strict=True):
             entries[place] = replace(entries[place], reading=reading)
         self._complete += entries
-
-    def _read_all(self) -> None:
-        """Let everything that was taken be complete."""
-        self._read()
-        while self._batches:
-            self._complete_batch()
-        self._complete += self._entries
-        self._entries = []
 
     def _commit_if_due(self) -> None:
         files = len(self._complete) + len(self._entries)
         waited = time.monotonic() - self._committed
         due = max(files / _COMMIT_FILES, waited / _COMMIT_SECONDS)
         # With what full batches completed, if any did in time: a part of one costs as much as all.
-        if due >= 2 or (due >= 1 and not self._canvases and not self._batches):
-            self._read_all()
+        if due >= 2 or (due >= 1 and not self._canvases and self._reading is None):
+            self._read()
+            self._complete_batch()
         if due >= 1 and self._complete:
             self._commit()
 

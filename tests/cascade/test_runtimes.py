@@ -114,7 +114,6 @@ class _Small:
 
     precision = "float32"
     fixed_batch = True
-    side_by_side = False
 
     def __init__(self, encoding: Encoding, room: int) -> None:
         self.room = room

@@ -64,13 +64,10 @@ class Encoding(Protocol):
     fixed_batch
         Whether what it says of a picture may depend on how many there are, by a last bit: it must
         then always be given equally many.
-    side_by_side
-        Whether threads may encode at the same time; else they take turns.
     """
 
     precision: str
     fixed_batch: bool
-    side_by_side: bool
 
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size); raises `OutOfDeviceMemory`."""

@@ -53,7 +53,6 @@ class Cuda:
     """
 
     fixed_batch = True
-    side_by_side = False
 
     def __init__(self, encoder: Encoder, device: torch.device, kind: torch.dtype | None) -> None:
         encoder.to(device).to(memory_format=torch.channels_last)

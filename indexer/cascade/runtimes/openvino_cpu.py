@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,6 @@ __all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load"]
 _log = logging.getLogger(__name__)
 
 _NETWORK = "encoder.xml"
-# Seconds that a batch may take on the slowest of machines.
-_LONGEST = 600
 
 
 def is_available() -> bool:
@@ -84,7 +81,6 @@ class OpenVino:
     """
 
     fixed_batch = False
-    side_by_side = True
 
     def __init__(self, openvino: Any, core: Any, model: Any, precision: str) -> None:
         self.precision = precision
@@ -97,19 +93,14 @@ class OpenVino:
         self._compiled = core.compile_model(model, "CPU", options)
         self._queue = openvino.AsyncInferQueue(self._compiled, cores)
         self._queue.set_callback(_keep)
-        self._turn = Lock()
 
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
-        """Read pictures of shape (n, size, size); threads may do so side by side."""
-        batch = _Batch(len(canvases))
-        with self._turn:
-            for place, canvas in enumerate(canvases):
-                self._queue.start_async([canvas[None, None]], (batch, place))
-        # The next thread's pictures follow at once, so that no core waits for the last of these.
-        if not batch.complete.wait(_LONGEST):
-            self._queue.wait_all()
-            raise BundleError(f"OpenVINO has not read a batch within {_LONGEST} s")
-        return Encoded(*(np.concatenate(column) for column in zip(*batch.rows, strict=True)))
+        """Read pictures of shape (n, size, size)."""
+        rows: list[tuple[npt.NDArray[np.float32], ...]] = [()] * len(canvases)
+        for place, canvas in enumerate(canvases):
+            self._queue.start_async([canvas[None, None]], (rows, place))
+        self._queue.wait_all()
+        return Encoded(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
     def convolution_types(self) -> list[str]:
         """What each convolution is computed in, as OpenVINO calls it: ``"bf16"`` or ``"f32"``."""
@@ -121,27 +112,9 @@ class OpenVino:
         return found
 
 
-class _Batch:
-    """What is said of some pictures, as it comes in."""
-
-    def __init__(self, count: int) -> None:
-        self.rows: list[tuple[npt.NDArray[np.float32], ...]] = [()] * count
-        self.complete = Event()
-        self._left = count
-        self._lock = Lock()
-
-    def put(self, place: int, row: tuple[npt.NDArray[np.float32], ...]) -> None:
-        """Keep what is said of one picture."""
-        self.rows[place] = row
-        with self._lock:
-            self._left -= 1
-            if not self._left:
-                self.complete.set()
-
-
-def _keep(request: Any, where: tuple[_Batch, int]) -> None:
-    batch, place = where
-    batch.put(place, tuple(request.get_output_tensor(n).data.copy() for n in range(3)))
+def _keep(request: Any, where: tuple[list[tuple[npt.NDArray[np.float32], ...]], int]) -> None:
+    rows, place = where
+    rows[place] = tuple(request.get_output_tensor(n).data.copy() for n in range(3))
 
 
 def _imported() -> Any:

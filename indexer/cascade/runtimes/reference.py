@@ -75,7 +75,6 @@ class Reference:
 
     precision = "float32"
     fixed_batch = True
-    side_by_side = False
 
     def __init__(self, encoder: Encoder, device: torch.device) -> None:
         keep_freed_memory()

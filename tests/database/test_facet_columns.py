@@ -43,6 +43,7 @@ def test_numbers_are_counted_back_into_values(tmp_path: Path) -> None:
             # What a later writer gives a place leaves earlier places alone.
             columns.save(tmp_path, always=done == 0)
             columns = FacetColumns.load(tmp_path)
+    assert all(n.keys() == set(COLUMNS) for n in numbers)
     for name in ("many", "few"):
         expected = Counter(value for document in documents for value in document[name])
         assert _counts(columns, name, numbers) == expected

@@ -1,7 +1,8 @@
 """Facet columns: the values of a field as bits of a few fast columns, so that counting is quick.
 
-A column holds one word for each image, the bits of up to `BITS` values. An image has few values of
-many, so a store counts the distinct words of a column in one sweep, and bits are told apart after.
+A column holds one number for each image, the bits of up to `BITS` values. An image has few values
+of many, so a store counts the distinct numbers of a column in one sweep, and bits are told apart
+after.
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ class FacetColumns:
         draft.replace(folder / _FILE)
         self._changed = False
 
-    def words(self, values: Mapping[str, Iterable[str]]) -> dict[str, str]:
-        """A document's word in every column in use; new values get a place.
+    def numbers(self, values: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        """A document's number in every column there may be; new values get a place.
+
+        A column that only some documents had would be read far slower.
 
         Parameters
         ----------
@@ -89,7 +92,7 @@ class FacetColumns:
                 place = self._places.get((name, value)) or self._place(name, value)
                 if place is not None:
                     found[place[0]] = found.get(place[0], 0) | 1 << place[1]
-        return {COLUMNS[n]: f"{found.get(n, 0):x}" for n in range(len(self.columns))}
+        return {column: found.get(n, 0) for n, column in enumerate(COLUMNS)}
 
     def of(self, name: str) -> list[Column] | None:
         """The columns of a field; None where they do not hold all of its values."""
@@ -114,9 +117,8 @@ class FacetColumns:
         return place
 
 
-def counted(column: Column, words: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Images by value, from the images of each word of a column; values of none are left out."""
-    pairs = [(int(word, 16), count) for word, count in words]
-    bits, counts = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+def counted(column: Column, numbers: Iterable[tuple[int, int]]) -> dict[str, int]:
+    """Images by value, from the images of each number of a column; values of none are left out."""
+    bits, counts = np.array([*numbers], dtype=np.int64).reshape(-1, 2).T
     totals = (bits >> np.arange(BITS)[:, None] & 1) @ counts
     return {value: int(n) for value, n in zip(column[1], totals, strict=False) if n}

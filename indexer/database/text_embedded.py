@@ -37,7 +37,7 @@ __all__ = [
     "schema",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 #: Between the two items of a joint term.
 JOINT = "\x1f"
@@ -90,7 +90,7 @@ def schema() -> tantivy.Schema:
     for name in (*exact, *single):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in COLUMNS:
-        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+        builder.add_unsigned_field(name, fast=True)
     for name in ("study", "patient", "finding", "joint"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("age", "year"):
@@ -387,7 +387,8 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
         kept = values if repeated else list(dict.fromkeys(values))
         fields[name] = [value.encode("utf-8", "replace").decode() for value in kept]
     counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
-    fields |= columns.words({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
+    numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)
-    made.add_unsigned("key", int(document["id"], 16))
+    for name, number in {"key": int(document["id"], 16), **numbers}.items():
+        made.add_unsigned(name, number)
     return made

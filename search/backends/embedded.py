@@ -66,10 +66,8 @@ class EmbeddedBackend:
         pager = Pager(state.searcher, compiled, is_uniform(query))
         # tantivy leaves the interpreter free, so that both go on at once.
         counting = [
-            self._beside.submit(self._facets, state, query, others, part, facet_size)
+            self._beside.submit(self._facets, state, query, others, some, facet_size)
             for some, others in _conditions(facets, filters, chosen)
-            for part in (some[:1], some[1:])
-            if part
         ]
         places, cursor = pager.page(sort, limit, offset, after) if limit else ([], None)
         documents = [_document(state.searcher, place.address) for place in places]
@@ -212,8 +210,8 @@ def _by_column(
 ) -> list[FacetCount]:
     found: dict[str, int] = {}
     for column in columns:
-        words = ((bucket["key"], int(bucket["doc_count"])) for bucket in buckets[column[0]])
-        found |= counted(column, words)
+        numbers = ((int(b["key"]), int(b["doc_count"])) for b in buckets[column[0]])
+        found |= counted(column, numbers)
     return _commonest(itertools.starmap(FacetCount, found.items()), size)
 
 

@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from indexer.database.text_embedded import schema
-from search.backends.embedded_query import keys_between, weightless
+from search.backends.embedded_query import keys_between, numbers_between, weightless
 from search.paging import Cursor, Sort
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ _MARGIN = 100
 _SLICE = 256
 _LARGEST_SLICE = 16_384
 _KEYS = 1 << 64
+# Ids that are looked up one by one.
+_FEW = 2_000
 _VALUES = 65_000
 # Scores that differ in the last bits only are equal: sums may be made in any order.
 _DIGITS = 5
@@ -169,9 +170,7 @@ class Pager:
         import tantivy
 
         if value is not None:
-            kind = tantivy.FieldType.Integer
-            there = tantivy.Query.range_query(schema(), field, kind, value, value)
-            return weightless(self._query, there)
+            return weightless(self._query, numbers_between(field, value, value))
         without = (tantivy.Occur.MustNot, tantivy.Query.exists_query(field))
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, self._query), without])
 
@@ -235,7 +234,8 @@ class Pager:
         width = max(_KEYS * _SLICE // self.total, 1)
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
-            part = weightless(self._query, keys_between(low, high))
+            few = self._searcher.num_docs * (high - low) < _FEW * _KEYS
+            part = weightless(self._query, keys_between(low, high, few=few))
             slice_: Any = self._searcher.search(part, 4 * _SLICE)
             if slice_.count > 4 * _SLICE:
                 slice_ = self._searcher.search(part, slice_.count)

@@ -35,7 +35,7 @@ from search.vocabulary import FIELDS
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["compile_both", "is_uniform", "keys_between", "weightless"]
+__all__ = ["compile_both", "is_uniform", "keys_between", "numbers_between", "weightless"]
 
 # A word of an annotation says more of an image than a word of its report.
 _ANNOTATION_WEIGHT = 3.0
@@ -69,12 +69,23 @@ def weightless(query: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
     return tantivy.Query.boolean_query([(must, query), (must, free)])
 
 
-def keys_between(low: int, high: int) -> tantivy.Query:
-    """Images whose id, as a number, lies between two, both included."""
+def keys_between(low: int, high: int, *, few: bool = False) -> tantivy.Query:
+    """Images whose id, as a number, lies between two, both included.
+
+    `few` of them are looked up one by one, rather than in a sweep through all ids.
+    """
     import tantivy
 
     kind = tantivy.FieldType.Unsigned
-    return tantivy.Query.range_query(schema(), "key", kind, low, high)
+    return tantivy.Query.range_query(schema(), "key", kind, low, high, use_inverted_index=few)
+
+
+def numbers_between(field: str, low: int | None, high: int | None) -> tantivy.Query:
+    """Images whose age or year, of which there are few, lies between two, both included."""
+    import tantivy
+
+    kind = tantivy.FieldType.Integer
+    return tantivy.Query.range_query(schema(), field, kind, low, high, use_inverted_index=True)
 
 
 class _Compiler:
@@ -112,8 +123,7 @@ class _Compiler:
             case Present(field, origin):
                 return self._present(field, origin)
             case Range(field, low, high):
-                kind = self._tantivy.FieldType.Integer
-                return self._query.range_query(self._schema, field, kind, low, high)
+                return numbers_between(field, low, high)
 
     def _parts(self, node: Node) -> list[tantivy.Query]:
         """The queries of which any must match."""

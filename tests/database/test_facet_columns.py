@@ -26,34 +26,35 @@ def _documents(count: int) -> list[dict[str, list[str]]]:
     ]
 
 
-def _counts(columns: FacetColumns, name: str, words: list[dict[str, str]]) -> Counter[str]:
+def _counts(columns: FacetColumns, name: str, numbers: list[dict[str, int]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for column in columns.of(name) or []:
-        found |= counted(column, Counter(w[column[0]] for w in words if column[0] in w).items())
+        found |= counted(column, Counter(n[column[0]] for n in numbers).items())
     return found
 
 
-def test_words_are_counted_back_into_values(tmp_path: Path) -> None:
+def test_numbers_are_counted_back_into_values(tmp_path: Path) -> None:
     columns = FacetColumns()
     documents = _documents(300)
-    words = []
-    for number, document in enumerate(documents):
-        words.append(columns.words(document))
-        if number % 50 == 0:
+    numbers = []
+    for done, document in enumerate(documents):
+        numbers.append(columns.numbers(document))
+        if done % 50 == 0:
             # What a later writer gives a place leaves earlier places alone.
-            columns.save(tmp_path, always=number == 0)
+            columns.save(tmp_path, always=done == 0)
             columns = FacetColumns.load(tmp_path)
+    assert all(n.keys() == set(COLUMNS) for n in numbers)
     for name in ("many", "few"):
         expected = Counter(value for document in documents for value in document[name])
-        assert _counts(columns, name, words) == expected
+        assert _counts(columns, name, numbers) == expected
     assert len(columns.of("many") or []) == len(_VALUES) // BITS
     assert columns.of("none") == []
 
 
 def test_a_field_that_found_no_room_is_told(tmp_path: Path) -> None:
     columns = FacetColumns()
-    columns.words({"first": ["x"]})
-    columns.words({"many": [str(number) for number in range(BITS * len(COLUMNS))]})
+    columns.numbers({"first": ["x"]})
+    columns.numbers({"many": [str(number) for number in range(BITS * len(COLUMNS))]})
     columns.save(tmp_path)
     for known in (columns, FacetColumns.load(tmp_path)):
         assert known.of("many") is None

@@ -292,13 +292,15 @@ def _pages(
             return
 
 
+@pytest.mark.parametrize("few", [0, 2_000])
 @pytest.mark.parametrize("margin", [1, 7, 1000])
 @pytest.mark.parametrize(
     "query", ["effusion OR left", "heart^2 left", "*", "disease:opacity", "no"]
 )
 def test_cursors_walk_through_one_order(
-    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch, query: str, margin: int
+    backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch, query: str, margin: int, few: int
 ) -> None:
+    monkeypatch.setattr("search.backends.embedded_pages._FEW", few)
     # A narrow margin makes almost every group of equal score reach beyond its window.
     monkeypatch.setattr("search.backends.embedded_pages._MARGIN", margin)
     monkeypatch.setattr("search.backends.embedded_pages._SLICE", 40)

@@ -35,7 +35,14 @@ _ARCHIVES = {
 
 def render(page: str) -> str:
     """The page with all its tables made anew."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_TABLES[block[2]]()}\n{block[3]}", page)
+    return _BLOCK.sub(lambda block: f"{block[1]}{_rendered(block[2])}\n{block[3]}", page)
+
+
+def _rendered(name: str) -> str:
+    try:
+        return _TABLES[name]()
+    except FileNotFoundError as error:
+        return f"Not measured yet: there is no `{Path(error.filename).name}`."
 
 
 def _result(name: str) -> dict[str, Any]:

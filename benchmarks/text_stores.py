@@ -282,7 +282,8 @@ def main(count: int, repeats: int, folder: Path | None, names: tuple[str, ...]) 
     earlier = RESULTS / f"{_NAME}.json"
     before = json.loads(earlier.read_text()) if names and earlier.is_file() else {}
     others = {name: before[name] for name in _STORES if name in before}
-    write_result(_NAME, {"facets": list(_FACETS), **others, **measured})
+    command = "python -m benchmarks.text_stores"
+    write_result(_NAME, {"command": command, "facets": list(_FACETS), **others, **measured})
 
 
 if __name__ == "__main__":

@@ -105,13 +105,13 @@ def open_database(path: Path, store: str | None = None, url: str | None = None) 
 def test_a_new_database_says_where_its_words_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "file").touch()
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "note.txt").write_text("no image")
 
     def said(*options: str) -> str:
-        # The folder is refused, which is found out after.
-        words = ["index", str(tmp_path), "--database", str(foreign), *options]
+        database = tmp_path / f"database{len(list(tmp_path.iterdir()))}"
+        words = ["index", str(archive), "--database", str(database), *options]
         return CliRunner().invoke(cxrdex, words).stderr.splitlines()[0]
 
     assert "in its folder (no address of Elasticsearch is given" in said()

@@ -105,16 +105,13 @@ class _Compiler:
                 return self._constant(self._query.all_query())
             case And(nodes):
                 return self._all(nodes)
-            case Or(nodes):
-                # One union of all: unions within unions take longer.
-                return self._any([query for child in nodes for query in self._parts(child)])
             case Not():
                 return self._all((node,))
             case Boost(inner, factor):
                 return self._query.boost_query(self.compile(inner), factor)
             case Finding():
                 return self._state.remember(node, lambda: self._finding(node))
-            case Word() | Phrase():
+            case Or() | Word() | Phrase():
                 return self._any(self._parts(node))
             case Prefix() | Wildcard() | Fuzzy():
                 return self._shape(node)
@@ -129,6 +126,7 @@ class _Compiler:
         """The queries of which any must match."""
         match node:
             case Or(nodes):
+                # One union of all: unions within unions take longer.
                 return [query for child in nodes for query in self._parts(child)]
             case Word(text, field, origin) | Phrase(text, field, origin):
                 stems = analyzer().analyze(text)
@@ -136,16 +134,18 @@ class _Compiler:
         return [self.compile(node)]
 
     def _all(self, nodes: Sequence[Node]) -> tantivy.Query:
-        must, must_not = self._tantivy.Occur.Must, self._tantivy.Occur.MustNot
+        occur = self._tantivy.Occur
         clauses = [
-            (must_not, self.compile(node.node))
-            if isinstance(node, Not)
-            else (must, self.compile(node))
-            for node in nodes
+            (occur.MustNot, self.compile(node.node)) for node in nodes if isinstance(node, Not)
         ]
-        # tantivy finds nothing by exclusion alone.
-        if all(occur == must_not for occur, _ in clauses):
-            clauses.append((must, self._constant(self._query.all_query())))
+        wanted = [node for node in nodes if not isinstance(node, Not)]
+        if len(wanted) == 1:
+            clauses += [(occur.Should, query) for query in self._parts(wanted[0])]
+        elif wanted:
+            clauses += [(occur.Must, self.compile(node)) for node in wanted]
+        else:
+            # tantivy finds nothing by exclusion alone.
+            clauses.append((occur.Must, self._constant(self._query.all_query())))
         return self._query.boolean_query(clauses)
 
     def _any(self, queries: Sequence[tantivy.Query]) -> tantivy.Query:

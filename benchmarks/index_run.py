@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from benchmarks.archives import write_radiographs
-from benchmarks.record import write_result
+from benchmarks.record import RESULTS, write_result
 
 _SYNTAXES = {
     "uncompressed": "ExplicitVRLittleEndian",
@@ -116,7 +116,12 @@ def _generated(syntax: str, count: int) -> Iterator[Path]:
 @click.command()
 @click.option("--openi", type=click.Path(path_type=Path, exists=True), help="Open-i's folder.")
 @click.option("--count", default=300, show_default=True, help="Generated images per encoding.")
-@click.option("--only", multiple=True, type=click.Choice(["openi", *_SYNTAXES]))
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["openi", *_SYNTAXES]),
+    help="Measure only this, and keep the results there are of the others.",
+)
 def main(openi: Path | None, count: int, only: tuple[str, ...]) -> None:
     """Print and keep rates, ceilings and ratios."""
     results: dict[str, Any] = {}
@@ -136,8 +141,12 @@ def main(openi: Path | None, count: int, only: tuple[str, ...]) -> None:
             with _generated(syntax, count) as archive:
                 results[name] = _measure(archive, count, work)
             click.echo(f"{name}: {results[name]}", err=True)
+    earlier = RESULTS / "index-run.json"
+    before = json.loads(earlier.read_text())["archives"] if only and earlier.is_file() else {}
+    archives = {name: results.get(name) or before.get(name) for name in ("openi", *_SYNTAXES)}
     command = "python -m benchmarks.index_run --openi ../shared/openi"
-    write_result("index-run", {"command": command, "archives": results})
+    kept = {name: archive for name, archive in archives.items() if archive}
+    write_result("index-run", {"command": command, "archives": kept})
 
 
 if __name__ == "__main__":

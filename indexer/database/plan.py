@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from indexer.errors import DatabaseError
 
-__all__ = ["FLAT_LIMIT", "RECALL", "Plan", "choose_plan", "memory_for_index"]
+__all__ = ["FLAT_LIMIT", "RECALL", "RECALL_AMONG_MANY", "Plan", "choose_plan", "memory_for_index"]
 
 #: Up to so many images all are compared.
 FLAT_LIMIT = 50_000
-#: Share of the true nearest neighbours that a search is to find.
-RECALL = 0.99
+#: Share of the true nearest neighbours that a search is to find, and that it is to find among many:
+#: there the last of them would take most of the time.
+RECALL, RECALL_AMONG_MANY = 0.99, 0.96
+
+_MANY = 2_000_000
 
 _MOST_MEMORY = 4 << 30
 # Filling the lists costs a comparison for each vector and list, so they stay few for long.
@@ -80,7 +83,7 @@ def choose_plan(
     dimensions: int,
     *,
     memory: int | None = None,
-    recall: float = RECALL,
+    recall: float | None = None,
     flat_limit: int = FLAT_LIMIT,
 ) -> Plan:
     """The index for `count` vectors: exact if they are few, else as precise as memory allows.
@@ -92,7 +95,8 @@ def choose_plan(
     memory
         Bytes it may take; None for `memory_for_index`.
     recall
-        Share of the true neighbours that is to be found, above 0 and at most 1.
+        Share of the true neighbours that is to be found, above 0 and at most 1; None for what suits
+        the number of vectors.
     flat_limit
         Up to so many vectors it is exact.
 
@@ -101,6 +105,8 @@ def choose_plan(
     DatabaseError
         `recall` is no such share.
     """
+    if recall is None:
+        recall = RECALL_AMONG_MANY if count > _MANY else RECALL
     if not 0 < recall <= 1:
         raise DatabaseError(f"a recall of {recall} is asked for: it is above 0 and at most 1")
     if count <= flat_limit:

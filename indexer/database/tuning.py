@@ -17,7 +17,7 @@ __all__ = ["Truth", "Tuned", "search_parameters", "tune"]
 DEPTHS = (10, 100)
 _QUERIES = 400
 _SEED = 20260102
-_RERANK = (1, 2, 3, 4, 6, 8)
+_RERANK = (1, 2, 3, 4, 6, 8, 12, 16)
 _TIMED = 100
 # Lists are found to this part of their number.
 _PRECISION = 16

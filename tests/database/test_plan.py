@@ -7,7 +7,14 @@ import faiss
 import pytest
 
 from indexer.database import plan as module
-from indexer.database.plan import FLAT_LIMIT, Plan, choose_plan, memory_for_index
+from indexer.database.plan import (
+    FLAT_LIMIT,
+    RECALL,
+    RECALL_AMONG_MANY,
+    Plan,
+    choose_plan,
+    memory_for_index,
+)
 from indexer.errors import DatabaseError
 
 GIB = 1 << 30
@@ -49,6 +56,8 @@ def test_faiss_can_make_what_is_planned(dimensions: int, memory: int) -> None:
 
 def test_recall_is_asked_for_or_refused() -> None:
     assert choose_plan(10**6, 256, recall=0.9).recall == 0.9
+    assert choose_plan(10**6, 256).recall == RECALL
+    assert choose_plan(10**7, 256).recall == RECALL_AMONG_MANY
     for recall in (0, -1, 1.01):
         with pytest.raises(DatabaseError, match="above 0 and at most 1"):
             choose_plan(10**6, 256, recall=recall)

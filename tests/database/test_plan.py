@@ -37,7 +37,8 @@ GIB = 1 << 30
 def test_size_and_memory_choose_the_index(count: int, memory: int, kind: str) -> None:
     plan = choose_plan(count, 256, memory=memory)
     assert plan.kind == kind
-    assert plan.recall == (1 if kind == "flat" else module.RECALL)
+    many = RECALL_AMONG_MANY if count > 2_000_000 else RECALL
+    assert plan.recall == (1 if kind == "flat" else many)
 
 
 def test_more_images_never_get_fewer_lists() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import faiss
 import pytest
 
-from indexer.database import plan as module
 from indexer.database.plan import (
     FLAT_LIMIT,
     RECALL,

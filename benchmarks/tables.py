@@ -26,7 +26,8 @@ _RUNTIMES = {
     "openvino_bf16": "OpenVINO, bf16 but for the first layers (`auto` on this machine)",
 }
 _ARCHIVES = {
-    "openi": "Open-i, JPEG 256 x 256, with reports",
+    "openi": "Open-i, JPEG 256 x 256",
+    "openi_with_reports": "the same, with reports",
     "uncompressed": "DICOM 2000 x 2500, uncompressed",
     "jpeg2000": "DICOM 2000 x 2500, JPEG 2000",
     "jpeg_lossless": "DICOM 2000 x 2500, JPEG lossless",

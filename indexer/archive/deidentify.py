@@ -144,7 +144,7 @@ def pseudonym(key: bytes, kind: str, value: str, length: int = 12) -> str:
 
 
 def image_id(key: bytes, digest: bytes) -> str:
-    """16 hex digits that name an image by the SHA-256 `digest` of its pixels."""
+    """16 hex digits that name an image by the `digest` of its pixels."""
     return hmac.digest(key, b"image:" + digest, "sha256")[:8].hex()
 
 

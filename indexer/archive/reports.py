@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.archive.deidentify import file_stem, pseudonym
@@ -231,13 +230,19 @@ def _is_xml(name: str) -> bool:
 
 
 def _parse_xml(data: bytes, name: str, key: bytes) -> Report:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
+    from lxml import etree
 
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
+    )
+    wrong = f"report {name}: no well-formed XML without entities"
     try:
-        root = fromstring(data)
-    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
-        raise ArchiveError(f"report {name}: no well-formed XML without entities") from error
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise ArchiveError(wrong) from error
+    declared = root.getroottree().docinfo.internalDTD
+    if declared is not None and any(declared.iterentities()):
+        raise ArchiveError(wrong)
     uid = root.find("uId")
     number = (uid.get("id") or "").strip() if uid is not None else ""
     if root.tag != "eCitation" or not number:

@@ -261,9 +261,13 @@ def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
 def _read_file(path: str, most: int) -> bytes:
     """At most one byte more than `most`; never waits for a pipe or device that took its name."""
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise FailedImage("unreadable_file", "no regular file: a pipe, device or socket")
-        return file.read(most + 1)
+        # Python takes memory for all that it is asked to read.
+        data = file.read(min(status.st_size, most) + 1)
+        grown = len(data) > status.st_size
+        return data + file.read(most + 1 - len(data)) if grown else data
 
 
 def _locate(member: Member) -> tuple[str, str | None]:

@@ -6,7 +6,6 @@ alone, so they are composed in floating point for every possible value and appli
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from indexer.archive.limits import Limits
 from indexer.errors import FailedImage
@@ -155,25 +155,25 @@ def grey_of(colour: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
 
 
 def pixel_digest(image: GreyImage) -> bytes:
-    """SHA-256 of an image's stored values, independent of how they were encoded.
+    """BLAKE3 of an image's stored values, independent of how they were encoded.
 
     Values are taken in the MONOCHROME2 sense (``2**bits - 1 - value``, or ``-1 - value`` where
     signed), as little-endian int32 after the shape. Rescale and window are no part of it: they say
     how to look at the pixels, and a lossless copy in another format may lack them. An image that
-    is known by its codestream (ADR 0009) has the SHA-256 of that, its sense and its orientation.
+    is known by its codestream (ADR 0009) has the BLAKE3 of that, its sense and its orientation.
     """
     signed = np.issubdtype(image.pixels.dtype, np.signedinteger)
     if image.encoded is not None:
         meaning = struct.pack("<??B", image.inverted, signed, image.bits)
-        return hashlib.sha256(b"encoded" + meaning + image.encoded).digest()
+        return blake3(b"encoded" + meaning + image.encoded).digest()
     top = -1 if signed else 2**image.bits - 1
-    digest = hashlib.sha256(struct.pack("<II", *image.pixels.shape))
+    digest = blake3(struct.pack("<II", *image.pixels.shape))
     # By blocks that stay in the cache.
     for start in range(0, len(image.pixels), _ROWS):
         values = image.pixels[start : start + _ROWS].astype("<i4", order="C")
         if image.inverted:
             np.subtract(top, values, out=values)
-        digest.update(values.data)
+        digest.update(values.view(np.uint8).data)
     return digest.digest()
 
 

@@ -143,23 +143,29 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 
 def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
     # Lower case must keep every place in the text.
-    sentence = "".join(c if len(c) == 1 else " " for c in map(str.lower, text[start:end]))
-    found = _findings(sentence)
-    cues = _cues(sentence) if found else []
-    given = _qualifiers(sentence, found)
-    for phrase, words in zip(found, given, strict=True):
-        said = _annotation(phrase.rule, words)
-        place = (start + phrase.start, start + phrase.end)
-        yield Mention(said, _status(sentence, phrase, cues), section, (start, end), place)
-    if not found and (normal := _NORMAL.search(sentence)):
-        said = Annotation.from_words("report", NORMAL, ())
-        place = (start + normal.start(), start + normal.end())
-        yield Mention(said, "affirmed", section, (start, end), place)
+    lower = text[start:end].lower()
+    if len(lower) != end - start:
+        lower = "".join(c if len(c) == 1 else " " for c in map(str.lower, text[start:end]))
+    for annotation, status, first, last in _said(lower):
+        yield Mention(annotation, status, section, (start, end), (start + first, start + last))
 
 
 # Reports say the same sentences over and over.
 @lru_cache(maxsize=4096)
-def _findings(sentence: str) -> tuple[_Found, ...]:
+def _said(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
+    """What a sentence says, with the places of its phrases in it."""
+    found = _findings(sentence)
+    if not found and (normal := _NORMAL.search(sentence)):
+        said = Annotation.from_words("report", NORMAL, ())
+        return ((said, "affirmed", normal.start(), normal.end()),)
+    cues = _cues(sentence) if found else []
+    return tuple(
+        (_annotation(phrase.rule, words), _status(sentence, phrase, cues), phrase.start, phrase.end)
+        for phrase, words in zip(found, _qualifiers(sentence, found), strict=True)
+    )
+
+
+def _findings(sentence: str) -> list[_Found]:
     every = [
         _Found(match.start(), match.end(), rule)
         for pattern, rule in _FINDINGS
@@ -171,7 +177,7 @@ def _findings(sentence: str) -> tuple[_Found, ...]:
     for phrase in every:
         if all(phrase.end <= other.start or other.end <= phrase.start for other in kept):
             kept.append(phrase)
-    return tuple(sorted(kept, key=lambda f: f.start))
+    return sorted(kept, key=lambda f: f.start)
 
 
 def _starts_word(sentence: str, place: int) -> bool:

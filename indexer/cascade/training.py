@@ -26,7 +26,7 @@ from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
-from indexer.cascade.devices import choose_device, keep_freed_memory
+from indexer.cascade.devices import choose_device
 from indexer.cascade.encoder import Encoder, Member, Outputs
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
 from indexer.cascade.paper.cases import Cases
@@ -37,6 +37,7 @@ from indexer.cascade.paper.training import train_cascade
 from indexer.cascade.pretrained import imagenet_weights, load_weights
 from indexer.cascade.supervision import Supervision
 from indexer.errors import TrainingError
+from indexer.memory import keep_freed_memory
 
 __all__ = ["Recipe", "train"]
 

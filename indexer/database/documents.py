@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+import orjson
+
 if TYPE_CHECKING:
     from indexer.archive.deidentify import Metadata
     from indexer.archive.reports import Report
@@ -169,7 +171,11 @@ def _blanked(text: str, mentions: Iterable[Mention]) -> str:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no blanks: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        # Half a surrogate pair, as a broken report may hold one, is no UTF-8.
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def document_hash(document: Document) -> str:

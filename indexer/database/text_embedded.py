@@ -51,6 +51,7 @@ _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
 
 
+@functools.cache
 def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
     """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
     return "_".join(filter(None, (name, origin, "plain" if plain else None)))
@@ -132,8 +133,11 @@ def joint_term(first: str, second: str | None = None) -> str:
 
 def finding_term(annotation: Mapping[str, Any]) -> str:
     """An annotation as one term: canonical JSON of its origin, its label values and its text."""
-    said = {"origin": annotation["origin"], "text": annotation["text"]}
-    return canonical({**said, **label_values(annotation)})
+    return _finding_term(annotation, label_values(annotation))
+
+
+def _finding_term(annotation: Mapping[str, Any], values: Mapping[str, list[str]]) -> str:
+    return canonical({"origin": annotation["origin"], "text": annotation["text"], **values})
 
 
 class EmbeddedTextStore:
@@ -346,7 +350,7 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
     fields: dict[str, Any] = {
         "id": document["id"],
         "state": f"{document['id']}:{document_hash(document)}",
-        "document": json.dumps(document, separators=(",", ":")).encode(),
+        "document": canonical(document).encode("utf-8", "surrogatepass"),
         "study": document["study"],
         "patient": document["patient"],
         "view": document["view"],
@@ -364,12 +368,13 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
             collected.setdefault(field_of(name, origin, plain=plain), []).append(text)
 
     for annotation in document["annotations"]:
+        labels = label_values(annotation)
         for origin in (None, annotation["origin"]):
             put_text("annotation", annotation["text"], origin)
-            for label, values in label_values(annotation).items():
+            for label, values in labels.items():
                 collected.setdefault(field_of(label, origin), []).extend(values)
         collected.setdefault("origin", []).append(annotation["origin"])
-        collected.setdefault("finding", []).append(finding_term(annotation))
+        collected.setdefault("finding", []).append(_finding_term(annotation, labels))
         items = itertools.combinations_with_replacement(joint_items(annotation), 2)
         collected.setdefault("joint", []).extend(itertools.starmap(joint_term, items))
     collected["absent"] = [annotation["disease"].lower() for annotation in document["absent"]]
@@ -385,7 +390,7 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
         # Text keeps repeated values (they count in the ranking), labels do not (they are counted).
         repeated = name.startswith(("annotation", "report", "statement"))
         kept = values if repeated else list(dict.fromkeys(values))
-        fields[name] = [value.encode("utf-8", "replace").decode() for value in kept]
+        fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in kept]
     counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
     numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)

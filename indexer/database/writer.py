@@ -96,7 +96,7 @@ class Entry:
     archive
         Number of its archive, from `Writer.archive`.
     name, size, mtime_ns, checksum
-        The file as it was read; SHA-256 in hex, None where it could not be read.
+        The file as it was read; BLAKE3 in hex, None where it could not be read.
     outcome
         ``"image"``; ``"same"`` if its content is what it was; or why it is none.
     reason, detail

@@ -7,7 +7,6 @@ ended or held up a worker is known for certain. Workers never import torch.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -21,14 +20,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from blake3 import blake3
+
 from indexer.errors import CxrdexError, FailedImage, ImageError, SkippedImage
+from indexer.memory import keep_freed_memory
 from indexer.pipeline.meters import Meter
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
     from indexer.archive.sources import Member
 
-__all__ = ["DecodePool", "FileTask", "Outcome", "file_reader"]
+__all__ = ["KEPT_BYTES", "DecodePool", "FileTask", "Outcome", "file_reader"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,6 +41,8 @@ _DEPTH = 2
 _CRASHES = 2
 _STILLBORN = 3
 _POLL = 0.1
+#: What a worker keeps of the memory of one file for the next: that of a large radiograph.
+KEPT_BYTES = 2**28
 # Sent to a whole group of processes, but for the parent to act on.
 _PARENTS = (signal.SIGINT, signal.SIGTERM)
 
@@ -54,7 +58,7 @@ class FileTask:
     member
         Where it is.
     checksum
-        SHA-256 it had when it was last read; if it still has, it is not decoded.
+        BLAKE3 it had when it was last read; if it still has, it is not decoded.
     touched
         Whether the ledger's size or time differ from the member's.
     reread
@@ -75,7 +79,7 @@ class Outcome:
     Parameters
     ----------
     checksum
-        SHA-256 in hex; None where the file could not be read.
+        BLAKE3 in hex; None where the file could not be read.
     image
         The decoded image.
     problem
@@ -99,7 +103,7 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
     checksum = None
     try:
         data = read_member(task.member, settings.limits.file_bytes)
-        checksum = hashlib.sha256(data).hexdigest()
+        checksum = blake3(data).hexdigest()
         if checksum == task.checksum:
             return Outcome(checksum)
         return Outcome(checksum, decode(data, task.member.name, settings))
@@ -112,6 +116,7 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
 
 def _serve(function: Callable[[Any], Any], connection: Connection, memory: int | None) -> None:
     """A worker's life: answer tasks until the parent is gone."""
+    keep_freed_memory(KEPT_BYTES)
     if memory is not None and os.name == "posix":
         _limit_memory(memory)
     for number in _PARENTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,27 +18,36 @@ _FULL = 0.9
 
 @dataclass(slots=True)
 class Meter:
-    """Adds up one thread's seconds, of work and of waiting.
+    """Adds up a stage's seconds, of work and of waiting.
 
     Parameters
     ----------
     busy
-        Seconds of work.
+        Seconds in which one of its threads worked, or several.
     waits
         Seconds of waiting, by what was waited for.
     """
 
     busy: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
+    _workers: int = 0
+    _since: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Count what happens inside as work."""
-        started = time.monotonic()
+        with self._lock:
+            if not self._workers:
+                self._since = time.monotonic()
+            self._workers += 1
         try:
             yield
         finally:
-            self.busy += time.monotonic() - started
+            with self._lock:
+                self._workers -= 1
+                if not self._workers:
+                    self.busy += time.monotonic() - self._since
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

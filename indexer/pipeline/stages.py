@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _COMMIT_FILES = 1000
 _COMMIT_SECONDS = 10.0
+# While one is interpreted the next one is computed.
+_BATCHES = 2
 
 
 class Reader(Protocol):
@@ -162,7 +164,7 @@ class Committer:
 class ModelStage:
     """Takes decoded files in order, reads the new images among them in full batches, and commits.
 
-    A context manager. The model works in a thread of its own, one batch at a time, while the next
+    A context manager. The model works in threads of its own, on two batches at once, while the next
     one is collected; what is complete is committed meanwhile.
 
     Parameters
@@ -182,18 +184,18 @@ class ModelStage:
         self._committer = committer
         self._reader = reader
         self._batch_size = batch_size
-        self._thread = ThreadPoolExecutor(1, "model")
+        self._thread = ThreadPoolExecutor(_BATCHES, "model")
         #: Files taken since the last batch was given to the model.
         self._entries: list[Entry] = []
         #: Canvases to be read, by the place of their entry.
         self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
-        self._reading: tuple[list[Entry], list[int], Future[list[Reading]]] | None = None
+        self._reading: deque[tuple[list[Entry], list[int], Future[list[Reading]]]] = deque()
         #: Files to be committed.
         self._complete: list[Entry] = []
         #: Images of all these files.
         self._ids: set[str] = set()
         self._committed = time.monotonic()
-        #: Of the thread that reads.
+        #: Of the threads that read.
         self.meter = Meter()
         #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.
         self.counts: Counter[str] = Counter()
@@ -228,7 +230,7 @@ class ModelStage:
     def finish(self) -> None:
         """Read and commit what is left."""
         self._read()
-        self._complete_batch()
+        self._complete_batches()
         self._commit()
         with self.meter.waiting("commit"):
             self._committer.wait()
@@ -262,12 +264,14 @@ class ModelStage:
 
     def _read(self) -> None:
         """Give what was taken to the model, as soon as it is free."""
-        self._complete_batch()
+        if len(self._reading) == _BATCHES:
+            self._complete_batch()
         if self._canvases:
             batch = np.stack(list(self._canvases.values()))
             answer = self._thread.submit(self._answer, batch)
-            self._reading = self._entries, list(self._canvases), answer
+            self._reading.append((self._entries, list(self._canvases), answer))
         else:
+            self._complete_batches()
             self._complete += self._entries
         self._entries, self._canvases = [], {}
 
@@ -276,22 +280,24 @@ class ModelStage:
             return self._reader.read(canvases)
 
     def _complete_batch(self) -> None:
-        """Wait for the model, and add what it says to its files."""
-        if self._reading is None:
-            return
-        (entries, places, answer), self._reading = self._reading, None
+        """Wait for the model, and add what it says of its oldest batch to the files."""
+        entries, places, answer = self._reading.popleft()
         for place, reading in zip(places, answer.result(), strict=True):
             entries[place] = replace(entries[place], reading=reading)
         self._complete += entries
+
+    def _complete_batches(self) -> None:
+        while self._reading:
+            self._complete_batch()
 
     def _commit_if_due(self) -> None:
         files = len(self._complete) + len(self._entries)
         waited = time.monotonic() - self._committed
         due = max(files / _COMMIT_FILES, waited / _COMMIT_SECONDS)
         # With what full batches completed, if any did in time: a part of one costs as much as all.
-        if due >= 2 or (due >= 1 and not self._canvases and self._reading is None):
+        if due >= 2 or (due >= 1 and not self._canvases and not self._reading):
             self._read()
-            self._complete_batch()
+            self._complete_batches()
         if due >= 1 and self._complete:
             self._commit()
 

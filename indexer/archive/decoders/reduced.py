@@ -6,12 +6,12 @@ work of decoding, and all of the work on pixels that are averaged away later, is
 
 from __future__ import annotations
 
-import hashlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from indexer.archive.decoders.jpeg import frame_header, segments
 from indexer.archive.windowing import Grid
@@ -53,12 +53,12 @@ _REMARKS = frozenset({0xFE, *range(0xE0, 0xF0)} - {0xEE})
 
 
 def codestream_digest(stream: bytes) -> bytes:
-    """SHA-256 of a JPEG or JPEG 2000 codestream without remarks, padding and boxes around it."""
+    """BLAKE3 of a JPEG or JPEG 2000 codestream without remarks, padding and boxes around it."""
     last = stream.rfind(_END)
     stream = stream if last < 0 else stream[: last + 2]
     if stream[:2] != b"\xff\xd8":
-        return hashlib.sha256(memoryview(stream)[max(stream.find(_START), 0) :]).digest()
-    digest = hashlib.sha256()
+        return blake3(memoryview(stream)[max(stream.find(_START), 0) :]).digest()
+    digest = blake3()
     end = 2
     for marker, start, end in segments(stream):
         if marker not in _REMARKS:

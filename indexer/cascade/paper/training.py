@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from indexer.annotation import NORMAL
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.devices import choose_device, keep_freed_memory
+from indexer.cascade.devices import choose_device
 from indexer.cascade.evaluation.paper import ORDERS, bleu, evaluate_paper
 from indexer.cascade.joint import CompositeLabels, cluster, joint_vectors
 from indexer.cascade.paper.annotations import Vocabulary
@@ -29,6 +29,7 @@ from indexer.cascade.paper.networks import Writer, build_classifier
 from indexer.cascade.paper.recipe import Cell, PaperRecipe
 from indexer.cascade.paper.sampling import draw_epoch
 from indexer.errors import TrainingError
+from indexer.memory import keep_freed_memory
 
 __all__ = ["first_labels", "train_cascade", "train_paper", "writer_loss"]
 

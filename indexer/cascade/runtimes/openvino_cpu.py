@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
         precision = "bf16" if has_bf16() else "float32"
     path = cache_folder(bundle, precision, openvino.__version__) / _NETWORK
     model = core.read_model(path) if path.exists() else _exported(openvino, bundle, path, precision)
-    return OpenVino(openvino, core, model, precision)
+    return OpenVino(core, model, precision)
 
 
 def cache_folder(bundle: Bundle, precision: str, version: str) -> Path:
@@ -72,17 +73,15 @@ class OpenVino:
 
     Parameters
     ----------
-    openvino
-        The package.
     core, model
-        Its core, and the network with inputs of shape (1, 1, size, size).
+        OpenVINO's core, and the network with inputs of shape (1, 1, size, size).
     precision
         ``"float32"`` or ``"bf16"``.
     """
 
     fixed_batch = False
 
-    def __init__(self, openvino: Any, core: Any, model: Any, precision: str) -> None:
+    def __init__(self, core: Any, model: Any, precision: str) -> None:
         self.precision = precision
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         options = {
@@ -91,16 +90,25 @@ class OpenVino:
             "NUM_STREAMS": cores,
         }
         self._compiled = core.compile_model(model, "CPU", options)
-        self._queue = openvino.AsyncInferQueue(self._compiled, cores)
-        self._queue.set_callback(_keep)
+        self._idle: list[Any] = []
 
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size)."""
-        rows: list[tuple[npt.NDArray[np.float32], ...]] = [()] * len(canvases)
-        for place, canvas in enumerate(canvases):
-            self._queue.start_async([canvas[None, None]], (rows, place))
-        self._queue.wait_all()
-        return Encoded(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        # All of them wait in OpenVINO, which needs nothing of Python until the last one is done.
+        requests = [self._request() for _ in canvases]
+        for request, canvas in zip(requests, canvases, strict=True):
+            request.start_async([canvas[None, None]])
+        for request in requests:
+            request.wait()
+        rows = [[request.get_output_tensor(n).data for request in requests] for n in range(3)]
+        encoded = Encoded(*map(np.concatenate, rows))
+        self._idle.extend(requests)
+        return encoded
+
+    def _request(self) -> Any:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self._compiled.create_infer_request()
 
     def convolution_types(self) -> list[str]:
         """What each convolution is computed in, as OpenVINO calls it: ``"bf16"`` or ``"f32"``."""
@@ -110,11 +118,6 @@ class OpenVino:
             if "layerType" in info and info["layerType"].astype(str) == "Convolution":
                 found.append(info["primitiveType"].astype(str).rsplit("_", 1)[1])
         return found
-
-
-def _keep(request: Any, where: tuple[list[tuple[npt.NDArray[np.float32], ...]], int]) -> None:
-    rows, place = where
-    rows[place] = tuple(request.get_output_tensor(n).data.copy() for n in range(3))
 
 
 def _imported() -> Any:

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.devices import choose_device, keep_freed_memory
+from indexer.cascade.devices import choose_device
 from indexer.cascade.encoder import Encoder
 from indexer.cascade.runtimes import Encoded
 from indexer.errors import BundleError
+from indexer.memory import keep_freed_memory
 
 __all__ = ["Reference", "build_encoder", "is_available", "load"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ def test_a_reading_does_not_depend_on_its_neighbours(
     for place, reading in zip(order, runtime.read(canvases[order]), strict=True):
         assert reading.embedding.tobytes() == whole[place].embedding.tobytes()
         assert reading.to_json() == whole[place].to_json()
+
+
+@pytest.mark.parametrize(("load", "least"), EVERY)
+def test_threads_may_read_at_once(
+    load: Callable[[Bundle], Encoding], least: float, bundle: Bundle, canvases: ByteArray
+) -> None:
+    encoding = load(bundle)
+    alone = [encoding.encode(canvases[n : n + 3]) for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        turns = [n % 4 for n in range(24)]
+        together = pool.map(lambda n: encoding.encode(canvases[n : n + 3]), turns)
+        for n, encoded in zip(turns, together, strict=True):
+            for one, other in zip(encoded, alone[n], strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 class _Small:

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import tempfile
-from contextlib import suppress
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,24 +91,28 @@ class OpenVino:
         }
         self._compiled = core.compile_model(model, "CPU", options)
         self._idle: list[Any] = []
+        # Its Python binding sets itself up when it is first used, which two threads must not do at
+        # once: one would wait for the other, which waits for the interpreter.
+        self._binding = threading.Lock()
+        self.encode(np.zeros(model.input(0).get_shape()[1:], np.uint8))
 
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
-        """Read pictures of shape (n, size, size)."""
-        # All of them wait in OpenVINO, which needs nothing of Python until the last one is done.
-        requests = [self._request() for _ in canvases]
-        for request, canvas in zip(requests, canvases, strict=True):
-            request.start_async([canvas[None, None]])
+        """Read pictures of shape (n, size, size); several threads may do so at once."""
+        with self._binding:
+            requests = [self._request() for _ in canvases]
+            # All of them queue in OpenVINO, which needs nothing of Python until the last is done.
+            for request, canvas in zip(requests, canvases, strict=True):
+                request.start_async([canvas[None, None]])
         for request in requests:
             request.wait()
-        rows = [[request.get_output_tensor(n).data for request in requests] for n in range(3)]
-        encoded = Encoded(*map(np.concatenate, rows))
-        self._idle.extend(requests)
+        with self._binding:
+            rows = [[request.get_output_tensor(n).data for request in requests] for n in range(3)]
+            encoded = Encoded(*map(np.concatenate, rows))
+            self._idle.extend(requests)
         return encoded
 
     def _request(self) -> Any:
-        with suppress(IndexError):
-            return self._idle.pop()
-        return self._compiled.create_infer_request()
+        return self._idle.pop() if self._idle else self._compiled.create_infer_request()
 
     def convolution_types(self) -> list[str]:
         """What each convolution is computed in, as OpenVINO calls it: ``"bf16"`` or ``"f32"``."""

@@ -5,7 +5,7 @@
 Precision at 5 of abnormal val images of Open-i against a part of train, as in
 `benchmarks.neighbours`, once by comparing all vectors and once through each kind of index that
 `indexer.database.plan` chooses for larger databases; then by comparing all with the first principal
-components only.
+components only, and with the CNN computed in each precision.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import Part, load_canvases, load_examples
 from indexer.cascade.runtime import Runtime
+from indexer.cascade.runtimes import PRECISIONS
 from indexer.database.builder import build_vectors
 from indexer.database.embeddings import Shard, Shards, write_shard
 from indexer.database.plan import Plan
@@ -37,20 +38,24 @@ _DIMENSIONS = (192, 128, 64, 32)
 Rows = npt.NDArray[np.float32]
 
 
-def encode(dataset: Path, part: Part, count: int | None = None) -> tuple[Rows, list[set[str]]]:
+def encode(
+    dataset: Path, part: Part, count: int | None = None, precision: str = "auto"
+) -> tuple[Rows, list[set[str]]]:
     """Search vectors of images of a part, shape (n, dimensions), and their human diseases.
 
     Parameters
     ----------
     count
         Take so many, chosen at random; None for all.
+    precision
+        Of `indexer.cascade.runtime.Runtime`.
     """
     bundle = Bundle.load(None)
     examples = load_examples(dataset, part)
     chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:count])
     examples = [examples[i] for i in chosen]
     settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
-    runtime = Runtime(bundle)
+    runtime = Runtime(bundle, precision=precision)
     with tempfile.TemporaryDirectory() as cache:
         canvases = load_canvases(examples, settings, Path(cache))
         found = [
@@ -106,6 +111,11 @@ def main(dataset: Path, images: int) -> None:
         str(count): precision(exact(queries @ axes[:, :count], gallery @ axes[:, :count]))
         for count in _DIMENSIONS
     }
+    precisions = {"auto": precision(truth)}
+    for name in PRECISIONS[1:]:
+        asked = encode(dataset, "val", precision=name)[0][abnormal]
+        held = encode(dataset, "train", images, name)[0]
+        precisions[name] = precision(exact(asked, held))
     write_result(
         "quantised",
         {
@@ -116,6 +126,7 @@ def main(dataset: Path, images: int) -> None:
             "exact": precision(truth),
             "through_index": through,
             "fewer_dimensions": fewer,
+            "precisions": precisions,
         },
     )
 

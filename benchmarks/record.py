@@ -20,6 +20,9 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     import torch
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    if any(line.startswith("flags") and "amx_bf16" in line.split() for line in lines):
+        instructions += ", AMX"
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     text = json.dumps(
         {
@@ -27,7 +30,7 @@ def write_result(name: str, result: dict[str, Any]) -> None:
             "machine": {
                 "cpu": models[0] if models else platform.processor(),
                 "cores": len(os.sched_getaffinity(0)),
-                "instructions": torch.backends.cpu.get_cpu_capability(),
+                "instructions": instructions,
                 "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
                 "python": platform.python_version(),
                 "torch": str(torch.__version__),

@@ -97,6 +97,7 @@ def main(dataset: Path, images: int) -> None:
         "torch_bf16": _bf16(bundle),
         "openvino_float32": load(bundle, "openvino", precision="float32").encode,
         "openvino_bf16": load(bundle, "openvino", precision="bf16").encode,
+        "openvino_int8": load(bundle, "openvino", precision="int8").encode,
     }
     rates: dict[str, list[float]] = {name: [] for name in encodes}
     parts: dict[str, list[Encoded]] = {name: [] for name in encodes}

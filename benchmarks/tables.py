@@ -24,6 +24,7 @@ _RUNTIMES = {
     "torch_bf16": "torch, channels last, memory kept, bf16",
     "openvino_float32": "OpenVINO, float32 (`--precision float32`)",
     "openvino_bf16": "OpenVINO, bf16 but for the first layers (`auto` on this machine)",
+    "openvino_int8": "OpenVINO, int8 (`--precision int8`)",
 }
 _ARCHIVES = {
     "openi": "Open-i, JPEG 256 x 256",
@@ -55,7 +56,8 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], result: dict[
     lines = [heads, ["---"] * len(heads), *rows]
     machine = result["machine"]
     gpu = machine["gpu"] or "no GPU"
-    source = f"`{result['command']}`, {result['date']}, {machine['cpu']}, {machine['cores']} cores"
+    source = f"`{result['command']}`, {result['date']}, {machine['cpu']}"
+    source += f" ({machine['instructions']}), {machine['cores']} cores"
     table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
     return f"{table}\n\n{source}, {gpu}."
 
@@ -76,6 +78,11 @@ def _runtimes() -> str:
     ]
     heads = ("runtime", "images/s", "times eager", "least cosine", "equal readings")
     return _table(heads, rows, result)
+
+
+def _precisions() -> str:
+    result = _result("quantised")
+    return _table(("precision", "P@5"), list(result["precisions"].items()), result)
 
 
 def _runs() -> str:
@@ -242,6 +249,7 @@ def _starts() -> str:
 
 _TABLES: dict[str, Callable[[], str]] = {
     "runtimes": _runtimes,
+    "precisions": _precisions,
     "runs": _runs,
     "stages": _stages,
     "decoding": _decoding,

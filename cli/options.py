@@ -75,7 +75,7 @@ def runtime_options(function: F) -> F:
     """`--runtime` and `--precision`, or the environment's CXRDEX_RUNTIME and CXRDEX_PRECISION."""
     precision = click.option(
         "--precision",
-        type=click.Choice(["auto", "float32", "bf16"]),
+        type=click.Choice(["auto", "float32", "bf16", "int8"]),
         default="auto",
         show_default=True,
         envvar="CXRDEX_PRECISION",

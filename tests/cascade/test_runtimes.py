@@ -42,14 +42,15 @@ _no_bf16 = pytest.mark.skipif(
     not (openvino_cpu.is_available() and openvino_cpu.has_bf16()),
     reason="this processor has no bf16",
 )
-# The least cosine of a search vector to that of the reference.
+# The least cosine of a search vector to that of the reference, and what logits may be off by.
 EVERY = [
-    pytest.param(_loader("torch", "auto"), 1 - 1e-6, id="torch"),
-    pytest.param(_loader("openvino", "float32"), 1 - 1e-5, id="openvino", marks=_no_openvino),
-    pytest.param(_loader("openvino", "bf16"), 0.999, id="openvino-bf16", marks=_no_bf16),
-    pytest.param(_loader("cuda", "auto"), 0.999, id="cuda", marks=_no_gpu),
+    pytest.param(_loader("torch", "auto"), 1 - 1e-6, 0.5, id="torch"),
+    pytest.param(_loader("openvino", "float32"), 1 - 1e-5, 0.5, id="openvino", marks=_no_openvino),
+    pytest.param(_loader("openvino", "bf16"), 0.999, 0.5, id="openvino-bf16", marks=_no_bf16),
+    pytest.param(_loader("openvino", "int8"), 0.9, 2.0, id="openvino-int8", marks=_no_openvino),
+    pytest.param(_loader("cuda", "auto"), 0.999, 0.5, id="cuda", marks=_no_gpu),
     # Its autocast and its outputs, with the processor in the place of the GPU.
-    pytest.param(_cuda_on_cpu, 0.99, id="cuda-without-gpu"),
+    pytest.param(_cuda_on_cpu, 0.99, 0.5, id="cuda-without-gpu"),
 ]
 
 
@@ -74,10 +75,11 @@ def reference(bundle: Bundle, canvases: ByteArray) -> Encoded:
     return runtimes.load(bundle, "torch").encode(canvases)
 
 
-@pytest.mark.parametrize(("load", "least"), EVERY)
+@pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_it_agrees_with_the_reference(
     load: Callable[[Bundle], Encoding],
     least: float,
+    off: float,
     bundle: Bundle,
     canvases: ByteArray,
     reference: Encoded,
@@ -88,14 +90,15 @@ def test_it_agrees_with_the_reference(
     one, other = encoded.embedding, reference.embedding
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     assert ((one * other).sum(1) / lengths).min() > least
-    np.testing.assert_allclose(encoded.logits, reference.logits, atol=0.5)
-    np.testing.assert_allclose(encoded.view, reference.view, atol=0.5)
+    np.testing.assert_allclose(encoded.logits, reference.logits, atol=off)
+    np.testing.assert_allclose(encoded.view, reference.view, atol=off)
 
 
-@pytest.mark.parametrize(("load", "least"), EVERY)
+@pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_a_reading_does_not_depend_on_its_neighbours(
     load: Callable[[Bundle], Encoding],
     least: float,
+    off: float,
     bundle: Bundle,
     canvases: ByteArray,
     monkeypatch: pytest.MonkeyPatch,
@@ -110,9 +113,13 @@ def test_a_reading_does_not_depend_on_its_neighbours(
         assert reading.to_json() == whole[place].to_json()
 
 
-@pytest.mark.parametrize(("load", "least"), EVERY)
+@pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_threads_may_read_at_once(
-    load: Callable[[Bundle], Encoding], least: float, bundle: Bundle, canvases: ByteArray
+    load: Callable[[Bundle], Encoding],
+    least: float,
+    off: float,
+    bundle: Bundle,
+    canvases: ByteArray,
 ) -> None:
     encoding = load(bundle)
     alone = [encoding.encode(canvases[n : n + 3]) for n in range(4)]

@@ -27,7 +27,7 @@ __all__ = [
 #: What may be asked for; ``auto`` takes the first of cuda, openvino and torch that is there.
 NAMES = ("auto", "torch", "openvino", "cuda")
 #: ``auto`` is the fastest that keeps the cosine to float32 over .999 (docs/adr/0008).
-PRECISIONS = ("auto", "float32", "bf16")
+PRECISIONS = ("auto", "float32", "bf16", "int8")
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -14,6 +14,7 @@ from indexer.cascade.devices import choose_device
 from indexer.cascade.encoder import Encoder
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory
 from indexer.cascade.runtimes.reference import build_encoder
+from indexer.errors import BundleError
 
 __all__ = ["Cuda", "is_available", "load"]
 
@@ -33,8 +34,13 @@ def load(bundle: Bundle, device: str, precision: str) -> Cuda:
     Raises
     ------
     BundleError
-        The bundle's tensors do not fit its description, or the GPU is not there.
+        The bundle's tensors do not fit its description, the GPU is not there, or the precision is
+        none of its own.
     """
+    if precision not in _TYPES:
+        raise BundleError(
+            f"the runtime 'cuda' computes in float16, bf16 or float32, not {precision}"
+        )
     name = "cuda" if device == "auto" else device
     return Cuda(build_encoder(bundle), choose_device(name), _TYPES[precision])
 

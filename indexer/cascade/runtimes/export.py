@@ -43,7 +43,7 @@ class _Three(nn.Module):
         return said.embedding, said.logits, said.view
 
 
-def export(openvino: Any, bundle: Bundle, path: Path, rounded: bool) -> None:
+def export(openvino: Any, bundle: Bundle, path: Path, precision: str) -> None:
     """Write the network as `path` (.xml) and its weights beside it (.bin).
 
     Parameters
@@ -54,13 +54,15 @@ def export(openvino: Any, bundle: Bundle, path: Path, rounded: bool) -> None:
         Whose CNN it is.
     path
         Ends in ``.xml``; the folder exists.
-    rounded
-        Prepare it for bf16; otherwise the weights are exact.
+    precision
+        ``"float32"``, ``"bf16"`` or ``"int8"``: what it is prepared for.
 
     Raises
     ------
     BundleError
         The bundle's tensors do not fit its description.
+    MissingExtraError
+        What int8 needs is not installed.
     """
     size = bundle.size
     example = torch.zeros(1, 1, size, size, dtype=torch.uint8)
@@ -72,10 +74,14 @@ def export(openvino: Any, bundle: Bundle, path: Path, rounded: bool) -> None:
             example_input=example,
             input=[([1, 1, size, size], openvino.Type.u8)],
         )
-    if rounded:
+    if precision == "bf16":
         _round_weights(openvino, model)
+    if precision == "int8":
+        from indexer.cascade.runtimes.int8 import quantise
+
+        model = quantise(model, size)
     openvino.save_model(model, path, compress_to_fp16=False)
-    if rounded:
+    if precision == "bf16":
         _mark_exact(path, _first_operations(model))
 
 

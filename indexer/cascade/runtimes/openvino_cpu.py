@@ -47,6 +47,8 @@ def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
     ------
     BundleError
         The bundle's tensors do not fit its description, or the processor has no bf16.
+    MissingExtraError
+        What int8 needs is not installed.
     """
     openvino = _imported()
     core = openvino.Core()
@@ -76,7 +78,7 @@ class OpenVino:
     core, model
         OpenVINO's core, and the network with inputs of shape (1, 1, size, size).
     precision
-        ``"float32"`` or ``"bf16"``.
+        ``"float32"``, ``"bf16"`` or ``"int8"``.
     """
 
     fixed_batch = False
@@ -85,7 +87,8 @@ class OpenVino:
         self.precision = precision
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         options = {
-            "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else precision,
+            # What a network in int8 leaves to floating point.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": cores,
             "NUM_STREAMS": cores,
         }
@@ -138,7 +141,7 @@ def _exported(openvino: Any, bundle: Bundle, path: Path, precision: str) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / _NETWORK
-        export(openvino, bundle, made, rounded=precision == "bf16")
+        export(openvino, bundle, made, precision)
         try:
             path.parent.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent.parent) as aside:

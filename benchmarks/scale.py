@@ -20,6 +20,7 @@ from typing import Any
 import click
 import psutil
 
+from benchmarks.plot import Curves, write_plot
 from benchmarks.record import write_result
 
 _SECONDS = 0.5
@@ -112,6 +113,14 @@ def main(counts: tuple[int, ...], paths: tuple[Path, Path] | None) -> None:
             _fill(archive, count)
             runs[str(count)] = {"first": _run(archive, database), "again": _run(archive, database)}
             click.echo(f"{count}: {runs[str(count)]}", err=True)
+    shown = list(runs.values())
+    memory = {
+        "the run": [run["first"]["peak_rss_mib"] for run in shown],
+        "with its workers": [run["first"]["peak_rss_with_workers_mib"] for run in shown],
+    }
+    rates = {name: [run[name]["files_per_second"] for run in shown] for name in ("first", "again")}
+    curves = (Curves("peak of resident MiB", memory, 0), Curves("files a second", rates))
+    write_plot("scale", "files", [int(count) for count in runs], curves, columns=2)
     write_result("scale", {"command": "python -m benchmarks.scale", "runs": runs})
 
 

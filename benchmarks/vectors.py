@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from benchmarks.plot import Curves, write_plot
 from benchmarks.record import RESULTS, write_result
 from benchmarks.vector_clusters import FILE, ClusteredVectors, describe
 from indexer.database.builder import build_vectors
@@ -199,46 +200,23 @@ def _filters(folder: Path) -> list[dict[str, Any]]:
 
 
 def _plot(sizes: dict[str, Any]) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "cxrdex"
-    from matplotlib import pyplot as plt
-
-    counts = [int(size) for size in sizes]
     rows = list(sizes.values())
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), layout="constrained")
-    curves: list[tuple[str, dict[str, list[float]], bool]] = [
-        (
-            "milliseconds of a query for 10",
-            {name: [row["at_10"][f"{name}_ms"] for row in rows] for name in ("p50", "p99")},
-            True,
-        ),
-        ("recall", {f"at {d}": [row[f"at_{d}"]["recall"] for row in rows] for d in _DEPTHS}, False),
-        (
-            "resident MiB",
-            {
-                "searching": [row["resident_mib"] for row in rows],
-                "building": [row["build_peak_rss_mib"] for row in rows],
-            },
-            True,
-        ),
-        ("bytes per vector", {"index": [row["index"]["bytes_per_vector"] for row in rows]}, False),
-        ("seconds to build", {"": [row["build_seconds"] for row in rows]}, True),
-        ("seconds to open", {"": [row["open_seconds"] for row in rows]}, True),
-    ]
-    for axis, (title, lines, logarithmic) in zip(axes.flat, curves, strict=True):
-        for name, values in lines.items():
-            axis.plot(counts, values, marker="o", label=name)
-        axis.set(title=title, xscale="log", xlabel="vectors")
-        if logarithmic:
-            axis.set_yscale("log")
-        else:
-            axis.set_ylim(bottom=0.9 if title == "recall" else 0)
-        if len(lines) > 1:
-            axis.legend()
-        axis.grid(alpha=0.3)
-    figure.savefig(RESULTS / "vectors.svg", metadata={"Date": None})
+    times = {name: [row["at_10"][f"{name}_ms"] for row in rows] for name in ("p50", "p99")}
+    recall = {f"at {d}": [row[f"at_{d}"]["recall"] for row in rows] for d in _DEPTHS}
+    resident = {
+        "searching": [row["resident_mib"] for row in rows],
+        "building": [row["build_peak_rss_mib"] for row in rows],
+    }
+    bytes_ = {"index": [row["index"]["bytes_per_vector"] for row in rows]}
+    curves = (
+        Curves("milliseconds of a query for 10", times),
+        Curves("recall", recall, 0.9),
+        Curves("resident MiB", resident),
+        Curves("bytes per vector", bytes_, 0),
+        Curves("seconds to build", {"": [row["build_seconds"] for row in rows]}),
+        Curves("seconds to open", {"": [row["open_seconds"] for row in rows]}),
+    )
+    write_plot("vectors", "vectors", [int(size) for size in sizes], curves)
 
 
 @click.command()

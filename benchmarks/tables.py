@@ -217,8 +217,9 @@ def _scale() -> str:
             f"{int(count):,}",
             f"{row['first']['done']:,}",
             row["first"]["files_per_second"],
+            row["first"]["peak_rss_reading_mib"],
             row["first"]["peak_rss_mib"],
-            row["first"]["peak_rss_with_workers_mib"],
+            row["first"]["sampled_rss_with_workers_mib"],
             f"{row['again']['files_per_second']:,}",
         )
         for count, row in result["runs"].items()
@@ -227,8 +228,9 @@ def _scale() -> str:
         "files",
         "images",
         "first run, files/s",
-        "peak memory, MiB",
-        "with its workers",
+        "peak memory while reading, MiB",
+        "with building the vector index",
+        "with all workers, sampled",
         "run again, files/s",
     )
     return _table(heads, rows, result)

@@ -5,18 +5,21 @@
 Precision at 5 of abnormal val images of Open-i against a part of train, as in
 `benchmarks.neighbours`, once by comparing all vectors and once through each kind of index that
 `indexer.database.plan` chooses for larger databases; then by comparing all with the first principal
-components only, and with the CNN computed in each precision.
+components only, with the CNN computed in each precision, and with what the search vectors are
+projected from.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from benchmarks.record import write_result
 from indexer.annotation import NORMAL
@@ -25,6 +28,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import Part, load_canvases, load_examples
 from indexer.cascade.runtime import Runtime
 from indexer.cascade.runtimes import PRECISIONS
+from indexer.cascade.runtimes.reference import build_encoder
 from indexer.database.builder import build_vectors
 from indexer.database.embeddings import Shard, Shards, write_shard
 from indexer.database.plan import Plan
@@ -32,7 +36,7 @@ from indexer.database.vectors import Vectors
 
 __all__ = ["encode"]
 
-_BATCH = 64
+_BATCH = 32
 _DIMENSIONS = (192, 128, 64, 32)
 
 Rows = npt.NDArray[np.float32]
@@ -50,20 +54,37 @@ def encode(
     precision
         Of `indexer.cascade.runtime.Runtime`.
     """
+    runtime = Runtime(Bundle.load(None), precision=precision)
+    return _apply(dataset, part, count, lambda batch: runtime.encode(batch).embedding)
+
+
+def _encode_whole(dataset: Path, part: Part, count: int | None = None) -> Rows:
+    """What the search vectors of `encode` are projected from, by torch in float32."""
+    encoder = build_encoder(Bundle.load(None))
+    seen: list[torch.Tensor] = []
+    encoder.join.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+
+    @torch.inference_mode()
+    def read(batch: npt.NDArray[np.uint8]) -> Rows:
+        encoder(torch.from_numpy(batch)[:, None])
+        return seen.pop().numpy()
+
+    return _apply(dataset, part, count, read)[0]
+
+
+def _apply(
+    dataset: Path, part: Part, count: int | None, read: Callable[[npt.NDArray[np.uint8]], Rows]
+) -> tuple[Rows, list[set[str]]]:
     bundle = Bundle.load(None)
     examples = load_examples(dataset, part)
     chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:count])
     examples = [examples[i] for i in chosen]
     settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
-    runtime = Runtime(bundle, precision=precision)
     with tempfile.TemporaryDirectory() as cache:
         canvases = load_canvases(examples, settings, Path(cache))
-        found = [
-            reading.embedding
-            for start in range(0, len(canvases), _BATCH)
-            for reading in runtime.read(canvases[start : start + _BATCH])
-        ]
-    return np.stack(found), [{a.disease for a in e.annotations} for e in examples]
+        starts = range(0, len(canvases), _BATCH)
+        found = [read(np.array(canvases[start : start + _BATCH])) for start in starts]
+    return np.concatenate(found), [{a.disease for a in e.annotations} for e in examples]
 
 
 def _through_index(plan: Plan, gallery: Rows, queries: Rows) -> tuple[npt.NDArray[np.int64], Any]:
@@ -116,6 +137,8 @@ def main(dataset: Path, images: int) -> None:
         asked = encode(dataset, "val", precision=name)[0][abnormal]
         held = encode(dataset, "train", images, name)[0]
         precisions[name] = precision(exact(asked, held))
+    whole = _encode_whole(dataset, "train", images)
+    unprojected = precision(exact(_encode_whole(dataset, "val")[abnormal], whole))
     write_result(
         "quantised",
         {
@@ -127,6 +150,7 @@ def main(dataset: Path, images: int) -> None:
             "through_index": through,
             "fewer_dimensions": fewer,
             "precisions": precisions,
+            "unprojected": {"dimensions": whole.shape[1], "precision_at_5": unprojected},
         },
     )
 

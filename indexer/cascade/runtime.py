@@ -160,26 +160,28 @@ class Runtime:
         BundleError
             Not even one picture fits into the device's memory.
         """
+        size = self._at_once
         try:
             parts = [
-                self._encode(canvases[start : start + self._at_once])
-                for start in range(0, len(canvases), self._at_once)
+                self._encode(canvases[start : start + size], size)
+                for start in range(0, len(canvases), size)
             ]
         except OutOfDeviceMemory as error:
-            if self._at_once == 1:
+            if size == 1:
                 raise BundleError(
                     f"the device has no memory for one picture ({error}): free some, or choose "
                     "--device cpu"
                 ) from error
-            self._at_once = (self._at_once + 1) // 2
+            # Another thread may have found the same at once.
+            self._at_once = min(self._at_once, (size + 1) // 2)
             _log.warning("the device's memory is full: %d images at once now", self._at_once)
             return self.encode(canvases)
         return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def _encode(self, canvases: npt.NDArray[np.uint8]) -> Encoded:
+    def _encode(self, canvases: npt.NDArray[np.uint8], size: int) -> Encoded:
         count = len(canvases)
-        if self._encoding.fixed_batch and count < self._at_once:
-            batch = np.zeros((self._at_once, *canvases.shape[1:]), np.uint8)
+        if self._encoding.fixed_batch and count < size:
+            batch = np.zeros((size, *canvases.shape[1:]), np.uint8)
             batch[:count] = canvases
             canvases = batch
         return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))

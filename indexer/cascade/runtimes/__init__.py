@@ -55,7 +55,7 @@ class OutOfDeviceMemory(Exception):  # noqa: N818
 
 
 class Encoding(Protocol):
-    """A bundle's CNN, loaded.
+    """A bundle's CNN, loaded; several threads may read with it.
 
     Attributes
     ----------

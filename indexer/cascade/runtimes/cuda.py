@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 from typing import Any
 
@@ -70,22 +71,23 @@ class Cuda:
         self._graph: Any = None
         self._input = torch.empty(0)
         self._output: tuple[torch.Tensor, ...] = ()
+        self._turn = threading.Lock()
 
     @torch.inference_mode()
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size)."""
         pictures = torch.from_numpy(canvases)[:, None]
-        try:
-            if self._device.type == "cuda":
-                said = self._replay(pictures)
-            else:
-                said = self._compute(pictures)
-            return Encoded(*(part.float().cpu().numpy() for part in said))
-        except torch.cuda.OutOfMemoryError as error:
-            self._graph, self._input, self._output = None, torch.empty(0), ()
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            raise OutOfDeviceMemory(str(error)) from error
+        # A graph has one place for what it is given and one for what it says.
+        with self._turn:
+            try:
+                on_gpu = self._device.type == "cuda"
+                said = self._replay(pictures) if on_gpu else self._compute(pictures)
+                return Encoded(*(part.float().cpu().numpy() for part in said))
+            except torch.cuda.OutOfMemoryError as error:
+                self._graph, self._input, self._output = None, torch.empty(0), ()
+                if self._device.type == "cuda":
+                    torch.cuda.empty_cache()
+                raise OutOfDeviceMemory(str(error)) from error
 
     def _compute(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         kind = self._kind

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -82,9 +84,12 @@ class Reference:
         encoder.to(device).to(memory_format=torch.channels_last)
         self._encoder = encoder
         self._device = device
+        self._turn = threading.Lock()
 
     @torch.inference_mode()
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size)."""
-        said = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
+        # Two batches at once, each on all cores, hold each other up.
+        with self._turn:
+            said = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
         return Encoded(*(part.cpu().numpy() for part in (said.embedding, said.logits, said.view)))

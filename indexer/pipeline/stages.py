@@ -184,7 +184,7 @@ class ModelStage:
         self._committer = committer
         self._reader = reader
         self._batch_size = batch_size
-        self._thread = ThreadPoolExecutor(_BATCHES, "model")
+        self._threads = ThreadPoolExecutor(_BATCHES, "model")
         #: Files taken since the last batch was given to the model.
         self._entries: list[Entry] = []
         #: Canvases to be read, by the place of their entry.
@@ -209,7 +209,7 @@ class ModelStage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
 
     def take(self, task: FileTask, outcome: Outcome | FailedImage) -> None:
         """Take one file; order matters, as of identical images the first one counts."""
@@ -268,7 +268,7 @@ class ModelStage:
             self._complete_batch()
         if self._canvases:
             batch = np.stack(list(self._canvases.values()))
-            answer = self._thread.submit(self._answer, batch)
+            answer = self._threads.submit(self._answer, batch)
             self._reading.append((self._entries, list(self._canvases), answer))
         else:
             self._complete_batches()

@@ -239,3 +239,16 @@ def test_all_of_open_i(shared: Path) -> None:
     assert file_stem(f"{rows[0]['image_id']}.jpg") == rows[0]["image_id"]
     # Distinct major terms that label something; studies with one that is not "normal".
     assert (annotations, studies) == (6810, 2082)
+
+
+def test_remarks_inside_a_text_leave_it_whole() -> None:
+    data = b"""<eCitation><uId id="7"/><AbstractText Label="FINDINGS">No <!-- x -->effu<?pi y?>sion
+    and <b>no</b> mass.</AbstractText></eCitation>"""
+    assert parse_report(data, "7.xml", b"key").sections == {"findings": "No effusion and no mass."}
+
+
+@pytest.mark.parametrize("entity", ["x 'text'", "x SYSTEM 'file:///etc/passwd'", "% x 'text'"])
+def test_entities_are_refused(entity: str) -> None:
+    data = f"""<!DOCTYPE eCitation [<!ENTITY {entity}>]><eCitation><uId id="7"/></eCitation>"""
+    with pytest.raises(ArchiveError, match="without entities"):
+        parse_report(data.encode(), "7.xml", b"key")

@@ -5,9 +5,12 @@ import itertools
 import os
 import pickle
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -425,3 +428,35 @@ def test_every_kind_gives_the_same_files(
     nested.mkdir()
     make_zip(nested / "n.zip", files)
     assert contents(nested) == {f"n.zip!/{name}": data for name, data in files.items()}
+
+
+def _member_of(path: Path) -> Member:
+    return next(iter(open_archive(path).members()))
+
+
+def test_a_read_takes_no_memory_for_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "small.dcm").write_bytes(b"x" * 1000)
+    member = _member_of(tmp_path / "small.dcm")
+    tracemalloc.start()
+    try:
+        assert len(read_member(member, 2**28)) == 1000
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_grows_is_read_whole_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "growing.dcm").write_bytes(bytes(range(200)))
+    member = _member_of(tmp_path / "growing.dcm")
+
+    def earlier(handle: int) -> SimpleNamespace:
+        status = stat_of(handle)
+        return SimpleNamespace(st_mode=status.st_mode, st_size=50, st_blksize=512)
+
+    stat_of = os.fstat
+    monkeypatch.setattr("indexer.archive.sources.os.fstat", earlier)
+    assert read_member(member) == bytes(range(200))
+    with pytest.raises(SkippedImage, match="over"):
+        read_member(replace(member, size=50), 199)

@@ -299,3 +299,13 @@ def test_the_options_name_all_runtimes() -> None:
     choices = {p.name: getattr(p.type, "choices", None) for p in index_command.params}
     assert choices["runtime"] == runtimes.NAMES
     assert choices["precision"] == runtimes.PRECISIONS
+
+
+@_no_openvino
+def test_int8_without_its_extra_says_what_to_install(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_cpu, "user_cache_path", lambda *_, **__: tmp_path)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtraError, match=r"cxrdex\[int8\]"):
+        runtimes.load(bundle, "openvino", precision="int8")

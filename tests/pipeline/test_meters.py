@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,19 @@ def test_work_and_waits_are_told_apart() -> None:
     assert meter.busy >= 0.05
     assert meter.waits.keys() == {"decode"}
     assert meter.waits["decode"] >= 0.04
+
+
+def test_threads_at_work_together_are_counted_once() -> None:
+    meter = Meter()
+
+    def work(_: int) -> None:
+        with meter.working():
+            time.sleep(0.1)
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert 0.1 <= meter.busy <= time.monotonic() - started
 
 
 def _fail_after(seconds: float) -> None:

@@ -24,6 +24,7 @@ _BENCHMARKS: tuple[tuple[str, bool, str, str], ...] = (
     ("startup", False, "", ""),
     ("runtimes", True, "--images 96", ""),
     ("reading", True, "", ""),
+    ("training", False, "--steps 3", ""),
     ("decoding", False, "--rounds 1", ""),
     ("index_run", False, "--count 40", ""),
     ("scale", False, "--count 3000", ""),

@@ -249,6 +249,13 @@ def _starts() -> str:
     return _table(("start of", "median, s", "worst, s"), rows, result)
 
 
+def _training() -> str:
+    result = _result("training")
+    rates = result["images_per_s"]
+    rows = [(rates["torch"], rates["cxrdex"], result["ratio"])]
+    return _table(("torch's gradients, images/s", "quicker ones", "times"), rows, result)
+
+
 _TABLES: dict[str, Callable[[], str]] = {
     "runtimes": _runtimes,
     "precisions": _precisions,
@@ -260,6 +267,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "text": _text,
     "scale": _scale,
     "starts": _starts,
+    "training": _training,
 }
 
 

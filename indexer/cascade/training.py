@@ -26,6 +26,7 @@ from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.calibration import calibrate, choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
+from indexer.cascade.depthwise import speed_up
 from indexer.cascade.devices import choose_device
 from indexer.cascade.encoder import Encoder, Member, Outputs
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
@@ -302,6 +303,8 @@ def _train_member(
     """A member as the moving average of its weights, and its scores on val after every epoch."""
     model = _new_member(recipe, number, supervision).to(device)
     model.to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        speed_up(model)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
     rate = recipe.learning_rate
     optimizer = torch.optim.AdamW(

@@ -34,7 +34,7 @@ def load_encoder(bundle: Bundle) -> Encoder:
     encoder = Encoder(
         shape["backbones"],
         bundle.dimensions,
-        len(labels.findings) + len(labels.pairs),
+        labels.scored,
         len(labels.findings),
         shape["sentences"],
     )

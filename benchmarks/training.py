@@ -15,7 +15,7 @@ import torch
 from benchmarks.record import write_result
 from indexer.cascade.depthwise import speed_up
 from indexer.cascade.encoder import Member
-from indexer.cascade.training import Recipe
+from indexer.cascade.recipe import Recipe
 from indexer.memory import keep_freed_memory
 
 

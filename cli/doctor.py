@@ -77,7 +77,12 @@ def doctor(bundle_path: str | None, form: str) -> None:
             {"transfer_syntax": d.transfer_syntax, "decoder": d.plugin, "available": d.available}
             for d in table
         ],
-        "bundle": {"name": bundle.name, "hash": bundle.hash, "findings": list(bundle.findings)},
+        "bundle": {
+            "name": bundle.name,
+            "hash": bundle.hash,
+            "findings": list(bundle.findings),
+            "composites": list(bundle.labels.composites),
+        },
     }
     if form == "json":
         click.echo(json.dumps(report, indent=1))
@@ -91,7 +96,8 @@ def doctor(bundle_path: str | None, form: str) -> None:
             state = row["decoder"] if row["available"] else "MISSING"
             click.echo(f"  {state:10} {row['transfer_syntax']}")
         click.echo(click.style("bundle", bold=True))
-        click.echo(f"  {bundle.name} {bundle.hash}, {len(bundle.findings)} findings")
+        said = f"{len(bundle.findings)} findings, {len(bundle.labels.composites)} composite labels"
+        click.echo(f"  {bundle.name} {bundle.hash}, {said}")
     missing = [d.transfer_syntax for d in table if not d.available]
     if missing:
         raise MissingExtraError(f"no decoder for {', '.join(missing)}: install cxrdex anew")

@@ -27,7 +27,7 @@ _OF_PRODUCT = (
     "cell",
     "pretrained",
 )
-_OF_PAPER = ("bundle", "rounds", "full_schedule", "report", "compare")
+_OF_PAPER = ("bundle", "full_schedule", "report", "compare")
 
 
 @click.command()
@@ -103,7 +103,8 @@ _OF_PAPER = ("bundle", "rounds", "full_schedule", "report", "compare")
 @click.option(
     "--rounds",
     type=click.IntRange(min=0),
-    help="Rounds of feedback of a paper recipe.  [default: the recipe's own]",
+    help="Rounds of feedback; in a bundle the last so many CNNs learn the composite labels of "
+    "those before them.  [default: the recipe's own]",
 )
 @click.option("--full-schedule", is_flag=True, help="The paper's 100 full epochs, for a GPU.")
 @click.option(
@@ -160,7 +161,7 @@ def train(
         _train_paper(dataset, output, recipe, compare, report, full_schedule, changes, common)
         return
 
-    from indexer.cascade.training import Recipe
+    from indexer.cascade.recipe import Recipe
     from indexer.cascade.training import train as train_bundle
 
     product = Recipe(
@@ -177,6 +178,13 @@ def train(
         product = replace(product, epochs=epochs)
     if backbones:
         product = replace(product, backbones=backbones)
+    if rounds is not None:
+        if rounds >= len(product.backbones):
+            raise click.UsageError(
+                f"--rounds {rounds} needs {rounds + 1} CNNs, one for each round and one before: "
+                "give --backbone as many times"
+            )
+        product = replace(product, feedback=rounds)
     trained = train_bundle(dataset, output, product, work=folder, device=device, limit=limit)
     click.echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 

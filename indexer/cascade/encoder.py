@@ -129,12 +129,6 @@ class Encoder(nn.Module):
         self.join = nn.Linear(len(backbones) * dimensions + findings, dimensions, bias=False)
         self.sentence = nn.Linear(dimensions, sentences) if sentences else None
 
-    def load_members(self, members: Sequence[Member]) -> None:
-        """Take over trained members."""
-        for own, other in zip(self.members, members, strict=True):
-            state = other.state_dict()
-            own.load_state_dict({k: v for k, v in state.items() if not k.startswith("sentence")})
-
     def forward(self, pictures: Tensor) -> Outputs:
         """Read pictures of shape (n, 1, height, width), grey values 0..255 of any dtype."""
         parts: list[Outputs] = [member(pictures) for member in self.members]

@@ -88,11 +88,19 @@ class Labels:
         Findings with one qualifier, as ``(finding, qualifier)``.
     vocabulary
         Words of the annotator: `END`, then findings, then qualifiers.
+    composites
+        Composite labels, which are not mined but come of a training's feedback.
     """
 
     findings: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     vocabulary: tuple[str, ...]
+    composites: tuple[str, ...] = ()
+
+    @property
+    def scored(self) -> int:
+        """Number of labels that a CNN scores, in this order: findings, pairs, composites."""
+        return len(self.findings) + len(self.pairs) + len(self.composites)
 
 
 def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> Labels:

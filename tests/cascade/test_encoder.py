@@ -16,7 +16,8 @@ def members() -> list[Member]:
 
 def _encoder(members: list[Member], dimensions: int = 8, sentences: int = 0) -> Encoder:
     encoder = Encoder(["test_resnet"] * len(members), dimensions, 3, 2, sentences).eval()
-    encoder.load_members(members)
+    for own, member in zip(encoder.members, members, strict=True):
+        own.load_state_dict({k: v for k, v in member.state_dict().items() if "sentence" not in k})
     return encoder
 
 

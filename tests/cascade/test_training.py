@@ -13,9 +13,10 @@ from PIL import Image
 
 from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.recipe import Recipe
 from indexer.cascade.runtime import Runtime
 from indexer.cascade.sentences import encode
-from indexer.cascade.training import Recipe, train
+from indexer.cascade.training import train
 from indexer.errors import BundleError, TrainingError
 
 REPORT = """<?xml version="1.0"?><eCitation><uId id="CXR{uid}"/>
@@ -76,6 +77,23 @@ def test_it_learns_the_planted_finding_and_its_side(trained: Bundle) -> None:
     assert np.mean(right) > 0.9, "chance is 0.67"
     sides = [a.of_kind("side") == (side,) for a, side in both if side]
     assert np.mean(sides) > 0.8, "chance is 0.5"
+
+
+def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
+    assert trained.labels.composites == ("opacity, right", "opacity, left")
+    assert sum(trained.record["composites"].values()) == 120, "every opacity carries one"
+    before, after = trained.record["rounds"]
+    assert (before["cnns"], before["composites"]) == (1, 0)
+    assert (after["cnns"], after["composites"]) == (2, 2)
+    assert min(before["val_mean_auc"], after["val_mean_auc"]) > 0.9, "chance is 0.5"
+    # It scores them, too.
+    rng = np.random.default_rng(4)
+    first = len(trained.labels.findings) + len(trained.labels.pairs)
+    for side in SIDES:
+        pictures = np.stack([_picture(rng, side) for _ in range(20)])
+        scores = Runtime(trained, "cpu").encode(pictures).logits[:, first:]
+        right = scores.argmax(1) == trained.labels.composites.index(f"opacity, {side}")
+        assert np.mean(right) > 0.8, "chance is 0.5"
 
 
 def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:

@@ -49,7 +49,7 @@ def build_encoder(bundle: Bundle) -> Encoder:
     encoder = Encoder(
         bundle.architecture["backbones"],
         bundle.dimensions,
-        len(labels.findings) + len(labels.pairs),
+        labels.scored,
         len(labels.findings),
         bundle.architecture["sentences"],
     )

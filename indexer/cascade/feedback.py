@@ -1,0 +1,98 @@
+"""Composite labels of pictures with several findings, for the CNN that is trained on them next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from indexer.annotation import Annotation
+from indexer.cascade.annotator import Annotator
+from indexer.cascade.joint import cluster, joint_vectors
+from indexer.cascade.mining import Labels, encode_sequences
+
+__all__ = ["LONGEST", "Composites", "composites_of"]
+
+_FloatArray = npt.NDArray[np.float32]
+# The longest human annotation has eight words; one more ends it.
+LONGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Composites:
+    """Labels finer than a finding, and the images that carry them.
+
+    Parameters
+    ----------
+    names
+        Such as ``"opacity, base, left"``; only of findings that were split.
+    goals
+        Per part of the data set, shape (images, names), multi-hot.
+    """
+
+    names: tuple[str, ...]
+    goals: Mapping[str, _FloatArray]
+
+
+def composites_of(
+    annotator: Annotator,
+    labels: Labels,
+    annotations: Mapping[str, Sequence[Sequence[Annotation]]],
+    vectors: Mapping[str, _FloatArray],
+    *,
+    images_per_label: int = 50,
+    deviations: float = 1.0,
+    seed: int = 0,
+) -> Composites:
+    """Cluster the joint vectors of every annotation of every `train` image, finding by finding.
+
+    Shin et al. (section 5) have one annotation an image; here an image carries the composite
+    label of each of its annotations. Those of other parts get the label whose mean is nearest.
+
+    Parameters
+    ----------
+    annotator
+        Of the round before, in evaluation mode.
+    annotations, vectors
+        Per part, each image's annotations, and search vectors of shape (images, dimensions).
+    images_per_label, deviations, seed
+        See `indexer.cascade.joint.cluster`.
+    """
+    joint: dict[str, _FloatArray] = {}
+    owners, tokens = {}, {}
+    for part, said in annotations.items():
+        owners[part], tokens[part] = encode_sequences(said, labels, LONGEST)
+        held = torch.from_numpy(vectors[part][owners[part]])
+        joint[part] = joint_vectors(annotator, held, tokens[part])
+    words = [
+        [labels.vocabulary[token] for token in row[: list(row).index(0)]]
+        for row in tokens["train"].tolist()
+    ]
+    found = cluster(
+        joint["train"],
+        words,
+        images_per_label=images_per_label,
+        deviations=deviations,
+        seed=seed,
+    )
+    # A finding that was not split is a label already.
+    fine = [n for n, disease in enumerate(found.diseases) if found.diseases.count(disease) > 1]
+    means = np.stack([joint["train"][found.rows == n].mean(0) for n in fine]) if fine else None
+    first = np.array([labels.vocabulary.index(found.diseases[n]) for n in fine])
+    goals = {}
+    for part, said in annotations.items():
+        goal = goals[part] = np.zeros((len(said), len(fine)), np.float32)
+        if means is None:
+            continue
+        if part == "train":
+            near = np.searchsorted(fine, found.rows)
+            split = np.isin(found.rows, fine)
+        else:
+            far = ((joint[part][:, None] - means[None]) ** 2).sum(2)
+            far[tokens[part][:, :1] != first] = np.inf
+            near, split = far.argmin(1), np.isfinite(far.min(1))
+        goal[owners[part][split], near[split]] = 1
+    return Composites(tuple(found.names[n] for n in fine), goals)

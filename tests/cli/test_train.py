@@ -1,0 +1,37 @@
+"""`cxrdex train` refuses what has no meaning before it reads anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounds", "9"], "--rounds 9 needs 10 CNNs"),
+        (["--rounds", "1", "--backbone", "densenet121"], "--rounds 1 needs 2 CNNs"),
+        (["--full-schedule"], "--full-schedule has no meaning for the recipe product"),
+        (
+            ["--recipe", "paper-gru", "--min-images", "5"],
+            "--min-images has no meaning for the recipe paper-gru",
+        ),
+        (["--recipe", "paper"], "'paper' is not one of 'product'"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    run: Run, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = run("train", tmp_path, "--output", tmp_path / "out", *words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_data_set(run: Run, tmp_path: Path) -> None:
+    result = run("train", tmp_path, "--output", tmp_path / "out")
+    assert result.exit_code not in (0, 1, 2)
+    assert "images.csv is missing" in result.stderr

@@ -60,6 +60,12 @@ _REPORT_PROBLEMS = 5
     metavar="URL",
     help="Address of Elasticsearch, kept in the database; logins come from the environment.",
 )
+@click.option(
+    "--pool-studies/--no-pool-studies",
+    default=None,
+    help="The images of a study share their findings: the mean of what each says. Chosen when the "
+    "database is made.  [default: they do]",
+)
 @bundle_option
 @device_option
 @runtime_options
@@ -114,6 +120,7 @@ def index(
     prune: bool,
     text_store: str | None,
     elasticsearch_url: str | None,
+    pool_studies: bool | None,
     bundle_path: Path | None,
     device: str,
     runtime: str,
@@ -161,6 +168,7 @@ def index(
             prune=prune,
             text_store=text_store,
             elasticsearch_url=elasticsearch_url,
+            pool_studies=pool_studies,
             progress=progress,
             limits=Limits(
                 file_bytes=max_file_size * 2**20,

@@ -72,6 +72,10 @@ def _page(answer: dict[str, Any]) -> None:
     out.print(Text("\nannotations", "bold"))
     for line in annotation_lines(answer["annotations"]):
         out.print(Text("  ").append(line))
+    if answer["alone"]:
+        out.print(Text("\npredicted of this image alone, without its study", "bold"))
+        for line in annotation_lines(answer["alone"]["annotations"]):
+            out.print(Text("  ").append(line))
     for name in ("absent", "uncertain"):
         if answer[name]:
             out.print(Text(f"\n{name} by the report", "bold"))

@@ -263,11 +263,17 @@ class Shown:
     def to_json(self) -> dict[str, Any]:
         """The document, but for `statements`, with the reading and where it comes from."""
         record, document = self.record, self.record.document
-        chances = record.reading["probabilities"].items()
         said = {name: value for name, value in document.items() if name != "statements"}
+        own = record.reading
         return {
             **said,
-            "probabilities": dict(sorted(chances, key=lambda item: (-item[1], item[0]))),
+            "probabilities": _likeliest_first(document["probabilities"]),
+            "alone": {
+                "annotations": own["annotations"],
+                "probabilities": _likeliest_first(own["probabilities"]),
+            }
+            if record.pooled
+            else None,
             "predicted_view": record.reading["view"],
             "predicted_view_confidence": record.reading["view_confidence"],
             "metadata": record.metadata,
@@ -280,3 +286,7 @@ class Shown:
                 "bundle_name": self.bundle_name,
             },
         }
+
+
+def _likeliest_first(chances: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(chances.items(), key=lambda item: (-item[1], item[0])))

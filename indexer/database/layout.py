@@ -47,6 +47,9 @@ class Manifest:
         Name of the database's own index in Elasticsearch, an alias.
     text_url
         Address of Elasticsearch, where neither environment nor configuration names one.
+    thresholds
+        Per finding, the probability from which on a study has it; None where every image is read
+        for itself.
     """
 
     format: int
@@ -60,10 +63,17 @@ class Manifest:
     created_with: str
     text_index: str | None = None
     text_url: str | None = None
+    thresholds: dict[str, float] | None = None
 
     @classmethod
     def of(
-        cls, bundle: Bundle, key: str, text: str = "tantivy", url: str | None = None
+        cls,
+        bundle: Bundle,
+        key: str,
+        text: str = "tantivy",
+        url: str | None = None,
+        *,
+        pool_studies: bool = True,
     ) -> Manifest:
         """The manifest of a new database.
 
@@ -73,6 +83,8 @@ class Manifest:
             The bundle that fills it, and the fingerprint of its id key.
         text, url
             Kind of its text store, and the address of Elasticsearch.
+        pool_studies
+            Whether the images of a study share their findings.
         """
         server = text == "elasticsearch"
         return cls(
@@ -87,6 +99,7 @@ class Manifest:
             created_with=version("cxrdex"),
             text_index=f"cxrdex-{secrets.token_hex(4)}" if server else None,
             text_url=url if server else None,
+            thresholds=dict(bundle.thresholds) if pool_studies else None,
         )
 
 

@@ -27,7 +27,7 @@ STATUSES: tuple[Status, ...] = ("done", "duplicate", "skipped", "failed")
 _FILE_COLUMNS = "status, archives.path, name, reason, detail, attempts, image_id, files.id"
 _IMAGE_COLUMNS = (
     "images.id, image_id, study, patient, metadata, reading, report, report_keys, "
-    "document_hash, thumbnail, shard, row, run"
+    "document_hash, thumbnail, shard, row, run, pooled"
 )
 _PAGE = 1000
 # SQLite takes some thousands of values in one statement.
@@ -78,6 +78,8 @@ class ImageRow:
     shard: int
     row: int
     run: int
+    #: What the images of its study say together, where there are several and they are pooled.
+    pooled: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,12 @@ class Ledger:
             ).fetchone()
         return _image_row(row) if row else None
 
+    def images_of(self, study: str) -> list[ImageRow]:
+        """The images of a study in the order in which they were read."""
+        query = f"SELECT {_IMAGE_COLUMNS} FROM images WHERE study = ? ORDER BY id"
+        with self.lock:
+            return [_image_row(row) for row in self.connection.execute(query, (study,))]
+
     def has_image(self, image_id: str) -> bool:
         """Whether there is such an image."""
         return self._value("SELECT 1 FROM images WHERE image_id = ?", image_id) is not None
@@ -359,7 +367,7 @@ class Ledger:
 
 def _image_row(row: Sequence[Any]) -> ImageRow:
     number, image_id, study, patient, metadata, reading, report, keys, *rest = row
-    digest, thumbnail, shard, place, run = rest
+    digest, thumbnail, shard, place, run, pooled = rest
     return ImageRow(
         number,
         image_id,
@@ -374,6 +382,7 @@ def _image_row(row: Sequence[Any]) -> ImageRow:
         shard,
         place,
         run,
+        json.loads(pooled) if pooled else None,
     )
 
 

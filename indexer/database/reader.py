@@ -33,7 +33,9 @@ class Record:
     metadata
         `Metadata.to_json()` of the file it was read from.
     reading
-        `Reading.to_json()`: probabilities, annotations, view, view_confidence.
+        `Reading.to_json()` of this image alone: probabilities, annotations, view, view_confidence.
+    pooled
+        Whether the document has its study's probabilities and annotations in their place.
     report
         The study's report.
     files
@@ -45,6 +47,7 @@ class Record:
     document: Document
     metadata: dict[str, Any]
     reading: dict[str, Any]
+    pooled: bool
     report: Report | None
     files: tuple[FileRecord, ...]
     run: Run
@@ -131,6 +134,7 @@ class Database:
             document=document_of(row),
             metadata=row.metadata,
             reading=row.reading,
+            pooled=row.pooled is not None,
             report=_report_of(row),
             files=tuple(self.ledger.files_of(image_id)),
             run=self.ledger.run(row.run),
@@ -210,13 +214,12 @@ def _report_of(row: ImageRow) -> Report | None:
 
 
 def document_of(row: ImageRow) -> Document:
-    """The document of an image in the ledger."""
+    """The document of an image in the ledger, with its study's reading where that is pooled."""
     from indexer.archive.deidentify import Metadata
 
     metadata = Metadata.from_json(row.metadata)
-    return build_document(
-        row.image_id, row.study, row.patient, metadata, row.reading, _report_of(row)
-    )
+    reading = row.reading | (row.pooled or {})
+    return build_document(row.image_id, row.study, row.patient, metadata, reading, _report_of(row))
 
 
 def shards_of(

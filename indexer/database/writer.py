@@ -7,21 +7,22 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
+from indexer.cascade.pooling import pool_readings
 from indexer.database.builder import build_vectors, needs_build
 from indexer.database.compaction import Compaction, Compactor, next_shard, register_shard
-from indexer.database.documents import Document, build_document, canonical, document_hash
+from indexer.database.documents import Document, canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
 from indexer.database.generation import current_generation, remove_older
@@ -161,6 +162,7 @@ class Writer:
         other_bundle: bool = False,
         text_store: str | None = None,
         elasticsearch_url: str | None = None,
+        pool_studies: bool | None = None,
         untouched_text: bool = False,
     ) -> Iterator[Writer]:
         """Lock a database, or make it where there is none, and finish what a killed run left.
@@ -179,6 +181,9 @@ class Writer:
             ``"embedded"`` or ``"elasticsearch"``, and its address, for a database that is made
             now; one that exists must have them. None for Elasticsearch where an address is given
             or configured.
+        pool_studies
+            Whether the images of a study share their findings, of a database that is made now
+            (None: they do); one that exists must do so, too, unless `change_bundle` is to follow.
         untouched_text
             Leave the text store alone for now; `sync` or `migrate_text` is to follow.
 
@@ -198,10 +203,13 @@ class Writer:
             with writing(path):
                 if bundle is not None and key is not None and not layout.manifest.exists():
                     kind, url, _ = choose_text(text_store, elasticsearch_url)
-                    layout.create(Manifest.of(bundle, key, kind, url))
+                    pool = pool_studies is not False
+                    layout.create(Manifest.of(bundle, key, kind, url, pool_studies=pool))
                 manifest = layout.read_manifest()
                 layout.check(manifest, checked, key)
                 _check_text(layout, manifest, text_store, elasticsearch_url)
+                if not other_bundle:
+                    _check_pooling(layout, manifest, pool_studies)
                 layout.embeddings.mkdir(exist_ok=True)
                 ledger = Ledger(layout.ledger, write=True)
                 stack.callback(ledger.close)
@@ -254,7 +262,9 @@ class Writer:
             row = sql.execute("SELECT id FROM archives WHERE path = ?", (path,)).fetchone()
         return int(row[0])
 
-    def change_bundle(self, bundle: Bundle, archives: Sequence[str]) -> None:
+    def change_bundle(
+        self, bundle: Bundle, archives: Sequence[str], pool_studies: bool | None = None
+    ) -> None:
         """Make room for the readings of another bundle, which cannot stand beside the old ones.
 
         All images are dropped and their files become unread, so that the run that follows fills
@@ -264,6 +274,8 @@ class Writer:
         ----------
         archives
             Paths of the archives that are going to be read.
+        pool_studies
+            Whether the images of a study share their findings from now on; None as before.
 
         Raises
         ------
@@ -271,6 +283,7 @@ class Writer:
             Images of an archive that is not among them would be lost.
         """
         if bundle.hash == self.manifest.bundle:
+            _check_pooling(self.layout, self.manifest, pool_studies)
             return
         with self.ledger.lock:
             others = self.ledger.connection.execute(
@@ -295,8 +308,9 @@ class Writer:
             self._remove_orphans()
             shutil.rmtree(self.layout.vectors, ignore_errors=True)
             before = self.manifest
+            pool = before.thresholds is not None if pool_studies is None else pool_studies
             self.manifest = replace(
-                Manifest.of(bundle, before.key),
+                Manifest.of(bundle, before.key, pool_studies=pool),
                 created_with=before.created_with,
                 text=before.text,
                 text_index=before.text_index,
@@ -336,9 +350,11 @@ class Writer:
                 if shard:
                     register_shard(sql, shard[0], len(read), shard[1])
                 number = shard[0] if shard else 0
+                studies: set[str] = set()
                 for entry in entries:
                     place = (number, rows[entry.image_id]) if entry.reading is not None else None
-                    self._store(sql, entry, place, find_report)
+                    studies |= self._store(sql, entry, place, find_report)
+                self._publish(sql, studies)
         self.drain()
 
     def _write_shard(self, read: Sequence[Entry]) -> tuple[int, str] | None:
@@ -371,7 +387,9 @@ class Writer:
         entry: Entry,
         place: tuple[int, int] | None,
         find_report: FindReport | None,
-    ) -> None:
+    ) -> set[str]:
+        """Store what became of a file; gives the studies whose documents may have changed."""
+        changed: set[str] = set()
         known = sql.execute(
             "SELECT id, image_id FROM files WHERE archive = ? AND name = ?",
             (entry.archive, entry.name),
@@ -381,7 +399,7 @@ class Writer:
                 "UPDATE files SET size = ?, mtime_ns = ? WHERE archive = ? AND name = ?",
                 (entry.size, entry.mtime_ns, entry.archive, entry.name),
             )
-            return
+            return changed
         status: str = entry.outcome
         identity = None
         if entry.outcome == "image":
@@ -393,7 +411,7 @@ class Writer:
                 raise DatabaseError(f"the image {entry.image_id} has no reading")
             if row is None or owner == (entry.archive, entry.name):
                 status = "done"
-                self._store_image(sql, entry, row, place, find_report)
+                changed = self._store_image(sql, entry, row, place, find_report)
             else:
                 status, identity = "duplicate", entry.header.to_text()
                 if entry.header.metadata.burned_in and row.thumbnail:
@@ -423,6 +441,7 @@ class Writer:
         )
         if known and known[1] and known[1] != entry.image_id:
             sql.execute("INSERT OR IGNORE INTO released VALUES (?)", (known[1],))
+        return changed
 
     def _store_image(
         self,
@@ -431,7 +450,7 @@ class Writer:
         row: ImageRow | None,
         place: tuple[int, int] | None,
         find_report: FindReport | None,
-    ) -> None:
+    ) -> set[str]:
         assert entry.image_id is not None
         assert entry.header is not None
         if row is not None:
@@ -447,17 +466,11 @@ class Writer:
                     sql.execute("UPDATE images SET thumbnail = 1 WHERE id = ?", (row.number,))
                 else:
                     self._hide(sql, entry.image_id)
-            reading = entry.reading.to_json() if entry.reading is not None else row.reading
-            self._rewrite(sql, row, entry.header, reading, find_report)
-            return
+            return self._rewrite(sql, row, entry.header, find_report)
         assert entry.reading is not None
         assert place is not None
         header = entry.header
         report = find_report(header.report_keys) if find_report else None
-        reading = json.loads(canonical(entry.reading.to_json()))
-        document = build_document(
-            entry.image_id, header.study, header.patient, header.metadata, reading, report
-        )
         sql.execute(
             "INSERT INTO images (image_id, study, patient, metadata, reading, report, "
             "report_keys, document_hash, thumbnail, shard, row, run) "
@@ -467,50 +480,62 @@ class Writer:
                 header.study,
                 header.patient,
                 canonical(header.metadata.to_json()),
-                canonical(reading),
+                canonical(entry.reading.to_json()),
                 canonical(report.to_json()) if report else None,
                 canonical(header.report_keys),
-                document_hash(document),
+                # `_publish` makes the document.
+                "",
                 entry.thumbnail is not None,
                 *place,
                 self._run,
             ),
         )
-        self._send(sql, entry.image_id, "upsert", canonical(document))
+        return {header.study}
 
     def _rewrite(
         self,
         sql: sqlite3.Connection,
         row: ImageRow,
         header: Header,
-        reading: Mapping[str, Any],
         find_report: FindReport | None,
-    ) -> None:
-        """Give an image another header, reading or report, and its document where that differs."""
+    ) -> set[str]:
+        """Give an image another header or report; gives the studies to `_publish`."""
         from indexer.archive.reports import Report
 
         report = find_report(header.report_keys) if find_report else None
         if report is None and row.report and row.study == header.study:
             report = Report.from_json(row.report)
-        document = build_document(
-            row.image_id, header.study, header.patient, header.metadata, reading, report
-        )
-        digest = document_hash(document)
         sql.execute(
-            "UPDATE images SET study = ?, patient = ?, metadata = ?, report = ?, report_keys = ?, "
-            "document_hash = ? WHERE id = ?",
+            "UPDATE images SET study = ?, patient = ?, metadata = ?, report = ?, report_keys = ? "
+            "WHERE id = ?",
             (
                 header.study,
                 header.patient,
                 canonical(header.metadata.to_json()),
                 canonical(report.to_json()) if report else None,
                 canonical(header.report_keys),
-                digest,
                 row.number,
             ),
         )
-        if digest != row.document_hash:
-            self._send(sql, row.image_id, "upsert", canonical(document))
+        return {row.study, header.study}
+
+    def _publish(self, sql: sqlite3.Connection, studies: Iterable[str]) -> None:
+        """Pool the readings of studies, and send the documents that differ from what was sent."""
+        for study in sorted(studies):
+            rows = self.ledger.images_of(study)
+            pooled = None
+            if self.manifest.thresholds is not None and len(rows) > 1:
+                pooled = pool_readings([row.reading for row in rows], self.manifest.thresholds)
+            for row in rows:
+                document = document_of(replace(row, pooled=pooled))
+                digest = document_hash(document)
+                if pooled != row.pooled or digest != row.document_hash:
+                    sql.execute(
+                        "UPDATE images SET pooled = ?, document_hash = ? WHERE id = ?",
+                        (canonical(pooled) if pooled else None, digest, row.number),
+                    )
+                if digest != row.document_hash:
+                    self._send(sql, row.image_id, "upsert", canonical(document))
 
     def _hide(self, sql: sqlite3.Connection, image_id: str) -> None:
         sql.execute("UPDATE images SET thumbnail = 0 WHERE image_id = ?", (image_id,))
@@ -654,8 +679,10 @@ class Writer:
     def _rewrite_all(self, rows: Sequence[ImageRow], find_report: FindReport | None) -> int:
         if rows:
             with writing(self.layout.root), self.ledger.transaction() as sql:
+                studies: set[str] = set()
                 for row in rows:
-                    self._rewrite(sql, row, _header_of(row), row.reading, find_report)
+                    studies |= self._rewrite(sql, row, _header_of(row), find_report)
+                self._publish(sql, studies)
             self.drain()
         return len(rows)
 
@@ -687,9 +714,13 @@ class Writer:
             if not released:
                 break
             with writing(self.layout.root), self.ledger.transaction() as sql:
+                studies: set[str] = set()
                 for (image_id,) in released:
-                    dropped += self._settle(sql, image_id, find_report)
+                    gone, changed = self._settle(sql, image_id, find_report)
+                    dropped += gone
+                    studies |= changed
                     sql.execute("DELETE FROM released WHERE image_id = ?", (image_id,))
+                self._publish(sql, studies)
                 sql.execute("DELETE FROM shards WHERE live = 0")
             self.drain()
         with writing(self.layout.root):
@@ -698,32 +729,36 @@ class Writer:
 
     def _settle(
         self, sql: sqlite3.Connection, image_id: str, find_report: FindReport | None
-    ) -> bool:
+    ) -> tuple[bool, set[str]]:
+        """Tells whether the image was dropped, and which studies to `_publish`."""
+        row = self.ledger.image(image_id)
         first = sql.execute(
             "SELECT id, status, identity FROM files WHERE image_id = ? "
             "ORDER BY status = 'duplicate', id LIMIT 1",
             (image_id,),
         ).fetchone()
         if first is None:
-            gone = sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,)).rowcount
-            if gone:
-                self._send(sql, image_id, "delete", None)
-            return bool(gone)
+            if row is None:
+                return False, set()
+            sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
+            self._send(sql, image_id, "delete", None)
+            return True, {row.study}
         number, status, identity = first
-        row = self.ledger.image(image_id)
         if status == "duplicate" and row is not None:
             sql.execute("UPDATE files SET status = 'done', identity = NULL WHERE id = ?", (number,))
-            self._rewrite(sql, row, Header.from_text(identity), row.reading, find_report)
-        return False
+            return False, self._rewrite(sql, row, Header.from_text(identity), find_report)
+        return False, set()
 
     def forget(self, image_ids: Sequence[str]) -> None:
         """Drop images and all their files, so that the next run reads these as new ones."""
         with writing(self.layout.root), self.ledger.transaction() as sql:
+            studies = set(self.ledger.owners(image_ids, "study").values())
             for image_id in image_ids:
                 sql.execute("DELETE FROM files WHERE image_id = ?", (image_id,))
                 sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
                 self._send(sql, image_id, "delete", None)
             sql.execute("DELETE FROM shards WHERE live = 0")
+            self._publish(sql, studies)
         self.drain()
 
     # ---- derived stores -------------------------------------------------------------------------
@@ -884,6 +919,19 @@ def _check_text(layout: Layout, manifest: Manifest, store: str | None, url: str 
             f"the database {layout.root} was made with Elasticsearch at {manifest.text_url}: where "
             "the server has moved, set CXRDEX_ELASTICSEARCH_URL"
         )
+
+
+def _check_pooling(layout: Layout, manifest: Manifest, pool_studies: bool | None) -> None:
+    """Refuse to pool studies where the database does not, and the other way round."""
+    if pool_studies in (None, manifest.thresholds is not None):
+        return
+    does, option = (
+        ("does not pool", "--pool-studies") if pool_studies else ("pools", "--no-pool-studies")
+    )
+    raise DatabaseMismatch(
+        f"the database {layout.root} {does} the images of a study: leave {option} out, or index "
+        "the archive into a new folder"
+    )
 
 
 def _header_of(row: ImageRow) -> Header:

@@ -142,6 +142,7 @@ def index(
     reread: bool = False,
     text_store: str | None = None,
     elasticsearch_url: str | None = None,
+    pool_studies: bool | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
     limits: Limits | None = None,
@@ -183,6 +184,8 @@ def index(
     text_store, elasticsearch_url
         ``"embedded"`` or ``"elasticsearch"``, and its address, of a database that is made now; see
         `Writer.open`.
+    pool_studies
+        Whether the images of a study share their findings; see `Writer.open`.
     progress
         Called a few times a second, in this thread.
     limit
@@ -223,10 +226,12 @@ def index(
                 other_bundle=reread,
                 text_store=text_store,
                 elasticsearch_url=elasticsearch_url,
+                pool_studies=pool_studies,
             )
         )
         if reread:
-            writer.change_bundle(bundle, [archive_name(archive) for archive in opened])
+            names = [archive_name(archive) for archive in opened]
+            writer.change_bundle(bundle, names, pool_studies)
         stopped = stack.enter_context(_interruptible())
         run = _Run(writer, bundle, key, found, stopped, progress, reader)
         return run.execute(

@@ -1,0 +1,132 @@
+"""The images of a study share their findings, whenever each of them comes or goes."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from indexer.annotation import Annotation, Word
+from indexer.cascade.runtime import Reading
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.database.writer import Entry, Writer
+from indexer.errors import DatabaseMismatch
+from tests.database.making import KEY, entry, image_id, make_bundle, opened, vector
+
+# Images 0 and 1 are of one study, image 2 of another.
+SURE, UNSURE, OTHER = 0, 1, 2
+CHANCES = {SURE: 0.9, UNSURE: 0.2, OTHER: 0.8}
+
+
+def _entry(number: int) -> Entry:
+    chance = CHANCES[number]
+    word = Word("opacity", "disease", chance) if chance > 0.5 else Word("normal", "disease", 0.7)
+    said = (Annotation("predicted", (word,)),)
+    chances = {"normal": 0.5, "opacity": chance}
+    return entry(number, reading=Reading(chances, said, "frontal", 0.9, vector(number)))
+
+
+def _said(path: Path) -> dict[int, tuple[str, float]]:
+    """Per image, the first annotation of its document, which the text store has, too."""
+    assert verify(path) == []
+    with Database.open(path) as database:
+        found = {}
+        for number in CHANCES:
+            if image_id(number) in database:
+                first = database.image(image_id(number)).document["annotations"][0]
+                found[number] = (first["text"], first["confidence"])
+        return found
+
+
+TOGETHER = {SURE: ("opacity", 0.6), UNSURE: ("opacity", 0.6), OTHER: ("opacity", 0.8)}
+
+
+@pytest.mark.parametrize("order", list(permutations(CHANCES)))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_order_of_images_does_not_matter(
+    tmp_path: Path, order: tuple[int, ...], at_once: bool
+) -> None:
+    with opened(tmp_path) as writer:
+        entries = [_entry(number) for number in order]
+        for part in [entries] if at_once else [[e] for e in entries]:
+            writer.commit(part)
+    assert _said(tmp_path) == TOGETHER
+
+
+def test_each_image_keeps_its_own_reading(tmp_path: Path) -> None:
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(number) for number in CHANCES])
+    with Database.open(tmp_path) as database:
+        records = {number: database.image(image_id(number)) for number in CHANCES}
+    assert {n: r.reading["probabilities"]["opacity"] for n, r in records.items()} == CHANCES
+    assert {n: r.pooled for n, r in records.items()} == {SURE: True, UNSURE: True, OTHER: False}
+
+
+def test_an_image_whose_study_loses_the_other_speaks_for_itself(tmp_path: Path) -> None:
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(number) for number in CHANCES])
+    with opened(tmp_path) as writer:
+        writer.remove_files(1, [f"{SURE}.png"])
+        assert writer.settle() == 1
+    assert _said(tmp_path) == {UNSURE: ("normal", 0.7), OTHER: ("opacity", 0.8)}
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(SURE)])
+    assert _said(tmp_path) == TOGETHER
+    with opened(tmp_path) as writer:
+        writer.forget([image_id(UNSURE)])
+    assert _said(tmp_path) == {SURE: ("opacity", 0.9), OTHER: ("opacity", 0.8)}
+
+
+def test_a_database_may_keep_images_apart(tmp_path: Path) -> None:
+    with Writer.open(tmp_path, make_bundle(), KEY, pool_studies=False) as writer:
+        writer.begin_run()
+        writer.archive("/archive")
+        writer.commit([_entry(number) for number in CHANCES])
+    with opened(tmp_path) as writer:
+        assert writer.manifest.thresholds is None
+    assert _said(tmp_path) == {
+        SURE: ("opacity", 0.9),
+        UNSURE: ("normal", 0.7),
+        OTHER: ("opacity", 0.8),
+    }
+    with (
+        pytest.raises(DatabaseMismatch, match="does not pool the images of a study"),
+        Writer.open(tmp_path, make_bundle(), KEY, pool_studies=True),
+    ):
+        pass
+
+
+def test_a_database_that_pools_goes_on_to(tmp_path: Path) -> None:
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(SURE)])
+    with (
+        pytest.raises(DatabaseMismatch, match="leave --no-pool-studies out"),
+        Writer.open(tmp_path, make_bundle(), KEY, pool_studies=False),
+    ):
+        pass
+
+
+def test_one_of_an_earlier_version_keeps_images_apart(tmp_path: Path) -> None:
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(SURE)])
+    manifest = tmp_path / "manifest.json"
+    data = json.loads(manifest.read_text())
+    del data["thresholds"]
+    manifest.write_text(json.dumps(data))
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(UNSURE)])
+    assert _said(tmp_path) == {SURE: ("opacity", 0.9), UNSURE: ("normal", 0.7)}
+
+
+def test_another_bundle_may_choose_anew(tmp_path: Path) -> None:
+    with opened(tmp_path) as writer:
+        writer.commit([_entry(number) for number in CHANCES])
+    asked = ((None, True), (False, False), (None, False), (True, True))
+    for number, (pool, pooled) in enumerate(asked):
+        newer = make_bundle(f"{number:016x}")
+        with Writer.open(tmp_path, newer, KEY, other_bundle=True, pool_studies=pool) as writer:
+            writer.change_bundle(newer, ["/archive"], pool)
+            assert (writer.manifest.thresholds is not None) is pooled

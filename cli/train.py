@@ -27,7 +27,7 @@ _OF_PRODUCT = (
     "cell",
     "pretrained",
 )
-_OF_PAPER = ("bundle", "full_schedule", "report", "compare")
+_OF_PAPER = ("bundle", "full_schedule", "compare")
 
 
 @click.command()
@@ -110,7 +110,7 @@ _OF_PAPER = ("bundle", "full_schedule", "report", "compare")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="Write labels, map, curves and scores of a paper recipe to this .md or .html file.",
+    help="Write curves, composite labels, their map and scores to this .md or .html file.",
 )
 @click.option(
     "--compare",
@@ -185,7 +185,9 @@ def train(
                 "give --backbone as many times"
             )
         product = replace(product, feedback=rounds)
-    trained = train_bundle(dataset, output, product, work=folder, device=device, limit=limit)
+    trained = train_bundle(
+        dataset, output, product, work=folder, device=device, limit=limit, report=report
+    )
     click.echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 
 
@@ -208,8 +210,9 @@ def _train_paper(
     common: dict[str, Any],
 ) -> None:
     from indexer.cascade.paper.recipe import PaperRecipe, named
-    from indexer.cascade.paper.report import check_report, write_report
+    from indexer.cascade.paper.report import write_report
     from indexer.cascade.paper.training import train_paper
+    from indexer.cascade.report_page import check_report
 
     if report is not None:
         check_report(report)

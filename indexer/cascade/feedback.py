@@ -31,10 +31,20 @@ class Composites:
         Such as ``"opacity, base, left"``; only of findings that were split.
     goals
         Per part of the data set, shape (images, names), multi-hot.
+    joint, joint_labels
+        Shape (n, units): the joint vectors that were clustered, and the label of each.
     """
 
     names: tuple[str, ...]
     goals: Mapping[str, _FloatArray]
+    joint: _FloatArray
+    joint_labels: tuple[str, ...]
+
+    @classmethod
+    def none(cls, images: Mapping[str, int]) -> Composites:
+        """No labels, for so many images of each part."""
+        goals = {part: np.zeros((count, 0), np.float32) for part, count in images.items()}
+        return cls((), goals, np.zeros((0, 0), np.float32), ())
 
 
 def composites_of(
@@ -80,13 +90,13 @@ def composites_of(
     )
     # A finding that was not split is a label already.
     fine = [n for n, disease in enumerate(found.diseases) if found.diseases.count(disease) > 1]
-    means = np.stack([joint["train"][found.rows == n].mean(0) for n in fine]) if fine else None
+    if not fine:
+        return Composites.none({part: len(said) for part, said in annotations.items()})
+    means = np.stack([joint["train"][found.rows == n].mean(0) for n in fine])
     first = np.array([labels.vocabulary.index(found.diseases[n]) for n in fine])
     goals = {}
     for part, said in annotations.items():
         goal = goals[part] = np.zeros((len(said), len(fine)), np.float32)
-        if means is None:
-            continue
         if part == "train":
             near = np.searchsorted(fine, found.rows)
             split = np.isin(found.rows, fine)
@@ -95,4 +105,10 @@ def composites_of(
             far[tokens[part][:, :1] != first] = np.inf
             near, split = far.argmin(1), np.isfinite(far.min(1))
         goal[owners[part][split], near[split]] = 1
-    return Composites(tuple(found.names[n] for n in fine), goals)
+    taken = np.flatnonzero(np.isin(found.rows, fine))
+    return Composites(
+        tuple(found.names[n] for n in fine),
+        goals,
+        joint["train"][taken],
+        tuple(found.names[n] for n in found.rows[taken]),
+    )

@@ -21,6 +21,7 @@ from indexer.cascade import sentences
 from indexer.cascade.annotator import Annotator
 from indexer.cascade.assembly import Joined, TrainedMember, join
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle_report import write_bundle_report
 from indexer.cascade.calibration import choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
 from indexer.cascade.devices import choose_device
@@ -33,7 +34,8 @@ from indexer.cascade.paper.model import PaperModel
 from indexer.cascade.paper.recipe import named
 from indexer.cascade.paper.training import train_cascade
 from indexer.cascade.recipe import Recipe
-from indexer.cascade.supervision import Supervision
+from indexer.cascade.report_page import check_report
+from indexer.cascade.supervision import Supervision, group_means
 from indexer.errors import TrainingError
 from indexer.memory import keep_freed_memory
 
@@ -89,6 +91,7 @@ def train(
     work: Path,
     device: str = "auto",
     limit: int | None = None,
+    report: Path | None = None,
 ) -> Bundle:
     """Train a cascade on the `train` part of a data set; calibrate it on `val`.
 
@@ -103,12 +106,18 @@ def train(
         on from it.
     limit
         Use only this many images of each part.
+    report
+        Write curves, composite labels and their map to this ``.md`` or ``.html`` file.
 
     Raises
     ------
     TrainingError
-        The data set is unusable.
+        The data set is unusable, or the report no such file.
+    MissingExtraError
+        A package that training needs is not installed.
     """
+    if report is not None:
+        check_report(report)
     torch.manual_seed(recipe.seed)
     started = time.time()
     # A training step frees gigabytes, and needs them again at once.
@@ -126,7 +135,7 @@ def train(
     supervision = Supervision.of(data.examples["train"], labels, text=recipe.text_weight > 0)
     lateral = np.array([e.view == "lateral" for e in data.examples["val"]])
     validation = Validation(data.canvases["val"], data.goals["val"][:, :findings], lateral)
-    composites = Composites((), {part: data.goals[part][:, :0] for part in _PARTS})
+    composites = Composites.none({part: len(data.goals[part]) for part in _PARTS})
     members: list[TrainedMember] = []
     histories, rounds = [], []
     for number in range(len(recipe.backbones)):
@@ -191,7 +200,7 @@ def train(
     }
     if paper:
         weights |= {f"paper.{name}": tensor for name, tensor in paper.to_tensors().items()}
-    return Bundle.save(
+    bundle = Bundle.save(
         output,
         name=recipe.name,
         size=recipe.size,
@@ -209,6 +218,9 @@ def train(
         # The record of it stands in that of the bundle.
         paper=paper.description() | {"record": {}} if paper else None,
     )
+    if report is not None:
+        write_bundle_report(report, bundle.name, record, composites)
+    return bundle
 
 
 def _close_round(
@@ -222,11 +234,19 @@ def _close_round(
     goals, findings = data.with_composites(composites), len(data.labels.findings)
     joined = join(recipe, data.labels.findings, members, goals["val"], supervision)
     annotator, history = _train_annotator(recipe, data.labels, data.examples, joined.vectors)
-    own = mean_auc(data.goals["val"][:, :findings], joined.logits["val"][:, :findings].numpy())
+    truth, scores = data.goals["val"][:, :findings], joined.logits["val"][:, :findings]
+    study = torch.from_numpy(
+        np.unique([e.study for e in data.examples["val"]], return_inverse=True)[1]
+    )
+    own = mean_auc(truth, scores.numpy())
+    pooled = mean_auc(truth, group_means(scores, study).numpy())
     least = min(history, key=lambda row: row["val_loss"])
-    log.info("%d CNNs: mean AUC on val %.4f, annotator %s", len(members), own, least)
+    log.info(
+        "%d CNNs: mean AUC on val %.4f, pooled by study %.4f, annotator %s",
+        *(len(members), own, pooled, least),
+    )
     row = {"cnns": len(members), "composites": len(composites.names), "val_mean_auc": own}
-    return joined, annotator, {**row, "annotator": history}
+    return joined, annotator, {**row, "val_mean_auc_pooled": pooled, "annotator": history}
 
 
 def _train_paper(

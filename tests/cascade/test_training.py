@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.member_training import _shuffled
 from indexer.cascade.recipe import Recipe
 from indexer.cascade.runtime import Runtime
 from indexer.cascade.sentences import encode
@@ -55,7 +57,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 RECIPE = Recipe(
-    name="tiny", size=64, crop=56, min_images=5, epochs=6, batch_size=16, annotator_epochs=20,
+    name="tiny", size=64, crop=56, min_images=5, epochs=8, batch_size=16, annotator_epochs=20,
     learning_rate=2e-3, dimensions=32, units=32,
     backbones=("tf_efficientnet_lite0",) * 2,
 )  # fmt: skip
@@ -64,7 +66,10 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundle")
-    return train(dataset, folder / "tiny", RECIPE, work=folder / "work", device="cpu")
+    report = folder / "report.md"
+    return train(
+        dataset, folder / "tiny", RECIPE, work=folder / "work", device="cpu", report=report
+    )
 
 
 def test_it_learns_the_planted_finding_and_its_side(trained: Bundle) -> None:
@@ -80,7 +85,7 @@ def test_it_learns_the_planted_finding_and_its_side(trained: Bundle) -> None:
 
 
 def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
-    assert trained.labels.composites == ("opacity, right", "opacity, left")
+    assert sorted(trained.labels.composites) == ["opacity, left", "opacity, right"]
     assert sum(trained.record["composites"].values()) == 120, "every opacity carries one"
     before, after = trained.record["rounds"]
     assert (before["cnns"], before["composites"]) == (1, 0)
@@ -94,6 +99,16 @@ def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
         scores = Runtime(trained, "cpu").encode(pictures).logits[:, first:]
         right = scores.argmax(1) == trained.labels.composites.index(f"opacity, {side}")
         assert np.mean(right) > 0.8, "chance is 0.5"
+
+
+def test_its_report_shows_rounds_labels_map_and_curves(trained: Bundle) -> None:
+    report = (trained.path.parent / "report.md").read_text()
+    assert report.startswith("# Training of tiny\n")
+    first, last = trained.record["rounds"]
+    for row in (first, last):
+        assert f"| {row['cnns']} | {row['composites']} | {row['val_mean_auc']} |" in report
+    assert "| opacity, left | 60 |" in report
+    assert report.count("](data:image/png;base64,") == 4
 
 
 def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
@@ -170,3 +185,17 @@ def test_a_damaged_bundle_is_refused(trained: Bundle, tmp_path: Path) -> None:
 def test_no_bundle_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle at"):
         Bundle.load(tmp_path / "nowhere")
+
+
+def test_images_of_a_study_follow_one_another_in_an_epoch() -> None:
+    import torch
+
+    study = torch.tensor([2, 0, 1, 0, 2, 2])
+    orders = {
+        tuple(_shuffled(study, torch.Generator().manual_seed(seed)).tolist()) for seed in range(20)
+    }
+    assert len(orders) == 6, "every order of three studies"
+    for order in orders:
+        studies = study[list(order)].tolist()
+        assert sorted(order) == list(range(6))
+        assert sum(a != b for a, b in pairwise(studies)) == 2

@@ -15,13 +15,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from indexer.cascade.joint_map import JointMap
 from indexer.cascade.paper.annotations import Vocabulary
 from indexer.cascade.paper.classes import CLASSES
 from indexer.cascade.paper.networks import Classifier, Writer, build_classifier
 from indexer.cascade.paper.recipe import FROZEN
 from indexer.errors import BundleError
 
-__all__ = ["FORMAT", "JointMap", "PaperModel", "Variant", "prepare"]
+__all__ = ["FORMAT", "PaperModel", "Variant", "prepare"]
 
 FORMAT = 1
 _DESCRIPTION, _WEIGHTS = "paper.json", "paper.safetensors"
@@ -79,22 +80,6 @@ class Variant:
             [number, *[word for word, _ in line]]
             for number, line in zip(first.tolist(), lines, strict=True)
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class JointMap:
-    """The diseased train images in two dimensions (t-SNE of their joint vectors).
-
-    Parameters
-    ----------
-    places
-        Shape (n, 2).
-    labels
-        Name of each image's label in the round.
-    """
-
-    places: npt.NDArray[np.float32]
-    labels: tuple[str, ...]
 
 
 @dataclass(slots=True)

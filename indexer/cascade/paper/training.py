@@ -21,10 +21,11 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.cascade.evaluation.paper import ORDERS, bleu, evaluate_paper
 from indexer.cascade.joint import CompositeLabels, cluster, joint_vectors
+from indexer.cascade.joint_map import JointMap, map_joint_vectors
 from indexer.cascade.paper.annotations import Vocabulary
 from indexer.cascade.paper.cases import Cases, load_cases
 from indexer.cascade.paper.classes import CLASSES, check_apart, commonest_annotations
-from indexer.cascade.paper.model import JointMap, PaperModel, Variant, prepare
+from indexer.cascade.paper.model import PaperModel, Variant, prepare
 from indexer.cascade.paper.networks import Writer, build_classifier
 from indexer.cascade.paper.recipe import Cell, PaperRecipe
 from indexer.cascade.paper.sampling import draw_epoch
@@ -533,13 +534,8 @@ def _fit(
 
 def _flat(vectors: npt.NDArray[np.float32], labels: CompositeLabels, seed: int) -> JointMap:
     """The map of the diseased images; normal ones are one label, and would fill it."""
-    from sklearn.manifold import TSNE
-
     rows = [row for row, label in enumerate(labels.rows) if labels.diseases[label] != NORMAL]
-    near = min(30.0, (len(rows) - 1) / 3)
-    places = TSNE(perplexity=near, init="random", random_state=seed).fit_transform(vectors[rows])
-    names = tuple(labels.names[labels.rows[row]] for row in rows)
-    return JointMap(places.astype(np.float32), names)
+    return map_joint_vectors(vectors[rows], [labels.names[labels.rows[row]] for row in rows], seed)
 
 
 def _facts(recipe: PaperRecipe, names: str) -> dict[str, Any]:

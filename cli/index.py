@@ -142,8 +142,8 @@ def index(
     """
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
+    from indexer.database.choices import choose_text
     from indexer.database.layout import Layout
-    from indexer.database.writer import choose_text
     from indexer.pipeline.run import index as run_index
 
     note = None

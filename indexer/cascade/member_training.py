@@ -123,15 +123,13 @@ def train_member(
         torch.manual_seed(seed)
         started, total = time.time(), 0.0
         model.train()
-        order = _shuffled(supervision.study, draw)
+        order = torch.randperm(count, generator=draw).numpy()
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
             pictures = augment(torch.from_numpy(canvases[rows]), recipe.crop, draw)
             with torch.autocast(device.type, _half_precision(device)):
                 outputs = model(pictures.to(device))
-            loss = supervision.loss(
-                outputs, torch.from_numpy(rows), recipe.text_weight, recipe.study_weight
-            )
+            loss = supervision.loss(outputs, torch.from_numpy(rows), recipe.text_weight)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -186,13 +184,6 @@ def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member
     # Most labels are rare: start from their frequencies, not from one half.
     member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
     return member
-
-
-def _shuffled(study: torch.Tensor, draw: torch.Generator) -> npt.NDArray[np.int64]:
-    """The images in the random order of their studies, those of a study one after the other."""
-    place = torch.randperm(int(study.max()) + 1, generator=draw)
-    order: npt.NDArray[np.int64] = place[study].argsort(stable=True).numpy()
-    return order
 
 
 def _identity(recipe: Recipe, number: int, supervision: Supervision) -> str:

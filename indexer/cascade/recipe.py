@@ -33,8 +33,6 @@ class Recipe:
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
     text_weight
         Weight of the contrastive terms between images and report sentences; 0 for none.
-    study_weight
-        Share of the labels' loss that is of the mean scores of a study's images.
     finding_worth, normal_worth
         What a finding, and ``normal``, that two images share counts in the likeness of their
         search vectors, beside the mean cosine of the members' embeddings.
@@ -49,7 +47,7 @@ class Recipe:
     """
 
     name: str = "cxrdex-base"
-    backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 3
+    backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 2
     dimensions: int = 256
     size: int = 256
     crop: int = 208
@@ -63,7 +61,6 @@ class Recipe:
     weight_decay: float = 0.02
     drop_path: float = 0.1
     text_weight: float = 1.0
-    study_weight: float = 0.6
     finding_worth: float = 1.5
     normal_worth: float = 0.75
     cell: Literal["gru", "lstm"] = "gru"

@@ -14,7 +14,7 @@ from indexer.cascade.dataset import Example
 from indexer.cascade.encoder import Outputs
 from indexer.cascade.mining import Labels, encode_labels
 
-__all__ = ["Supervision", "group_means"]
+__all__ = ["Supervision"]
 
 # Temperatures of the two softmax functions over sentence vectors.
 _PHRASE_TEMPERATURE, _REPORT_TEMPERATURE = 0.05, 0.1
@@ -38,8 +38,6 @@ class Supervision:
         Shape (reports, 384): the mean vectors of the reports' sentences.
     report
         Shape (n,): the report of each image.
-    study
-        Shape (n,): the number of each image's study.
     """
 
     labels: Tensor
@@ -48,7 +46,6 @@ class Supervision:
     said: Tensor
     reports: Tensor
     report: Tensor
-    study: Tensor
 
     @classmethod
     def of(cls, examples: Sequence[Example], labels: Labels, *, text: bool) -> Supervision:
@@ -61,19 +58,12 @@ class Supervision:
         if text:
             phrases, said = _phrases(examples)
             reports, report = _reports(examples)
-        names = {name: number for number, name in enumerate(sorted({e.study for e in examples}))}
-        study = torch.tensor([names[e.study] for e in examples])
-        return cls(goals, torch.from_numpy(lateral), phrases, said, reports, report, study)
+        return cls(goals, torch.from_numpy(lateral), phrases, said, reports, report)
 
-    def loss(
-        self, outputs: Outputs, rows: Tensor, text_weight: float, study_weight: float = 0.0
-    ) -> Tensor:
+    def loss(self, outputs: Outputs, rows: Tensor, text_weight: float) -> Tensor:
         """Loss of what was said of the images `rows`.
 
-        Binary cross-entropy summed over labels: that of each image's scores and, to the share
-        `study_weight`, that of the mean scores of the images of its study among `rows`, as a
-        finding that one view shows need not be seen in the other. Beside it the cross-entropy of
-        the view and, weighted, two contrastive
+        Binary cross-entropy summed over labels, that of the view, and, weighted, two contrastive
         terms between the image and the banks: softmax over all phrases, whose targets are the
         image's own annotations; and softmax over all reports, whose targets are the reports near
         its own one in sentence space, so that reports that say the same attract the same images.
@@ -82,12 +72,6 @@ class Supervision:
         cross = nn.functional.binary_cross_entropy_with_logits
         goals, lateral = self.labels[rows].to(device), self.lateral[rows].to(device)
         loss = cross(outputs.logits, goals, reduction="sum") / len(rows)
-        if study_weight:
-            own = self.study[rows].unique(return_inverse=True)[1].to(device)
-            # An image counts the same alone and in its study.
-            pooled, shared = group_means(outputs.logits, own), group_means(goals, own)
-            together = cross(pooled, shared, reduction="sum") / len(rows)
-            loss = (1 - study_weight) * loss + study_weight * together
         loss = loss + cross(outputs.view, lateral)
         if not len(self.phrases):
             return loss
@@ -99,13 +83,6 @@ class Supervision:
         near = (own @ bank.T / (_REPORT_TEMPERATURE / 2)).softmax(1)
         scores = outputs.sentence @ bank.T / _REPORT_TEMPERATURE
         return loss + text_weight * (phrase_loss + nn.functional.cross_entropy(scores, near))
-
-
-def group_means(rows: Tensor, groups: Tensor) -> Tensor:
-    """Each row as the mean of its group."""
-    sums = torch.zeros(int(groups.max()) + 1, rows.shape[1], device=rows.device)
-    sums = sums.index_add(0, groups, rows)
-    return (sums / groups.bincount()[:, None])[groups]
 
 
 def _phrases(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ from indexer.cascade.paper.recipe import named
 from indexer.cascade.paper.training import train_cascade
 from indexer.cascade.recipe import Recipe
 from indexer.cascade.report_page import check_report
-from indexer.cascade.supervision import Supervision, group_means
+from indexer.cascade.supervision import Supervision
 from indexer.errors import TrainingError
 from indexer.memory import keep_freed_memory
 
@@ -239,7 +239,7 @@ def _close_round(
         np.unique([e.study for e in data.examples["val"]], return_inverse=True)[1]
     )
     own = mean_auc(truth, scores.numpy())
-    pooled = mean_auc(truth, group_means(scores, study).numpy())
+    pooled = mean_auc(truth, _means(scores, study).numpy())
     least = min(history, key=lambda row: row["val_loss"])
     log.info(
         "%d CNNs: mean AUC on val %.4f, pooled by study %.4f, annotator %s",
@@ -247,6 +247,13 @@ def _close_round(
     )
     row = {"cnns": len(members), "composites": len(composites.names), "val_mean_auc": own}
     return joined, annotator, {**row, "val_mean_auc_pooled": pooled, "annotator": history}
+
+
+def _means(rows: Tensor, groups: Tensor) -> Tensor:
+    """Each row as the mean of its group."""
+    sums = torch.zeros(int(groups.max()) + 1, rows.shape[1], device=rows.device)
+    sums = sums.index_add(0, groups, rows)
+    return (sums / groups.bincount()[:, None])[groups]
 
 
 def _train_paper(

@@ -10,7 +10,7 @@ from indexer.cascade import sentences
 from indexer.cascade.dataset import Example
 from indexer.cascade.encoder import Outputs
 from indexer.cascade.mining import mine
-from indexer.cascade.supervision import Supervision, group_means
+from indexer.cascade.supervision import Supervision
 
 
 def _example(study: str, disease: str, *qualifiers: str, said: tuple[str, ...] = ()) -> Example:
@@ -68,28 +68,3 @@ def test_near_sentences_have_near_vectors() -> None:
     )
     assert one @ other > one @ far
     assert sentences.encode([]).shape == (0, sentences.DIMENSIONS)
-
-
-def test_a_finding_that_one_image_of_a_study_shows_is_enough() -> None:
-    labels = mine([e.annotations for e in EXAMPLES], 1)
-    bare = Supervision.of(EXAMPLES, labels, text=False)
-    assert (bare.study[2], len(bare.study.unique())) == (bare.study[3], 3)
-    column = labels.findings.index("cardiomegaly")
-    rows = torch.tensor([2, 3])
-
-    def loss(first: float, second: float, weight: float) -> float:
-        logits = torch.full((2, bare.labels.shape[1]), -9.0)
-        logits[:, column] = torch.tensor([first, second])
-        outputs = Outputs(torch.zeros(2, 8), logits, torch.zeros(2), torch.zeros(2, 0))
-        return bare.loss(outputs, rows, 0.0, weight).item()
-
-    assert loss(8.0, -2.0, 1.0) == pytest.approx(loss(3.0, 3.0, 1.0), rel=1e-5)
-    assert loss(8.0, -2.0, 0.0) > loss(3.0, 3.0, 0.0) + 0.5
-    halves = (loss(8.0, -2.0, 0.0) + loss(8.0, -2.0, 1.0)) / 2
-    assert loss(8.0, -2.0, 0.5) == pytest.approx(halves, rel=1e-5)
-
-
-def test_images_of_other_studies_are_not_mixed() -> None:
-    rows = torch.tensor([[1.0, 2.0], [3.0, 6.0], [10.0, 0.0]])
-    means = group_means(rows, torch.tensor([1, 1, 0]))
-    assert means.tolist() == [[2.0, 4.0], [2.0, 4.0], [10.0, 0.0]]

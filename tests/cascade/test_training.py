@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from PIL import Image
 
 from indexer.cascade.augmentation import augment
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.member_training import _shuffled
 from indexer.cascade.recipe import Recipe
 from indexer.cascade.runtime import Runtime
 from indexer.cascade.sentences import encode
@@ -185,17 +183,3 @@ def test_a_damaged_bundle_is_refused(trained: Bundle, tmp_path: Path) -> None:
 def test_no_bundle_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle at"):
         Bundle.load(tmp_path / "nowhere")
-
-
-def test_images_of_a_study_follow_one_another_in_an_epoch() -> None:
-    import torch
-
-    study = torch.tensor([2, 0, 1, 0, 2, 2])
-    orders = {
-        tuple(_shuffled(study, torch.Generator().manual_seed(seed)).tolist()) for seed in range(20)
-    }
-    assert len(orders) == 6, "every order of three studies"
-    for order in orders:
-        studies = study[list(order)].tolist()
-        assert sorted(order) == list(range(6))
-        assert sum(a != b for a, b in pairwise(studies)) == 2

@@ -279,6 +279,15 @@ class Ledger:
         with self.lock:
             return [_image_row(row) for row in self.connection.execute(query, (study,))]
 
+    def studies_of_several(self) -> list[str]:
+        """Studies of several images, and those of one that is kept as if it had mates."""
+        query = (
+            "SELECT study FROM images GROUP BY study "
+            "HAVING count(*) > 1 OR count(pooled) > 0 ORDER BY study"
+        )
+        with self.lock:
+            return [row[0] for row in self.connection.execute(query)]
+
     def has_image(self, image_id: str) -> bool:
         """Whether there is such an image."""
         return self._value("SELECT 1 FROM images WHERE image_id = ?", image_id) is not None

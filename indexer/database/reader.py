@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from indexer.cascade.pooling import pool_readings
 from indexer.database.documents import Document, build_document
 from indexer.database.embeddings import Shards
 from indexer.database.layout import Layout, Manifest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from indexer.archive.reports import Report
     from indexer.database.vectors import Vectors
 
-__all__ = ["Database", "Record", "document_of", "shards_of"]
+__all__ = ["Database", "Record", "document_of", "pooled_of", "shards_of", "stale_studies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,24 @@ def document_of(row: ImageRow) -> Document:
     metadata = Metadata.from_json(row.metadata)
     reading = row.reading | (row.pooled or {})
     return build_document(row.image_id, row.study, row.patient, metadata, reading, _report_of(row))
+
+
+def pooled_of(
+    rows: Sequence[ImageRow], thresholds: Mapping[str, float] | None
+) -> dict[str, Any] | None:
+    """What the images of a study say together; None of a single one, or without `thresholds`."""
+    if thresholds is None or len(rows) < 2:
+        return None
+    return pool_readings([row.reading for row in rows], thresholds)
+
+
+def stale_studies(ledger: Ledger, thresholds: Mapping[str, float] | None) -> Iterator[str]:
+    """Studies whose pooled reading is not what their images say."""
+    for study in ledger.studies_of_several():
+        rows = ledger.images_of(study)
+        pooled = pooled_of(rows, thresholds)
+        if any(row.pooled != pooled for row in rows):
+            yield study
 
 
 def shards_of(

@@ -16,7 +16,7 @@ from indexer.database.durable import writing
 from indexer.database.embeddings import key_of, shard_checksum
 from indexer.database.generation import current_generation
 from indexer.database.layout import Layout
-from indexer.database.reader import Database, document_of, shards_of
+from indexer.database.reader import Database, document_of, shards_of, stale_studies
 from indexer.database.text import open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors import Vectors
@@ -155,6 +155,10 @@ def _ledger(database: Database) -> Iterator[Problem]:
     if changed:
         detail = f"{changed} documents differ from their hash"
         yield Problem("ledger", "document_hash", changed, detail)
+    stale = sum(1 for _ in stale_studies(database.ledger, database.manifest.thresholds))
+    if stale:
+        detail = f"{stale} studies do not say what their images say together"
+        yield Problem("ledger", "pooled", stale, detail)
 
 
 def _shards(database: Database) -> Iterator[Problem]:

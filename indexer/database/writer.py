@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
-from indexer.cascade.pooling import pool_readings
 from indexer.database.builder import build_vectors, needs_build
 from indexer.database.choices import check_pooling, check_text, choose_text
 from indexer.database.compaction import Compaction, Compactor, next_shard, register_shard
@@ -29,7 +28,7 @@ from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_s
 from indexer.database.generation import current_generation, remove_older
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger import ImageRow, Ledger
-from indexer.database.reader import document_of, shards_of
+from indexer.database.reader import document_of, pooled_of, shards_of, stale_studies
 from indexer.database.text import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
@@ -524,9 +523,7 @@ class Writer:
         """Pool the readings of studies, and send the documents that differ from what was sent."""
         for study in sorted(studies):
             rows = self.ledger.images_of(study)
-            pooled = None
-            if self.manifest.thresholds is not None and len(rows) > 1:
-                pooled = pool_readings([row.reading for row in rows], self.manifest.thresholds)
+            pooled = pooled_of(rows, self.manifest.thresholds)
             for row in rows:
                 document = document_of(replace(row, pooled=pooled))
                 digest = document_hash(document)
@@ -666,7 +663,7 @@ class Writer:
         return changed
 
     def rehash(self) -> int:
-        """Send the documents again that are not what their hash says; gives how many."""
+        """Send the documents again that are not what their hash, or their study, says."""
         wrong = (
             row
             for row in self.ledger.iterate_images()
@@ -675,7 +672,11 @@ class Writer:
         count = 0
         while batch := list(islice(wrong, _PAGE)):
             count += self._rewrite_all(batch, None)
-        return count
+        stale = list(stale_studies(self.ledger, self.manifest.thresholds))
+        with writing(self.layout.root), self.ledger.transaction() as sql:
+            self._publish(sql, stale)
+        self.drain()
+        return count + len(stale)
 
     def _rewrite_all(self, rows: Sequence[ImageRow], find_report: FindReport | None) -> int:
         if rows:

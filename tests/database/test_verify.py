@@ -98,6 +98,15 @@ DAMAGES: dict[str, tuple[Damage, set[tuple[str, str]], int]] = {
         lambda p: _sql(p, "ledger.sqlite",
             f"UPDATE images SET document_hash = 'no' WHERE image_id = '{image_id(3)}'"),
         {("ledger", "document_hash"), ("text", "different")}, 0),
+    "a study is not pooled": (
+        lambda p: _sql(p, "ledger.sqlite",
+            f"UPDATE images SET pooled = NULL WHERE image_id = '{image_id(3)}'"),
+        {("ledger", "pooled")}, 0),
+    "a study is pooled otherwise": (
+        lambda p: _sql(p, "ledger.sqlite",
+            "UPDATE images SET pooled = json_set(pooled, '$.probabilities.opacity', 0.5) "
+            f"WHERE image_id = '{image_id(3)}'"),
+        {("ledger", "pooled"), ("ledger", "document_hash")}, 0),
     "an image without file": (
         lambda p: _sql(p, "ledger.sqlite", "DELETE FROM files WHERE name = '3.png'"),
         {("ledger", "image_without_file")}, 0),

@@ -35,7 +35,6 @@ def load_encoder(bundle: Bundle) -> Encoder:
         shape["backbones"],
         bundle.dimensions,
         labels.scored,
-        len(labels.findings),
         shape["sentences"],
     )
     prefix = "encoder."

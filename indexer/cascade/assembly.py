@@ -20,8 +20,8 @@ from indexer.cascade.supervision import Supervision
 __all__ = ["Joined", "TrainedMember", "join"]
 
 _FloatArray = npt.NDArray[np.float32]
-# How firmly the weights between search vectors and sentences are held to zero.
-_RIDGE = 100.0
+# How firmly the weights between search vectors and sentences are held to zero, on either side.
+_RIDGE, _PHRASE_RIDGE = 1000.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,7 @@ def join(
         for part, value in logits.items()
     }
     places = sentences.DIMENSIONS if recipe.text_weight else 0
-    encoder = Encoder(
-        recipe.backbones[: len(members)], recipe.dimensions, total, len(findings), places
-    ).eval()
+    encoder = Encoder(recipe.backbones[: len(members)], recipe.dimensions, total, places).eval()
     for own, trained, head in zip(encoder.members, members, heads, strict=True):
         assert isinstance(own, Member)
         _fold(head, scale, shift)
@@ -111,7 +109,8 @@ def join(
         # Of sentences only the joint head is kept.
         kept = {k: v for k, v in trained.member.state_dict().items() if "sentence" not in k}
         own.load_state_dict(kept | state)
-    encoder.worth.fill_(recipe.finding_worth)
+    encoder.worth.fill_(recipe.detail_worth)
+    encoder.worth[: len(findings)] = recipe.finding_worth
     if NORMAL in findings:
         encoder.worth[list(findings).index(NORMAL)] = recipe.normal_worth
     with torch.inference_mode():
@@ -137,17 +136,26 @@ def _spread(trained: TrainedMember, worth: npt.NDArray[np.float64], total: int) 
 
 
 def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
-    """Fit a head by least squares to the sums of the vectors of what people said of an image.
+    """Fit a head by ridge regression, so that a phrase's inner product with a picture's place
+    tells whether it was said of the picture.
 
-    A picture with two findings lies where both are, and further out than one with either.
+    A phrase counts by the root of how often it was said: a rare one is asked for as well. What
+    phrases have in common tells none of them apart, so their covariance is taken out.
     """
-    phrases = supervision.phrases.double()
-    sums = (supervision.said > 0).double() @ (phrases - phrases.mean(0))
+    phrases = supervision.phrases.double() - supervision.phrases.double().mean(0)
+    said = (supervision.said > 0).double()
+    sums = (said / said.sum(0).sqrt()) @ phrases
     inputs = vectors.double() * vectors.shape[1] ** 0.5
     centre, mean = inputs.mean(0), sums.mean(0)
     moments = (inputs - centre).T @ (inputs - centre)
     ridge = _RIDGE * torch.eye(len(moments)).double()
     solved = torch.linalg.solve(moments + ridge, (inputs - centre).T @ (sums - mean))
+    spread = phrases.T @ phrases
+    spread = (
+        spread / spread.diagonal().mean().clamp(min=1e-9)
+        + _PHRASE_RIDGE * torch.eye(len(spread)).double()
+    )
+    solved = torch.linalg.solve(spread, solved.T).T
     head.weight.data = solved.T.float().contiguous()
     head.bias.data = -(centre @ solved).float()
 

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 __all__ = ["Encoder", "Member", "Outputs"]
 
+# So many numbers fill two of the widest registers, which are computed at once.
+_REGISTERS = 32
+
 
 class Outputs(NamedTuple):
     """What the CNN says of n pictures, all float32.
@@ -97,8 +100,8 @@ class Encoder(nn.Module):
     """One or several `Member`s that read a picture side by side as one CNN.
 
     Their scores are averaged. The search vector is an orthogonal projection of their embeddings
-    and of the findings' probabilities. The inner product of two such vectors is nearly the mean
-    cosine of the members' embeddings, plus the expected number of findings that both pictures
+    and of the labels' probabilities. The inner product of two such vectors is nearly the mean
+    cosine of the members' embeddings, plus the expected number of labels that both pictures
     have, each counted with its worth: pictures are alike that look alike to the CNNs and share
     what is found.
 
@@ -108,8 +111,6 @@ class Encoder(nn.Module):
         The timm model name of each member.
     dimensions, labels, sentences
         As of `Member`.
-    findings
-        The first so many labels are findings.
     """
 
     worth: Tensor
@@ -119,14 +120,13 @@ class Encoder(nn.Module):
         backbones: Sequence[str],
         dimensions: int,
         labels: int,
-        findings: int,
         sentences: int = 0,
     ) -> None:
         super().__init__()
         # Only their joint place among sentences is asked for, so the members' own heads are gone.
         self.members = nn.ModuleList(Member(name, dimensions, labels) for name in backbones)
-        self.register_buffer("worth", torch.ones(findings))
-        self.join = nn.Linear(len(backbones) * dimensions + findings, dimensions, bias=False)
+        self.register_buffer("worth", torch.ones(labels))
+        self.join = nn.Linear(len(backbones) * dimensions + labels, dimensions, bias=False)
         self.sentence = nn.Linear(dimensions, sentences) if sentences else None
 
     def forward(self, pictures: Tensor) -> Outputs:
@@ -151,9 +151,13 @@ class Encoder(nn.Module):
         Returns
         -------
         Tensor
-            Shape (n, members * dimensions + findings).
+            Shape (n, members * dimensions + labels).
         """
-        chances = logits[:, : len(self.worth)].sigmoid() * self.worth.sqrt()
+        # torch computes what is left over after its registers in another way: full ones make the
+        # chances of a picture the same wherever it stands in its batch.
+        count = logits.shape[1]
+        full = nn.functional.pad(logits, (0, -count % _REGISTERS))
+        chances = full.sigmoid()[:, :count] * self.worth.sqrt()
         return torch.cat([*(embeddings / len(embeddings) ** 0.5), chances], 1)
 
     def place(self, embedding: Tensor) -> Tensor:

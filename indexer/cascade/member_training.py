@@ -189,7 +189,15 @@ def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member
 def _identity(recipe: Recipe, number: int, supervision: Supervision) -> str:
     """What a CNN's checkpoint belongs to: all that changes its training."""
     others = {"name", "backbones", "feedback", "images_per_label", "deviations", "min_images"}
-    others |= {"finding_worth", "normal_worth", "cell", "units", "layers", "annotator_epochs"}
+    others |= {
+        "finding_worth",
+        "normal_worth",
+        "detail_worth",
+        "cell",
+        "units",
+        "layers",
+        "annotator_epochs",
+    }
     said = {k: v for k, v in asdict(recipe).items() if k not in others}
     said["backbone"] = recipe.backbones[number]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())

@@ -33,9 +33,9 @@ class Recipe:
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
     text_weight
         Weight of the contrastive terms between images and report sentences; 0 for none.
-    finding_worth, normal_worth
-        What a finding, and ``normal``, that two images share counts in the likeness of their
-        search vectors, beside the mean cosine of the members' embeddings.
+    finding_worth, normal_worth, detail_worth
+        What a finding, ``normal``, and a pair or composite label that two images share count in
+        the likeness of their search vectors, beside the mean cosine of the members' embeddings.
     cell, units, layers, annotator_epochs
         Of the RNN.
     pretrained
@@ -61,8 +61,9 @@ class Recipe:
     weight_decay: float = 0.02
     drop_path: float = 0.1
     text_weight: float = 1.0
-    finding_worth: float = 1.5
-    normal_worth: float = 0.75
+    finding_worth: float = 1.0
+    normal_worth: float = 0.5
+    detail_worth: float = 6.0
     cell: Literal["gru", "lstm"] = "gru"
     units: int = 256
     layers: int = 1

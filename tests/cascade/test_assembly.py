@@ -65,5 +65,6 @@ def test_a_label_is_scored_by_those_who_know_it(
         assert torch.equal(joined.logits["val"][:, column].argsort(), scores.argsort())
 
 
-def test_what_is_alike_counts_shared_findings(joined: Joined) -> None:
-    assert joined.encoder.worth.tolist() == [_RECIPE.normal_worth, _RECIPE.finding_worth]
+def test_what_is_alike_counts_shared_labels(joined: Joined) -> None:
+    worth = [_RECIPE.normal_worth, _RECIPE.finding_worth, *[_RECIPE.detail_worth] * 3]
+    assert joined.encoder.worth.tolist() == worth

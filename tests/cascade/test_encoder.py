@@ -15,7 +15,7 @@ def members() -> list[Member]:
 
 
 def _encoder(members: list[Member], dimensions: int = 8, sentences: int = 0) -> Encoder:
-    encoder = Encoder(["test_resnet"] * len(members), dimensions, 3, 2, sentences).eval()
+    encoder = Encoder(["test_resnet"] * len(members), dimensions, 3, sentences).eval()
     for own, member in zip(encoder.members, members, strict=True):
         own.load_state_dict({k: v for k, v in member.state_dict().items() if "sentence" not in k})
     return encoder
@@ -43,13 +43,13 @@ def test_members_are_averaged_and_joined(members: list[Member]) -> None:
 
 
 @torch.inference_mode()
-def test_likeness_is_looks_and_shared_findings(members: list[Member]) -> None:
+def test_likeness_is_looks_and_shared_labels(members: list[Member]) -> None:
     encoder = _encoder(members)
-    encoder.worth.copy_(torch.tensor([2.0, 0.5]))
+    encoder.worth.copy_(torch.tensor([2.0, 0.5, 3.0]))
     apart = [member(PICTURES).embedding for member in members]
     logits = encoder(PICTURES).logits
     sides = encoder.side_by_side(torch.stack(apart), logits)
     cosines = sum(vectors @ vectors.T for vectors in apart) / 2
-    chances = logits[:, :2].sigmoid()
-    shared = (chances * torch.tensor([2.0, 0.5])) @ chances.T
+    chances = logits.sigmoid()
+    shared = (chances * torch.tensor([2.0, 0.5, 3.0])) @ chances.T
     torch.testing.assert_close(sides @ sides.T, cosines + shared)

@@ -36,7 +36,7 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
         ("", "normal", "opacity", "cardiomegaly", "left", "lung"),
     )
     modules = {
-        "encoder": Encoder(["test_resnet"], DIMENSIONS, 4, 3),
+        "encoder": Encoder(["test_resnet"], DIMENSIONS, 4),
         "annotator": Annotator(DIMENSIONS, 6, units=16),
     }
     return Bundle.save(

@@ -50,7 +50,6 @@ def build_encoder(bundle: Bundle) -> Encoder:
         bundle.architecture["backbones"],
         bundle.dimensions,
         labels.scored,
-        len(labels.findings),
         bundle.architecture["sentences"],
     )
     state = {

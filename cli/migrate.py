@@ -24,7 +24,7 @@ def migrate(database: Path, form: str) -> None:
     from indexer.database.writer import Writer
 
     with Writer.open(database, None, None, untouched_text=True) as writer:
-        count = writer.migrate_text()
+        count = writer.outbox.migrate()
     if form == "json":
         click.echo(json.dumps({"documents": count}, indent=1))
     else:

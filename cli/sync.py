@@ -20,7 +20,7 @@ def sync(database: Path, form: str) -> None:
     from indexer.database.writer import Writer
 
     with Writer.open(database, None, None, untouched_text=True) as writer:
-        sent = writer.sync()
+        sent = writer.outbox.sync()
         waiting = writer.ledger.waiting
     if form == "json":
         click.echo(json.dumps({"sent": sent, "waiting": waiting}, indent=1))

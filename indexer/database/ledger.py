@@ -197,6 +197,11 @@ class Ledger:
         """Whether the text store is to be filled anew with all documents."""
         return self._value("SELECT 1 FROM meta WHERE key = 'refill'") is not None
 
+    def mark_refill(self) -> None:
+        """Have the text store filled anew when the outbox is drained next."""
+        with self.transaction() as sql:
+            sql.execute("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
+
     def counts(self) -> dict[Status, int]:
         """Files by status; all four are there."""
         counts: dict[Status, int] = dict.fromkeys(STATUSES, 0)

@@ -1,15 +1,13 @@
-"""The one writer of a database: commits, the outbox, and what is settled at the end of a run."""
+"""The one writer of a database: commits, and what is settled at the end of a run."""
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -22,105 +20,31 @@ from indexer.archive.deidentify import Metadata
 from indexer.database.builder import build_vectors, needs_build
 from indexer.database.choices import check_pooling, check_text, choose_text
 from indexer.database.compaction import Compaction, Compactor, next_shard, register_shard
-from indexer.database.documents import Document, canonical, document_hash
+from indexer.database.documents import canonical, document_hash
 from indexer.database.durable import writing
 from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
+from indexer.database.entry import Entry, Header
 from indexer.database.generation import current_generation, remove_older
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger import ImageRow, Ledger
+from indexer.database.outbox import Outbox
 from indexer.database.reader import document_of, pooled_of, shards_of, stale_studies
 from indexer.database.text import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
-from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
+from indexer.errors import DatabaseError, DatabaseMismatch
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
     from indexer.cascade.bundle import Bundle
-    from indexer.cascade.runtime import Reading
 
-__all__ = ["Entry", "FindReport", "Header", "Writer"]
+__all__ = ["FindReport", "Writer"]
 
 _log = logging.getLogger(__name__)
 
 FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
 
 _PAGE = 1000
-# Pauses between tries of a text store that does not answer.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 _OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of the image it holds, beside the pixels.
-
-    Parameters
-    ----------
-    study, patient
-        Pseudonymous ids.
-    metadata
-        The allow-listed values.
-    report_keys
-        Pseudonyms under which a report may be filed.
-    """
-
-    study: str
-    patient: str
-    metadata: Metadata
-    report_keys: tuple[str, ...]
-
-    def to_text(self) -> str:
-        """JSON; `from_text` reads it back."""
-        return canonical(
-            {
-                "study": self.study,
-                "patient": self.patient,
-                "metadata": self.metadata.to_json(),
-                "report_keys": self.report_keys,
-            }
-        )
-
-    @classmethod
-    def from_text(cls, text: str) -> Header:
-        """The header of which `to_text` made `text`."""
-        data = json.loads(text)
-        metadata = Metadata.from_json(data["metadata"])
-        return cls(data["study"], data["patient"], metadata, tuple(data["report_keys"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The outcome of one file.
-
-    Parameters
-    ----------
-    archive
-        Number of its archive, from `Writer.archive`.
-    name, size, mtime_ns, checksum
-        The file as it was read; BLAKE3 in hex, None where it could not be read.
-    outcome
-        ``"image"``; ``"same"`` if its content is what it was; or why it is none.
-    reason, detail
-        Of a skipped or failed one.
-    image_id, header, thumbnail
-        Of an image.
-    reading
-        Of an image whose content is new; None where the database has it already, or an earlier
-        entry of the same or an earlier commit brings it.
-    """
-
-    archive: int
-    name: str
-    size: int
-    mtime_ns: int
-    checksum: str | None
-    outcome: Literal["image", "same", "skipped", "failed"]
-    reason: str | None = None
-    detail: str | None = None
-    image_id: str | None = None
-    header: Header | None = None
-    thumbnail: bytes | None = None
-    reading: Reading | None = None
 
 
 class Writer:
@@ -145,10 +69,8 @@ class Writer:
         self.ledger = ledger
         self.thumbnails = thumbnails
         self.text = text
+        self.outbox = Outbox(layout, ledger, thumbnails, text)
         self._run = 0
-        # Of a text store that did not answer: the pause before the next try, and its end.
-        self._pause = 0.0
-        self._try_again = 0.0
 
     @classmethod
     @contextmanager
@@ -185,7 +107,7 @@ class Writer:
             Whether the images of a study share their findings, of a database that is made now
             (None: they do); one that exists must do so, too, unless `change_bundle` is to follow.
         untouched_text
-            Leave the text store alone for now; `sync` or `migrate_text` is to follow.
+            Leave the text store alone for now; `Outbox.sync` or `Outbox.migrate` is to follow.
 
         Raises
         ------
@@ -221,7 +143,7 @@ class Writer:
                 if outdated:
                     _log.info("building the text index anew, as this version keeps more in it")
                 if rebuild_text or missing or outdated:
-                    _mark_refill(ledger)
+                    ledger.mark_refill()
                     shutil.rmtree(layout.text, ignore_errors=True)
                 text = open_text_store(
                     manifest.text,
@@ -303,7 +225,7 @@ class Writer:
                 sql.execute("DELETE FROM files WHERE image_id IS NOT NULL")
                 # Killed before its end, the next `open` empties the text store by this.
                 sql.execute("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
-            self.refill_text()
+            self.outbox.refill()
             self.sweep_thumbnails()
             self._remove_orphans()
             shutil.rmtree(self.layout.vectors, ignore_errors=True)
@@ -355,7 +277,7 @@ class Writer:
                     place = (number, rows[entry.image_id]) if entry.reading is not None else None
                     studies |= self._store(sql, entry, place, find_report)
                 self._publish(sql, studies)
-        self.drain()
+        self.outbox.drain()
 
     def _write_shard(self, read: Sequence[Entry]) -> tuple[int, str] | None:
         if not read:
@@ -533,96 +455,11 @@ class Writer:
                         (canonical(pooled) if pooled else None, digest, row.number),
                     )
                 if digest != row.document_hash:
-                    self._send(sql, row.image_id, "upsert", canonical(document))
+                    self.outbox.add(sql, row.image_id, "upsert", canonical(document))
 
     def _hide(self, sql: sqlite3.Connection, image_id: str) -> None:
         sql.execute("UPDATE images SET thumbnail = 0 WHERE image_id = ?", (image_id,))
-        self._send(sql, image_id, "hide", None)
-
-    @staticmethod
-    def _send(sql: sqlite3.Connection, image_id: str, op: str, document: str | None) -> None:
-        sql.execute(
-            "INSERT INTO outbox (image_id, op, document) VALUES (?, ?, ?)", (image_id, op, document)
-        )
-
-    def drain(self) -> None:
-        """Bring the text store and the thumbnails up to what the ledger has committed.
-
-        Where a server does not answer, the documents wait, and only now and then is it tried again.
-        """
-        if time.monotonic() < self._try_again:
-            return
-        try:
-            self._drain()
-        except TextStoreUnavailable as error:
-            if not self._pause:
-                _log.warning("%s; indexing goes on, and documents wait for it", error)
-            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            self._try_again = time.monotonic() + self._pause
-        else:
-            self._pause = 0.0
-
-    def finish_text(self) -> int:
-        """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
-        self._try_again = 0.0
-        self.drain()
-        return self.ledger.waiting
-
-    def sync(self) -> int:
-        """Send all that waits for the text store; gives how many changes that were.
-
-        Raises
-        ------
-        TextStoreUnavailable
-            It does not answer; what it has not confirmed goes on waiting.
-        """
-        waiting = self.ledger.waiting
-        self._drain()
-        self.text.finish()
-        return waiting
-
-    def migrate_text(self) -> int:
-        """Fill a new index of the present mapping from the ledger; gives how many documents.
-
-        Raises
-        ------
-        TextStoreUnavailable
-            Elasticsearch does not answer; the old index stands.
-        DatabaseError
-            The text store is not Elasticsearch, which alone needs it.
-        """
-        from indexer.database.text_elasticsearch import ElasticsearchTextStore
-
-        if not isinstance(self.text, ElasticsearchTextStore):
-            raise DatabaseError(
-                f"{self.layout.root} has an embedded text store, which needs no migration: "
-                "`cxrdex index` brings it up to date"
-            )
-        count = self.text.migrate(
-            document for page in self._current_documents() for document in page
-        )
-        with self.ledger.transaction() as sql:
-            # All of these are in the new index, in their present form.
-            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
-            sql.execute("DELETE FROM meta WHERE key = 'refill'")
-        self.sync()
-        return count
-
-    def _drain(self) -> None:
-        with writing(self.layout.root):
-            self.text.prepare(self._refill_unless_waiting)
-            if self.ledger.refill:
-                self._fill_text()
-            while batch := self.ledger.outbox(_PAGE):
-                # Only the last word on an image counts; a picture once hidden stays so.
-                last = {image_id: (op, text) for _, image_id, op, text in batch if op != "hide"}
-                hidden = [image_id for _, image_id, op, _ in batch if op == "hide"]
-                deletes = [image_id for image_id, (op, _) in last.items() if op == "delete"]
-                self.text.apply([json.loads(text) for _, text in last.values() if text], deletes)
-                if hidden or deletes:
-                    self.thumbnails.drop([*hidden, *deletes])
-                with self.ledger.transaction() as sql:
-                    sql.execute("DELETE FROM outbox WHERE seq <= ?", (batch[-1][0],))
+        self.outbox.add(sql, image_id, "hide")
 
     # ---- reports --------------------------------------------------------------------------------
 
@@ -675,7 +512,7 @@ class Writer:
         stale = list(stale_studies(self.ledger, self.manifest.thresholds))
         with writing(self.layout.root), self.ledger.transaction() as sql:
             self._publish(sql, stale)
-        self.drain()
+        self.outbox.drain()
         return count + len(stale)
 
     def _rewrite_all(self, rows: Sequence[ImageRow], find_report: FindReport | None) -> int:
@@ -685,7 +522,7 @@ class Writer:
                 for row in rows:
                     studies |= self._rewrite(sql, row, _header_of(row), find_report)
                 self._publish(sql, studies)
-            self.drain()
+            self.outbox.drain()
         return len(rows)
 
     # ---- pruning and settling -------------------------------------------------------------------
@@ -724,7 +561,7 @@ class Writer:
                     sql.execute("DELETE FROM released WHERE image_id = ?", (image_id,))
                 self._publish(sql, studies)
                 sql.execute("DELETE FROM shards WHERE live = 0")
-            self.drain()
+            self.outbox.drain()
         with writing(self.layout.root):
             self._remove_orphans()
         return dropped
@@ -743,7 +580,7 @@ class Writer:
             if row is None:
                 return False, set()
             sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
-            self._send(sql, image_id, "delete", None)
+            self.outbox.add(sql, image_id, "delete")
             return True, {row.study}
         number, status, identity = first
         if status == "duplicate" and row is not None:
@@ -758,10 +595,10 @@ class Writer:
             for image_id in image_ids:
                 sql.execute("DELETE FROM files WHERE image_id = ?", (image_id,))
                 sql.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
-                self._send(sql, image_id, "delete", None)
+                self.outbox.add(sql, image_id, "delete")
             sql.execute("DELETE FROM shards WHERE live = 0")
             self._publish(sql, studies)
-        self.drain()
+        self.outbox.drain()
 
     # ---- derived stores -------------------------------------------------------------------------
 
@@ -799,46 +636,6 @@ class Writer:
         _log.info("built a vector index of %d images (%s)", generation.count, generation.kind)
         return True
 
-    def refill_text(self) -> None:
-        """Fill the text store anew from the ledger; goes on in the next `open` if killed."""
-        with writing(self.layout.root):
-            _mark_refill(self.ledger)
-            self.drain()
-
-    def _fill_text(self) -> None:
-        with self.ledger.transaction() as sql:
-            # What waits may be of an earlier version; every document is written below.
-            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
-        self.text.clear()
-        for documents in self._current_documents():
-            self.text.apply(documents, [])
-        with self.ledger.transaction() as sql:
-            sql.execute("DELETE FROM meta WHERE key = 'refill'")
-
-    def _current_documents(self) -> Iterator[list[Document]]:
-        """All documents as this version makes them, page by page; their hashes follow."""
-        rows = self.ledger.iterate_images()
-        while page := list(islice(rows, _PAGE)):
-            documents = [document_of(row) for row in page]
-            yield documents
-            digests = [document_hash(document) for document in documents]
-            changed = [
-                (digest, row.number)
-                for digest, row in zip(digests, page, strict=True)
-                if digest != row.document_hash
-            ]
-            with self.ledger.transaction() as sql:
-                sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
-
-    def _refill_unless_waiting(self) -> None:
-        """A new text store lacks every document that has been sent before."""
-        with self.ledger.lock:
-            sent = self.ledger.connection.execute(
-                "SELECT 1 FROM images WHERE image_id NOT IN (SELECT image_id FROM outbox) LIMIT 1"
-            ).fetchone()
-        if sent:
-            _mark_refill(self.ledger)
-
     def _recover(self, untouched_text: bool) -> None:
         with self.ledger.transaction() as sql:
             killed = sql.execute(
@@ -849,7 +646,7 @@ class Writer:
             _log.info("the last run was stopped before its end; going on from its last commit")
             self.sweep_thumbnails()
         if not untouched_text:
-            self.drain()
+            self.outbox.drain()
 
     def _remove_orphans(self) -> None:
         known = {shard.number for shard in self.ledger.shards()}
@@ -870,11 +667,6 @@ class Writer:
 def _header_of(row: ImageRow) -> Header:
     metadata = Metadata.from_json(row.metadata)
     return Header(row.study, row.patient, metadata, tuple(row.report_keys))
-
-
-def _mark_refill(ledger: Ledger) -> None:
-    with ledger.transaction() as sql:
-        sql.execute("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -306,7 +306,7 @@ class _Run:
             committer.call(lambda: writer.settle(committer.find))
             if self._reports and not interrupted:
                 counts["reports_changed"] = committer.call(self._update_reports)
-            counts["waiting"] = committer.call(writer.finish_text)
+            counts["waiting"] = committer.call(writer.outbox.finish)
             writer.compact()
             writer.build_vectors()
         seconds = time.monotonic() - started

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.archive.sources import open_archive
-from indexer.database.writer import Entry, Header, Writer
+from indexer.database.entry import Entry, Header
+from indexer.database.writer import Writer
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.decoding import FileTask, Outcome
 from indexer.pipeline.meters import Meter

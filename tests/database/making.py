@@ -13,7 +13,8 @@ import numpy as np
 from indexer.annotation import Annotation, Word
 from indexer.archive.deidentify import Metadata
 from indexer.cascade.runtime import Reading
-from indexer.database.writer import Entry, Header, Writer
+from indexer.database.entry import Entry, Header
+from indexer.database.writer import Writer
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle

@@ -10,9 +10,10 @@ import pytest
 
 from indexer.annotation import Annotation, Word
 from indexer.cascade.runtime import Reading
+from indexer.database.entry import Entry
 from indexer.database.reader import Database
 from indexer.database.verify import verify
-from indexer.database.writer import Entry, Writer
+from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch
 from tests.database.making import KEY, entry, image_id, make_bundle, opened, vector
 

@@ -46,7 +46,7 @@ def writing(path: Path, url: str) -> Iterator[Writer]:
         writer.archive("/archive")
         yield writer
         writer.build_vectors()
-        writer.finish_text()
+        writer.outbox.finish()
         writer.end_run("complete", {})
 
 
@@ -344,7 +344,7 @@ def test_verify_finds_what_differs_and_repair_mends_it(
 
 def _sync(path: Path) -> int:
     with Writer.open(path, None, None, untouched_text=True) as writer:
-        return writer.sync()
+        return writer.outbox.sync()
 
 
 def _blocked(client: Any, writer: Writer) -> bool:

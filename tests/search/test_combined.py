@@ -19,7 +19,8 @@ from indexer.cascade import sentences
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtime import Reading
 from indexer.cascade.text_space import TextSpace
-from indexer.database.writer import Entry, Header, Writer
+from indexer.database.entry import Entry, Header
+from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
 from search import combined
 from search.combined import demands, sentence_of

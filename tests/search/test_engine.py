@@ -16,7 +16,8 @@ from indexer.archive.deidentify import Metadata, fingerprint, load_key, pseudony
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtime import Reading, Runtime
-from indexer.database.writer import Entry, Header, Writer
+from indexer.database.entry import Entry, Header
+from indexer.database.writer import Writer
 from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError
 from search.engine import Engine
 from tests.archive.making import make_dicom, make_picture, to_bytes

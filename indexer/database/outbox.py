@@ -1,0 +1,184 @@
+"""What the ledger has committed on its way to the text store and the thumbnails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Literal
+
+from indexer.database.documents import Document, document_hash
+from indexer.database.durable import writing
+from indexer.database.layout import Layout
+from indexer.database.ledger import Ledger
+from indexer.database.reader import document_of
+from indexer.database.text import TextStore
+from indexer.database.thumbnails import Thumbnails
+from indexer.errors import DatabaseError, TextStoreUnavailable
+
+__all__ = ["Outbox"]
+
+_log = logging.getLogger(__name__)
+
+_PAGE = 1000
+# Pauses between tries of a text store that does not answer.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+
+
+class Outbox:
+    """Changes wait here, in the transaction that made them, until the text store has confirmed
+    them (a transactional outbox).
+
+    Parameters
+    ----------
+    layout, ledger
+        Of the database.
+    thumbnails, text
+        What the changes are meant for.
+    """
+
+    def __init__(
+        self, layout: Layout, ledger: Ledger, thumbnails: Thumbnails, text: TextStore
+    ) -> None:
+        self._layout = layout
+        self._ledger = ledger
+        self._thumbnails = thumbnails
+        self._text = text
+        # Of a text store that did not answer: the pause before the next try, and its end.
+        self._pause = 0.0
+        self._try_again = 0.0
+
+    @staticmethod
+    def add(
+        sql: sqlite3.Connection,
+        image_id: str,
+        op: Literal["upsert", "hide", "delete"],
+        document: str | None = None,
+    ) -> None:
+        """Put a change of an image into a transaction: its document, or that its picture or all
+        of it is to go."""
+        sql.execute(
+            "INSERT INTO outbox (image_id, op, document) VALUES (?, ?, ?)", (image_id, op, document)
+        )
+
+    def drain(self) -> None:
+        """Bring the text store and the thumbnails up to what the ledger has committed.
+
+        Where a server does not answer, the documents wait, and only now and then is it tried again.
+        """
+        if time.monotonic() < self._try_again:
+            return
+        try:
+            self._drain()
+        except TextStoreUnavailable as error:
+            if not self._pause:
+                _log.warning("%s; indexing goes on, and documents wait for it", error)
+            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            self._try_again = time.monotonic() + self._pause
+        else:
+            self._pause = 0.0
+
+    def finish(self) -> int:
+        """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
+        self._try_again = 0.0
+        self.drain()
+        return self._ledger.waiting
+
+    def sync(self) -> int:
+        """Send all that waits for the text store; gives how many changes that were.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            It does not answer; what it has not confirmed goes on waiting.
+        """
+        waiting = self._ledger.waiting
+        self._drain()
+        self._text.finish()
+        return waiting
+
+    def migrate(self) -> int:
+        """Fill a new index of the present mapping from the ledger; gives how many documents.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            Elasticsearch does not answer; the old index stands.
+        DatabaseError
+            The text store is not Elasticsearch, which alone needs it.
+        """
+        from indexer.database.text_elasticsearch import ElasticsearchTextStore
+
+        if not isinstance(self._text, ElasticsearchTextStore):
+            raise DatabaseError(
+                f"{self._layout.root} has an embedded text store, which needs no migration: "
+                "`cxrdex index` brings it up to date"
+            )
+        count = self._text.migrate(
+            document for page in self._current_documents() for document in page
+        )
+        with self._ledger.transaction() as sql:
+            # All of these are in the new index, in their present form.
+            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
+            sql.execute("DELETE FROM meta WHERE key = 'refill'")
+        self.sync()
+        return count
+
+    def refill(self) -> None:
+        """Fill the text store anew from the ledger; goes on when next drained if killed."""
+        with writing(self._layout.root):
+            self._ledger.mark_refill()
+            self.drain()
+
+    def _drain(self) -> None:
+        with writing(self._layout.root):
+            self._text.prepare(self._refill_unless_waiting)
+            if self._ledger.refill:
+                self._fill()
+            while batch := self._ledger.outbox(_PAGE):
+                # Only the last word on an image counts; a picture once hidden stays so.
+                last = {image_id: (op, text) for _, image_id, op, text in batch if op != "hide"}
+                hidden = [image_id for _, image_id, op, _ in batch if op == "hide"]
+                deletes = [image_id for image_id, (op, _) in last.items() if op == "delete"]
+                self._text.apply([json.loads(text) for _, text in last.values() if text], deletes)
+                if hidden or deletes:
+                    self._thumbnails.drop([*hidden, *deletes])
+                with self._ledger.transaction() as sql:
+                    sql.execute("DELETE FROM outbox WHERE seq <= ?", (batch[-1][0],))
+
+    def _fill(self) -> None:
+        with self._ledger.transaction() as sql:
+            # What waits may be of an earlier version; every document is written below.
+            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
+        self._text.clear()
+        for documents in self._current_documents():
+            self._text.apply(documents, [])
+        with self._ledger.transaction() as sql:
+            sql.execute("DELETE FROM meta WHERE key = 'refill'")
+
+    def _current_documents(self) -> Iterator[list[Document]]:
+        """All documents as this version makes them, page by page; their hashes follow."""
+        rows = self._ledger.iterate_images()
+        while page := list(islice(rows, _PAGE)):
+            documents = [document_of(row) for row in page]
+            yield documents
+            digests = [document_hash(document) for document in documents]
+            changed = [
+                (digest, row.number)
+                for digest, row in zip(digests, page, strict=True)
+                if digest != row.document_hash
+            ]
+            with self._ledger.transaction() as sql:
+                sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
+
+    def _refill_unless_waiting(self) -> None:
+        """A new text store lacks every document that has been sent before."""
+        with self._ledger.lock:
+            sent = self._ledger.connection.execute(
+                "SELECT 1 FROM images WHERE image_id NOT IN (SELECT image_id FROM outbox) LIMIT 1"
+            ).fetchone()
+        if sent:
+            self._ledger.mark_refill()

@@ -1,293 +1,50 @@
-"""The Elasticsearch text store: its mapping, and the writer that fills an index behind an alias."""
+"""The Elasticsearch text store: the writer that fills an index behind an alias."""
 
 from __future__ import annotations
 
-import json
 import logging
-import random
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from indexer.archive.reports import SECTIONS
-from indexer.database.documents import Document, document_hash
-from indexer.database.elasticsearch_settings import ElasticsearchSettings
-from indexer.database.text_embedded import LABELS, ORIGINS, field_of, label_values
-from indexer.errors import (
-    CxrdexError,
-    DatabaseError,
-    DatabaseMismatch,
-    TextStoreUnavailable,
+from indexer.database.documents import Document
+from indexer.database.elasticsearch_answers import REFILL, answering
+from indexer.database.elasticsearch_bulk import (
+    Action,
+    Patience,
+    actions_of,
+    chunks,
+    index_action,
+    undone,
 )
+from indexer.database.elasticsearch_schema import check_version, mappings, settings
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
+from indexer.errors import CxrdexError, DatabaseError, TextStoreUnavailable
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-__all__ = [
-    "MAPPING_VERSION",
-    "ElasticsearchTextStore",
-    "answering",
-    "check_version",
-    "mappings",
-    "probability_field",
-    "settings",
-    "source_of",
-]
+__all__ = ["ElasticsearchTextStore"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Json: TypeAlias = dict[str, Any]
 
-#: Grows with every change of `mappings`, `settings` or `source_of`.
-MAPPING_VERSION = 1
-
-# A request holds at most so many documents and bytes; the server's own limit is 100 MB.
-_CHUNK_DOCUMENTS = 500
-_CHUNK_BYTES = 4 << 20
 _PAGE = 5_000
 _KEEP_ALIVE = "5m"
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 1.0
-# Answers that another try may change.
-_PASSING = frozenset({429, 502, 503, 504})
 # What is set aside while an empty index is filled, and how it is filled faster.
 _WHILE_LOADING: Mapping[str, Any] = {
     "refresh_interval": "-1",
     "auto_expand_replicas": "false",
     "number_of_replicas": 0,
 }
-_NEWER = {
-    "emerg": "e ed es ing ence ences ency encies ent ently",
-    "inter": "nal nally nals nalize nalized nation national nationally val vals fere fered fering "
-    "cal ger",
-    "later": "al ally als ality alize alized alizes alizing alization",
-    "organ": "ic ics ically ism isms ise ised ises ising isation isations ize ized izes izing izer "
-    "izers ization izations izational ist ists",
-    "past": "e ed es ing",
-    "univers": "al ally als ality e es ity ities",
-}
-_FIELD = re.compile(r"field \[([\w .-]+)\]|introduction of \[([\w .-]+)\]")
-_REFILL = "run `cxrdex verify --repair`, which fills it anew"
 
 
-# ---- the schema ---------------------------------------------------------------------------------
-
-
-def settings() -> _Json:
-    """Settings of the index: the analyzers cut and fold words as the embedded store's do."""
-    stems = ["radiology_stems", "radiology_science", "radiology_stem"]
-    return {
-        "number_of_shards": 1,
-        "auto_expand_replicas": "0-1",
-        "mapping": {"total_fields": {"limit": 2000}},
-        "analysis": {
-            # What Rust calls alphanumeric, the rule of tantivy's tokenizer.
-            "tokenizer": {
-                "radiology": {"type": "pattern", "pattern": r"[^\p{IsAlphabetic}\p{N}]+"}
-            },
-            "filter": {
-                "radiology_stem": {"type": "stemmer", "language": "porter2"},
-                "radiology_stems": {"type": "stemmer_override", "rules": _newer_stems()},
-                "radiology_science": {
-                    "type": "pattern_replace",
-                    "pattern": "logists?$",
-                    "replacement": "log",
-                },
-                # Java makes one letter of it, Rust two.
-                "radiology_dotted": {
-                    "type": "pattern_replace",
-                    "pattern": "\u0130",
-                    "replacement": "i\u0307",
-                },
-                # Lucene refuses a term of more than 32,766 bytes.
-                "radiology_length": {"type": "length", "max": 8000},
-            },
-            "analyzer": {
-                name: {
-                    "type": "custom",
-                    "tokenizer": "radiology",
-                    "filter": [
-                        "radiology_dotted",
-                        "lowercase",
-                        "asciifolding",
-                        "radiology_length",
-                        *stem,
-                    ],
-                }
-                for name, stem in (("radiology", stems), ("radiology_plain", []))
-            },
-        },
-    }
-
-
-def _newer_stems() -> list[str]:
-    """Words that the server's Porter2 cuts as an earlier edition of it did, with their stems now.
-
-    Of 95,000 words of reports and software these begin all that differ, but for ``-logist``.
-    """
-    from indexer.database.text_embedded import analyzer
-
-    words = (start + end for start, ends in _NEWER.items() for end in ends.split())
-    return [f"{word} => {analyzer().analyze(word)[0]}" for word in words]
-
-
-def mappings() -> _Json:
-    """The strict mapping, its version in ``_meta``.
-
-    Labels are keywords, of all origins (``disease``) and of one (``disease_human``), and stand
-    once more in the nested `finding`, one for each annotation, so that its parts hold together.
-    Text has a subfield ``plain`` of words as they are written. `document` is kept and not indexed.
-    """
-    keyword, number = {"type": "keyword"}, {"type": "integer"}
-    text = {
-        "type": "text",
-        "analyzer": "radiology",
-        "position_increment_gap": 100,
-        "fields": {
-            "plain": {
-                "type": "text",
-                "analyzer": "radiology_plain",
-                "position_increment_gap": 100,
-            }
-        },
-    }
-    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
-    single = ("id", "hash", "study", "patient", "view", "projection", "sex", "section", "origin")
-    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
-    finding = dict.fromkeys(("origin", "status", *LABELS, "other"), keyword)
-    return {
-        "dynamic": "strict",
-        "_meta": {"version": MAPPING_VERSION},
-        "dynamic_templates": [
-            {
-                "probabilities": {
-                    "path_match": "probabilities.*",
-                    "mapping": {"type": "float", "index": False},
-                }
-            }
-        ],
-        "properties": {
-            **dict.fromkeys((*single, *exact, "absent", "uncertain"), keyword),
-            **dict.fromkeys(("age", "year"), number),
-            **dict.fromkeys((*texts, "report", "statement", *SECTIONS), text),
-            "finding": {
-                "type": "nested",
-                "properties": {**finding, "text": text, "confidence": {"type": "float"}},
-            },
-            "probabilities": {"type": "object", "dynamic": True},
-            "document": {"type": "object", "enabled": False},
-        },
-    }
-
-
-def probability_field(finding: str) -> str:
-    """Name of the field of a finding's probability; a dot in it would make two levels of it."""
-    return f"probabilities.{finding.replace('.', '_')}"
-
-
-def source_of(document: Document) -> _Json:
-    """What the index holds of a document, its empty fields left out."""
-    fields: dict[str, list[Any]] = {}
-
-    def put(name: str, *values: Any) -> None:
-        fields.setdefault(name, []).extend(values)
-
-    said: Mapping[str, Sequence[_Json]] = {
-        "affirmed": document["annotations"],
-        "negated": document.get("absent", []),
-        "uncertain": document.get("uncertain", []),
-    }
-    for annotation in said["affirmed"]:
-        put("origin", annotation["origin"])
-        for origin in (None, annotation["origin"]):
-            put(field_of("annotation", origin), annotation["text"])
-            for label, values in label_values(annotation).items():
-                put(field_of(label, origin), *values)
-    for name, status in (("absent", "negated"), ("uncertain", "uncertain")):
-        put(name, *(annotation["disease"].lower() for annotation in said[status]))
-    for section, text in (document["report"] or {}).items():
-        put("report", text)
-        put("section", section)
-        if section in SECTIONS:
-            put(section, text)
-    put("statement", *document.get("statements", {}).values())
-    texts = ("annotation", "report", "statement")
-    source: _Json = {
-        # Text keeps repeated values (they count in the ranking), labels do not.
-        name: values if name.startswith(texts) else list(dict.fromkeys(values))
-        for name, values in fields.items()
-    }
-    for field in ("projection", "sex"):
-        source[field] = str(document[field]).lower() if document[field] else None
-    for field in ("id", "study", "patient", "view", "age", "year"):
-        source[field] = document[field]  # type: ignore[literal-required]
-    source["hash"] = document_hash(document)
-    source["finding"] = [
-        _finding(annotation, status) for status, found in said.items() for annotation in found
-    ]
-    probabilities: Mapping[str, float] = document.get("probabilities", {})
-    source["probabilities"] = {
-        probability_field(name).partition(".")[2]: float(p) for name, p in probabilities.items()
-    }
-    source["document"] = document
-    return {name: value for name, value in source.items() if value not in (None, [], {})}
-
-
-def _finding(annotation: Mapping[str, Any], status: str) -> _Json:
-    return {
-        "origin": annotation["origin"],
-        "status": status,
-        "text": annotation["text"],
-        "confidence": annotation["confidence"],
-        **label_values(annotation),
-        **({"other": annotation["other"]} if annotation.get("other") else {}),
-    }
-
-
-def check_version(meta: Mapping[str, Any], index: str) -> None:
-    """Refuse an index that another version of cxrdex filled.
-
-    Parameters
-    ----------
-    meta
-        ``_meta`` of its mapping.
-    index
-        Its name.
-
-    Raises
-    ------
-    DatabaseMismatch
-        Its text says what to do.
-    """
-    found = meta.get("version")
-    if found == MAPPING_VERSION:
-        return
-    newer = isinstance(found, int) and found > MAPPING_VERSION
-    advice = "update cxrdex" if newer else "run `cxrdex migrate`, which makes a new one of it"
-    raise DatabaseMismatch(
-        f"the Elasticsearch index {index} has mapping version {found}, this cxrdex uses version "
-        f"{MAPPING_VERSION}: {advice}"
-    )
-
-
-# ---- the store ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Action:
-    """One line of a bulk request, with the document's line where it has one."""
-
-    image_id: str
-    lines: tuple[bytes, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.lines))
+class _TooLarge(Exception):  # noqa: N818
+    """The server (or a proxy before it) does not take a request of this size."""
 
 
 class ElasticsearchTextStore:
@@ -370,7 +127,7 @@ class ElasticsearchTextStore:
         DatabaseError
             The server refuses a document, or there is no index.
         """
-        actions = (_index_action(document) for document in upserts)
+        actions = (index_action(document) for document in upserts)
         self._apply(self.index, actions, deletes)
 
     def hashes(self) -> Iterator[tuple[str, str]]:
@@ -424,13 +181,13 @@ class ElasticsearchTextStore:
         """
         old = self._physical()
         if old is None:
-            raise DatabaseError(f"there is no Elasticsearch index {self.index}; {_REFILL}")
+            raise DatabaseError(f"there is no Elasticsearch index {self.index}; {REFILL}")
         self._put_template()
         self._drop(self._strays(old))
         new = self._name(_number(old) + 1)
         self._create(_number(old) + 1, alias=False)
         self._begin_load(new)
-        self._apply(new, (_index_action(document) for document in documents), [])
+        self._apply(new, (index_action(document) for document in documents), [])
         self._end_load(new)
         self._ask(lambda client: client.indices.refresh(index=new))
         count = int(self._ask(lambda client: client.count(index=new))["count"])
@@ -540,15 +297,15 @@ class ElasticsearchTextStore:
 
     # ---- requests -------------------------------------------------------------------------------
 
-    def _apply(self, index: str, upserts: Iterable[_Action], deletes: Iterable[str]) -> None:
-        for chunk in _chunks(_actions(upserts, deletes)):
+    def _apply(self, index: str, upserts: Iterable[Action], deletes: Iterable[str]) -> None:
+        for chunk in chunks(actions_of(upserts, deletes)):
             self._changed = True
             self._deliver(index, chunk)
 
-    def _deliver(self, index: str, actions: Sequence[_Action]) -> None:
+    def _deliver(self, index: str, actions: Sequence[Action]) -> None:
         """Send actions until each is done; those that are refused for good end it."""
         pending = list(actions)
-        patience = _Patience(self.patience)
+        patience = Patience(self.patience)
         while pending:
             try:
                 answer = self._bulk(index, pending)
@@ -564,14 +321,14 @@ class ElasticsearchTextStore:
             except TextStoreUnavailable as error:
                 patience.wait(error)
                 continue
-            left = _undone(pending, answer["items"])
+            left = undone(pending, answer["items"])
             if len(left) < len(pending):
-                patience = _Patience(self.patience)
+                patience = Patience(self.patience)
             pending = left
             if pending:
                 patience.wait(TextStoreUnavailable("Elasticsearch is too busy to take documents"))
 
-    def _bulk(self, index: str, actions: Sequence[_Action]) -> Any:
+    def _bulk(self, index: str, actions: Sequence[Action]) -> Any:
         from elasticsearch import ApiError
 
         operations = [line for action in actions for line in action.lines]
@@ -594,136 +351,5 @@ class ElasticsearchTextStore:
             return request(self.client)
 
 
-class _TooLarge(Exception):  # noqa: N818
-    """The server (or a proxy before it) does not take a request of this size."""
-
-
-class _Blocked(TextStoreUnavailable):
-    """The index is closed for writing, which no try within seconds changes."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Elasticsearch has closed the index for writing, most likely because its disk is "
-            "nearly full: free some space there"
-        )
-
-
-class _Patience:
-    """Waits longer and longer between tries, and gives up in the end."""
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._pause = _FIRST_PAUSE
-
-    def wait(self, error: TextStoreUnavailable) -> None:
-        """Sleep before the next try; raises `error` where there is none."""
-        # Jitter, so that several writers do not come back at once.
-        pause = random.uniform(self._pause / 2, self._pause)
-        if time.monotonic() + pause > self._deadline or isinstance(error, _Blocked):
-            raise error
-        time.sleep(pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-
-
-@contextmanager
-def answering(index: str) -> Iterator[None]:
-    """Turn what the client raises into our errors, which hold no secret and no document."""
-    from elastic_transport import TlsError
-    from elasticsearch import ApiError, TransportError
-
-    try:
-        yield
-    except ApiError as error:
-        kind = _kind(error.body)
-        if kind == "cluster_block_exception":
-            raise _Blocked from error
-        if error.status_code in _PASSING:
-            raise TextStoreUnavailable(
-                f"Elasticsearch is too busy or starting ({error.status_code} {kind})"
-            ) from error
-        if error.status_code in (401, 403):
-            raise DatabaseError(
-                f"Elasticsearch refuses this user or API key ({error.status_code} {kind}): see "
-                "docs/elasticsearch.md for the privileges that the index needs"
-            ) from error
-        if error.status_code == 404 and kind != "unknown":
-            raise DatabaseError(f"there is no Elasticsearch index {index}; {_REFILL}") from error
-        if error.status_code in (404, 413):
-            raise
-        raise DatabaseError(
-            f"Elasticsearch refuses a request for {index}: {error.status_code} {kind}"
-        ) from error
-    except TlsError as error:
-        raise DatabaseError(
-            "Elasticsearch's certificate is not trusted: name the file of its CA in "
-            "CXRDEX_ELASTICSEARCH_CA_FILE"
-        ) from error
-    except TransportError as error:
-        # The error's own text repeats addresses and what the library was doing, over many lines.
-        raise TextStoreUnavailable(
-            f"Elasticsearch does not answer ({type(error).__name__})"
-        ) from error
-
-
-def _kind(body: Any) -> str:
-    found = body.get("error") if isinstance(body, dict) else None
-    return str(found.get("type", "unknown")) if isinstance(found, dict) else "unknown"
-
-
-def _undone(actions: Sequence[_Action], items: Sequence[_Json]) -> list[_Action]:
-    """The actions that are to be sent again; raises for one that the server will never take."""
-    left = []
-    for action, item in zip(actions, items, strict=True):
-        ((operation, result),) = item.items()
-        status, error = int(result["status"]), result.get("error", {})
-        if status < 300 or (operation == "delete" and status == 404 and not error):
-            continue
-        kind = str(error.get("type", "unknown"))
-        if kind == "cluster_block_exception":
-            raise _Blocked
-        if kind == "index_not_found_exception":
-            raise DatabaseError(f"there is no such Elasticsearch index; {_REFILL}")
-        if status in _PASSING:
-            left.append(action)
-            continue
-        # The server's reason quotes values; only the field's name is taken from it.
-        reasons = " ".join(str(e.get("reason")) for e in (error, error.get("caused_by") or {}))
-        named = _FIELD.search(reasons)
-        field = f", in the field {named[1] or named[2]}" if named else ""
-        raise DatabaseError(
-            f"Elasticsearch refuses the document of image {action.image_id}{field}: {kind}"
-        )
-    return left
-
-
 def _number(physical: str) -> int:
     return int(physical.rpartition("-")[2])
-
-
-def _index_action(document: Document) -> _Action:
-    head = {"index": {"_id": document["id"]}}
-    return _Action(document["id"], (_line(head), _line(source_of(document))))
-
-
-def _line(value: Any) -> bytes:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "replace")
-
-
-def _actions(upserts: Iterable[_Action], deletes: Iterable[str]) -> Iterator[_Action]:
-    for image_id in deletes:
-        yield _Action(image_id, (_line({"delete": {"_id": image_id}}),))
-    yield from upserts
-
-
-def _chunks(actions: Iterable[_Action]) -> Iterator[list[_Action]]:
-    chunk: list[_Action] = []
-    size = 0
-    for action in actions:
-        if chunk and (len(chunk) == _CHUNK_DOCUMENTS or size + action.size > _CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(action)
-        size += action.size
-    if chunk:
-        yield chunk

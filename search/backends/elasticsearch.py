@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
+from indexer.database.elasticsearch_answers import answering
+from indexer.database.elasticsearch_schema import check_version
 from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.embeddings import keys_of
-from indexer.database.text_elasticsearch import answering, check_version
 from indexer.database.text_embedded import field_of
 from indexer.errors import QueryError
 from search.backends import BY_SCORE, NOTHING_CHOSEN, Page

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from indexer.database.text_elasticsearch import MAPPING_VERSION, ElasticsearchTextStore
+from indexer.database.elasticsearch_schema import MAPPING_VERSION
+from indexer.database.text_elasticsearch import ElasticsearchTextStore
 from indexer.errors import QueryError
 from search.backends import Backend
 from search.backends.elasticsearch import ElasticsearchBackend

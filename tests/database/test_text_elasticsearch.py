@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 
 from indexer.annotation import Annotation
-from indexer.database import text_elasticsearch
+from indexer.database import elasticsearch_bulk, text_elasticsearch
 from indexer.database.documents import Document, document_hash
-from indexer.database.elasticsearch_settings import ElasticsearchSettings
-from indexer.database.text_elasticsearch import (
-    ElasticsearchTextStore,
+from indexer.database.elasticsearch_schema import (
+    MAPPING_VERSION,
     check_version,
+    probability_field,
     source_of,
 )
+from indexer.database.elasticsearch_settings import ElasticsearchSettings
+from indexer.database.text_elasticsearch import ElasticsearchTextStore
 from indexer.database.text_embedded import analyzer
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
 from tests.database.making import image_id
@@ -111,7 +113,7 @@ def test_hashes_go_over_many_pages(
     store: ElasticsearchTextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_elasticsearch, "_PAGE", 7)
-    monkeypatch.setattr(text_elasticsearch, "_CHUNK_DOCUMENTS", 5)
+    monkeypatch.setattr(elasticsearch_bulk, "_CHUNK_DOCUMENTS", 5)
     documents = [document(n) for n in range(21)]
     store.apply(iter(documents), [])
     found = list(store.hashes())
@@ -148,7 +150,7 @@ def test_fields(store: ElasticsearchTextStore) -> None:
     assert search(store, {"prefix": {"annotation.plain": "opacit"}}) == one
     # Phrases do not reach from one annotation into the next.
     assert search(store, {"match_phrase": {"annotation": "mild effusion"}}) == set()
-    name = text_elasticsearch.probability_field("v. cava, dilated")
+    name = probability_field("v. cava, dilated")
     answer = store.client.search(index=store.index, docvalue_fields=[{"field": name}], size=2)
     assert [hit["fields"][name] for hit in answer["hits"]["hits"]] == [[0.5], [0.5]]
 
@@ -303,7 +305,7 @@ def test_an_unknown_field_is_refused(
     store: ElasticsearchTextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        text_elasticsearch, "source_of", lambda d: {**source_of(d), "colour": "grey"}
+        elasticsearch_bulk, "source_of", lambda d: {**source_of(d), "colour": "grey"}
     )
     with pytest.raises(DatabaseError, match="in the field colour: strict_dynamic_mapping"):
         store.apply([document(1)], [])
@@ -317,7 +319,7 @@ def test_a_missing_index_is_not_made_by_writing(store: ElasticsearchTextStore) -
 
 
 def test_versions() -> None:
-    check_version({"version": text_elasticsearch.MAPPING_VERSION}, "cxrdex-1")
+    check_version({"version": MAPPING_VERSION}, "cxrdex-1")
     for meta in ({}, {"version": 0}):
         with pytest.raises(DatabaseMismatch, match="cxrdex migrate"):
             check_version(meta, "cxrdex-1")

@@ -19,8 +19,8 @@ from elasticsearch import ApiError
 
 from cli.main import cxrdex
 from indexer.cascade.bundle import Bundle
-from indexer.database import text_elasticsearch
-from indexer.database import writer as writer_module
+from indexer.database import outbox
+from indexer.database.elasticsearch_bulk import Patience
 from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
@@ -52,8 +52,8 @@ def writing(path: Path, url: str) -> Iterator[Writer]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_SHORTEST_PAUSE", 0.2)
-    monkeypatch.setattr(writer_module, "_LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(outbox, "_SHORTEST_PAUSE", 0.2)
+    monkeypatch.setattr(outbox, "_LONGEST_PAUSE", 0.5)
 
 
 @pytest.fixture
@@ -212,13 +212,13 @@ def test_a_server_whose_queue_is_full(tmp_path: Path, monkeypatch: pytest.Monkey
     if reason := unavailable():
         pytest.skip(reason)
     busy: list[str] = []
-    wait = text_elasticsearch._Patience.wait
+    wait = Patience.wait
 
-    def watch(self: text_elasticsearch._Patience, error: TextStoreUnavailable) -> None:
+    def watch(self: Patience, error: TextStoreUnavailable) -> None:
         busy.append(str(error))
         wait(self, error)
 
-    monkeypatch.setattr(text_elasticsearch._Patience, "wait", watch)
+    monkeypatch.setattr(Patience, "wait", watch)
     # One thread writes, and one request may wait for it.
     server = ElasticsearchServer({"node.processors": 1, "thread_pool.write.queue_size": 1}).start()
     path = tmp_path / "database"

@@ -1,0 +1,71 @@
+"""What Elasticsearch answers, in our words: errors that hold no secret and no document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from indexer.errors import DatabaseError, TextStoreUnavailable
+
+__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering"]
+
+#: Statuses that another try may change.
+PASSING = frozenset({429, 502, 503, 504})
+#: What to do where an index is missing.
+REFILL = "run `cxrdex verify --repair`, which fills it anew"
+
+
+class IndexBlocked(TextStoreUnavailable):
+    """The index is closed for writing, which no try within seconds changes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Elasticsearch has closed the index for writing, most likely because its disk is "
+            "nearly full: free some space there"
+        )
+
+
+@contextmanager
+def answering(index: str) -> Iterator[None]:
+    """Turn what the client raises into our errors, which hold no secret and no document."""
+    from elastic_transport import TlsError
+    from elasticsearch import ApiError, TransportError
+
+    try:
+        yield
+    except ApiError as error:
+        kind = _kind(error.body)
+        if kind == "cluster_block_exception":
+            raise IndexBlocked from error
+        if error.status_code in PASSING:
+            raise TextStoreUnavailable(
+                f"Elasticsearch is too busy or starting ({error.status_code} {kind})"
+            ) from error
+        if error.status_code in (401, 403):
+            raise DatabaseError(
+                f"Elasticsearch refuses this user or API key ({error.status_code} {kind}): see "
+                "docs/elasticsearch.md for the privileges that the index needs"
+            ) from error
+        if error.status_code == 404 and kind != "unknown":
+            raise DatabaseError(f"there is no Elasticsearch index {index}; {REFILL}") from error
+        if error.status_code in (404, 413):
+            raise
+        raise DatabaseError(
+            f"Elasticsearch refuses a request for {index}: {error.status_code} {kind}"
+        ) from error
+    except TlsError as error:
+        raise DatabaseError(
+            "Elasticsearch's certificate is not trusted: name the file of its CA in "
+            "CXRDEX_ELASTICSEARCH_CA_FILE"
+        ) from error
+    except TransportError as error:
+        # The error's own text repeats addresses and what the library was doing, over many lines.
+        raise TextStoreUnavailable(
+            f"Elasticsearch does not answer ({type(error).__name__})"
+        ) from error
+
+
+def _kind(body: Any) -> str:
+    found = body.get("error") if isinstance(body, dict) else None
+    return str(found.get("type", "unknown")) if isinstance(found, dict) else "unknown"

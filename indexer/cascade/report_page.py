@@ -21,6 +21,8 @@ Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
 # A title, and texts, tables, and PNG pictures with their captions.
 Section: TypeAlias = tuple[str, Sequence[str | Table | tuple[str, bytes]]]
 
+_NAMES_A_ROW = 3
+
 
 def check_report(path: Path) -> None:
     """Refuse a report that could not be written, before a long training.
@@ -98,9 +100,12 @@ def draw_curves(
 def draw_map(joint: JointMap) -> bytes:
     """A PNG of joint vectors, marked by label."""
     figure = _figure()
+    names = sorted(set(joint.labels))
+    # The map keeps its height whatever room the names below it take.
+    figure.set_figheight(5.0 + 0.11 * -(-len(names) // _NAMES_A_ROW))
     axes = figure.add_subplot()
     marks = "o^sDvP*X<>"
-    for number, name in enumerate(dict.fromkeys(sorted(joint.labels))):
+    for number, name in enumerate(names):
         rows = [row for row, label in enumerate(joint.labels) if label == name]
         axes.scatter(
             joint.places[rows, 0],
@@ -108,10 +113,10 @@ def draw_map(joint: JointMap) -> bytes:
             s=9,
             color=f"C{number % 10}",
             marker=marks[number // 10 % len(marks)],
-            label=name[:40],
+            label=name,
         )
     axes.set_axis_off()
-    axes.legend(fontsize=5, ncols=2, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.legend(fontsize=6, ncols=_NAMES_A_ROW, loc="outside lower center", frameon=False)
     return _png(figure)
 
 

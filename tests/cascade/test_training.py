@@ -105,7 +105,10 @@ def test_its_report_shows_rounds_labels_map_and_curves(trained: Bundle) -> None:
     first, last = trained.record["rounds"]
     for row in (first, last):
         assert f"| {row['cnns']} | {row['composites']} | {row['val_mean_auc']} |" in report
-    assert "| opacity, left | 60 |" in report
+    sizes = trained.record["composites"]
+    assert set(sizes) == {"opacity, left", "opacity, right"}
+    for label, size in sizes.items():
+        assert f"| {label} | {size} |" in report
     assert report.count("](data:image/png;base64,") == 4
 
 

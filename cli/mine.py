@@ -42,7 +42,7 @@ _LEAST = 20
 )
 @click.option(
     "--part",
-    type=click.Choice(["train", "val", "all"]),
+    type=click.Choice(["train", "val", "test", "all"]),
     default="all",
     show_default=True,
     help="Only images of this part.",

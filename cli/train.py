@@ -33,7 +33,10 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Folder of the new bundle."
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the new bundle, or of the paper's cascade.",
 )
 @click.option(
     "--work",
@@ -73,9 +76,16 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     show_default=True,
     help="These weights expect grey values of -RANGE..RANGE (torchxrayvision: 1024).",
 )
-@click.option("--batch-size", default=32, show_default=True, help="Images in a training step.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=32,
+    show_default=True,
+    help="Images in a training step.",
+)
 @click.option(
     "--min-images",
+    type=click.IntRange(min=1),
     default=20,
     show_default=True,
     help="Findings and words of fewer training images are dropped.",
@@ -94,7 +104,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     help="Start the CNN from ImageNet weights.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of every random draw.")
-@click.option("--limit", type=int, help="Use only so many images of each part.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only so many images of each part.")
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
@@ -105,6 +115,11 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     type=click.IntRange(min=0),
     help="Rounds of feedback; in a bundle the last so many CNNs learn the composite labels of "
     "those before them.  [default: the recipe's own]",
+)
+@click.option(
+    "--clusters",
+    type=click.IntRange(min=2),
+    help="Composite labels of each large finding.  [default: one for every 50 of its images]",
 )
 @click.option("--full-schedule", is_flag=True, help="The paper's 100 full epochs, for a GPU.")
 @click.option(
@@ -139,6 +154,7 @@ def train(
     limit: int | None,
     bundle: Path | None,
     rounds: int | None,
+    clusters: int | None,
     full_schedule: bool,
     report: Path | None,
     compare: tuple[str, ...],
@@ -157,6 +173,7 @@ def train(
         changes: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
         changes |= {} if epochs is None else {"epochs": epochs}
         changes |= {} if rounds is None else {"rounds": rounds}
+        changes |= {} if clusters is None else {"clusters": clusters}
         common = {"bundle": bundle, "device": device, "limit": limit, "work": folder}
         _train_paper(dataset, output, recipe, compare, report, full_schedule, changes, common)
         return
@@ -172,6 +189,7 @@ def train(
         min_images=min_images,
         cell="lstm" if cell == "lstm" else "gru",
         pretrained=pretrained,
+        clusters=clusters,
         seed=seed,
     )
     if epochs is not None:
@@ -216,6 +234,9 @@ def _train_paper(
 
     if report is not None:
         check_report(report)
+
+    if changes.get("rounds") and not named(recipe).rounds:
+        raise click.UsageError(f"--rounds has no meaning for the recipe {recipe}")
 
     def prepared(name: str) -> PaperRecipe:
         chosen = named(name).full() if full else named(name)

@@ -18,7 +18,7 @@ from indexer.errors import ArchiveError, ImageError, TrainingError
 __all__ = ["AnnotatedImage", "Collection", "LabelSource", "Part", "load_annotated"]
 
 LabelSource: TypeAlias = Literal["mesh", "text"]
-Part: TypeAlias = Literal["train", "val", "all"]
+Part: TypeAlias = Literal["train", "val", "test", "all"]
 
 # Names are hashed only to look them up here, so the key need not be secret.
 _KEY = b"annotations"

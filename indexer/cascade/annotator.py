@@ -13,8 +13,8 @@ __all__ = ["Annotator"]
 class Annotator(nn.Module):
     """An LSTM or GRU whose state starts as the image embedding (Shin et al., CVPR 2016).
 
-    The embedding reaches the state of every layer through a learned projection. Word 0 ends an
-    annotation.
+    The embedding reaches the state of every layer (of an LSTM, output and memory) through a
+    learned projection. Word 0 ends an annotation.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Annotator(nn.Module):
         scaled = embedding * embedding.shape[1] ** 0.5
         state = self.start(self.drop(scaled)).tanh()
         state = state.reshape(len(embedding), self.layers, -1).transpose(0, 1).contiguous()
-        return (state,) if self.cell == "gru" else (state, torch.zeros_like(state))
+        return (state,) if self.cell == "gru" else (state, state)
 
     def step(self, words: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Advance over `words` of shape (n, time); logits (n, time, words) and the new state."""

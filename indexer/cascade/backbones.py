@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -142,13 +143,15 @@ _OWN: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def build_backbone(name: str) -> nn.Module:
+def build_backbone(name: str, drop_path: float = 0.0) -> nn.Module:
     """A backbone with random weights that maps (n, 1, height, width) to (n, num_features).
 
     Parameters
     ----------
     name
         ``"nin_bn"``, ``"googlenet_bn"``, or a timm model name.
+    drop_path
+        Share of residual branches left out while training, of a network of timm that can do so.
 
     Raises
     ------
@@ -161,7 +164,16 @@ def build_backbone(name: str) -> nn.Module:
         raise TrainingError(
             f"no network is named {name!r}: use nin_bn, googlenet_bn or a timm name"
         )
-    network: nn.Module = timm.create_model(name, pretrained=False, in_chans=1, num_classes=0)
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+    try:
+        network: nn.Module = timm.create_model(
+            name, pretrained=False, in_chans=1, num_classes=0, **options
+        )
+    except TypeError:
+        if not options:
+            raise
+        # A DenseNet, for one, has no residual branches and refuses the option.
+        return build_backbone(name)
     # Some networks of timm have one layer more after their last maps.
     network.num_features = getattr(network, "head_hidden_size", network.num_features)
     return network

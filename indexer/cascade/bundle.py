@@ -145,12 +145,15 @@ class Bundle:
         weights: Mapping[str, npt.NDArray[Any]],
         paper: Mapping[str, Any] | None = None,
     ) -> Bundle:
-        """Write a bundle to the folder `path` and read it back."""
+        """Write a bundle to the folder `path` and read it back.
+
+        Raises
+        ------
+        BundleError
+            A tensor holds a number that is not finite.
+        """
+        halves = {key: _half(key, value) for key, value in weights.items()}
         path.mkdir(parents=True, exist_ok=True)
-        halves = {
-            key: value.astype(np.float16) if value.dtype == np.float32 else value
-            for key, value in weights.items()
-        }
         save_file(halves, path / _WEIGHTS)
         # safetensors leaves it readable by its owner alone, even where a package is for all.
         (path / _WEIGHTS).chmod(0o644)
@@ -172,6 +175,17 @@ class Bundle:
         data["hash"] = _digest(data, path / _WEIGHTS)
         (path / _DESCRIPTION).write_text(json.dumps(data, indent=1) + "\n")
         return cls.load(path)
+
+
+def _half(key: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Half precision, where it reaches far enough."""
+    if value.dtype != np.float32:
+        return value
+    if not np.isfinite(value).all():
+        raise BundleError(f"{key} is not finite: the training went astray, try a lower rate")
+    # Networks of a wide range of grey values have variances beyond it.
+    wide = np.abs(value).max(initial=0) > np.finfo(np.float16).max
+    return value if wide else value.astype(np.float16)
 
 
 def _digest(description: Mapping[str, Any], weights: Path) -> str:

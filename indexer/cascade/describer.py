@@ -130,7 +130,7 @@ class Describer:
         parts = np.split(np.repeat(state, beam, axis=1), len(self._layers), axis=2)
         if self._cell == "gru":
             return [(part,) for part in parts]
-        return [(part, np.zeros_like(part)) for part in parts]
+        return [(part, part) for part in parts]
 
     def _step(
         self, words: IntArray, states: list[tuple[FloatArray, ...]]

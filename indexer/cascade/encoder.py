@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import timm
 import torch
 from torch import Tensor, nn
+
+from indexer.cascade.backbones import build_backbone
 
 __all__ = ["Encoder", "Member", "Outputs"]
 
@@ -38,7 +39,7 @@ class Outputs(NamedTuple):
 
 
 class Member(nn.Module):
-    """A timm backbone, a projection to the embedding, and linear heads on it.
+    """A backbone, a projection to the embedding, and linear heads on it.
 
     The heads read the embedding alone, so whatever tells findings apart is in the vector that
     the search compares.
@@ -46,7 +47,7 @@ class Member(nn.Module):
     Parameters
     ----------
     backbone
-        A timm model name.
+        Its name (see `indexer.cascade.backbones.build_backbone`).
     dimensions
         Length of the embedding.
     labels
@@ -66,10 +67,7 @@ class Member(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
-        self.backbone = timm.create_model(
-            backbone, pretrained=False, in_chans=1, num_classes=0, **options
-        )
+        self.backbone = build_backbone(backbone, drop_path)
         self.drop = nn.Dropout(0.2)
         features: int = self.backbone.num_features  # type: ignore[assignment]
         self.projection = nn.Linear(features, dimensions)
@@ -108,7 +106,7 @@ class Encoder(nn.Module):
     Parameters
     ----------
     backbones
-        The timm model name of each member.
+        The name of each member's.
     dimensions, labels, sentences
         As of `Member`.
     """

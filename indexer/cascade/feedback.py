@@ -55,6 +55,7 @@ def composites_of(
     *,
     images_per_label: int = 50,
     deviations: float = 1.0,
+    clusters: int | None = None,
     seed: int = 0,
 ) -> Composites:
     """Cluster the joint vectors of every annotation of every `train` image, finding by finding.
@@ -70,6 +71,9 @@ def composites_of(
         Per part, each image's annotations, and search vectors of shape (images, dimensions).
     images_per_label, deviations, seed
         See `indexer.cascade.joint.cluster`.
+    clusters
+        Composite labels of each large finding, its `k`; None for one for every `images_per_label`
+        annotations.
     """
     joint: dict[str, _FloatArray] = {}
     owners, tokens = {}, {}
@@ -81,11 +85,14 @@ def composites_of(
         [labels.vocabulary[token] for token in row[: list(row).index(0)]]
         for row in tokens["train"].tolist()
     ]
+    diseases = [{a.disease for a in annotations["train"][owner]} for owner in owners["train"]]
     found = cluster(
         joint["train"],
         words,
+        beside=[others - {said[0]} for others, said in zip(diseases, words, strict=True)],
         images_per_label=images_per_label,
         deviations=deviations,
+        k=clusters,
         seed=seed,
     )
     # A finding that was not split is a label already.

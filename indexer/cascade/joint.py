@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +17,12 @@ from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["CompositeLabels", "cluster", "joint_vectors"]
 
-# Words of a composite label's name, the disease among them.
+# Words of a composite label's name, the disease among them, and findings that it goes with.
 _NAME_WORDS = 4
+_COMPANIONS = 2
+# Share of its annotations that must have what a label is named by.
+_LEAST_SHARE = 0.25
+_ALONE = "alone"
 
 
 class _Steppable(Protocol):
@@ -68,7 +72,7 @@ def joint_vectors(
 
 @dataclass(frozen=True, slots=True)
 class CompositeLabels:
-    """Labels finer than a disease: ``"opacity, base, left"``.
+    """Labels finer than a disease: ``"opacity, base, left"``, ``"nodule, with mass"``.
 
     Parameters
     ----------
@@ -97,6 +101,7 @@ def cluster(
     images_per_label: int = 50,
     deviations: float = 1.0,
     k: int | None = None,
+    beside: Sequence[Collection[str]] | None = None,
     seed: int = 0,
 ) -> CompositeLabels:
     """Composite labels: k-means inside each large disease group (Shin et al., section 5).
@@ -113,7 +118,11 @@ def cluster(
         Groups of at least mean + deviations * standard deviation images are split, normal never;
         mean and standard deviation are over the diseased groups.
     k
-        Split those groups into so many labels instead.
+        Split each of those large groups into so many labels instead, whatever its size; fewer only
+        where it has fewer different vectors. 1 splits none.
+    beside
+        The other findings of each image, for the names: where a label's own words do not tell it
+        from its sisters, the findings that it goes with may.
 
     Raises
     ------
@@ -148,7 +157,11 @@ def cluster(
             groups = [members[found == part] for part in range(parts)]
             # The largest first; equal ones in the order of their first image.
             groups.sort(key=lambda group: (-len(group), int(group[0])))
-        new = _names(disease, [[annotations[i][1:] for i in group] for group in groups])
+        new = _names(
+            disease,
+            [[annotations[i][1:] for i in group] for group in groups],
+            [[beside[i] or [_ALONE] for i in group] if beside else [] for group in groups],
+        )
         for name, group in zip(new, groups, strict=True):
             rows[group] = len(names)
             names.append(name)
@@ -156,30 +169,40 @@ def cluster(
     return CompositeLabels(tuple(names), tuple(diseases), rows)
 
 
-def _names(disease: str, groups: Sequence[Sequence[Sequence[str]]]) -> list[str]:
-    """Names of one disease's labels, of the words that tell each from the rest of the disease."""
+def _names(
+    disease: str,
+    groups: Sequence[Sequence[Sequence[str]]],
+    beside: Sequence[Sequence[Collection[str]]],
+) -> list[str]:
+    """Names of one disease's labels, of what tells each from the rest of the disease."""
     if len(groups) == 1:
         return [disease]
-    shares = [_shares(group) for group in groups]
+    telling = [tuple(_telling(groups, index)[: _NAME_WORDS - 1]) for index in range(len(groups))]
     taken: Counter[str] = Counter()
     names = []
-    for index, share in enumerate(shares):
-        others = [w for i, group in enumerate(groups) if i != index for w in group]
-        rest = _shares(others)
-        # A word's share here times how much it exceeds its share elsewhere.
-        weight = {w: s * (s - rest.get(w, 0.0)) for w, s in share.items() if s >= 0.25}
-        telling = sorted((w for w in weight if weight[w] > 0), key=lambda w: (-weight[w], w))[
-            : _NAME_WORDS - 1
-        ]
-        bare = sum(not words for words in groups[index]) / len(groups[index])
-        words = telling or (["unspecified"] if bare >= 0.5 else ["mixed"])
-        name = ", ".join([disease, *words])
+    for index, (group, words) in enumerate(zip(groups, telling, strict=True)):
+        said = list(words)
+        if not words or telling.count(words) > 1:
+            found = _telling(beside, index)[:_COMPANIONS]
+            others = " and ".join(word for word in found if word != _ALONE)
+            said += [f"with {others}"] if others else found[:1]
+        bare = sum(not words for words in group) / len(group)
+        name = ", ".join([disease, *(said or ["unspecified" if bare >= 0.5 else "mixed"])])
         taken[name] += 1
         names.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
     return names
 
 
-def _shares(group: Sequence[Sequence[str]]) -> dict[str, float]:
+def _telling(groups: Sequence[Sequence[Collection[str]]], index: int) -> list[str]:
+    """What is commoner in one group than in the others, the most telling first."""
+    here = _shares(groups[index])
+    rest = _shares([words for i, group in enumerate(groups) if i != index for words in group])
+    # A word's share here times how much it exceeds its share elsewhere.
+    weight = {w: s * (s - rest.get(w, 0.0)) for w, s in here.items() if s >= _LEAST_SHARE}
+    return sorted((w for w in weight if weight[w] > 0), key=lambda w: (-weight[w], w))
+
+
+def _shares(group: Sequence[Collection[str]]) -> dict[str, float]:
     """Per word, the share of the annotations that say it."""
     counts = Counter(word for words in group for word in set(words))
     return {word: count / len(group) for word, count in counts.items()}

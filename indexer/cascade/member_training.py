@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from blake3 import blake3
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade import sentences
 from indexer.cascade.augmentation import augment
+from indexer.cascade.backbones import build_backbone
 from indexer.cascade.depthwise import speed_up
 from indexer.cascade.encoder import Member, Outputs
 from indexer.cascade.pretrained import imagenet_weights, load_weights
 from indexer.cascade.recipe import Recipe
 from indexer.cascade.supervision import Supervision
 
-__all__ = ["Validation", "mean_auc", "read_pictures", "train_member"]
+__all__ = ["Validation", "best_epoch", "check_start", "mean_auc", "read_pictures", "train_member"]
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,8 @@ def train_member(
     work: Path,
     device: torch.device,
 ) -> tuple[Member, list[dict[str, float]]]:
-    """A CNN as the moving average of its weights, and its scores on val after every epoch.
+    """A CNN as the moving average of its weights, after the epoch that does best on val, and its
+    scores on val after every epoch.
 
     Parameters
     ----------
@@ -108,13 +111,14 @@ def train_member(
         "optimizer": optimizer,
         "schedule": schedule,
     }
-    checkpoint = work / f"member-{number}-{_identity(recipe, number, supervision)}.pt"
+    checkpoint = work / f"member-{number}-{_identity(recipe, number, supervision, canvases)}.pt"
     history: list[dict[str, float]] = []
+    best = _copy(average.module)
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-        history = saved["history"]
+        history, best = saved["history"], saved["best"]
         log.info("going on after epoch %d of %d", len(history), recipe.epochs)
     for epoch in range(len(history), recipe.epochs):
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
@@ -158,12 +162,25 @@ def train_member(
             }
         )
         log.info("%s", history[-1])
+        if history[-1] is best_epoch(history):
+            best = _copy(average.module)
         state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({**state, "history": history}, checkpoint.with_suffix(".new"))
+        torch.save({**state, "history": history, "best": best}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
-    best = average.module
-    assert isinstance(best, Member)
-    return best.eval(), history
+    trained = average.module
+    assert isinstance(trained, Member)
+    trained.load_state_dict(best)
+    return trained.eval(), history
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The epoch of the highest mean AUC on val; the last one where none has a mean AUC."""
+    scored = [row for row in history if not math.isnan(row["val_mean_auc"])]
+    return max(scored, key=lambda row: row["val_mean_auc"], default=history[-1])
+
+
+def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member:
@@ -177,19 +194,43 @@ def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member
         sentences.DIMENSIONS if recipe.text_weight else 0,
         recipe.drop_path,
     )
-    if recipe.weights:
-        load_weights(member.backbone, Path(recipe.weights), recipe.grey_range)
-    elif recipe.pretrained:
-        member.backbone.load_state_dict(imagenet_weights(backbone))
+    _start(member.backbone, recipe, backbone)
     # Most labels are rare: start from their frequencies, not from one half.
     member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
     return member
 
 
-def _identity(recipe: Recipe, number: int, supervision: Supervision) -> str:
+def check_start(recipe: Recipe) -> None:
+    """Refuse backbones or weights that cannot be had, before anything is read.
+
+    Raises
+    ------
+    TrainingError, MissingExtraError
+        Each says what to do.
+    """
+    for name in dict.fromkeys(recipe.backbones):
+        _start(build_backbone(name), recipe, name)
+
+
+def _start(backbone: nn.Module, recipe: Recipe, name: str) -> None:
+    """Give a backbone the weights that its training starts from."""
+    if recipe.weights:
+        load_weights(backbone, Path(recipe.weights), recipe.grey_range)
+    elif recipe.pretrained:
+        backbone.load_state_dict(imagenet_weights(name))
+
+
+def _identity(recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray) -> str:
     """What a CNN's checkpoint belongs to: all that changes its training."""
-    others = {"name", "backbones", "feedback", "images_per_label", "deviations", "min_images"}
-    others |= {
+    others = {
+        "name",
+        "backbones",
+        "weights",
+        "feedback",
+        "images_per_label",
+        "deviations",
+        "clusters",
+        "min_images",
         "finding_worth",
         "normal_worth",
         "detail_worth",
@@ -200,10 +241,14 @@ def _identity(recipe: Recipe, number: int, supervision: Supervision) -> str:
     }
     said = {k: v for k, v in asdict(recipe).items() if k not in others}
     said["backbone"] = recipe.backbones[number]
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-    digest.update(f"{tuple(supervision.labels.shape)}".encode())
-    digest.update(supervision.labels.numpy().tobytes())
-    return digest.hexdigest()[:16]
+    digest = blake3(json.dumps(said, sort_keys=True).encode())
+    if recipe.weights:
+        digest.update_mmap(recipe.weights)
+    tensors = (getattr(supervision, field.name).numpy() for field in fields(supervision))
+    for array in (canvases, *tensors):
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest(length=8)
 
 
 def _half_precision(device: torch.device) -> torch.dtype:

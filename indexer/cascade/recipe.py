@@ -15,9 +15,9 @@ class Recipe:
     Parameters
     ----------
     backbones
-        A timm model name for each CNN. They are trained one after the other on draws of their
-        own, and read side by side. ImageNet weights are at hand for ``tf_efficientnet_lite0`` to
-        ``tf_efficientnet_lite2``.
+        A name for each CNN (see `indexer.cascade.backbones.build_backbone`). They are trained one
+        after the other on draws of their own, and read side by side. ImageNet weights are at hand
+        for ``tf_efficientnet_lite0`` to ``tf_efficientnet_lite2``.
     dimensions
         Length of the embedding.
     size, crop
@@ -27,8 +27,9 @@ class Recipe:
     feedback
         Rounds of feedback: the last so many CNNs learn the composite labels of those before them.
         The first CNN never does.
-    images_per_label, deviations
-        How findings are split into composite labels (see `indexer.cascade.joint.cluster`).
+    images_per_label, deviations, clusters
+        How findings are split into composite labels (see `indexer.cascade.joint.cluster`); None
+        for the paper's number of clusters.
     epochs, batch_size, learning_rate, weight_decay, drop_path
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
     text_weight
@@ -55,6 +56,7 @@ class Recipe:
     feedback: int = 1
     images_per_label: int = 50
     deviations: float = 1.0
+    clusters: int | None = None
     epochs: int = 5
     batch_size: int = 32
     learning_rate: float = 6e-4

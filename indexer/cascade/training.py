@@ -26,10 +26,17 @@ from indexer.cascade.calibration import choose_thresholds
 from indexer.cascade.dataset import Example, load_canvases, load_examples
 from indexer.cascade.devices import choose_device
 from indexer.cascade.feedback import LONGEST, Composites, composites_of
-from indexer.cascade.member_training import Validation, mean_auc, read_pictures, train_member
+from indexer.cascade.member_training import (
+    Validation,
+    best_epoch,
+    check_start,
+    mean_auc,
+    read_pictures,
+    train_member,
+)
 from indexer.cascade.mining import Labels, encode_labels, encode_sequences, mine
 from indexer.cascade.paper.cases import Cases
-from indexer.cascade.paper.classes import in_a_class
+from indexer.cascade.paper.classes import check_apart, in_a_class
 from indexer.cascade.paper.model import PaperModel
 from indexer.cascade.paper.recipe import named
 from indexer.cascade.paper.training import train_cascade
@@ -61,6 +68,7 @@ class _Data:
     @classmethod
     def load(cls, dataset: Path, recipe: Recipe, work: Path, limit: int | None) -> _Data:
         examples = {part: load_examples(dataset, part)[:limit] for part in _PARTS}
+        check_apart(examples["train"], examples["val"])
         settings = DecodeSettings(size=recipe.size, squash=True, key=b"training set", thumbnail=0)
         canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}
         labels = mine([e.annotations for e in examples["train"]], recipe.min_images)
@@ -118,6 +126,7 @@ def train(
     """
     if report is not None:
         check_report(report)
+    check_start(recipe)
     torch.manual_seed(recipe.seed)
     started = time.time()
     # A training step frees gigabytes, and needs them again at once.
@@ -151,6 +160,7 @@ def train(
                 joined.vectors,
                 images_per_label=recipe.images_per_label,
                 deviations=recipe.deviations,
+                clusters=recipe.clusters,
                 seed=recipe.seed,
             )
             log.info("%d composite labels: %s", len(composites.names), "; ".join(composites.names))
@@ -189,7 +199,9 @@ def train(
         "seconds": round(time.time() - started),
     }
     log.info(
-        "mean AUC on val %.4f, of the members %s", row["val_mean_auc"], [h[-1] for h in histories]
+        "mean AUC on val %.4f, of the members %s",
+        row["val_mean_auc"],
+        [best_epoch(history) for history in histories],
     )
     weights = {
         f"{prefix}.{name}": value.detach().float().cpu().numpy()

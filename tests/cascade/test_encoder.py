@@ -53,3 +53,13 @@ def test_likeness_is_looks_and_shared_labels(members: list[Member]) -> None:
     chances = logits.sigmoid()
     shared = (chances * torch.tensor([2.0, 0.5, 3.0])) @ chances.T
     torch.testing.assert_close(sides @ sides.T, cosines + shared)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "mobilenetv3_small_050", "nin_bn"])
+def test_any_backbone_makes_a_member(name: str) -> None:
+    member = Member(name, 8, 3, sentences=6, drop_path=0.1).eval()
+    with torch.inference_mode():
+        outputs = member(PICTURES.repeat(1, 1, 2, 2))
+    assert outputs.embedding.shape == (5, 8)
+    assert outputs.logits.shape == (5, 3)
+    assert bool(outputs.logits.isfinite().all())

@@ -56,6 +56,37 @@ def test_an_image_carries_the_composite_labels_of_all_its_findings() -> None:
             assert carried == sides, "its own side alone, also where a nodule stands before it"
 
 
+def test_the_number_of_labels_of_a_large_finding_may_be_fixed() -> None:
+    said = {"train": [_said(n) for n in range(240)], "val": [_said(n) for n in range(240, 280)]}
+    labels = mine(said["train"], 5)
+    rng = np.random.default_rng(0)
+    vectors = {
+        part: (_vectors(rows) + rng.normal(0, 0.1, (len(rows), 8))).astype(np.float32)
+        for part, rows in said.items()
+    }
+    rnn = _rnn(len(labels.vocabulary))
+    for clusters in (3, 5):
+        found = composites_of(rnn, labels, said, vectors, deviations=0.5, clusters=clusters)
+        assert [name.split(", ")[0] for name in found.names] == ["opacity"] * clusters
+
+
+def test_labels_are_told_by_the_other_findings_of_their_images() -> None:
+    opacity, nodule = (Annotation.from_words("human", word, []) for word in ("opacity", "nodule"))
+    said: dict[str, list[tuple[Annotation, ...]]] = {
+        "train": [(opacity,), (opacity, nodule)] * 30,
+        "val": [(opacity,)],
+    }
+    shown = {part: np.array([len(row) for row in rows]) for part, rows in said.items()}
+    vectors = {
+        part: np.repeat(row[:, None] - 1.5, 8, 1).astype(np.float32) for part, row in shown.items()
+    }
+    labels = mine(said["train"], 5)
+    found = composites_of(
+        _rnn(len(labels.vocabulary)), labels, said, vectors, deviations=0.0, clusters=2
+    )
+    assert sorted(found.names) == ["opacity, alone", "opacity, with nodule"]
+
+
 def test_without_a_large_finding_there_are_no_composite_labels() -> None:
     said = {"train": [_said(n) for n in range(40)], "val": [_said(n) for n in range(40, 50)]}
     labels = mine(said["train"], 5)

@@ -20,6 +20,13 @@ from tests.cli.conftest import Run
             "--min-images has no meaning for the recipe paper-gru",
         ),
         (["--recipe", "paper"], "'paper' is not one of 'product'"),
+        (
+            ["--recipe", "bundle-gru-no-feedback", "--rounds", "2"],
+            "--rounds has no meaning for the recipe bundle-gru-no-feedback",
+        ),
+        (["--batch-size", "0"], "0 is not in the range x>=2"),
+        (["--limit", "-5"], "-5 is not in the range x>=1"),
+        (["--clusters", "1"], "1 is not in the range x>=2"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -42,6 +42,12 @@ def _part(value: str) -> str | Path:
 @click.option("--gallery-part", default="train", show_default=True, help="Its part, as for --part.")
 @bundle_option
 @click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    help="Of `paper`, where --bundle is what `train --recipe bundle*` wrote: the bundle that it "
+    "reads.  [default: the one that ships with cxrdex]",
+)
+@click.option(
     "--pool-studies/--no-pool-studies",
     default=True,
     show_default=True,
@@ -61,6 +67,7 @@ def evaluate(
     gallery: Path | None,
     gallery_part: str,
     bundle_path: Path | None,
+    embeddings: Path | None,
     pool_studies: bool,
     output: Path | None,
     limit: int | None,
@@ -71,23 +78,27 @@ def evaluate(
 ) -> None:
     """Score a bundle on the human annotations of DATASET, a folder in the Open-i layout.
 
-    What the protocols measure, and the keys of their JSON, are in docs/evaluation.md.
+    What the protocols measure, and the keys of their JSON, are in docs/evaluation.md. For the
+    protocol `paper` the bundle may also be the folder of a cascade that `train --recipe` wrote.
     """
-    from indexer.cascade.bundle import Bundle
+    if embeddings is not None and protocol != "paper":
+        raise click.UsageError(f"--embeddings has no meaning for the protocol {protocol}")
     from indexer.cascade.evaluation import protocols
 
     scores = protocols.evaluate(
-        Bundle.load(bundle_path),
+        bundle_path,
         dataset,
         _part(part),
         next(name for name in protocols.PROTOCOLS if name == protocol),
         gallery=gallery,
         gallery_part=_part(gallery_part),
+        embeddings=embeddings,
         pool_studies=pool_studies,
         device=device,
         runtime=runtime,
         precision=precision,
         limit=limit,
+        warn=lambda line: click.echo(f"Warning: {line}", err=True),
     )
     text = json.dumps(scores, indent=1)
     if output is not None:
@@ -103,51 +114,26 @@ def evaluate(
 
 
 def _report(scores: Mapping[str, Any]) -> None:
-    """The scores as people read them: one table for each group of numbers."""
-    bundle = scores["bundle"]
-    click.echo(
-        f"{scores['protocol']} protocol, bundle {bundle['name']} {bundle['hash']}: "
-        f"{scores['images']} images of {scores['studies']} studies"
-    )
-    plain = {k: v for k, v in scores.items() if isinstance(v, float)}
-    if plain:
-        _table("scores", {name: {"": value} for name, value in plain.items()})
-    for name, group in _groups(scores):
-        _table(name, group)
-    for name, ends in scores.get("intervals", {}).items():
-        if ends:
-            click.echo(f"95 % interval of {name}: {ends[0]} to {ends[1]}")
-
-
-def _groups(scores: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Mapping[str, Any]]]]:
-    """Groups of rows that hold numbers; a group of groups is taken apart."""
-    left_out = {"bundle", "intervals", "unpooled"}
-    found: list[tuple[str, Mapping[str, Mapping[str, Any]]]] = []
-    for name, group in scores.items():
-        if not isinstance(group, Mapping) or name in left_out:
-            continue
-        rows = {k: v for k, v in group.items() if isinstance(v, Mapping)}
-        if not rows:
-            found.append((name, {"": group}))
-        elif any(isinstance(cell, Mapping) for row in rows.values() for cell in row.values()):
-            found += [(f"{name}: {key}", part) for key, part in _groups(rows)]
-        else:
-            found.append((name, rows))
-    return found
-
-
-def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """The scores as people read them."""
     from rich import box
     from rich.table import Table
 
     from cli.output import console
+    from indexer.cascade.evaluation.tables import tables
 
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=any(columns))
-    table.add_column("")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
-    for name, row in rows.items():
-        cells = (row.get(column) for column in columns)
-        table.add_row(name, *("" if cell is None else f"{cell:g}" for cell in cells))
-    console().print(table)
+    bundle = scores["bundle"]
+    click.echo(
+        f"{scores['protocol']} protocol, bundle {bundle['name']} {bundle['hash']}: "
+        f"{scores['images']} images of {scores['studies']} studies of the part {scores['part']}"
+    )
+    for reason, count in scores["left_out"].items():
+        click.echo(f"  {count} left out: {reason}")
+    for part in tables(scores):
+        table = Table(title=part.title, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("", no_wrap=True)
+        for head in part.heads:
+            table.add_column(head, justify="right")
+        for row in part.rows:
+            table.add_row(*row)
+        console().print(table)
+    click.echo("In brackets: the middle 95 % of samples of studies.")

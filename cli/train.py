@@ -119,7 +119,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.option(
     "--clusters",
     type=click.IntRange(min=2),
-    help="Composite labels of each large finding.  [default: one for every 50 of its images]",
+    help="Composite labels of each large finding.  [default: by the finding's size]",
 )
 @click.option("--full-schedule", is_flag=True, help="The paper's 100 full epochs, for a GPU.")
 @click.option(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings, decode
@@ -19,7 +20,15 @@ from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report, ReportIndex
 from indexer.errors import FailedImage, SkippedImage, TrainingError
 
-__all__ = ["Example", "Part", "load_canvases", "load_examples"]
+__all__ = [
+    "Example",
+    "Part",
+    "PartImages",
+    "keep_array",
+    "load_canvases",
+    "load_examples",
+    "load_part",
+]
 
 #: A split of the table, or a file of uids or image ids.
 Part: TypeAlias = str | Path
@@ -29,6 +38,8 @@ _KEY = b"training set"
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
 # Numbers of a list and the like are no sentences.
 _SHORTEST_SENTENCE = 5
+# So many unknown ids are named in one message.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +70,29 @@ class Example:
     sentences: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PartImages:
+    """The images of one part.
+
+    Parameters
+    ----------
+    examples
+        Those that have a picture and an annotation.
+    left_out
+        How many of the part have not, by reason: ``"no picture"``, ``"no annotation"``.
+    """
+
+    examples: list[Example]
+    left_out: dict[str, int]
+
+
 def load_examples(folder: Path, part: Part) -> list[Example]:
-    """The images of one part that have a picture and an annotation.
+    """The images of one part that have a picture and an annotation; see `load_part`."""
+    return load_part(folder, part).examples
+
+
+def load_part(folder: Path, part: Part) -> PartImages:
+    """The images of one part, and how many of it are left out.
 
     Parameters
     ----------
@@ -74,7 +106,7 @@ def load_examples(folder: Path, part: Part) -> list[Example]:
     Raises
     ------
     TrainingError
-        A file, a column or a listed image is missing, or no image of the part is annotated.
+        A file, a column, the part or a listed image is missing, or no image of it is annotated.
     """
     table = folder / "images.csv"
     if not table.is_file():
@@ -82,51 +114,69 @@ def load_examples(folder: Path, part: Part) -> list[Example]:
     if not (folder / "images").is_dir():
         raise TrainingError(f"{folder / 'images'} is missing: it holds the pictures")
     pictures = {path.stem: path for path in (folder / "images").iterdir()}
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = _rows_of(table, part)
+    examples = []
+    left_out: Counter[str] = Counter()
+    with ReportIndex.open(folder / "ecgen-radiology", _KEY) as reports:
+        for row in rows:
+            name = row["image_id"]
+            if name not in pictures:
+                left_out["no picture"] += 1
+                continue
+            report = reports.find((pseudonym(_KEY, "report", name),))
+            if report is None or not report.annotations:
+                left_out["no annotation"] += 1
+                continue
+            examples.append(
+                Example(
+                    name,
+                    pictures[name],
+                    row["uid"],
+                    row["projection"] or None,
+                    report.annotations,
+                    _sentences(report),
+                )
+            )
+    if not examples:
+        raise TrainingError(f"{table} names no annotated image of the part {str(part)!r}")
+    return PartImages(examples, dict(left_out))
+
+
+def _rows_of(table: Path, part: Part) -> list[dict[str, str]]:
+    try:
+        rows = list(csv.DictReader(table.read_text("utf-8-sig").splitlines(keepends=True)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
     missing = {"image_id", "uid", "projection", "split"} - set(rows[0] if rows else ())
     if missing:
         raise TrainingError(f"{table} lacks the column {sorted(missing)[0]}")
     if isinstance(part, Path):
         listed = _listed(part, {row[key] for row in rows for key in ("uid", "image_id")}, table)
-        rows = [row for row in rows if row["uid"] in listed or row["image_id"] in listed]
-    else:
-        rows = [row for row in rows if row["split"] == part]
-    examples = []
-    with ReportIndex.open(folder / "ecgen-radiology", _KEY) as reports:
-        for row in rows:
-            name = row["image_id"]
-            if name not in pictures:
-                continue
-            report = reports.find((pseudonym(_KEY, "report", name),))
-            if report and report.annotations:
-                examples.append(
-                    Example(
-                        name,
-                        pictures[name],
-                        row["uid"],
-                        row["projection"] or None,
-                        report.annotations,
-                        _sentences(report),
-                    )
-                )
-    if not examples:
-        raise TrainingError(f"{table} names no annotated image of the part {str(part)!r}")
-    return examples
+        return [row for row in rows if row["uid"] in listed or row["image_id"] in listed]
+    splits = sorted({row["split"] for row in rows})
+    if part not in splits:
+        raise TrainingError(
+            f"the part {part!r} is neither a split of {table} ({', '.join(splits)}) "
+            "nor a file that exists"
+        )
+    return [row for row in rows if row["split"] == part]
 
 
 def _listed(part: Path, known: set[str], table: Path) -> set[str]:
     try:
-        lines = part.read_text().splitlines()
+        lines = part.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"the part {part} cannot be read: {error}") from error
-    listed = set()
-    for number, line in enumerate(lines, 1):
-        name = line.strip()
-        if name and name not in known:
-            raise TrainingError(f"{part}, line {number}: {name!r} is no uid or image id of {table}")
-        listed.add(name)
-    return listed - {""}
+    listed = {line.strip(): number for number, line in enumerate(lines, 1) if line.strip()}
+    if not listed:
+        raise TrainingError(f"{part} is empty: a part lists uids or image ids, one a line")
+    unknown = [f"{name!r} (line {number})" for name, number in listed.items() if name not in known]
+    if unknown:
+        rest = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise TrainingError(
+            f"{part}: no uid or image id of {table}: {', '.join(unknown[:_NAMED])}{rest}"
+        )
+    return set(listed)
 
 
 def _sentences(report: Report) -> tuple[str, ...]:
@@ -145,9 +195,10 @@ def load_canvases(
     TrainingError
         A picture cannot be decoded.
     """
-    key = "\n".join(f"{e.image_id} {e.path.stat().st_size}" for e in examples)
-    digest = hashlib.sha256(f"{settings.size} {settings.squash}\n{key}".encode()).hexdigest()
-    path = cache / f"canvases-{digest[:16]}.npy"
+    digest = blake3(f"{settings.size} {settings.squash}".encode())
+    for example in examples:
+        digest.update(f"\n{example.image_id} {_content(example.path)}".encode())
+    path = cache / f"canvases-{digest.hexdigest(length=8)}.npy"
     if not path.exists():
         canvases = np.empty((len(examples), settings.size, settings.size), np.uint8)
         for index, example in enumerate(examples):
@@ -157,7 +208,18 @@ def load_canvases(
                 ).canvas
             except (SkippedImage, FailedImage) as error:
                 raise TrainingError(f"{example.path}: {error}") from error
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, canvases)
+        keep_array(path, canvases)
     result: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return result
+
+
+def keep_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Save an array for another run: all of it, or, where this one is stopped, nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new.npy")
+    np.save(fresh, array)
+    fresh.replace(path)
+
+
+def _content(path: Path) -> str:
+    return blake3(path.read_bytes()).hexdigest()

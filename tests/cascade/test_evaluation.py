@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import Example
-from indexer.cascade.evaluation.bootstrap import interval
 from indexer.cascade.evaluation.product import calibration_error, evaluate_product, word_scores
 from indexer.cascade.evaluation.readings import Readings
 from indexer.cascade.evaluation.retrieval import evaluate_retrieval, text_ranks
@@ -65,9 +65,9 @@ def test_a_perfect_bundle_scores_one_everywhere() -> None:
     assert product["words"]["side"] == {"f1": 1, "exact_match": 1}
     assert product["words"]["location"] == {"f1": None, "exact_match": None}
     assert product["findings"]["opacity"]["positives"] == 40
-    assert product["intervals"]["mean_auc"] == (1, 1)
+    assert all(product["intervals"][key] == [1, 1] for key in ("mean_auc", "macro_f1"))
     parts = _readings(examples, bundle), _readings(gallery, bundle)
-    found = evaluate_retrieval(bundle, *parts, {})
+    found = evaluate_retrieval(*parts, {})
     for group in ("all", "abnormal"):
         scores = found["image_to_image"][group]
         assert scores["p_at_1"] == scores["p_at_10"] == 1
@@ -88,21 +88,71 @@ def test_the_own_study_is_left_out() -> None:
     ]
     bundle = _bundle(examples)
     readings = _readings(examples, bundle)
-    scores = evaluate_retrieval(bundle, readings, readings, {})["image_to_image"]["all"]
+    scores = evaluate_retrieval(readings, readings, {})["image_to_image"]["all"]
     assert scores["p_at_1"] == 0
     assert scores["map"] is None
+
+
+def test_ndcg_is_graded_by_the_overlap_of_findings_and_qualifiers() -> None:
+    """Both images of the gallery are relevant, but the better one comes second."""
+    near = [_annotations(TERMS[1]), _annotations(TERMS[0])]
+    gallery = [Example(f"{n}", Path(), f"g{n}", None, said) for n, said in enumerate(near)]
+    query = [Example("q", Path(), "q", None, _annotations(TERMS[0]))]
+    bundle = _bundle([*query, *gallery])
+
+    def readings(examples: list[Example], vectors: list[list[float]]) -> Readings:
+        found = _readings(examples, bundle)
+        return replace(found, embeddings=np.array(vectors, np.float32), places=None)
+
+    found = evaluate_retrieval(readings(query, [[1, 0]]), readings(gallery, [[1, 0], [0, 1]]), {})
+    # Opacity, its lung and its side: two of the four that either has, and all of them.
+    ideal = 1 + 0.5 / np.log2(3)
+    scores = found["image_to_image"]["all"]
+    assert scores["ndcg_at_10"] == pytest.approx((0.5 + 1 / np.log2(3)) / ideal, abs=1e-4)
+    assert scores["map"] == 1
+
+
+def test_every_score_has_an_interval() -> None:
+    examples = _examples(80)
+    bundle = _bundle(examples)
+    readings = _readings(examples, bundle, noise=0.3)
+    product = evaluate_product(bundle, readings)
+    wanted = {"mean_auc", "normal_auc", "micro_f1", "macro_f1"}
+    wanted |= {f"words.{kind}.f1" for kind in product["words"]}
+    wanted |= {f"findings.{name}.auc" for name in bundle.findings}
+    assert product["intervals"].keys() == wanted
+    assert product["intervals"]["words.location.f1"] is None, "nobody says where"
+    found = evaluate_retrieval(readings, _readings(_examples(80, first=1000), bundle), {})
+    assert found["intervals"].keys() == {
+        f"{path}.{key}"
+        for path, scores in (
+            ("image_to_image.all", found["image_to_image"]["all"]),
+            ("image_to_image.abnormal", found["image_to_image"]["abnormal"]),
+            ("text_to_image", found["text_to_image"]),
+        )
+        for key in scores
+        if key != "queries"
+    }
+    for report in (product, found):
+        for path, ends in report["intervals"].items():
+            value = report
+            for key in path.split("."):
+                value = value[key]
+            assert ends is None or ends[0] - 1e-4 <= value <= ends[1] + 1e-4, path
+    low, high = product["intervals"]["mean_auc"]
+    assert low < high
 
 
 def test_the_images_of_a_study_help_each_other() -> None:
     examples, gallery = _examples(160), _examples(160, first=1000)
     bundle = _bundle(examples)
     noisy = _readings(examples, bundle, noise=0.5)
-    alone, pooled = (evaluate_product(bundle, r)["mean_auc"] for r in (noisy, noisy.pooled()))
+    alone, pooled = (evaluate_product(bundle, r)["mean_auc"] for r in (noisy, noisy.pooled(bundle)))
     assert pooled > alone + 0.01
     clean = _readings(gallery, bundle)
     near = [
-        evaluate_retrieval(bundle, r, clean, {})["image_to_image"]["all"]["p_at_5"]
-        for r in (noisy, noisy.pooled())
+        evaluate_retrieval(r, clean, {})["image_to_image"]["all"]["p_at_5"]
+        for r in (noisy, noisy.pooled(bundle))
     ]
     assert near[1] > near[0]
 
@@ -130,19 +180,3 @@ def test_the_rank_is_that_of_the_first_image_that_says_it() -> None:
     similarity = np.array([[8, 7, 6, 5, 4, 3, 2, 1], [1, 2, 3, 4, 8, 7, 6, 5]], np.float32)
     texts = [examples[2].annotations[0].text, examples[6].annotations[0].text]
     assert text_ranks(similarity, texts, examples).tolist() == [3, 3]
-
-
-def test_an_interval_spans_the_truth_and_keeps_studies_together() -> None:
-    values = np.random.default_rng(0).normal(5, 1, 400)
-    low, high = interval(lambda rows: float(values[rows].mean()), [str(n) for n in range(400)]) or (
-        0,
-        0,
-    )
-    assert low < 5 < high
-    assert high - low == pytest.approx(4 / 20, rel=0.3)
-    # Four images of each study say the same: the interval is twice as wide.
-    same = values[np.arange(400) // 4]
-    studies = [str(n // 4) for n in range(400)]
-    wide = interval(lambda rows: float(same[rows].mean()), studies) or (0, 0)
-    assert wide[1] - wide[0] == pytest.approx(4 / 10, rel=0.4)
-    assert interval(lambda rows: float("nan"), studies) is None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
 from indexer.cascade.paper.cases import Cases
 from indexer.cascade.paper.classes import CLASSES, class_of, commonest_annotations
 from indexer.cascade.paper.model import PaperModel
+from indexer.cascade.paper.networks import Writer
 from indexer.cascade.paper.recipe import RECIPES, PaperRecipe, named
 from indexer.cascade.paper.report import write_report
 from indexer.cascade.paper.sampling import draw_epoch, normal_share
@@ -25,6 +28,8 @@ TINY = PaperRecipe(
     features=32, units=32, project=True, dropout=0.1,
     writer_epochs=20, writer_rate=5e-3, writer_batch=16, images_per_label=25, deviations=0.0,
 )  # fmt: skip
+
+_NETWORKS = ("classifier", "writer")
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +105,125 @@ def test_a_report_of_another_kind_is_refused(trained: PaperModel, tmp_path: Path
         write_report(tmp_path / "report.pdf", trained.record)
 
 
-def test_an_interrupted_training_ends_alike(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums are alike to the last bit where one thread makes them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _strangers(count: int, seed: int) -> Cases:
+    """Images that show something else than is said of them: the more is learned, the worse."""
+    words = planted_words(count, seed)
+    examples = [example(seed * 10_000 + n, said) for n, said in enumerate(words)]
+    return Cases.of(examples, embeddings([*words[1:], words[0]], seed))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("val", [planted_cases(30, 2), _strangers(30, 2)], ids=["better", "worse"])
+@pytest.mark.parametrize("saves", [1, 3])
+def test_a_training_that_is_interrupted_again_and_again_ends_alike(
+    val: Cases, saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(TINY, cells=("gru",), rounds=0, epochs=3, writer_epochs=2)
-    train, val = planted_cases(60, 1), planted_cases(30, 2)
-    whole = train_cascade(recipe, train, val, work=tmp_path, device="cpu")
-    with caplog.at_level(logging.INFO):
-        again = train_cascade(recipe, train, val, work=tmp_path, device="cpu")
-    assert "going on after epoch 3 of 3" in caplog.text
-    fresh = train_cascade(recipe, train, val, work=tmp_path / "new", device="cpu")
+    # A third of five epochs is two, so the rate falls after the second and the fourth.
+    recipe = replace(TINY, cells=("gru",), epochs=5, writer_epochs=5, patience=3)
+    train = planted_cases(60, 1)
+    whole = train_cascade(recipe, train, val, work=tmp_path / "whole", device="cpu")
+    save, left = torch.save, 0
+
+    def failing_save(state: object, path: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            path.write_bytes(b"half a checkpoint")
+            raise KeyboardInterrupt
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", failing_save)
+    breaks, broken = 0, None
+    while broken is None:
+        left = saves
+        try:
+            broken = train_cascade(recipe, train, val, work=tmp_path / "broken", device="cpu")
+        except KeyboardInterrupt:
+            breaks += 1
+    epochs = sum(len(row[part]) for row in whole.record["rounds"] for part in _NETWORKS)
+    assert breaks == (epochs - 1) // saves
+    assert broken.record["rounds"] == whole.record["rounds"]
     for name, tensor in whole.to_tensors().items():
-        np.testing.assert_array_equal(tensor, again.to_tensors()[name])
-        np.testing.assert_array_equal(tensor, fresh.to_tensors()[name])
+        np.testing.assert_array_equal(tensor, broken.to_tensors()[name])
+    ends = [
+        {path.name: torch.load(path) for path in (tmp_path / name).glob("*.pt")}
+        for name in ("whole", "broken")
+    ]
+    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_a_network_stops_when_val_gets_no_better(patience: int, tmp_path: Path) -> None:
+    recipe = replace(TINY, cells=("gru",), rounds=0, epochs=40, writer_epochs=40, patience=patience)
+    model = train_cascade(
+        recipe, planted_cases(60, 1), _strangers(30, 2), work=tmp_path, device="cpu"
+    )
+    for part in _NETWORKS:
+        losses = [row["val_loss"] for row in model.record["rounds"][0][part]]
+        assert len(losses) == int(np.argmin(losses)) + 1 + patience < 40
+
+
+def test_a_full_schedule_ends_early_for_nothing(tmp_path: Path) -> None:
+    assert all(recipe.full().patience is None for recipe in RECIPES.values())
+    recipe = replace(TINY, cells=("gru",), rounds=0, writer_epochs=30, patience=1).full()
+    val = _strangers(30, 2)
+    model = train_cascade(recipe, planted_cases(60, 1), val, work=tmp_path, device="cpu")
+    (row,), variant = model.record["rounds"], model.variants["gru/0"]
+    assert [len(row[part]) for part in _NETWORKS] == [100, 30]
+    # The epoch that is kept is still the best one, long before the last.
+    with torch.inference_mode():
+        _, chances = variant.embed(torch.from_numpy(val.inputs))
+    own = -chances.numpy()[np.arange(30), val.classes]
+    kept = np.mean([own[val.classes == c].mean() for c in np.unique(val.classes)])
+    losses = [epoch["val_loss"] for epoch in row["classifier"]]
+    assert min(losses) == pytest.approx(kept, abs=1e-4)
+    assert losses[-1] > min(losses) + 0.01
+
+
+@pytest.mark.parametrize("clusters", [3, 4])
+def test_a_recipe_may_fix_the_number_of_clusters(clusters: int, tmp_path: Path) -> None:
+    recipe = replace(TINY, cells=("gru",), epochs=2, writer_epochs=2, clusters=clusters)
+    model = train_cascade(
+        recipe, planted_cases(60, 1), planted_cases(30, 2), work=tmp_path, device="cpu"
+    )
+    diseases = model.variants["gru/1"].diseases
+    assert [diseases.count(d) for d in ("normal", "opacity", "nodule")] == [1, clusters, clusters]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("project", [False, True])
+def test_the_state_of_every_layer_starts_as_the_image(
+    cell: Literal["gru", "lstm"], project: bool
+) -> None:
+    torch.manual_seed(0)
+    writer = Writer(8, 12, cell, 8, 3, project).eval()
+    images = torch.randn(2, 8)
+    state = writer.initial_state(images)
+    assert len(state) == (1 if cell == "gru" else 2)
+    for part in state:
+        assert part.shape == (3, 2, 8)
+        for layer in part:
+            if project:
+                assert (layer[0] - layer[1]).abs().max() > 0.1
+            else:
+                torch.testing.assert_close(layer, images)
+    # Each layer's is felt in what is written, whatever the other layers start as.
+    words = torch.tensor([[1], [1]])
+    for layer in range(3):
+        changed = tuple(part.clone() for part in state)
+        for part in changed:
+            part[layer] = part[layer].flip(0)
+        one, other = (writer.step(words, start)[0] for start in (state, changed))
+        assert (one - other).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(

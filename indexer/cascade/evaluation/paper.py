@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL
 from indexer.cascade.dataset import Example
+from indexer.cascade.evaluation.bootstrap import DRAWS, Floats, draw_studies, middle, weighted_mean
 from indexer.cascade.paper.classes import CLASSES, class_of, words_of
 from indexer.errors import MissingExtraError, TrainingError
 
-__all__ = ["ORDERS", "bleu", "evaluate_paper", "latest_variant"]
+__all__ = ["ORDERS", "bleu", "evaluate_paper", "final_variant"]
 
 ORDERS = (1, 2, 3, 4)
 
 _Words = tuple[str, ...]
-_Rows = npt.NDArray[np.int64]
+_Counts = npt.NDArray[np.int64]
 
 
 def bleu(references: Sequence[_Words], hypotheses: Sequence[_Words], order: int) -> float | None:
@@ -32,8 +34,7 @@ def bleu(references: Sequence[_Words], hypotheses: Sequence[_Words], order: int)
     MissingExtraError
         sacrebleu is not installed.
     """
-    statistics = _statistics(references, hypotheses, order)
-    return _score(statistics, np.arange(len(references)), order)
+    return _score(_statistics(references, hypotheses, order).sum(0), order)
 
 
 def evaluate_paper(
@@ -42,12 +43,13 @@ def evaluate_paper(
     commonest: Mapping[str, _Words],
     *,
     chosen: str | None = None,
-    resamples: int = 200,
+    resamples: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Accuracy, balanced accuracy and BLEU of every variant, beside the trivial answers.
 
-    BLEU-n is over the cases with at least n words, as in Shin et al. (CVPR 2016); see `bleu`.
+    What stands at the top level is of one variant, named by ``best``. BLEU-n is over the cases with
+    at least n words, as in Shin et al. (CVPR 2016); see `bleu`.
     Everything but `confusion` and counts is a percentage.
 
     Parameters
@@ -59,9 +61,11 @@ def evaluate_paper(
     commonest
         Per class, its commonest annotation in the train part.
     chosen
-        The variant whose scores stand at the top level; `latest_variant` where None.
+        The variant whose scores stand at the top level; `final_variant` of them where None.
     resamples, seed
-        Bootstrap draws of whole studies, for 95 % intervals; 0 leaves them out.
+        Bootstrap draws of whole studies, for 95 % intervals; 0 leaves them out. For balanced
+        accuracy every draw has as many studies of each class as there are: were a rare class
+        left out of the draws that miss it, their means would be too high.
 
     Raises
     ------
@@ -76,67 +80,144 @@ def evaluate_paper(
             raise TrainingError(f"{name} has {len(lines)} predictions for {len(examples)} images")
     cases = [examples[row] for row in rows]
     references = [words_of(case) for case in cases]
-    draws = _draws([case.study for case in cases], resamples, seed)
     kept = {name: [tuple(lines[row]) for row in rows] for name, lines in predictions.items()}
-    best = chosen if chosen is not None else latest_variant(kept)
+    best = chosen if chosen is not None else final_variant(kept)
     if best not in kept:
         raise TrainingError(f"no variant is named {best!r}: there are {', '.join(kept)}")
+    draws = _Draws.of(cases, resamples, seed) if resamples else None
 
-    def usual(disease: str) -> _Words:
-        return commonest.get(disease, (disease,))
+    def scores(said: Sequence[_Words]) -> dict[str, Any]:
+        return _scores(references, said, draws)
 
-    trivial: dict[str, Sequence[_Words]] = {
-        "always_normal": [(NORMAL,)] * len(cases),
-        "class_and_commonest_annotation": [usual(words[0]) for words in kept[best]],
-        "true_class_and_commonest_annotation": [usual(words[0]) for words in references],
+    def usual(said: Sequence[_Words]) -> list[_Words]:
+        return [commonest.get(words[0], (words[0],)) for words in said]
+
+    variants = {
+        name: {
+            **scores(lines),
+            "confusion": _confusion(references, lines),
+            "class_and_commonest_annotation": scores(usual(lines)),
+        }
+        for name, lines in kept.items()
     }
-    variants = {name: _scores(references, lines, draws) for name, lines in kept.items()}
+    top = dict(variants[best])
     return {
         "images": len(cases),
         "studies": len({case.study for case in cases}),
         "diseased": sum(words[0] != NORMAL for words in references),
         "cases": {str(n): sum(len(words) >= n for words in references) for n in ORDERS},
         "best": best,
-        **variants[best],
-        "baselines": {name: _scores(references, lines, draws) for name, lines in trivial.items()},
+        "baselines": {
+            "always_normal": scores([(NORMAL,)] * len(cases)),
+            "class_and_commonest_annotation": top.pop("class_and_commonest_annotation"),
+            "true_class_and_commonest_annotation": scores(usual(references)),
+        },
+        **top,
         "variants": variants,
-        "confusion": _confusion(references, kept[best]),
     }
 
 
-def latest_variant(names: Mapping[str, Any]) -> str:
-    """The name with the highest round (``"gru/1"``), the first of several."""
-    return max(names, key=lambda name: int(name.rpartition("/")[2] or 0))
+def final_variant(
+    names: Iterable[str],
+    chosen: str | None = None,
+    recorded: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """The variant that stands for a cascade: one of its last round, so after feedback.
+
+    It is `chosen` where that is of the last round; else the best by what training recorded of
+    val; else the first by name.
+
+    Parameters
+    ----------
+    names
+        Of all variants (``"gru/1"``: after one round of feedback).
+    recorded
+        Per variant, its scores; the sum of balanced accuracy and mean BLEU decides, as in training.
+    """
+    rounds = {name: int(name.rpartition("/")[2] or 0) for name in names}
+    last = sorted(name for name, number in rounds.items() if number == max(rounds.values()))
+    if chosen in last:
+        return chosen
+    if recorded and all(name in recorded for name in last):
+        return max(last, key=lambda name: _worth(recorded[name]))
+    return last[0]
+
+
+def _worth(scores: Mapping[str, Any]) -> float:
+    worth: float = scores["balanced_accuracy"]
+    return worth + sum(scores["bleu"][str(n)] or 0.0 for n in ORDERS) / len(ORDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """How often each image comes in samples of studies, shape (draws, images)."""
+
+    studies: Floats
+    #: As many studies of each class in every sample: balanced accuracy is a mean over classes.
+    by_class: Floats
+
+    @classmethod
+    def of(cls, cases: Sequence[Example], draws: int, seed: int) -> _Draws:
+        studies = [case.study for case in cases]
+        classes = [class_of(case) for case in cases]
+        return cls(
+            draw_studies(studies, draws=draws, seed=seed),
+            draw_studies(studies, classes, draws=draws, seed=seed),
+        )
 
 
 def _scores(
-    references: Sequence[_Words], hypotheses: Sequence[_Words], draws: Sequence[_Rows]
+    references: Sequence[_Words], hypotheses: Sequence[_Words], draws: _Draws | None
 ) -> dict[str, Any]:
-    said = np.array([words[0] if words else "" for words in hypotheses])
     true = np.array([words[0] for words in references])
-    statistics = {n: _statistics(references, hypotheses, n) for n in ORDERS}
+    right = np.array([words[0] if words else "" for words in hypotheses]) == true
     diseased = true != NORMAL
+    statistics = {n: _statistics(references, hypotheses, n) for n in ORDERS}
 
-    def measure(rows: _Rows) -> dict[str, Any]:
-        right = said[rows] == true[rows]
-        recalls = [float(right[true[rows] == c].mean()) for c in np.unique(true[rows])]
-        ill = rows[diseased[rows]]
+    def recalls(weights: Floats) -> Floats:
+        """Mean recall of the classes, for each row of weights."""
+        each = [weighted_mean(right[true == c] * 1.0, weights[:, true == c]) for c in set(true)]
+        mean: Floats = np.mean(each, 0)
+        return mean
+
+    def bleus(weights: Floats) -> dict[str, list[float | None]]:
         return {
-            "accuracy": 100 * float(right.mean()),
-            "balanced_accuracy": 100 * float(np.mean(recalls)),
-            "bleu": {str(n): _score(statistics[n], rows, n) for n in ORDERS},
-            "bleu_diseased": {str(n): _score(statistics[n], ill, n) for n in ORDERS},
+            str(n): [_score(total, n) for total in (weights @ statistics[n]).astype(np.int64)]
+            for n in ORDERS
         }
 
-    whole = _rounded(measure(np.arange(len(true))))
-    if draws:
-        whole["intervals"] = _intervals([measure(rows) for rows in draws])
+    def measure(studies: Floats, by_class: Floats) -> dict[str, Any]:
+        return {
+            "accuracy": 100 * weighted_mean(right * 1.0, studies),
+            "balanced_accuracy": 100 * recalls(by_class),
+            "bleu": bleus(studies),
+            "bleu_diseased": bleus(studies * diseased),
+        }
+
+    once = np.ones((1, len(true)))
+    whole = _each(measure(once, once), lambda drawn: _rounded(drawn[0]))
+    if draws is not None:
+        whole["intervals"] = _each(measure(draws.studies, draws.by_class), _ends)
     return whole
 
 
-def _statistics(
-    references: Sequence[_Words], hypotheses: Sequence[_Words], order: int
-) -> npt.NDArray[np.int64]:
+def _each(measured: Mapping[str, Any], summary: Callable[[Any], Any]) -> dict[str, Any]:
+    """Measures, of groups too, in short."""
+    return {
+        key: _each(drawn, summary) if isinstance(drawn, Mapping) else summary(drawn)
+        for key, drawn in measured.items()
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 1)
+
+
+def _ends(drawn: Iterable[float | None]) -> list[float] | None:
+    return middle([np.nan if value is None else value for value in drawn], digits=1)
+
+
+def _statistics(references: Sequence[_Words], hypotheses: Sequence[_Words], order: int) -> _Counts:
     """Per case: matches and totals of each length up to `order`, then both lengths; zeros for a
     case of less than `order` words."""
     try:
@@ -158,56 +239,22 @@ def _line(words: _Words) -> str:
     return " ".join(word.replace(" ", "_") for word in words)
 
 
-def _score(statistics: npt.NDArray[np.int64], rows: _Rows, order: int) -> float | None:
+def _score(total: _Counts, order: int) -> float | None:
+    """BLEU of summed statistics; None of no case."""
     from sacrebleu.metrics.bleu import BLEU
 
-    total = statistics[rows].sum(0).tolist()
-    if not total[-1]:
+    *counts, said, true = total.tolist()
+    if not true:
         return None
-    counts, totals = total[:order], total[order : 2 * order]
     score = BLEU.compute_bleu(
-        counts,
-        totals,
-        sys_len=total[-2],
-        ref_len=total[-1],
+        counts[:order],
+        counts[order:],
+        sys_len=said,
+        ref_len=true,
         smooth_method="none",
         max_ngram_order=order,
     )
     return float(score.score)
-
-
-def _draws(studies: Sequence[str], resamples: int, seed: int) -> list[_Rows]:
-    """Rows of resampled studies; the images of a study come and go together."""
-    rng = np.random.default_rng(seed)
-    _, owner = np.unique(np.array(studies), return_inverse=True)
-    members = [np.flatnonzero(owner == study) for study in range(int(owner.max()) + 1)]
-    return [
-        np.concatenate([members[study] for study in rng.integers(0, len(members), len(members))])
-        for _ in range(resamples)
-    ]
-
-
-def _intervals(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """2.5 and 97.5 percentiles of each number."""
-    found: dict[str, Any] = {}
-    for key, first in measured[0].items():
-        column = [row[key] for row in measured]
-        if isinstance(first, Mapping):
-            found[key] = _intervals(column)
-        else:
-            values = [value for value in column if value is not None]
-            ends = np.percentile(values, [2.5, 97.5]).tolist() if values else None
-            found[key] = ends and [round(end, 1) for end in ends]
-    return found
-
-
-def _rounded(scores: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _rounded(value)
-        if isinstance(value, Mapping)
-        else (None if value is None else round(value, 1))
-        for key, value in scores.items()
-    }
 
 
 def _confusion(references: Sequence[_Words], hypotheses: Sequence[_Words]) -> dict[str, Any]:

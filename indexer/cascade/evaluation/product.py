@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Kind
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.evaluation.bootstrap import interval
+from indexer.cascade.evaluation.bootstrap import draw_studies, middle, ratio
 from indexer.cascade.evaluation.readings import Readings
 from indexer.cascade.mining import encode_labels
 
-__all__ = ["WORD_KINDS", "calibration_error", "evaluate_product", "word_scores"]
+__all__ = ["WORD_KINDS", "calibration_error", "drawn_aucs", "evaluate_product", "word_scores"]
 
 WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
 # The mean is over findings of at least so many positives.
@@ -22,8 +22,8 @@ _LEAST_POSITIVES = 10
 _BINS = 15
 
 FloatArray = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 
 def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
@@ -44,22 +44,13 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
     reported = _reported(bundle.thresholds, names, chances)
     positives = goals.sum(0)
-    ranked = [c for c in range(len(names)) if 0 < positives[c] < len(goals)]
-    often = [c for c in ranked if positives[c] >= _LEAST_POSITIVES]
-
-    def mean_auc(rows: Rows) -> float:
-        areas = [_auc(goals[rows, c], logits[rows, c]) for c in often]
-        kept = [area for area in areas if area is not None]
-        return float(np.mean(kept)) if kept else float("nan")
-
-    def micro_f1(rows: Rows) -> float:
-        said, true = reported[rows], goals[rows]
-        return float(2 * (said & true).sum() / max(said.sum() + true.sum(), 1))
-
-    everything = np.arange(len(goals))
+    aucs = [_auc(goals[:, c], logits[:, c]) for c in range(len(names))]
+    often = [
+        c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= _LEAST_POSITIVES
+    ]
     findings = {
         name: {
-            "auc": _rounded(_auc(goals[:, c], logits[:, c])),
+            "auc": _rounded(aucs[c]),
             "average_precision": _rounded(average_precision_score(goals[:, c], logits[:, c]))
             if positives[c]
             else None,
@@ -68,22 +59,72 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
         }
         for c, name in enumerate(names)
     }
+
+    def mean(scores: Sequence[float | None]) -> float | None:
+        return _rounded(float(np.mean([scores[c] for c in often]))) if often else None
+
     return {
-        "mean_auc": _rounded(mean_auc(everything)),
+        "mean_auc": mean(aucs),
         "normal_auc": findings[NORMAL]["auc"] if NORMAL in findings else None,
         "findings_in_mean": len(often),
-        "micro_f1": _rounded(micro_f1(everything)),
-        "macro_f1": _rounded(float(np.mean([findings[names[c]]["f1"] for c in often])))
-        if often
-        else None,
+        "micro_f1": _rounded(f1_score(goals, reported, average="micro", zero_division=0)),
+        "macro_f1": mean([findings[name]["f1"] for name in names]),
         "calibration_error": _rounded(calibration_error(goals, chances)),
         "words": word_scores(human, readings.annotations, names),
-        "intervals": {
-            "mean_auc": interval(mean_auc, readings.studies),
-            "micro_f1": interval(micro_f1, readings.studies),
-        },
+        "intervals": _intervals(readings, names, goals, reported, often),
         "findings": findings,
     }
+
+
+def _intervals(
+    readings: Readings,
+    names: Sequence[str],
+    goals: BoolArray,
+    reported: BoolArray,
+    often: Sequence[int],
+) -> dict[str, list[float] | None]:
+    """By the path of the score, its interval by study."""
+    weights = draw_studies(readings.studies)
+    aucs = np.stack(
+        [drawn_aucs(goals[:, c], readings.logits[:, c], weights) for c in range(len(names))], 1
+    )
+    hits, said = weights @ (goals & reported), weights @ goals + weights @ reported
+    found = {
+        "mean_auc": middle(_means(aucs[:, often])),
+        "normal_auc": middle(aucs[:, names.index(NORMAL)]) if NORMAL in names else None,
+        "micro_f1": middle(ratio(2 * hits.sum(1), said.sum(1))),
+        "macro_f1": middle(_means(ratio(2 * hits, said)[:, often])),
+    }
+    human = [example.annotations for example in readings.examples]
+    for kind in WORD_KINDS:
+        drawn = weights @ _word_counts(human, readings.annotations, kind, names)
+        found[f"words.{kind}.f1"] = middle(ratio(2 * drawn[:, 0], drawn[:, 1]))
+    return found | {f"findings.{name}.auc": middle(aucs[:, c]) for c, name in enumerate(names)}
+
+
+def _means(drawn: Floats) -> Floats:
+    """Per sample, the mean of the scores that it defines."""
+    known = ~np.isnan(drawn)
+    return ratio(np.where(known, drawn, 0).sum(1), known.sum(1).astype(np.float64))
+
+
+def drawn_aucs(goals: BoolArray, scores: FloatArray, weights: Floats) -> Floats:
+    """Per sample, the area under the curve; NaN where all or none of it are positive.
+
+    Parameters
+    ----------
+    goals, scores
+        Shape (n,).
+    weights
+        Shape (draws, n).
+    """
+    order = np.argsort(scores, kind="stable")
+    # Equal scores are one step of the curve.
+    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))
+    drawn = weights[:, order]
+    good, bad = (np.add.reduceat(drawn * one[order], starts, 1) for one in (goals, ~goals))
+    below = bad.cumsum(1) - bad / 2
+    return ratio((good * below).sum(1), good.sum(1) * bad.sum(1))
 
 
 def calibration_error(goals: BoolArray, chances: npt.NDArray[np.float64]) -> float:
@@ -113,24 +154,34 @@ def word_scores(
     left out); ``exact_match`` is the share of findings rightly reported whose words of the kind
     are just the human ones, where either side has any.
     """
-    known = set(findings)
     scores: dict[str, dict[str, float | None]] = {}
     for kind in WORD_KINDS:
-        hits = said = true = exact = common = 0
-        for one, other in zip(human, predicted, strict=True):
-            ours, theirs = (_words(side, kind, known) for side in (one, other))
-            for finding in ours.keys() | theirs.keys():
-                right, told = ours.get(finding, set()), theirs.get(finding, set())
-                hits += len(right & told)
-                said, true = said + len(told), true + len(right)
-                if finding in ours and finding in theirs and right | told:
-                    common += 1
-                    exact += right == told
+        hits, said, exact, common = _word_counts(human, predicted, kind, findings).sum(0).tolist()
         scores[kind] = {
-            "f1": _rounded(2 * hits / (said + true)) if said + true else None,
+            "f1": _rounded(2 * hits / said) if said else None,
             "exact_match": _rounded(exact / common) if common else None,
         }
     return scores
+
+
+def _word_counts(
+    human: Sequence[Sequence[Annotation]],
+    predicted: Sequence[Sequence[Annotation]],
+    kind: Kind,
+    findings: Sequence[str],
+) -> npt.NDArray[np.int64]:
+    """Per image: words that both say, words of either, findings alike in their words, findings
+    that both name and either words."""
+    known = set(findings)
+    counts = np.zeros((len(human), 4), np.int64)
+    for row, one, other in zip(counts, human, predicted, strict=True):
+        ours, theirs = (_words(side, kind, known) for side in (one, other))
+        for finding in ours.keys() | theirs.keys():
+            right, told = ours.get(finding, set()), theirs.get(finding, set())
+            row[:2] += len(right & told), len(right) + len(told)
+            if finding in ours and finding in theirs and right | told:
+                row[2:] += right == told, 1
+    return counts
 
 
 def _words(annotations: Sequence[Annotation], kind: Kind, known: set[str]) -> dict[str, set[str]]:

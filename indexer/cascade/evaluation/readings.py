@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import Annotation
-from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import Example, load_canvases
+from indexer.cascade.dataset import Example
+from indexer.cascade.evaluation.pictures import Pictures
+from indexer.cascade.pooling import pool_readings
 from indexer.cascade.runtime import Runtime
 
-__all__ = ["Readings", "read"]
+__all__ = ["Readings", "read", "study_means"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -53,50 +52,64 @@ class Readings:
         """Per image, its study."""
         return [example.study for example in self.examples]
 
-    def pooled(self) -> Readings:
-        """Each image's scores and embedding averaged with those of the other images of its study.
+    def pooled(self, bundle: Bundle) -> Readings:
+        """Each image with the mean scores and embedding of its study, and the study's words.
 
         Places among sentences stay each image's own: of equal images that follow one another in
         an answer, all but the first are in the way of other studies.
         """
         return replace(
             self,
-            embeddings=self._means(self.embeddings),
-            logits=self._means(self.logits),
+            embeddings=study_means(self.embeddings, self.studies),
+            logits=study_means(self.logits, self.studies),
+            annotations=self._pooled_words(bundle),
         )
 
-    def _means(self, values: FloatArray) -> FloatArray:
-        _, member = np.unique(np.array(self.studies), return_inverse=True)
-        sums = np.zeros((int(member.max()) + 1, values.shape[1]))
-        np.add.at(sums, member, values)
-        means: FloatArray = (sums / np.bincount(member)[:, None])[member].astype(np.float32)
-        return means
+    def _pooled_words(self, bundle: Bundle) -> list[tuple[Annotation, ...]]:
+        """What an index of these images says of each."""
+        chances = (1 / (1 + np.exp(-self.logits.astype(np.float64)))).round(4)
+        images: dict[str, list[int]] = {}
+        for row, study in enumerate(self.studies):
+            images.setdefault(study, []).append(row)
+        said: list[tuple[Annotation, ...]] = [()] * len(self.examples)
+        for rows in images.values():
+            alone = [
+                {
+                    "probabilities": dict(zip(bundle.findings, chances[row].tolist(), strict=True)),
+                    "annotations": [a.to_json() for a in self.annotations[row]],
+                }
+                for row in rows
+            ]
+            pooled = pool_readings(alone, bundle.thresholds)["annotations"]
+            for row in rows:
+                said[row] = tuple(Annotation.from_json(a) for a in pooled)
+        return said
+
+
+def study_means(values: FloatArray, studies: Sequence[str]) -> FloatArray:
+    """Rows of shape (n, values), each as the mean of its study's."""
+    _, member = np.unique(np.array(studies), return_inverse=True)
+    sums = np.zeros((int(member.max()) + 1, values.shape[1]))
+    np.add.at(sums, member, values)
+    means: FloatArray = (sums / np.bincount(member)[:, None])[member].astype(np.float32)
+    return means
 
 
 def read(
     bundle: Bundle,
-    examples: Sequence[Example],
+    pictures: Pictures,
     device: str = "auto",
     runtime: str = "auto",
     precision: str = "auto",
 ) -> Readings:
-    """Read the images of a data set.
-
-    Raises
-    ------
-    TrainingError
-        A picture cannot be decoded.
-    """
-    settings = DecodeSettings(bundle.size, bundle.squash, b"evaluation", thumbnail=0)
-    with tempfile.TemporaryDirectory() as cache:
-        canvases = np.array(load_canvases(examples, settings, Path(cache)))
+    """Read the images of a data set."""
     reader = Runtime(bundle, device, name=runtime, precision=precision)
-    size = reader.batch_size
+    canvases, size = pictures.canvases, reader.batch_size
     batches = [canvases[start : start + size] for start in range(0, len(canvases), size)]
     outputs = [reader.encode(batch) for batch in batches]
     embeddings: FloatArray = np.concatenate([o.embedding for o in outputs])
     return Readings(
-        examples,
+        pictures.examples,
         canvases,
         embeddings,
         np.concatenate([o.logits for o in outputs])[:, : len(bundle.findings)],

@@ -9,22 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation
-from indexer.cascade.bundle import Bundle
 from indexer.cascade.dataset import Example
-from indexer.cascade.evaluation.bootstrap import interval
+from indexer.cascade.evaluation.bootstrap import (
+    draw_studies,
+    middle,
+    weighted_mean,
+    weighted_median,
+)
 from indexer.cascade.evaluation.readings import Readings
 
-__all__ = ["evaluate_retrieval", "image_scores", "text_ranks"]
+__all__ = ["evaluate_retrieval", "image_scores", "text_ranks", "text_weights"]
 
 FloatArray = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.intp]
+Ends = list[float] | None
 
 _IMAGE_KEYS = ("p_at_1", "p_at_5", "p_at_10", "ndcg_at_10", "map")
 _CHANCE_DRAWS = 20
 
 
 def evaluate_retrieval(
-    bundle: Bundle,
     queries: Readings,
     gallery: Readings,
     baselines: dict[str, tuple[FloatArray, FloatArray]],
@@ -52,13 +55,7 @@ def evaluate_retrieval(
     random = np.random.default_rng(0).random((len(queries.studies), len(gallery.studies)))
     found["chance"] = image_scores(random.astype(np.float32), truth)
     summaries = {name: _summary(scores, truth) for name, scores in found.items()}
-
-    def abnormal_p5(rows: Rows) -> float:
-        kept = rows[truth.abnormal[rows]]
-        values = found["bundle"]["p_at_5"][kept]
-        return float(np.nanmean(values)) if len(values) else float("nan")
-
-    words, chance, text_interval = _by_words(queries)
+    words, chance, ranks_intervals = _by_words(queries)
     return {
         "gallery_images": len(gallery.studies),
         "abnormal_queries": int(truth.abnormal.sum()),
@@ -68,10 +65,7 @@ def evaluate_retrieval(
             "image_to_image": summaries,
             "text_to_image": {"chance": chance},
         },
-        "intervals": {
-            "image_to_image.abnormal.p_at_5": interval(abnormal_p5, queries.studies),
-            "text_to_image.median_rank_share": text_interval,
-        },
+        "intervals": _image_intervals(found["bundle"], truth, queries.studies) | ranks_intervals,
     }
 
 
@@ -96,6 +90,7 @@ class _Truth:
         studies = np.array([e.study for e in gallery])
         self.own = np.array([e.study for e in queries])[:, None] == studies[None]
         self.abnormal = np.array([all(a.disease != NORMAL for a in e.annotations) for e in queries])
+        self.groups = {"all": np.ones(len(queries), bool), "abnormal": self.abnormal}
 
 
 def _units(annotations: Sequence[Annotation]) -> set[tuple[str, ...]]:
@@ -132,10 +127,20 @@ def image_scores(similarity: FloatArray, truth: _Truth) -> dict[str, FloatArray]
 
 
 def _summary(scores: dict[str, FloatArray], truth: _Truth) -> dict[str, dict[str, float | None]]:
-    groups = {"all": np.ones(len(truth.abnormal), bool), "abnormal": truth.abnormal}
     return {
         group: {key: _mean(values[rows]) for key, values in scores.items()}
-        for group, rows in groups.items()
+        for group, rows in truth.groups.items()
+    }
+
+
+def _image_intervals(
+    scores: dict[str, FloatArray], truth: _Truth, studies: Sequence[str]
+) -> dict[str, Ends]:
+    weights = draw_studies(studies)
+    return {
+        f"image_to_image.{group}.{key}": middle(weighted_mean(values[rows], weights[:, rows]))
+        for group, rows in truth.groups.items()
+        for key, values in scores.items()
     }
 
 
@@ -164,8 +169,8 @@ def text_ranks(
 
 def _by_words(
     readings: Readings,
-) -> tuple[dict[str, float] | None, dict[str, float], tuple[float, float] | None]:
-    """Scores of the distinct annotations as queries, those of chance, and an interval."""
+) -> tuple[dict[str, float] | None, dict[str, float], dict[str, Ends]]:
+    """Scores of the distinct annotations as queries, those of chance, and intervals."""
     from indexer.cascade import sentences
 
     examples = readings.examples
@@ -177,16 +182,42 @@ def _by_words(
         for _ in range(_CHANCE_DRAWS)
     ]
     chance = {key: round(float(np.mean([d[key] for d in draws])), 4) for key in draws[0]}
+    chance["queries"] = len(texts)
     if readings.places is None:
-        return None, chance, None
+        return None, chance, {}
     similarity = sentences.encode(texts) @ readings.places.T
     ranks = text_ranks(similarity, texts, examples)
+    weights = text_weights(texts, examples)
+    intervals = {
+        f"text_to_image.r_at_{k}": middle(weighted_mean((ranks <= k).astype(np.float64), weights))
+        for k in (1, 5, 10)
+    }
+    intervals["text_to_image.median_rank_share"] = middle(
+        weighted_median(ranks, weights) / len(examples)
+    )
+    return _text_summary(ranks, len(examples)), chance, intervals
 
-    def median_share(rows: Rows) -> float:
-        return float(np.median(ranks[rows]) / len(examples))
 
-    # The queries are texts, not studies: each text is drawn by itself.
-    return _text_summary(ranks, len(examples)), chance, interval(median_share, texts)
+def text_weights(texts: Sequence[str], examples: Sequence[Example]) -> npt.NDArray[np.float64]:
+    """How much each text counts in samples of studies.
+
+    It counts as often as the studies that carry it came, divided by their number: once on the
+    average, whether one study carries it or many.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (draws, texts).
+    """
+    column = {text: index for index, text in enumerate(texts)}
+    said: dict[str, set[int]] = {}
+    for example in examples:
+        said.setdefault(example.study, set()).update(column[a.text] for a in example.annotations)
+    carried = np.zeros((len(said), len(texts)))
+    for row, own in zip(carried, said.values(), strict=True):
+        row[list(own)] = 1
+    weights: npt.NDArray[np.float64] = draw_studies(list(said)) @ (carried / carried.sum(0))
+    return weights
 
 
 def _text_summary(ranks: npt.NDArray[np.int64], images: int) -> dict[str, float]:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import Example, load_canvases, load_examples
+from indexer.cascade.dataset import Example, keep_array, load_canvases, load_examples
 from indexer.cascade.paper.classes import CLASSES, class_of, words_of
 from indexer.cascade.paper.recipe import PaperRecipe
 from indexer.cascade.runtime import Runtime
@@ -114,14 +115,14 @@ def load_cases(
     source = bundle if bundle is not None else Bundle.load()
     settings = DecodeSettings(source.size, source.squash, key=b"training set", thumbnail=0)
     canvases = load_canvases(examples, settings, work)
-    inputs = _embeddings(source, canvases, work / f"embeddings-{source.hash}-{part}.npy", device)
+    inputs = _embeddings(source, canvases, work, device)
     return Cases.of(examples, inputs, wide=recipe.wide)
 
 
 def _embeddings(
-    bundle: Bundle, canvases: npt.NDArray[np.uint8], path: Path, device: str
+    bundle: Bundle, canvases: npt.NDArray[np.uint8], work: Path, device: str
 ) -> npt.NDArray[np.float32]:
-    path = path.with_stem(f"{path.stem}-{len(canvases)}")
+    path = work / f"embeddings-{bundle.hash}-{blake3(canvases.data).hexdigest(8)}.npy"
     if not path.exists():
         runtime = Runtime(bundle, device)
         rows = [
@@ -129,6 +130,6 @@ def _embeddings(
             for start in range(0, len(canvases), _CHUNK)
             for reading in runtime.read(np.asarray(canvases[start : start + _CHUNK]))
         ]
-        np.save(path, np.stack(rows))
+        keep_array(path, np.stack(rows))
     result: npt.NDArray[np.float32] = np.load(path)
     return result

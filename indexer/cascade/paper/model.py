@@ -99,7 +99,7 @@ class PaperModel:
     variants
         By name.
     chosen
-        The variant that val prefers.
+        The variant of the last round that val prefers.
     commonest
         Per class, its commonest annotation in the train part: a trivial answer to compare with.
     bundle

@@ -37,6 +37,9 @@ class PaperRecipe:
         Composite labels from joint image/text vectors; without it from image embeddings alone.
     images_per_label, deviations
         How groups are split (see `indexer.cascade.joint.cluster`).
+    clusters
+        Composite labels of each large disease group, the `k` of `cluster`; None for the paper's
+        rule, one for every `images_per_label` images.
     epochs, batch_size, learning_rate, weight_decay
         Of the CNN: SGD with momentum 0.9, the rate divided by 3 after each third.
     features, dropout
@@ -55,7 +58,8 @@ class PaperRecipe:
     wide
         The RNN also learns the classes' annotations of train images with several findings.
     patience
-        Epochs without a better val loss after which a network stops.
+        Epochs without a better val loss after which a network stops; None to go on to the end.
+        The epoch of the least val loss is kept either way.
     seed
         Of every random draw.
     """
@@ -68,6 +72,7 @@ class PaperRecipe:
     joint: bool = True
     images_per_label: int = 50
     deviations: float = 1.0
+    clusters: int | None = None
     epochs: int = _FULL_EPOCHS
     batch_size: int = 32
     learning_rate: float = 0.03
@@ -86,7 +91,7 @@ class PaperRecipe:
     writer_batch: int = 64
     writer_decay: float = 0.0
     wide: bool = False
-    patience: int = 30
+    patience: int | None = 30
     seed: int = 0
 
     @property
@@ -99,8 +104,8 @@ class PaperRecipe:
         return self.writer_rate if self.writer_rate is not None else _RATES[cell]
 
     def full(self) -> PaperRecipe:
-        """The paper's schedule, for a GPU: 100 epochs, none of them shortened."""
-        return replace(self, epochs=_FULL_EPOCHS, per_label=None)
+        """The paper's schedule, for a GPU: 100 epochs, none of them shortened or left out."""
+        return replace(self, epochs=_FULL_EPOCHS, per_label=None, patience=None)
 
 
 # Two CPU cores train about 40 images/s of the network in network, 20 of GoogLeNet.

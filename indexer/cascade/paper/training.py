@@ -102,7 +102,8 @@ def train_cascade(
     """All rounds of every RNN cell of the recipe.
 
     Nothing is learned from `val`: it ends a network's training, and chooses how far class
-    frequencies count and which variant is the best. Both parts stay the same in all rounds.
+    frequencies count and which variant of the last round is the best. Both parts stay the same in
+    all rounds.
 
     Raises
     ------
@@ -149,8 +150,8 @@ def train_cascade(
             if number < recipe.rounds:
                 labels = _composite_labels(recipe, variant, train, vocabulary, target)
     predictions = model.predict(val.inputs)
-    scores = {name: _preference(val.annotations, predictions[name]) for name in model.variants}
-    model.chosen = max(scores, key=lambda name: scores[name])
+    last = [name for name in model.variants if name.endswith(f"/{recipe.rounds}")]
+    model.chosen = max(last, key=lambda name: _preference(val.annotations, predictions[name]))
     model.record = {
         "recipe": asdict(recipe),
         "images": {"train": len(train.examples), "val": len(val.examples)},
@@ -182,6 +183,7 @@ def _composite_labels(
         train.annotations,
         images_per_label=recipe.images_per_label,
         deviations=recipe.deviations,
+        k=recipe.clusters,
         seed=recipe.seed,
     )
 
@@ -488,7 +490,7 @@ def _preference(references: list[tuple[str, ...]], said: list[tuple[str, ...]]) 
 def _fit(
     parts: Mapping[str, Any],
     epochs: int,
-    patience: int,
+    patience: int | None,
     epoch: Callable[[int], float],
     judge: Callable[[], dict[str, float]],
     seed: int,
@@ -507,7 +509,7 @@ def _fit(
         log.info("going on after epoch %d of %d", len(history), epochs)
     for number in range(len(history), epochs):
         least = min(history, key=lambda row: row["val_loss"], default=None)
-        if least is not None and number - least["epoch"] >= patience:
+        if least and patience is not None and number - least["epoch"] >= patience:
             break
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
         torch.manual_seed(seed * 1000 + number)

@@ -4,6 +4,7 @@ embeddings, and more CNNs over the composite labels that come of both; then cali
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
 _PARTS = ("train", "val")
+# In a training step of the RNN.
+_ANNOTATIONS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,13 +309,15 @@ def _train_annotator(
             logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
         )
 
+    # An epoch of few steps may change too little to be told from none.
+    patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
     history: list[dict[str, float]] = []
     best: dict[str, Tensor] = {}
     for epoch in range(recipe.annotator_epochs):
         model.train()
         embedding, tokens = data["train"]
         losses = []
-        for step in torch.randperm(len(tokens)).split(128):
+        for step in torch.randperm(len(tokens)).split(_ANNOTATIONS):
             loss = loss_of(embedding[step], tokens[step])
             optimizer.zero_grad()
             loss.backward()
@@ -326,7 +331,7 @@ def _train_annotator(
         history.append({**row, "val_loss": round(val, 4)})
         if val <= min(h["val_loss"] for h in history) + 1e-4:
             best = {name: value.clone() for name, value in model.state_dict().items()}
-        elif epoch + 1 - min(history, key=lambda h: h["val_loss"])["epoch"] >= 5:
+        elif epoch + 1 - min(history, key=lambda h: h["val_loss"])["epoch"] >= patience:
             break
     model.load_state_dict(best)
     return model.eval(), history

@@ -96,11 +96,11 @@ def test_it_learns_the_planted_finding_and_its_words(trained: Bundle) -> None:
     assert np.mean([disease == "normal" for disease in normal]) > 0.5, "chance is 0.33"
     found = {planted: runtime.read(_pictures(1, planted)) for planted in PLANTED}
     written = [(r.annotations[0], truth) for truth, readings in found.items() for r in readings]
-    assert np.mean([a.disease == "opacity" for a, _ in written]) > 0.85, "chance is 0.67"
+    assert np.mean([a.disease == "opacity" for a, _ in written]) > 0.9, "chance is 0.67"
     kinds: tuple[Kind, ...] = ("location", "side", "severity")
     for place, kind in enumerate(kinds):
         right = [a.of_kind(kind) == (truth[place],) for a, truth in written]
-        assert np.mean(right) > 0.65, f"chance of the {kind} is 0.5"
+        assert np.mean(right) > 0.75, f"chance of the {kind} is 0.5"
 
 
 def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
@@ -119,7 +119,7 @@ def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
         scores = Runtime(trained, "cpu").encode(_pictures(4, planted)).logits[:, first:]
         chosen.append(np.bincount(scores.argmax(1), minlength=len(names)))
     shares = np.array(chosen) / np.sum(chosen, axis=1, keepdims=True)
-    assert shares.max(1).mean() > 0.7, "chance is about 0.5"
+    assert shares.max(1).mean() > 0.8, "chance is about 0.5"
     assert len(set(shares.argmax(1))) > 1
 
 

@@ -49,7 +49,8 @@ def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
     from indexer.archive.sources import open_archive
     from indexer.cascade.bundle import Bundle
     from indexer.memory import keep_freed_memory
-    from indexer.pipeline.decoding import KEPT_BYTES, FileTask, file_reader
+    from indexer.pipeline.decoding import FileTask, file_reader
+    from indexer.pipeline.workers import KEPT_BYTES
 
     keep_freed_memory(KEPT_BYTES)
     bundle = Bundle.load()

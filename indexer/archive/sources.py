@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -31,7 +32,16 @@ from indexer.archive.limits import Limits
 from indexer.archive.names import real_path, shown_name
 from indexer.errors import ArchiveError, FailedImage, SkippedImage
 
-__all__ = ["NESTED", "OPEN_I_REPORTS", "Archive", "Kind", "Member", "open_archive", "read_member"]
+__all__ = [
+    "NESTED",
+    "OPEN_I_REPORTS",
+    "Archive",
+    "Kind",
+    "Member",
+    "open_archive",
+    "read_member",
+    "read_path",
+]
 
 Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir"]
 
@@ -177,25 +187,36 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
     SkippedImage
         ``too_large``.
     """
-    large = SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
     if member.size > most:
-        raise large
-    try:
+        raise _large(most)
+    with _named_reasons():
         path, entry = _locate(member)
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
         if entry is None:
-            data = _read_file(path, most)
-            if len(data) > most:
-                raise large
-            return data
+            return _read_file(path, most)
         return read_entry(path, entry, member.size, member.offset)
-    except (FileNotFoundError, KeyError):
-        raise FailedImage("missing_file", "the file is named, but is not there") from None
-    except BROKEN as error:
-        # Neither str(error) nor the error as cause: its text may hold a patient's name.
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise FailedImage("unreadable_file", f"cannot be read: {reason}") from None
+
+
+def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
+    """The bytes of a regular file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    FailedImage
+        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
+    SkippedImage
+        ``too_large``.
+    """
+    with _named_reasons():
+        return _read_file(path, most)
 
 
 # ---- telling kinds apart ------------------------------------------------------------------------
@@ -258,16 +279,37 @@ def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
 # ---- reading ------------------------------------------------------------------------------------
 
 
+def _large(most: int) -> SkippedImage:
+    return SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
+
+
+@contextmanager
+def _named_reasons() -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, KeyError):
+        raise FailedImage("missing_file", "the file is named, but is not there") from None
+    except BROKEN as error:
+        # Neither str(error) nor the error as cause: its text may hold a patient's name.
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise FailedImage("unreadable_file", f"cannot be read: {reason}") from None
+
+
 def _read_file(path: str, most: int) -> bytes:
-    """At most one byte more than `most`; never waits for a pipe or device that took its name."""
+    """A file of at most `most` bytes; never waits for a pipe or device that took its name."""
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise FailedImage("unreadable_file", "no regular file: a pipe, device or socket")
-        # Python takes memory for all that it is asked to read.
-        data = file.read(min(status.st_size, most) + 1)
-        grown = len(data) > status.st_size
-        return data + file.read(most + 1 - len(data)) if grown else data
+        if status.st_size > most:
+            raise _large(most)
+        # Python takes memory for all that it is asked to read; a file may grow meanwhile.
+        data = file.read(status.st_size + 1)
+        if len(data) > status.st_size:
+            data += file.read(most + 1 - len(data))
+        if len(data) > most:
+            raise _large(most)
+        return data
 
 
 def _locate(member: Member) -> tuple[str, str | None]:

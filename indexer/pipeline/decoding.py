@@ -1,36 +1,40 @@
 """Reading files in worker processes, in order, whatever a file does to its worker.
 
-Each worker has a pipe of its own and works on its files one after the other, so that the file that
-ended or held up a worker is known for certain. Workers never import torch.
+Each worker works on its files one after the other, so that the file that ended or held up a worker
+is known for certain.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from blake3 import blake3
 
-from indexer.errors import CxrdexError, FailedImage, ImageError, SkippedImage
-from indexer.memory import keep_freed_memory
+from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.meters import Meter
+from indexer.pipeline.workers import (
+    Worker,
+    crashed,
+    not_startable,
+    shielded,
+    start,
+    timed_out,
+)
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
     from indexer.archive.sources import Member
 
-__all__ = ["KEPT_BYTES", "DecodePool", "FileTask", "Outcome", "file_reader"]
+__all__ = ["DecodePool", "FileTask", "Outcome", "file_reader"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,10 +45,6 @@ _DEPTH = 2
 _CRASHES = 2
 _STILLBORN = 3
 _POLL = 0.1
-#: What a worker keeps of the memory of one file for the next: that of a large radiograph.
-KEPT_BYTES = 2**28
-# Sent to a whole group of processes, but for the parent to act on.
-_PARENTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,56 +114,6 @@ def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
         return Outcome(checksum, problem=FailedImage(error.reason, error.detail))
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection, memory: int | None) -> None:
-    """A worker's life: answer tasks until the parent is gone."""
-    keep_freed_memory(KEPT_BYTES)
-    if memory is not None and os.name == "posix":
-        _limit_memory(memory)
-    for number in _PARENTS:
-        signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection.send(None)
-        # What decoders print may quote a header, and nobody reads it in order.
-        sink = os.open(os.devnull, os.O_WRONLY)
-        for stream in (1, 2):
-            os.dup2(sink, stream)
-        while True:
-            task = connection.recv()
-            try:
-                answer = function(task)
-            except MemoryError:
-                answer = FailedImage("too_large", "needs more memory than a worker may take")
-            except Exception as error:  # noqa: BLE001 - any error of one file is that file's
-                answer = FailedImage("decoder_crashed", f"unforeseen {type(error).__name__}")
-            connection.send(answer)
-
-
-def _limit_memory(memory: int) -> None:
-    """Refuse this process more than `memory` bytes beyond what it has, and core dumps."""
-    import resource
-
-    used = 0
-    with contextlib.suppress(FileNotFoundError), open("/proc/self/statm", "rb") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    most = used + memory
-    resource.setrlimit(
-        resource.RLIMIT_AS,
-        (most if hard == resource.RLIM_INFINITY else min(most, hard), hard),
-    )
-    # What a damaged file leaves in memory is a patient's, and may fill the disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-@dataclass(slots=True)
-class _Worker:
-    process: BaseProcess
-    connection: Connection
-    tickets: deque[int] = field(default_factory=deque)
-    ready: bool = False
-    since: float = 0.0
-
-
 class DecodePool(Generic[T, R]):
     """Worker processes that apply a function to tasks; a context manager, then an iterator.
 
@@ -208,9 +158,7 @@ class DecodePool(Generic[T, R]):
         self._window = max(window, self._limit * _DEPTH)
         self._timeout = timeout
         self._memory = memory
-        # Spawned: a forked worker would inherit the parent's threads, locks and torch.
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._tasks: dict[int, T] = {}
         self._waiting: deque[int] = deque()
         self._answers: dict[int, R | FailedImage] = {}
@@ -225,11 +173,6 @@ class DecodePool(Generic[T, R]):
         self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
 
     def __enter__(self) -> DecodePool[T, R]:
-        if os.name == "posix":
-            from multiprocessing import resource_tracker
-
-            # Started here: in the pump it would unblock the signals that are blocked there.
-            resource_tracker.ensure_running()
         self._pump.start()
         self._fill()
         return self
@@ -281,21 +224,19 @@ class DecodePool(Generic[T, R]):
     # ---- the pump: the only thread that talks to workers ----------------------------------------
 
     def _run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # Inherited by the workers: a Ctrl-C must not hit them, not even while they start.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS)
         try:
-            while not self._closed:
-                self._assign()
-                self._listen()
-                self._expire()
+            with shielded():
+                while not self._closed:
+                    self._assign()
+                    self._listen()
+                    self._expire()
         except Exception as error:  # noqa: BLE001 - handed to the thread that reads the answers
             with self._condition:
                 self._error = error
                 self._condition.notify_all()
         finally:
             for worker in self._workers:
-                self._end(worker)
+                worker.end()
 
     def _assign(self) -> None:
         while True:
@@ -304,7 +245,8 @@ class DecodePool(Generic[T, R]):
                 with self._condition:
                     if not self._waiting:
                         return
-                free = self._start()
+                free = start(self._function, self._memory)
+                self._workers.append(free)
             if free is None or len(free.tickets) >= _DEPTH:
                 return
             with self._condition:
@@ -318,20 +260,6 @@ class DecodePool(Generic[T, R]):
             # A worker that just died is found by its closed pipe, with this ticket in its queue.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 free.connection.send(task)
-
-    def _start(self) -> _Worker:
-        here, there = multiprocessing.Pipe()
-        process = self._context.Process(
-            target=_serve,
-            args=(self._function, there, self._memory),
-            name="cxrdex-decode",
-            daemon=True,
-        )
-        process.start()
-        there.close()
-        worker = _Worker(process, here)
-        self._workers.append(worker)
-        return worker
 
     def _listen(self) -> None:
         by_pipe = {worker.connection: worker for worker in self._workers}
@@ -361,45 +289,32 @@ class DecodePool(Generic[T, R]):
         now = time.monotonic()
         for worker in list(self._workers):
             if worker.ready and worker.tickets and now - worker.since >= self._timeout:
-                problem = FailedImage("timed_out", f"not read within {self._timeout:g} s")
-                self._answer(worker.tickets.popleft(), problem)
+                self._answer(worker.tickets.popleft(), timed_out(self._timeout))
                 self._return(worker)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         worker.process.join()
         code = worker.process.exitcode or 0
         if not worker.ready:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN:
-                raise CxrdexError(
-                    f"the processes that read files cannot be started (they end with {code}): "
-                    "a script that indexes must do so under `if __name__ == '__main__':`"
-                )
+                raise not_startable(code)
         elif worker.tickets:
             guilty = worker.tickets[0]
             self._crashes[guilty] = self._crashes.get(guilty, 0) + 1
             if self._crashes[guilty] >= _CRASHES:
-                how = f"by signal {-code}" if code < 0 else f"with code {code}"
-                problem = FailedImage("decoder_crashed", f"its decoder ended the process {how}")
-                self._answer(worker.tickets.popleft(), problem)
+                self._answer(worker.tickets.popleft(), crashed(code))
         self._return(worker)
 
-    def _return(self, worker: _Worker) -> None:
+    def _return(self, worker: Worker) -> None:
         """Take a worker out and give its tasks to others, in their old order."""
         with self._condition:
             self._waiting.extendleft(reversed(worker.tickets))
         self._workers.remove(worker)
-        self._end(worker)
+        worker.end()
 
     def _answer(self, ticket: int, answer: R | FailedImage) -> None:
         self._crashes.pop(ticket, None)
         with self._condition:
             self._answers[ticket] = answer
             self._condition.notify_all()
-
-    @staticmethod
-    def _end(worker: _Worker) -> None:
-        worker.process.kill()
-        worker.process.join()
-        worker.process.close()
-        worker.connection.close()

@@ -1,0 +1,183 @@
+"""One image at a time, decoded under the guards of an archive: for query files and uploads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.errors import FailedImage, ImageError, SkippedImage
+from indexer.pipeline.workers import Worker, crashed, not_startable, shielded, start, timed_out
+
+if TYPE_CHECKING:
+    from indexer.archive.decoding import DecodedImage, DecodeSettings
+
+__all__ = ["FileDecoder"]
+
+# What ended one worker may have been hit by chance (memory); what ends two is to blame.
+_CRASHES = 2
+_STILLBORN = 3
+# A worker that has not begun by then never will.
+_START_SECONDS = 60.0
+
+
+class FileDecoder:
+    """Decodes single images in worker processes with limited memory and time; a context manager.
+
+    Nothing of a file is read or parsed in the calling process: pipes and devices are never opened
+    to wait for them, a file that grows or unpacks without end is cut at its limit, and what
+    crashes, hangs or eats memory costs one worker, which is replaced. Workers are started when they
+    are first needed and kept for the next image, so a server makes one decoder and shares it
+    between its threads.
+
+    Parameters
+    ----------
+    settings
+        How images are prepared; its `limits` hold for each image.
+    workers
+        Processes at most, which is also how many images are decoded at once; further calls wait.
+    """
+
+    def __init__(self, settings: DecodeSettings, *, workers: int = 1) -> None:
+        self.settings = settings
+        self._function = partial(_decode, settings)
+        self._free = threading.BoundedSemaphore(max(1, workers))
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._closed = False
+
+    def __enter__(self) -> FileDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def warm(self) -> None:
+        """Start a worker without waiting for it, so that the first image need not."""
+        with self._lock:
+            if not self._idle and not self._closed:
+                self._idle.append(self._start())
+
+    def decode(self, source: Path | bytes, name: str = "") -> DecodedImage:
+        """Decode a file or the content of one.
+
+        Parameters
+        ----------
+        source
+            Path of a file, or its bytes (an upload).
+        name
+            Name of an upload, which tells what it was meant to be where its content does not.
+
+        Raises
+        ------
+        SkippedImage
+            It is no chest radiograph, or ``too_large``; `reason` and `detail` say why.
+        FailedImage
+            It cannot be read: besides the reasons of `indexer.archive.decoding.decode`
+            ``missing_file``, ``unreadable_file``, ``timed_out`` and ``decoder_crashed``.
+        CxrdexError
+            Worker processes cannot be started.
+        """
+        most = self.settings.limits.file_bytes
+        if isinstance(source, bytes) and len(source) > most:
+            raise SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
+        task = (source, name) if isinstance(source, bytes) else (os.path.abspath(source), "")
+        with self._free:
+            answer = self._ask(task)
+        if isinstance(answer, ImageError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the workers; calls that are under way still get their answer."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.end()
+
+    def _ask(self, task: tuple[bytes | str, str]) -> DecodedImage | ImageError:
+        problem = FailedImage("decoder_crashed", "its decoder ended the process")
+        for _ in range(_CRASHES):
+            worker = self._take()
+            try:
+                worker.connection.send(task)
+                if not worker.connection.poll(self.settings.limits.seconds):
+                    worker.end()
+                    return timed_out(self.settings.limits.seconds)
+                answer: DecodedImage | ImageError = worker.connection.recv()
+            except (EOFError, OSError):
+                worker.process.join()
+                problem = crashed(worker.end())
+            except BaseException:
+                # Interrupted while it waited: the answer, when it comes, is nobody's.
+                worker.end()
+                raise
+            else:
+                self._give_back(worker)
+                return answer
+        return problem
+
+    def _start(self) -> Worker:
+        with shielded():
+            return start(self._function, self.settings.limits.memory_bytes)
+
+    def _take(self) -> Worker:
+        stillborn = 0
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is not None and worker.ready and not worker.process.is_alive():
+                # Ended while it had nothing to do, as the kernel does where memory is short.
+                worker.end()
+                continue
+            worker = worker or self._start()
+            if self._begun(worker):
+                return worker
+            code = worker.end()
+            stillborn += 1
+            if stillborn >= _STILLBORN:
+                raise not_startable(code)
+
+    @staticmethod
+    def _begun(worker: Worker) -> bool:
+        """Wait until a worker says that it has started; False where it never does."""
+        if worker.ready:
+            return True
+        try:
+            worker.ready = worker.connection.poll(_START_SECONDS)
+            if worker.ready:
+                worker.connection.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            worker.ready = False
+        except BaseException:
+            worker.end()
+            raise
+        return worker.ready
+
+    def _give_back(self, worker: Worker) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+                return
+        worker.end()
+
+
+def _decode(
+    settings: DecodeSettings, task: tuple[bytes | str, str]
+) -> DecodedImage | SkippedImage | FailedImage:
+    from indexer.archive.decoding import decode
+    from indexer.archive.sources import read_path
+
+    source, name = task
+    try:
+        if isinstance(source, str):
+            name = os.path.basename(source)
+            source = read_path(source, settings.limits.file_bytes)
+        return decode(source, name, settings)
+    except (SkippedImage, FailedImage) as error:
+        # The message alone travels: a chain of causes may not survive pickling.
+        return type(error)(error.reason, error.detail)

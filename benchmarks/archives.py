@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.archive.simulation.dicom_files import Encoding, dicom_file
-from indexer.archive.simulation.film import expose
-from indexer.archive.simulation.studies import header_of, instance_of
+from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.film import expose
+from indexer.simulation.studies import header_of, instance_of
 
 __all__ = ["COLUMNS", "ROWS", "write_radiographs"]
 

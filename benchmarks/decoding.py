@@ -25,8 +25,8 @@ from PIL import Image
 
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.archive.simulation.dicom_files import Encoding, dicom_file
-from indexer.archive.simulation.radiograph import radiograph
+from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.radiograph import radiograph
 
 _KEY = bytes(range(32))
 _ENCODINGS = {

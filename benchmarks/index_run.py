@@ -46,7 +46,7 @@ def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
     """Core-milliseconds per image of a decode worker's task, and the canvases."""
     from indexer.archive.decoding import DecodeSettings
     from indexer.archive.deidentify import load_key
-    from indexer.archive.sources import open_archive
+    from indexer.archive.sources.members import open_archive
     from indexer.cascade.bundle import Bundle
     from indexer.memory import keep_freed_memory
     from indexer.pipeline.decoding import FileTask, file_reader
@@ -75,7 +75,7 @@ def _model(canvases: list[Any]) -> float:
     import numpy as np
 
     from indexer.cascade.bundle import Bundle
-    from indexer.cascade.runtime import Runtime
+    from indexer.cascade.reading import Runtime
 
     runtime = Runtime(Bundle.load(), batch_size=_BATCH)
     batch = np.stack([canvases[i % len(canvases)] for i in range(_BATCH)])

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.record import write_result
 from indexer.archive.reports import Report, parse_report
-from indexer.cascade.labeller import affirmed, label
+from indexer.words.labeller import affirmed, label
 
 _KEY = b"benchmark of the labeller"
 # Terms that the indexers use for one thing; the second number takes each row as one term.

@@ -21,9 +21,9 @@ from benchmarks.record import write_result
 from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import load_canvases, load_examples
-from indexer.cascade.pretrained import imagenet_weights
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
+from indexer.datasets.dataset import load_canvases, load_examples
+from indexer.learning.pretrained import imagenet_weights
 
 Canvases = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]

@@ -4,9 +4,9 @@
 
 Precision at 5 of abnormal val images of Open-i against a part of train, as in
 `benchmarks.neighbours`, once by comparing all vectors and once through each kind of index that
-`indexer.database.plan` chooses for larger databases; then by comparing all with the first principal
-components only, with the CNN computed in each precision, and with what the search vectors are
-projected from.
+`indexer.database.vectors.plan` chooses for larger databases; then by comparing all with the
+first principal components only, with the CNN computed in each precision, and with what the search
+vectors are projected from.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from benchmarks.record import write_result
 from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import Part, load_canvases, load_examples
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
 from indexer.cascade.runtimes import PRECISIONS
 from indexer.cascade.runtimes.reference import build_encoder
-from indexer.database.builder import build_vectors
-from indexer.database.embeddings import Shard, Shards, write_shard
-from indexer.database.plan import Plan
-from indexer.database.vectors import Vectors
+from indexer.database.vectors.builder import build_vectors
+from indexer.database.vectors.index import Vectors
+from indexer.database.vectors.plan import Plan
+from indexer.database.vectors.shards import Shard, Shards, write_shard
+from indexer.datasets.dataset import Part, load_canvases, load_examples
 
 __all__ = ["encode"]
 
@@ -52,7 +52,7 @@ def encode(
     count
         Take so many, chosen at random; None for all.
     precision
-        Of `indexer.cascade.runtime.Runtime`.
+        Of `indexer.cascade.reading.Runtime`.
     """
     runtime = Runtime(Bundle.load(None), precision=precision)
     return _apply(dataset, part, count, lambda batch: runtime.encode(batch).embedding)

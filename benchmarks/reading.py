@@ -23,8 +23,8 @@ import numpy.typing as npt
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import load_canvases, load_examples
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
+from indexer.datasets.dataset import load_canvases, load_examples
 
 _ROUNDS = 12
 

@@ -22,12 +22,12 @@ from PIL import Image
 from benchmarks.archives import COLUMNS, ROWS
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.archive.simulation.dicom_files import Encoding, dicom_file
-from indexer.archive.simulation.studies import header_of, instance_of
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import load_examples
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
+from indexer.datasets.dataset import load_examples
 from indexer.errors import FailedImage, SkippedImage
+from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.studies import header_of, instance_of
 
 _ENCODINGS = {
     "JPEG 2000 lossless, 12 bits": Encoding("JPEG2000Lossless"),

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.encoder import Encoder
+from indexer.cascade.networks.encoder import Encoder
 
 _BATCH = 32
 

@@ -28,10 +28,10 @@ import torch
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.dataset import load_canvases, load_examples
-from indexer.cascade.runtime import Reading, Runtime
+from indexer.cascade.reading import Reading, Runtime
 from indexer.cascade.runtimes import Encoded, load
 from indexer.cascade.runtimes.reference import build_encoder
+from indexer.datasets.dataset import load_canvases, load_examples
 
 _BATCH = 32
 _THREADS = 2

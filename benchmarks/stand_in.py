@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Word
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtime import Reading
+from indexer.cascade.reading import Reading
 
 __all__ = ["StandIn"]
 

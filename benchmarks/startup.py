@@ -22,7 +22,7 @@ _RUNS = 20
 _READ = """
 import numpy as np
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
 bundle = Bundle.load()
 Runtime(bundle).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
 """

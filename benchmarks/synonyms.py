@@ -18,13 +18,13 @@ import numpy as np
 
 from benchmarks.record import write_result
 from indexer.annotation import Annotation
-from indexer.cascade.annotated import load_annotated
-from indexer.database.documents import Document
-from indexer.database.text_embedded import EmbeddedTextStore
-from search.backends.embedded import EmbeddedBackend
-from search.lexicon import Heading, Lexicon
-from search.query import parse
-from search.tree import Value, conjunction
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.store import EmbeddedTextStore
+from indexer.datasets.annotated import load_annotated
+from search.language.lexicon import Heading, Lexicon
+from search.language.query import parse
+from search.language.tree import Value, conjunction
+from search.stores.tantivy.backend import EmbeddedBackend
 
 _LEAST = 0.95
 _HUMAN = Value("origin", "human")

@@ -31,20 +31,20 @@ from benchmarks.record import RESULTS, write_result
 from indexer.annotation import QUALIFIERS, Annotation, Origin
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
-from indexer.cascade.labeller_rules import FINDINGS
-from indexer.database.documents import Document, build_document
-from indexer.database.elasticsearch_settings import ElasticsearchSettings
-from indexer.database.text import TextStore
-from indexer.database.text_elasticsearch import ElasticsearchTextStore
-from indexer.database.text_embedded import EmbeddedTextStore
-from search.backends import Backend
-from search.backends.elasticsearch import ElasticsearchBackend
-from search.backends.embedded import EmbeddedBackend
+from indexer.database.text.documents import Document, build_document
+from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
+from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
+from indexer.database.text.store import TextStore
+from indexer.database.text.tantivy.store import EmbeddedTextStore
+from indexer.words.labeller_rules import FINDINGS
 from search.highlights import Highlighter
-from search.lexicon import Lexicon
+from search.language.lexicon import Lexicon
+from search.language.query import parse
+from search.language.tree import MatchAll, narrow
 from search.paging import Sort
-from search.query import parse
-from search.tree import MatchAll, narrow
+from search.stores.backend import Backend
+from search.stores.elasticsearch.backend import ElasticsearchBackend
+from search.stores.tantivy.backend import EmbeddedBackend
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 _NAME = "text-stores"

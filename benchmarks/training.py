@@ -1,5 +1,5 @@
 """How fast the product's CNN learns, with torch's depthwise gradients and with those of
-`indexer.cascade.depthwise`, turn about.
+`indexer.learning.depthwise`, turn about.
 
     python -m benchmarks.training
 """
@@ -13,10 +13,10 @@ import click
 import torch
 
 from benchmarks.record import write_result
-from indexer.cascade.depthwise import speed_up
-from indexer.cascade.encoder import Member
-from indexer.cascade.recipe import Recipe
+from indexer.cascade.networks.encoder import Member
+from indexer.learning.depthwise import speed_up
 from indexer.memory import keep_freed_memory
+from indexer.training.recipe import Recipe
 
 
 @click.command()

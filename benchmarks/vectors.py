@@ -31,10 +31,10 @@ import psutil
 from benchmarks.plot import Curves, write_plot
 from benchmarks.record import RESULTS, write_result
 from benchmarks.vector_clusters import FILE, ClusteredVectors, describe
-from indexer.database.builder import build_vectors
-from indexer.database.embeddings import Shard, Shards, write_shard
-from indexer.database.plan import choose_plan
-from indexer.database.vectors import Vectors
+from indexer.database.vectors.builder import build_vectors
+from indexer.database.vectors.index import Vectors
+from indexer.database.vectors.plan import choose_plan
+from indexer.database.vectors.shards import Shard, Shards, write_shard
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 _SHARD = 65_536

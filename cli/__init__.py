@@ -1,0 +1,4 @@
+"""The command `cxrdex`: each command parses, calls and prints.
+
+May import: everything.
+"""

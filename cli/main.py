@@ -15,22 +15,22 @@ __all__ = ["COMMANDS", "HELP_OPTIONS", "cxrdex", "main"]
 HELP_OPTIONS = ["-h", "--help"]
 # Help texts stand here, so that `cxrdex --help` imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "index": ("cli.index", "Read an archive into a database."),
-    "similar": ("cli.similar", "Find the images most like a file or an indexed image."),
-    "search": ("cli.search", "Find images by words."),
-    "show": ("cli.show", "Show all that is known of one image."),
-    "lexicon": ("cli.lexicon", "Show what a term becomes in a query."),
-    "status": ("cli.status", "Count what a database holds."),
-    "failures": ("cli.failures", "List the files that were skipped or failed, and why."),
-    "sync": ("cli.sync", "Send the documents that wait for Elasticsearch."),
-    "migrate": ("cli.migrate", "Bring the Elasticsearch index to this version of cxrdex."),
-    "compact": ("cli.compact", "Give back the space of images that are gone."),
-    "verify": ("cli.verify", "Check that ledger, shards, FAISS and text agree."),
-    "mine": ("cli.mine", "Show what annotations would teach a cascade."),
-    "train": ("cli.train", "Train a bundle on annotated images."),
-    "evaluate": ("cli.evaluate", "Score a bundle on human annotations."),
-    "doctor": ("cli.doctor", "Show versions, devices, decoders and the bundle."),
-    "demo": ("cli.demo", "Index a small simulated archive and search it."),
+    "index": ("cli.indexing.index", "Read an archive into a database."),
+    "similar": ("cli.searching.similar", "Find the images most like a file or an indexed image."),
+    "search": ("cli.searching.search", "Find images by words."),
+    "show": ("cli.searching.show", "Show all that is known of one image."),
+    "lexicon": ("cli.searching.lexicon", "Show what a term becomes in a query."),
+    "status": ("cli.indexing.status", "Count what a database holds."),
+    "failures": ("cli.indexing.failures", "List the files that were skipped or failed, and why."),
+    "sync": ("cli.upkeep.sync", "Send the documents that wait for Elasticsearch."),
+    "migrate": ("cli.upkeep.migrate", "Bring the Elasticsearch index to this version of cxrdex."),
+    "compact": ("cli.upkeep.compact", "Give back the space of images that are gone."),
+    "verify": ("cli.upkeep.verify", "Check that ledger, shards, FAISS and text agree."),
+    "mine": ("cli.training.mine", "Show what annotations would teach a cascade."),
+    "train": ("cli.training.train", "Train a bundle on annotated images."),
+    "evaluate": ("cli.training.evaluate", "Score a bundle on human annotations."),
+    "doctor": ("cli.upkeep.doctor", "Show versions, devices, decoders and the bundle."),
+    "demo": ("cli.indexing.demo", "Index a small simulated archive and search it."),
 }
 
 

@@ -6,16 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from indexer.database.documents import Document
 from indexer.database.reader import Database
+from indexer.database.text.documents import Document
 from indexer.errors import QueryError
-from search.backends import Backend
 from search.facets import facet_counts
 from search.fusion import fuse
 from search.highlights import Highlighter
-from search.results import REASONS, Hit, Reason, Results
-from search.semantic import Meaning
-from search.tree import (
+from search.language.tree import (
     And,
     Fuzzy,
     MatchAll,
@@ -34,7 +31,10 @@ from search.tree import (
     narrow,
     origin_of,
 )
-from search.vocabulary import FIELDS
+from search.language.vocabulary import FIELDS
+from search.results import REASONS, Hit, Reason, Results
+from search.semantic import Meaning
+from search.stores.backend import Backend
 
 __all__ = ["MODES", "WINDOW", "Asked", "Mode", "answer", "check_page", "demands", "sentence_of"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from indexer.database.documents import Document
-from indexer.database.text_embedded import LABELS, label_values
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.store import LABELS, label_values
 from indexer.errors import QueryError
+from search.language.vocabulary import FACETS, nearest
 from search.results import FacetCount
-from search.vocabulary import FACETS, nearest
 
 __all__ = ["check_facets", "facet_counts"]
 

@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from indexer.database.documents import Document
-from indexer.database.text_embedded import LABELS, analyzer, finding_term
-from search.findings import Findings, fold
-from search.results import Fragment, Highlights
-from search.shapes import matcher
-from search.tree import (
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.store import LABELS, analyzer, finding_term
+from search.language.findings import Findings, fold
+from search.language.shapes import matcher
+from search.language.tree import (
     And,
     Boost,
     Finding,
@@ -30,6 +29,7 @@ from search.tree import (
     Wildcard,
     Word,
 )
+from search.results import Fragment, Highlights
 
 __all__ = ["Highlighter"]
 
@@ -44,7 +44,7 @@ class Highlighter:
     Parameters
     ----------
     query
-        The tree, after `search.tree.narrow`. Leaves under NOT mark nothing.
+        The tree, after `search.language.tree.narrow`. Leaves under NOT mark nothing.
     """
 
     def __init__(self, query: Node) -> None:

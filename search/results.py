@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.annotation import Origin
-from indexer.database.documents import Document
 from indexer.database.reader import Record
+from indexer.database.text.documents import Document
 
 __all__ = [
     "REASONS",

@@ -1,8 +1,9 @@
 """Search by meaning: a sentence against the annotations of a database, and against its pictures.
 
-Text and pictures meet in the space of `indexer.cascade.sentences`. Annotations are encoded once
-(`indexer.database.meanings`), as they stand and in everyday words (`search.glossary`); pictures are
-placed there by the map that the database's bundle learned (`indexer.cascade.text_space`).
+Text and pictures meet in the space of `indexer.words.sentences`. Annotations are encoded once
+(`indexer.database.text.meanings`), as they stand and in everyday words (`language.glossary`);
+pictures are placed there by the map that the database's bundle learned
+(`indexer.cascade.text_space`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy.typing as npt
 
 from indexer.annotation import Origin
 from indexer.cascade.text_space import TextSpace
-from indexer.database.documents import Document
-from indexer.database.embeddings import id_of, keys_of
 from indexer.database.reader import Database
+from indexer.database.text.documents import Document
+from indexer.database.vectors.shards import id_of, keys_of
 from indexer.errors import QueryError
-from search.backends import Backend
-from search.glossary import in_plain_words
-from search.tree import Value
+from search.language.glossary import in_plain_words
+from search.language.tree import Value
+from search.stores.backend import Backend
 
 __all__ = ["LEAST", "MAX_SENTENCE", "Meaning", "Semantic"]
 
@@ -59,7 +60,7 @@ class Semantic:
         MissingExtraError
             The sentence model is not installed.
         """
-        from indexer.cascade import sentences
+        from indexer.words import sentences
 
         if not sentence.strip():
             raise QueryError("nothing to search for: write some words")
@@ -78,8 +79,8 @@ class Semantic:
         self,
     ) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The distinct annotation texts, and their vectors as they stand and in plain words."""
-        from indexer.cascade import sentences
-        from indexer.database.meanings import meanings
+        from indexer.database.text.meanings import meanings
+        from indexer.words import sentences
 
         texts = self._backend.values("composite")
         plain = [in_plain_words(text) for text in texts]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.archive.simulation import Simulation, simulate_archive
 from indexer.cascade.bundle import Bundle
+from indexer.simulation import Simulation, simulate_archive
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 

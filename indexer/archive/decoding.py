@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive import deidentify, dicom, raster, windowing
+from indexer.archive import deidentify, windowing
 from indexer.archive.deidentify import Identity, Metadata
 from indexer.archive.limits import Limits
+from indexer.archive.pictures import dicom, raster
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
 if TYPE_CHECKING:
-    from indexer.archive.sources import Member
+    from indexer.archive.sources.members import Member
 
 __all__ = ["DecodeSettings", "DecodedImage", "decode", "decode_member"]
 
@@ -98,7 +99,7 @@ def decode_member(member: Member, settings: DecodeSettings) -> DecodedImage:
     SkippedImage, FailedImage
         As `decode`; ``unreadable_file`` where the archive does not give the file.
     """
-    from indexer.archive.sources import read_member
+    from indexer.archive.sources.members import read_member
 
     return decode(read_member(member, settings.limits.file_bytes), member.name, settings)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.archive.deidentify import file_stem, pseudonym
-from indexer.archive.sources import Member, open_archive, read_member
+from indexer.archive.sources.members import Member, open_archive, read_member
 from indexer.errors import ArchiveError, ImageError
 
 __all__ = ["SECTIONS", "Report", "ReportIndex", "parse_report"]

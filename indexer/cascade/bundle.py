@@ -14,7 +14,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from indexer.cascade.mining import Labels
+from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
 __all__ = ["FORMAT", "SHIPPED", "Bundle"]

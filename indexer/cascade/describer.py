@@ -1,4 +1,4 @@
-"""The RNN without torch: the beam search of `indexer.cascade.annotator` for trained weights."""
+"""The RNN without torch: the beam search of `networks.annotator` for trained weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Describer:
     Parameters
     ----------
     weights
-        The tensors of an `indexer.cascade.annotator.Annotator`, by name.
+        The tensors of an `indexer.cascade.networks.annotator.Annotator`, by name.
     cell
         ``"gru"`` or ``"lstm"``.
     units, layers

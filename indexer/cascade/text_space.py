@@ -15,9 +15,9 @@ __all__ = ["TextSpace"]
 
 @dataclass(frozen=True, slots=True)
 class TextSpace:
-    """A bundle's map from embeddings to the vectors of `indexer.cascade.sentences`.
+    """A bundle's map from embeddings to the vectors of `indexer.words.sentences`.
 
-    The same map as `indexer.cascade.encoder.Encoder.place`: no network is built for it.
+    The same map as `indexer.cascade.networks.encoder.Encoder.place`: no network is built for it.
 
     Parameters
     ----------

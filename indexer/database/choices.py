@@ -21,7 +21,7 @@ def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, st
     DatabaseError
         What was asked for contradicts itself or the configuration.
     """
-    from indexer.database.elasticsearch_settings import (
+    from indexer.database.text.elasticsearch.settings import (
         ElasticsearchSettings,
         checked_urls,
         configured_urls,
@@ -49,7 +49,7 @@ def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, st
 
 def check_text(layout: Layout, manifest: Manifest, store: str | None, url: str | None) -> None:
     """Refuse another text store than the one the database was made with."""
-    from indexer.database.elasticsearch_settings import checked_urls
+    from indexer.database.text.elasticsearch.settings import checked_urls
 
     made = "embedded" if manifest.text == "tantivy" else manifest.text
     if store not in (None, made) or (url and made == "embedded"):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from indexer.database.embeddings import Shard, Shards, write_shard
 from indexer.database.layout import Layout
-from indexer.database.ledger import Ledger
+from indexer.database.ledger.ledger import Ledger
+from indexer.database.vectors.shards import Shard, Shards, write_shard
 
 __all__ = ["Compaction", "Compactor", "next_shard", "register_shard"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from indexer.archive.deidentify import Metadata
-from indexer.database.documents import canonical
+from indexer.database.text.documents import canonical
 
 if TYPE_CHECKING:
-    from indexer.cascade.runtime import Reading
+    from indexer.cascade.reading import Reading
 
 __all__ = ["Entry", "Header"]
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Literal
 
-from indexer.database.documents import Document, document_hash
 from indexer.database.durable import writing
 from indexer.database.layout import Layout
-from indexer.database.ledger import Ledger
+from indexer.database.ledger.ledger import Ledger
 from indexer.database.reader import document_of
-from indexer.database.text import TextStore
+from indexer.database.text.documents import Document, document_hash
+from indexer.database.text.store import TextStore
 from indexer.database.thumbnails import Thumbnails
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
@@ -110,7 +110,7 @@ class Outbox:
         DatabaseError
             The text store is not Elasticsearch, which alone needs it.
         """
-        from indexer.database.text_elasticsearch import ElasticsearchTextStore
+        from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 
         if not isinstance(self._text, ElasticsearchTextStore):
             raise DatabaseError(

@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.cascade.pooling import pool_readings
-from indexer.database.documents import Document, build_document
-from indexer.database.embeddings import Shards
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger import FileRecord, ImageRow, Ledger, Run, Status
+from indexer.database.ledger.ledger import FileRecord, ImageRow, Ledger, Run, Status
+from indexer.database.text.documents import Document, build_document
+from indexer.database.vectors.shards import Shards
 from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
-    from indexer.database.vectors import Vectors
+    from indexer.database.vectors.index import Vectors
 
 __all__ = ["Database", "Record", "document_of", "pooled_of", "shards_of", "stale_studies"]
 
@@ -180,7 +180,7 @@ class Database:
 
     @cached_property
     def _vectors(self) -> Vectors:
-        from indexer.database.vectors import Vectors
+        from indexer.database.vectors.index import Vectors
 
         shards = shards_of(self.ledger, self.layout, self.manifest.dimensions)
         return Vectors(self.layout.vectors, shards)

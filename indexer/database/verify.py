@@ -11,15 +11,15 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from indexer.database.documents import document_hash
 from indexer.database.durable import writing
-from indexer.database.embeddings import key_of, shard_checksum
-from indexer.database.generation import current_generation
 from indexer.database.layout import Layout
 from indexer.database.reader import Database, document_of, shards_of, stale_studies
-from indexer.database.text import open_text_store
+from indexer.database.text.documents import document_hash
+from indexer.database.text.store import open_text_store
 from indexer.database.thumbnails import Thumbnails
-from indexer.database.vectors import Vectors
+from indexer.database.vectors.generation import current_generation
+from indexer.database.vectors.index import Vectors
+from indexer.database.vectors.shards import key_of, shard_checksum
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseMismatch, TextStoreUnavailable
 

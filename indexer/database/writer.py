@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from indexer.archive.deidentify import Metadata
-from indexer.database.builder import build_vectors, needs_build
 from indexer.database.choices import check_pooling, check_text, choose_text
 from indexer.database.compaction import Compaction, Compactor, next_shard, register_shard
-from indexer.database.documents import canonical, document_hash
 from indexer.database.durable import writing
-from indexer.database.embeddings import Shards, keys_of, remove_orphans, write_shard
 from indexer.database.entry import Entry, Header
-from indexer.database.generation import current_generation, remove_older
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger import ImageRow, Ledger
+from indexer.database.ledger.ledger import ImageRow, Ledger
 from indexer.database.outbox import Outbox
 from indexer.database.reader import document_of, pooled_of, shards_of, stale_studies
-from indexer.database.text import TextStore, is_outdated, open_text_store
+from indexer.database.text.documents import canonical, document_hash
+from indexer.database.text.store import TextStore, is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
+from indexer.database.vectors.builder import build_vectors, needs_build
+from indexer.database.vectors.generation import current_generation, remove_older
+from indexer.database.vectors.shards import Shards, keys_of, remove_orphans, write_shard
 from indexer.errors import DatabaseError, DatabaseMismatch
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from indexer.pipeline.workers import (
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
-    from indexer.archive.sources import Member
+    from indexer.archive.sources.members import Member
 
 __all__ = ["DecodePool", "FileTask", "Outcome", "file_reader"]
 
@@ -98,7 +98,7 @@ def file_reader(settings: DecodeSettings) -> Callable[[FileTask], Outcome]:
 
 def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
     from indexer.archive.decoding import decode
-    from indexer.archive.sources import read_member
+    from indexer.archive.sources.members import read_member
 
     checksum = None
     try:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.archive.sources import Member
+from indexer.archive.sources.members import Member
 from indexer.database.durable import writing
 from indexer.pipeline.decoding import FileTask
 
 if TYPE_CHECKING:
-    from indexer.archive.sources import Archive
+    from indexer.archive.sources.members import Archive
     from indexer.database.writer import Writer
 
 __all__ = ["Listing", "archive_name"]

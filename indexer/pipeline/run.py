@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.archive.deidentify import fingerprint, load_key
 from indexer.archive.limits import Limits
-from indexer.archive.sources import Archive, open_archive
+from indexer.archive.sources.members import Archive, open_archive
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
 from indexer.pipeline.listing import Listing, archive_name
@@ -168,7 +168,7 @@ def index(
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     runtime, precision
-        What computes the CNN, and in what; see `indexer.cascade.runtime.Runtime`.
+        What computes the CNN, and in what; see `indexer.cascade.reading.Runtime`.
     workers
         Processes that decode; None for one per core.
     batch_size
@@ -386,7 +386,7 @@ class _Run:
         if self._reader is not None:
             return self._reader
         # Here, and not at the top: a run without anything to read never imports torch.
-        from indexer.cascade.runtime import Runtime
+        from indexer.cascade.reading import Runtime
 
         return Runtime(self._bundle, batch_size=batch_size, **loading)
 

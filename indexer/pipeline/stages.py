@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.sources import open_archive
+from indexer.archive.sources.members import open_archive
 from indexer.database.entry import Entry, Header
 from indexer.database.writer import Writer
 from indexer.errors import FailedImage, ImageError, SkippedImage
@@ -24,7 +24,7 @@ from indexer.pipeline.meters import Meter
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage
     from indexer.archive.reports import Report, ReportIndex
-    from indexer.cascade.runtime import Reading
+    from indexer.cascade.reading import Reading
 
 __all__ = ["Committer", "ModelStage", "Reader", "Reports"]
 
@@ -37,7 +37,7 @@ _BATCHES = 2
 
 
 class Reader(Protocol):
-    """What reads canvases: `indexer.cascade.runtime.Runtime`."""
+    """What reads canvases: `indexer.cascade.reading.Runtime`."""
 
     def read(self, canvases: npt.NDArray[np.uint8], /) -> list[Reading]:
         """Readings in the order of the canvases, shape (n, size, size)."""

@@ -314,7 +314,7 @@ def test_settings_do_not_show_the_key() -> None:
 
 
 def test_decode_member(tmp_path: Path) -> None:
-    from indexer.archive.sources import open_archive
+    from indexer.archive.sources.members import open_archive
 
     (tmp_path / "film.dcm").write_bytes(to_bytes(make_dicom(film())))
     members: list[Any] = list(open_archive(tmp_path).members())

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from indexer.archive.decoders import decoders
 from indexer.archive.decoders.jpeg import frame_header
-from indexer.archive.dicom import is_dicom, read_header, read_image, require_chest, upright
+from indexer.archive.pictures.dicom import is_dicom, read_header, read_image, require_chest, upright
 from indexer.archive.windowing import GreyImage, pixel_digest, render
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from tests.archive.making import film, gdcm_encoded, make_dicom, to_bytes

@@ -28,7 +28,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode, decode_member
-from indexer.archive.sources import Member, open_archive
+from indexer.archive.sources.members import Member, open_archive
 from indexer.errors import ImageError
 from tests.archive.making import film, make_dicom, to_bytes
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.archive.raster import picture_format, read_picture
+from indexer.archive.pictures.raster import picture_format, read_picture
 from indexer.archive.windowing import pixel_digest, render
 from indexer.errors import FailedImage, SkippedImage
 from tests.archive.making import film, make_picture

@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate, get_frame
 
 from indexer.archive.decoders.reduced import codestream_digest
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode
-from indexer.archive.dicom import read_header, read_image
+from indexer.archive.pictures.dicom import read_header, read_image
 from indexer.archive.windowing import GreyImage
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.archive.sources import Member, open_archive, read_member
+from indexer.archive.sources.members import Member, open_archive, read_member
 from indexer.errors import ArchiveError, FailedImage, SkippedImage
 
 FILES = {"a.dcm": b"first", "sub/b.png": b"second" * 100, "sub/deep/c": b"third", "z.jpg": b""}
@@ -456,7 +456,7 @@ def test_a_file_that_grows_is_read_whole_up_to_the_limit(
         return SimpleNamespace(st_mode=status.st_mode, st_size=50, st_blksize=512)
 
     stat_of = os.fstat
-    monkeypatch.setattr("indexer.archive.sources.os.fstat", earlier)
+    monkeypatch.setattr("indexer.archive.sources.members.os.fstat", earlier)
     assert read_member(member) == bytes(range(200))
     with pytest.raises(SkippedImage, match="over"):
         read_member(replace(member, size=50), 199)

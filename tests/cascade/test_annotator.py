@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 import torch
 
-from indexer.cascade.annotator import Annotator
+from indexer.cascade.networks.annotator import Annotator
 
 CELLS: list[Literal["gru", "lstm"]] = ["gru", "lstm"]
 

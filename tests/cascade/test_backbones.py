@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from indexer.cascade.backbones import build_backbone
+from indexer.cascade.networks.backbones import build_backbone
 from indexer.errors import TrainingError
 
 

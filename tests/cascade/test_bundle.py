@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.mining import Labels
+from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
 

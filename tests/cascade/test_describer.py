@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from indexer.cascade.annotator import Annotator
 from indexer.cascade.describer import Describer
+from indexer.cascade.networks.annotator import Annotator
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from indexer.cascade.encoder import Encoder, Member
+from indexer.cascade.networks.encoder import Encoder, Member
 
 PICTURES = torch.randint(0, 255, (5, 1, 32, 32), generator=torch.Generator().manual_seed(0))
 

@@ -17,17 +17,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cli.index import index as index_command
-from indexer.archive.simulation.film import expose
+from cli.indexing.index import index as index_command
 from indexer.cascade import runtimes
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.encoder import Outputs
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.networks.encoder import Outputs
+from indexer.cascade.reading import Runtime
 from indexer.cascade.runtimes import Encoded, Encoding, OutOfDeviceMemory, openvino_cpu
 from indexer.cascade.runtimes.cuda import Cuda
 from indexer.cascade.runtimes.export import round_filters
 from indexer.cascade.runtimes.reference import Reference, build_encoder
 from indexer.errors import BundleError, MissingExtraError
+from indexer.simulation.film import expose
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -108,7 +108,7 @@ def test_a_reading_does_not_depend_on_its_neighbours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     encoding = load(bundle)
-    monkeypatch.setattr("indexer.cascade.runtime.load", lambda *_: encoding)
+    monkeypatch.setattr("indexer.cascade.reading.load", lambda *_: encoding)
     runtime = Runtime(bundle, batch_size=4)
     whole = runtime.read(canvases)
     order = [5, 0, 3]
@@ -181,7 +181,7 @@ def test_a_batch_that_does_not_fit_is_halved(
     bundle: Bundle, canvases: ByteArray, reference: Encoded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = _Small(runtimes.load(bundle, "torch"), room=2)
-    monkeypatch.setattr("indexer.cascade.runtime.load", lambda *_: small)
+    monkeypatch.setattr("indexer.cascade.reading.load", lambda *_: small)
     runtime = Runtime(bundle, batch_size=6)
     encoded = runtime.encode(canvases)
     np.testing.assert_allclose(encoded.embedding, reference.embedding, atol=1e-4)
@@ -266,7 +266,7 @@ from pathlib import Path
 from indexer.cascade.runtimes import openvino_cpu
 openvino_cpu.user_cache_path = lambda *_, **__: Path({str(cache)!r})
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtime import Runtime
+from indexer.cascade.reading import Runtime
 import numpy as np
 bundle = Bundle.load()
 Runtime(bundle, "cpu").read(np.zeros((1, bundle.size, bundle.size), np.uint8))

@@ -8,9 +8,9 @@ import torch
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtimes.reference import build_encoder
-from indexer.cascade.sentences import DIMENSIONS
 from indexer.cascade.text_space import TextSpace
 from indexer.errors import BundleError
+from indexer.words.sentences import DIMENSIONS
 from tests.pipeline.making import make_bundle
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import cxrdex
-from indexer.archive.simulation import Simulation
+from indexer.simulation import Simulation
 
 Run: TypeAlias = Callable[..., Result]
 

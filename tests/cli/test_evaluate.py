@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.paper.cases import Cases
-from indexer.cascade.paper.recipe import FROZEN, PaperRecipe
-from indexer.cascade.paper.training import train_cascade
-from tests.cascade.planted import example, planted_words
+from indexer.paper.cases import Cases
+from indexer.paper.recipe import FROZEN, PaperRecipe
+from indexer.paper.training import train_cascade
 from tests.cli.conftest import Run
+from tests.training.planted import example, planted_words
 
 REPORT = """<?xml version="1.0"?><eCitation><uId id="CXR{uid}"/><MeSH><major>{term}</major></MeSH>
 {images}</eCitation>"""

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from click.testing import Result
 
-from indexer.archive.simulation import SimulatedFinding, Simulation
+from indexer.simulation import SimulatedFinding, Simulation
 
 Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]

@@ -14,7 +14,7 @@ from click.testing import Result
 from PIL import Image
 
 from indexer.annotation import NORMAL
-from search.lexicon import Lexicon
+from search.language.lexicon import Lexicon
 
 Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]

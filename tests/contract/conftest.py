@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 
 import pytest
 
-from indexer.database.documents import Document
-from indexer.database.elasticsearch_settings import ElasticsearchSettings
-from indexer.database.text_elasticsearch import ElasticsearchTextStore
-from indexer.database.text_embedded import EmbeddedTextStore
-from search.backends import Backend
-from search.backends.elasticsearch import ElasticsearchBackend
-from search.backends.embedded import EmbeddedBackend
+from indexer.database.text.documents import Document
+from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
+from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
+from indexer.database.text.tantivy.store import EmbeddedTextStore
+from search.stores.backend import Backend
+from search.stores.elasticsearch.backend import ElasticsearchBackend
+from search.stores.tantivy.backend import EmbeddedBackend
 from tests.contract.corpus import generated_documents, open_i_documents
 
 __all__ = ["KINDS", "Filled", "Kind"]

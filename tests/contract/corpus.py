@@ -11,7 +11,7 @@ from typing import Any, Literal
 from indexer.annotation import Annotation, Origin
 from indexer.archive.deidentify import Metadata, pseudonym
 from indexer.archive.reports import Report, parse_report
-from indexer.database.documents import Document, build_document
+from indexer.database.text.documents import Document, build_document
 
 __all__ = ["generated_documents", "open_i_documents"]
 

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from indexer.annotation import Origin
-from indexer.database.documents import Document
-from indexer.database.text_embedded import analyzer
-from search.results import FacetCount
-from search.tree import (
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.store import analyzer
+from search.language.tree import (
     And,
     Boost,
     Finding,
@@ -32,6 +31,7 @@ from search.tree import (
     Wildcard,
     Word,
 )
+from search.results import FacetCount
 
 __all__ = ["counts", "matches", "ordered"]
 
@@ -40,7 +40,7 @@ _SECTIONS = ("indication", "comparison", "findings", "impression")
 
 
 def matches(node: Node, document: Document) -> bool:
-    """Whether an image is a hit of a tree that `search.tree.narrow` has been over."""
+    """Whether an image is a hit of a tree that `search.language.tree.narrow` has been over."""
     match node:
         case Finding(inner, origin):
             annotations = [a for a in document["annotations"] if origin in (None, a["origin"])]

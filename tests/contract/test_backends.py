@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from indexer.database.documents import Document
-from indexer.database.embeddings import keys_of
-from search.backends import Backend, Cursor, Sort
-from search.tree import (
+from indexer.database.text.documents import Document
+from indexer.database.vectors.shards import keys_of
+from search.language.tree import (
     And,
     MatchAll,
     Node,
@@ -24,6 +23,7 @@ from search.tree import (
     conjunction,
     narrow,
 )
+from search.stores.backend import Backend, Cursor, Sort
 from tests.contract.conftest import Filled
 from tests.contract.corpus import generated_documents
 from tests.contract.oracle import counts, matches, ordered

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.database.documents import Document
-from indexer.database.embeddings import keys_of
-from search.filters import parse_filters
-from search.lexicon import Lexicon
+from indexer.database.text.documents import Document
+from indexer.database.vectors.shards import keys_of
+from search.language.filters import parse_filters
+from search.language.lexicon import Lexicon
+from search.language.query import parse
+from search.language.tree import MatchAll, Node, Value, conjunction, narrow
+from search.language.vocabulary import Vocabulary
 from search.paging import Sort
-from search.query import parse
-from search.tree import MatchAll, Node, Value, conjunction, narrow
-from search.vocabulary import Vocabulary
 from tests.contract.conftest import Filled
 from tests.contract.golden_queries import APPROXIMATE, GOLDEN, SORTED
 from tests.contract.oracle import counts, matches, ordered

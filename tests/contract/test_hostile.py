@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from indexer.database.elasticsearch_schema import MAPPING_VERSION
-from indexer.database.text_elasticsearch import ElasticsearchTextStore
+from indexer.database.text.elasticsearch.schema import MAPPING_VERSION
+from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.errors import QueryError
-from search.backends import Backend
-from search.backends.elasticsearch import ElasticsearchBackend
-from search.query import parse
-from search.tree import MatchAll
-from search.vocabulary import Vocabulary
+from search.language.query import parse
+from search.language.tree import MatchAll
+from search.language.vocabulary import Vocabulary
+from search.stores.backend import Backend
+from search.stores.elasticsearch.backend import ElasticsearchBackend
 from tests.contract.conftest import Filled
 from tests.search.hostile import hostile_queries
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from indexer.annotation import Origin
-from search.tree import (
+from search.language.tree import (
     And,
     Boost,
     Finding,

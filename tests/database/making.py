@@ -12,7 +12,7 @@ import numpy as np
 
 from indexer.annotation import Annotation, Word
 from indexer.archive.deidentify import Metadata
-from indexer.cascade.runtime import Reading
+from indexer.cascade.reading import Reading
 from indexer.database.entry import Entry, Header
 from indexer.database.writer import Writer
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from cli.main import cxrdex
 from indexer.database import compaction
 from indexer.database.compaction import Compaction
-from indexer.database.embeddings import id_of, keys_of
-from indexer.database.generation import current_generation
 from indexer.database.reader import Database
+from indexer.database.vectors.generation import current_generation
+from indexer.database.vectors.shards import id_of, keys_of
 from indexer.database.verify import verify
 from tests.database.making import entry, fill, image_id, opened, vector
 
@@ -29,7 +29,8 @@ import os, signal, sys
 from pathlib import Path
 
 import faiss, tantivy
-from indexer.database import compaction, durable, generation
+from indexer.database import compaction, durable
+from indexer.database.vectors.index import generation
 from indexer.database.writer import Writer
 
 faiss.omp_set_num_threads(1)

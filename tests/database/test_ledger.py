@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.database import ledger as module
-from indexer.database.ledger import Ledger
+from indexer.database.ledger import ledger as module
+from indexer.database.ledger.ledger import Ledger
 from indexer.errors import DatabaseError, DatabaseMismatch
 
 

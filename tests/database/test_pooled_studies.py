@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from indexer.annotation import Annotation, Word
-from indexer.cascade.runtime import Reading
+from indexer.cascade.reading import Reading
 from indexer.database.entry import Entry
 from indexer.database.reader import Database
 from indexer.database.verify import verify

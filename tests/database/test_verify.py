@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.database.documents import Document
-from indexer.database.embeddings import write_shard
 from indexer.database.reader import Database
-from indexer.database.text import open_text_store
+from indexer.database.text.documents import Document
+from indexer.database.text.store import open_text_store
+from indexer.database.vectors.shards import write_shard
 from indexer.database.verify import repair, verify
 from indexer.errors import DatabaseLocked
 from tests.database.making import DIMENSIONS, entry, fill, image_id, opened

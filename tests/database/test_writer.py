@@ -12,10 +12,10 @@ import pytest
 from indexer.archive.deidentify import Metadata
 from indexer.database import compaction as module
 from indexer.database.compaction import Compaction
-from indexer.database.embeddings import id_of, key_of, keys_of
 from indexer.database.entry import Entry, Header
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
+from indexer.database.vectors.shards import id_of, key_of, keys_of
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch, NotFoundError

@@ -20,10 +20,10 @@ from elasticsearch import ApiError
 from cli.main import cxrdex
 from indexer.cascade.bundle import Bundle
 from indexer.database import outbox
-from indexer.database.elasticsearch_bulk import Patience
-from indexer.database.elasticsearch_settings import ElasticsearchSettings
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
+from indexer.database.text.elasticsearch.bulk import Patience
+from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable

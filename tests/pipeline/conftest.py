@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtime import Reading, Runtime
+from indexer.cascade.reading import Reading, Runtime
 from indexer.pipeline.run import Summary, index
 from tests.pipeline.making import make_bundle
 

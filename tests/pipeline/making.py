@@ -14,9 +14,9 @@ from PIL import Image
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.mining import Labels
+from indexer.cascade.labels import Labels
 from indexer.database.reader import Database
-from indexer.database.text import open_text_store
+from indexer.database.text.store import open_text_store
 from indexer.pipeline.decoding import FileTask, Outcome, file_reader
 
 SIZE, DIMENSIONS = 64, 32
@@ -26,8 +26,8 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
     """An untrained cascade that reads a picture in a millisecond."""
     import torch
 
-    from indexer.cascade.annotator import Annotator
-    from indexer.cascade.encoder import Encoder
+    from indexer.cascade.networks.annotator import Annotator
+    from indexer.cascade.networks.encoder import Encoder
 
     torch.manual_seed(seed)
     labels = Labels(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.archive.sources import Member
+from indexer.archive.sources.members import Member
 from indexer.errors import CxrdexError, FailedImage
 from indexer.pipeline.decoding import DecodePool, FileTask, file_reader
 from tests.archive.making import film, make_dicom, make_picture, to_bytes

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from indexer.cascade.bundle import Bundle
-from indexer.database.embeddings import keys_of
 from indexer.database.reader import Database
+from indexer.database.vectors.shards import keys_of
 from indexer.database.verify import verify
 from indexer.errors import DatabaseError
 from tests.pipeline.making import state_of, write_picture, write_pictures
@@ -34,7 +34,7 @@ from pathlib import Path
 
 if __name__ == "__main__":  # or the workers would import all this, too
     import faiss, tantivy, torch
-    from indexer.cascade import runtime
+    from indexer.cascade import reading as runtime
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.runtimes import reference
     from indexer.database import compaction

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.archive.simulation import simulate_pictures
 from indexer.pipeline.meters import Meter, Processor, StagesUse, StageUse
 from indexer.pipeline.run import index
+from indexer.simulation import simulate_pictures
 
 
 def test_work_and_waits_are_told_apart() -> None:

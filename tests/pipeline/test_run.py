@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from indexer.archive.limits import Limits
-from indexer.archive.simulation import Simulation
 from indexer.cascade.bundle import Bundle
 from indexer.database.reader import Database
 from indexer.database.verify import verify
@@ -26,6 +25,7 @@ from indexer.errors import (
     DiskFullError,
 )
 from indexer.pipeline.run import Progress
+from indexer.simulation import Simulation
 from tests.archive.making import film, make_dicom, to_bytes
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import (

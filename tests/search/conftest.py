@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.database.documents import Document
-from indexer.database.text_embedded import EmbeddedTextStore
-from search.backends.embedded import EmbeddedBackend
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.store import EmbeddedTextStore
+from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import random_documents
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from indexer.annotation import Annotation, Origin
-from indexer.database.documents import Document, read_report
+from indexer.database.text.documents import Document, read_report
 
 __all__ = ["image_document", "random_documents"]
 

@@ -15,20 +15,20 @@ import pytest
 from indexer.annotation import Annotation
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
-from indexer.cascade import sentences
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtime import Reading
+from indexer.cascade.reading import Reading
 from indexer.cascade.text_space import TextSpace
 from indexer.database.entry import Entry, Header
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
+from indexer.words import sentences
 from search import combined
 from search.combined import demands, sentence_of
-from search.engine import Engine
-from search.query import parse
+from search.language.query import parse
+from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
+from search.language.vocabulary import Vocabulary
 from search.results import Results
-from search.tree import And, MatchAll, Node, Not, Range, Value, Word
-from search.vocabulary import Vocabulary
+from search.service import Engine
 from tests.pipeline.making import DIMENSIONS, make_bundle, write_picture
 
 # What an embedding along each axis is placed at among sentences.

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from search.highlights import Highlighter
-from search.query import parse
+from search.language.query import parse
+from search.language.tree import narrow
 from search.results import Fragment
-from search.tree import narrow
 from tests.search.corpus import image_document
 
 DOCUMENT = image_document(

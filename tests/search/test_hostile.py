@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
-from search.backends.embedded import EmbeddedBackend
+from search.language.query import MAX_LENGTH, parse
+from search.language.tree import MatchAll
+from search.language.vocabulary import FIELDS, Vocabulary
 from search.paging import Cursor, Sort
-from search.query import MAX_LENGTH, parse
-from search.tree import MatchAll
-from search.vocabulary import FIELDS, Vocabulary
+from search.stores.tantivy.backend import EmbeddedBackend
 
 VOCABULARY = Vocabulary({"disease": ["pleural effusion", "opacity", "tube, inserted"]})
 STRINGS = 10_000

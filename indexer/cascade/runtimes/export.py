@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.encoder import Encoder
+from indexer.cascade.networks.encoder import Encoder
 from indexer.cascade.runtimes.reference import build_encoder
 
 __all__ = ["export", "round_filters"]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from indexer.archive.simulation import simulate_pictures
 from indexer.errors import MissingExtraError
+from indexer.simulation import simulate_pictures
 
 __all__ = ["quantise"]
 

@@ -10,7 +10,7 @@ import torch
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
-from indexer.cascade.encoder import Encoder
+from indexer.cascade.networks.encoder import Encoder
 from indexer.cascade.runtimes import Encoded
 from indexer.errors import BundleError
 from indexer.memory import keep_freed_memory

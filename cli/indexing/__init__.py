@@ -1,0 +1,1 @@
+"""Commands that fill a database and tell how that went."""

@@ -1,0 +1,62 @@
+"""`cxrdex demo`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep archive and database here.  [default: a temporary folder]",
+)
+@click.option(
+    "--studies", type=click.IntRange(12), default=80, show_default=True, help="Studies to simulate."
+)
+def demo(folder: Path | None, studies: int) -> None:
+    """Index a small simulated archive, then search it by picture and by words.
+
+    The archive is made from one public radiograph: DICOM studies in many encodings, some with
+    simulated findings, mixed with files that are no chest radiographs and with broken ones.
+    """
+    from indexer.simulation import simulate_archive
+
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="cxrdex-") as home:
+        root = Path(home)
+        root.mkdir(parents=True, exist_ok=True)
+        # A demonstration leaves nothing in the user's configuration.
+        os.environ.setdefault("CXRDEX_KEY_FILE", str(root / "key"))
+        archive, database = root / "archive", str(root / "database")
+        made = simulate_archive(archive, studies)
+        click.echo(f"{archive}: {len(made.files)} files of a simulated archive")
+        example = next(
+            file.name
+            for file in made.files
+            if file.outcome == "done"
+            and (archive / file.name).is_file()
+            and [f.kind for f in file.findings] == ["effusion"]
+        )
+        reports = ["--reports", str(made.reports)]
+        _run("index", str(archive), *reports, "--database", database)
+        _run("status", "--database", database)
+        _run("failures", "--database", database)
+        _run("similar", str(archive / example), "-k", "5", "--database", database)
+        _run("search", '"pleural effusion on the left"', "--limit", "5", "--database", database)
+        _run("verify", "--database", database)
+
+
+def _run(*words: str) -> None:
+    """Show a command as a user would type it, then run it."""
+    from cli.main import cxrdex
+
+    click.secho(f"\n$ cxrdex {shlex.join(words)}", bold=True)
+    cxrdex.main([*words], prog_name="cxrdex", standalone_mode=False)

@@ -1,0 +1,81 @@
+"""`cxrdex failures`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from cli.options import database_option, format_option
+from cli.output import console, emit_rows
+
+__all__ = ["failures"]
+
+_COLUMNS = ("status", "reason", "archive", "name", "detail", "attempts")
+
+
+@click.command()
+@database_option
+@click.option(
+    "--status",
+    "kind",
+    type=click.Choice(["skipped", "failed", "all"]),
+    default="all",
+    show_default=True,
+    help="Which files to list.",
+)
+@click.option("--reason", help="Only files of this reason, such as truncated.")
+@click.option("--limit", type=click.IntRange(1), help="List only so many.")
+@format_option("json", "jsonl", "csv")
+def failures(database: Path, kind: str, reason: str | None, limit: int | None, form: str) -> None:
+    """List the files that were skipped or failed, and why.
+
+    This shows paths, which may hold patient data.
+    """
+    from itertools import islice
+
+    from indexer.database.ledger.ledger import Status
+    from indexer.database.reader import Database
+
+    statuses: tuple[Status, ...] = tuple(
+        name for name in get_args(Status) if name == kind or kind == "all"
+    )
+    statuses = tuple(name for name in statuses if name in ("skipped", "failed"))
+    with Database.open(database) as opened:
+        found = islice(opened.failures(statuses, reason), limit)
+        rows = ({name: asdict(record)[name] for name in _COLUMNS} for record in found)
+        if form == "json":
+            click.echo(json.dumps(list(rows), ensure_ascii=False, indent=1))
+        elif form == "jsonl":
+            for row in rows:
+                click.echo(json.dumps(row, ensure_ascii=False))
+        elif form == "csv":
+            emit_rows(rows, _COLUMNS)
+        else:
+            _table(list(rows))
+
+
+def _table(rows: list[dict[str, object]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        click.echo("No file was skipped, and none failed.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("status", "reason", "file", "detail"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        reason = str(row["reason"]).replace("_", " ")
+        style = "red" if row["status"] == "failed" else "yellow"
+        table.add_row(
+            Text(str(row["status"]), style),
+            reason,
+            Text(str(row["name"])),
+            Text(str(row["detail"])),
+        )
+    console().print(table)

@@ -1,0 +1,128 @@
+"""`cxrdex search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from cli.options import (
+    bundle_option,
+    database_option,
+    device_option,
+    filter_option,
+    format_option,
+    runtime_options,
+)
+from cli.output import HIT_FORMATS, emit_hits
+
+__all__ = ["search"]
+
+
+@click.command()
+@click.argument("query")
+@database_option
+@filter_option
+@click.option(
+    "--facet",
+    "facets",
+    multiple=True,
+    metavar="FIELD",
+    help="Count the values of this field. May be repeated.  [default: disease, side, view]",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits per page."
+)
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option(
+    "--after",
+    metavar="TOKEN",
+    help="The page after another one, which printed this token; at any depth.",
+)
+@click.option(
+    "--sort",
+    default="score",
+    show_default=True,
+    metavar="FIELD[:desc]",
+    help="Order of the hits: score, age, year or id.",
+)
+@click.option(
+    "--choose",
+    "choices",
+    multiple=True,
+    metavar="FACET=VALUE",
+    help="Keep only images of this value, but let its facet show all values. May be repeated; "
+    "several of one facet count as any of them.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["words", "semantic", "hybrid"]),
+    default="words",
+    show_default=True,
+    help="By the words themselves, by what they mean, or both.",
+)
+@click.option(
+    "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
+)
+@bundle_option
+@device_option
+@runtime_options
+@format_option(*HIT_FORMATS)
+def search(
+    query: str,
+    database: Path,
+    filters: tuple[str, ...],
+    facets: tuple[str, ...],
+    limit: int,
+    page: int,
+    after: str | None,
+    sort: str,
+    choices: tuple[str, ...],
+    mode: Literal["words", "semantic", "hybrid"],
+    image: str | None,
+    bundle_path: Path | None,
+    device: str,
+    runtime: str,
+    precision: str,
+    form: str,
+) -> None:
+    """Find images by the words of their annotations and reports, by meaning, or like a picture.
+
+    QUERY knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
+    age:[40 TO 60], wildcards * and ?, near words~, boosts^2, finding:(effusion left) within one
+    annotation, and absent:pneumothorax. Words side by side must all be there. See
+    docs/queries.md. With --mode semantic it is any sentence.
+    """
+    from search.service import Engine
+
+    chosen = facets or ("disease", "side", "view")
+    with Engine(database, bundle_path, device, runtime, precision) as engine:
+        if mode == "words" and image is None:
+            results = engine.search(
+                query,
+                filters=filters,
+                facets=chosen,
+                limit=limit,
+                page=page,
+                after=after,
+                sort=sort,
+                choices=choices,
+            )
+        elif after is not None or sort != "score" or choices:
+            raise click.UsageError("--after, --sort and --choose are for --mode words alone")
+        else:
+            results = engine.combined(
+                query, mode, image=image, filters=filters, facets=chosen, limit=limit, page=page
+            )
+    emit_hits(results, form)
+    for note in results.notes:
+        click.echo(f"Note: {note}", err=True)
+    if form == "table":
+        first = (page - 1) * limit
+        shown = f"{first + 1} to {first + len(results.hits)} of " if results.hits else ""
+        click.echo(f"{'' if after else shown}{results.total} images")
+        for word, near in results.suggestions.items():
+            click.echo(f"{word} is unknown; did you mean {' or '.join(near)}?")
+        if results.after is not None:
+            click.echo(f"next page: --after {results.after}")

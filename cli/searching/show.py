@@ -1,0 +1,98 @@
+"""`cxrdex show`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import database_option, format_option
+from cli.output import annotation_lines, console
+
+if TYPE_CHECKING:
+    from search.results import Shown
+
+__all__ = ["show"]
+
+# So many of the findings are shown on the page, the likeliest ones.
+_FINDINGS = 12
+
+
+@click.command()
+@click.argument("image_id", metavar="ID")
+@database_option
+@click.option(
+    "--source", is_flag=True, help="Show the paths of its files too; they may hold patient data."
+)
+@format_option("json")
+def show(image_id: str, database: Path, source: bool, form: str) -> None:
+    """Show the reading of one image in full: probabilities, annotations, report, provenance.
+
+    ID is the image's id as searches show it, or so much of its beginning as is unique.
+    """
+    from search.service import Engine
+
+    with Engine(database) as engine:
+        answer = _answer(engine.show(image_id), source)
+    if form == "json":
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+    else:
+        _page(answer)
+
+
+def _answer(shown: Shown, source: bool) -> dict[str, Any]:
+    answer = shown.to_json()
+    if source:
+        answer["sources"] = [
+            {key: asdict(file)[key] for key in ("status", "archive", "name")}
+            for file in shown.record.files
+        ]
+    return answer
+
+
+def _page(answer: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    out = console()
+    out.print(Text.assemble(("image ", "dim"), (answer["id"], "cyan")))
+    facts = [
+        ("study", answer["study"]),
+        ("patient", answer["patient"]),
+        ("sex", answer["sex"]),
+        ("age", answer["age"]),
+        ("year", answer["year"]),
+        ("view", f"{answer['view']} ({answer['view_origin']})"),
+        ("size", f"{answer['columns']} x {answer['rows']}"),
+        ("maker", answer["manufacturer"]),
+    ]
+    out.print("  ".join(f"{name} {value}" for name, value in facts if value is not None))
+    out.print(Text("\nannotations", "bold"))
+    for line in annotation_lines(answer["annotations"]):
+        out.print(Text("  ").append(line))
+    if answer["alone"]:
+        out.print(Text("\npredicted of this image alone, without its study", "bold"))
+        for line in annotation_lines(answer["alone"]["annotations"]):
+            out.print(Text("  ").append(line))
+    for name in ("absent", "uncertain"):
+        if answer[name]:
+            out.print(Text(f"\n{name} by the report", "bold"))
+            out.print(Text("  ").append("; ".join(a["text"] for a in answer[name])))
+    out.print(Text("\nprobabilities", "bold"))
+    for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
+        out.print(
+            Text.assemble(f"  {chance:.3f} ", ("█" * round(chance * 30), "cyan"), f" {finding}")
+        )
+    if answer["report"]:
+        out.print(Text("\nreport", "bold"))
+        for section, text in answer["report"].items():
+            out.print(Text.assemble((f"  {section}: ", "dim"), text))
+    out.print(Text("\nprovenance", "bold"))
+    metadata = {key: answer["metadata"][key] for key in ("format", "transfer_syntax")}
+    for name, value in {**metadata, **answer["provenance"]}.items():
+        if value is not None:
+            out.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
+    for file in answer.get("sources", ()):
+        out.print(f"  {file['status']}: {file['archive']} {file['name']}", markup=False)

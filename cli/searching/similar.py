@@ -1,0 +1,78 @@
+"""`cxrdex similar`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import (
+    bundle_option,
+    database_option,
+    device_option,
+    filter_option,
+    format_option,
+    runtime_options,
+)
+from cli.output import HIT_FORMATS, emit_hits
+
+__all__ = ["similar"]
+
+
+@click.command()
+@click.argument("image", metavar="FILE_OR_ID")
+@database_option
+@click.option(
+    "-k", "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits."
+)
+@filter_option
+@click.option("--exclude-study", is_flag=True, help="Leave out images of the query's own study.")
+@click.option(
+    "--exclude-patient", is_flag=True, help="Leave out images of the query's own patient."
+)
+@click.option(
+    "--pool-studies/--no-pool-studies",
+    default=True,
+    show_default=True,
+    help="Compare whole studies by their mean vectors, not single images.",
+)
+@click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
+@bundle_option
+@device_option
+@runtime_options
+@format_option(*HIT_FORMATS)
+def similar(
+    image: str,
+    database: Path,
+    limit: int,
+    filters: tuple[str, ...],
+    exclude_study: bool,
+    exclude_patient: bool,
+    pool_studies: bool,
+    group: str | None,
+    bundle_path: Path | None,
+    device: str,
+    runtime: str,
+    precision: str,
+    form: str,
+) -> None:
+    """Find the images most like an image file or an indexed image.
+
+    FILE_OR_ID is a DICOM or picture file, or the id of an indexed image as searches show it. The
+    score is the likeness of the two pictures: 1 for the same picture.
+    """
+    from search.service import Engine
+
+    with Engine(database, bundle_path, device, runtime, precision) as engine:
+        results = engine.similar(
+            image,
+            limit,
+            filters=filters,
+            exclude_study=exclude_study,
+            exclude_patient=exclude_patient,
+            group=group,
+            pool_studies=pool_studies,
+        )
+    emit_hits(results, form)
+    if form == "table":
+        click.echo(f"{len(results.hits)} nearest of {results.total} images")

@@ -1,0 +1,145 @@
+"""`cxrdex evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import bundle_option, device_option, format_option, runtime_options
+
+__all__ = ["evaluate"]
+
+
+def _part(value: str) -> str | Path:
+    """A split's name, or a file that lists uids or image ids."""
+    return Path(value) if Path(value).is_file() else value
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--part",
+    default="val",
+    show_default=True,
+    help="A split of images.csv, or a file of uids or image ids, one a line.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["paper", "product", "retrieval"]),
+    default="product",
+    show_default=True,
+    help="What is judged: the paper's task, the product's readings, or its search.",
+)
+@click.option(
+    "--gallery",
+    type=click.Path(path_type=Path),
+    help="Data set in which similar images are looked for.  [default: DATASET]",
+)
+@click.option("--gallery-part", default="train", show_default=True, help="Its part, as for --part.")
+@bundle_option
+@click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    help="Of `paper`, where --bundle is what `train --recipe bundle*` wrote: the bundle that it "
+    "reads.  [default: the one that ships with cxrdex]",
+)
+@click.option(
+    "--pool-studies/--no-pool-studies",
+    default=True,
+    show_default=True,
+    help="Let the images of a study share their scores and vectors.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the scores as JSON."
+)
+@click.option("--limit", type=click.IntRange(1), help="Use only so many images of each part.")
+@device_option
+@runtime_options
+@format_option("json")
+def evaluate(
+    dataset: Path,
+    part: str,
+    protocol: str,
+    gallery: Path | None,
+    gallery_part: str,
+    bundle_path: Path | None,
+    embeddings: Path | None,
+    pool_studies: bool,
+    output: Path | None,
+    limit: int | None,
+    device: str,
+    runtime: str,
+    precision: str,
+    form: str,
+) -> None:
+    """Score a bundle on the human annotations of DATASET, a folder in the Open-i layout.
+
+    What the protocols measure, and the keys of their JSON, are in docs/evaluation.md. For the
+    protocol `paper` the bundle may also be the folder of a cascade that `train --recipe` wrote.
+    """
+    if embeddings is not None and protocol != "paper":
+        raise click.UsageError(f"--embeddings has no meaning for the protocol {protocol}")
+    from indexer.evaluation import protocols
+    from indexer.paper import protocol as paper
+
+    common: dict[str, Any] = {
+        "device": device,
+        "runtime": runtime,
+        "precision": precision,
+        "limit": limit,
+        "warn": lambda line: click.echo(f"Warning: {line}", err=True),
+    }
+    if protocol == "paper":
+        scores = paper.evaluate(bundle_path, dataset, _part(part), embeddings=embeddings, **common)
+    else:
+        scores = protocols.evaluate(
+            bundle_path,
+            dataset,
+            _part(part),
+            "retrieval" if protocol == "retrieval" else "product",
+            gallery=gallery,
+            gallery_part=_part(gallery_part),
+            pool_studies=pool_studies,
+            **common,
+        )
+    text = json.dumps(scores, indent=1)
+    if output is not None:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(text + "\n")
+        except OSError as error:
+            raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
+    if form == "json":
+        click.echo(text)
+    else:
+        _report(scores)
+
+
+def _report(scores: Mapping[str, Any]) -> None:
+    """The scores as people read them."""
+    from rich import box
+    from rich.table import Table
+
+    from cli.output import console
+    from indexer.evaluation.tables import tables
+
+    bundle = scores["bundle"]
+    click.echo(
+        f"{scores['protocol']} protocol, bundle {bundle['name']} {bundle['hash']}: "
+        f"{scores['images']} images of {scores['studies']} studies of the part {scores['part']}"
+    )
+    for reason, count in scores["left_out"].items():
+        click.echo(f"  {count} left out: {reason}")
+    for part in tables(scores):
+        table = Table(title=part.title, title_justify="left", box=box.SIMPLE_HEAD)
+        table.add_column("", no_wrap=True)
+        for head in part.heads:
+            table.add_column(head, justify="right")
+        for row in part.rows:
+            table.add_row(*row)
+        console().print(table)
+    click.echo("In brackets: the middle 95 % of samples of studies.")

@@ -1,0 +1,265 @@
+"""`cxrdex train`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from cli.options import device_option
+from indexer.paper.recipe import RECIPES
+
+__all__ = ["train"]
+
+_PRODUCT = "product"
+# What one kind of recipe has and the other has not.
+_OF_PRODUCT = (
+    "name",
+    "backbones",
+    "weights",
+    "grey_range",
+    "min_images",
+    "cell",
+    "pretrained",
+)
+_OF_PAPER = ("bundle", "full_schedule", "compare")
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the new bundle, or of the paper's cascade.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    help="Folder for decoded pictures and checkpoints; an interrupted training goes on from it."
+    "  [default: OUTPUT.work]",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice([_PRODUCT, *RECIPES]),
+    default=_PRODUCT,
+    show_default=True,
+    help="`product` trains a bundle; the others the cascade of the paper: `paper-*` on pictures, "
+    "`bundle*` on the embeddings of a bundle (minutes on a CPU).",
+)
+@click.option("--name", default="cxrdex-base", show_default=True, help="Name of the bundle.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Rounds of the CNN over the images.  [default: the recipe's own]",
+)
+@click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    help="A timm model, such as densenet121; given several times, one CNN for each, trained one "
+    "after the other and read side by side.  [default: the recipe's own]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Start the CNN from this file of weights, such as a torchxrayvision DenseNet's.",
+)
+@click.option(
+    "--grey-range",
+    default=1.0,
+    show_default=True,
+    help="These weights expect grey values of -RANGE..RANGE (torchxrayvision: 1024).",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=32,
+    show_default=True,
+    help="Images in a training step.",
+)
+@click.option(
+    "--min-images",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Findings and words of fewer training images are dropped.",
+)
+@click.option(
+    "--cell",
+    type=click.Choice(["gru", "lstm"]),
+    default="gru",
+    show_default=True,
+    help="Kind of the RNN.",
+)
+@click.option(
+    "--pretrained/--no-pretrained",
+    default=True,
+    show_default=True,
+    help="Start the CNN from ImageNet weights.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of every random draw.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only so many images of each part.")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Whose embeddings `bundle*` recipes read.  [default: the one that ships with cxrdex]",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=0),
+    help="Rounds of feedback; in a bundle the last so many CNNs learn the composite labels of "
+    "those before them.  [default: the recipe's own]",
+)
+@click.option(
+    "--clusters",
+    type=click.IntRange(min=2),
+    help="Composite labels of each large finding.  [default: by the finding's size]",
+)
+@click.option("--full-schedule", is_flag=True, help="The paper's 100 full epochs, for a GPU.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write curves, composite labels, their map and scores to this .md or .html file.",
+)
+@click.option(
+    "--compare",
+    type=click.Choice(list(RECIPES)),
+    multiple=True,
+    help="Train this paper recipe too and show it in the report; may be given several times.",
+)
+@device_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    dataset: Path,
+    output: Path,
+    work: Path | None,
+    recipe: str,
+    name: str,
+    epochs: int | None,
+    backbones: tuple[str, ...],
+    weights: Path | None,
+    grey_range: float,
+    batch_size: int,
+    min_images: int,
+    cell: str,
+    pretrained: bool,
+    seed: int,
+    limit: int | None,
+    bundle: Path | None,
+    rounds: int | None,
+    clusters: int | None,
+    full_schedule: bool,
+    report: Path | None,
+    compare: tuple[str, ...],
+    device: str,
+) -> None:
+    """Train a bundle on the images and human annotations of DATASET.
+
+    DATASET is a folder with images/, images.csv (image_id, uid, projection, split) and
+    ecgen-radiology/*.xml, as Open-i lays its chest X-rays out. The part `train` is learned,
+    thresholds are chosen on `val`.
+    """
+    _refuse(ctx, recipe, _OF_PAPER if recipe == _PRODUCT else _OF_PRODUCT)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    folder = work or output.with_name(f"{output.name}.work")
+    if recipe != _PRODUCT:
+        changes: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
+        changes |= {} if epochs is None else {"epochs": epochs}
+        changes |= {} if rounds is None else {"rounds": rounds}
+        changes |= {} if clusters is None else {"clusters": clusters}
+        common = {"bundle": bundle, "device": device, "limit": limit, "work": folder}
+        _train_paper(dataset, output, recipe, compare, report, full_schedule, changes, common)
+        return
+
+    from indexer.training.recipe import Recipe
+    from indexer.training.training import train as train_bundle
+
+    product = Recipe(
+        name=name,
+        weights=None if weights is None else str(weights),
+        grey_range=grey_range,
+        batch_size=batch_size,
+        min_images=min_images,
+        cell="lstm" if cell == "lstm" else "gru",
+        pretrained=pretrained,
+        clusters=clusters,
+        seed=seed,
+    )
+    if epochs is not None:
+        product = replace(product, epochs=epochs)
+    if backbones:
+        product = replace(product, backbones=backbones)
+    if rounds is not None:
+        if rounds >= len(product.backbones):
+            raise click.UsageError(
+                f"--rounds {rounds} needs {rounds + 1} CNNs, one for each round and one before: "
+                "give --backbone as many times"
+            )
+        product = replace(product, feedback=rounds)
+    trained = train_bundle(
+        dataset, output, product, work=folder, device=device, limit=limit, report=report
+    )
+    click.echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
+
+
+def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
+    """A usage error for an option that the recipe would ignore."""
+    for name in names:
+        if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} has no meaning for the recipe {recipe}")
+
+
+def _train_paper(
+    dataset: Path,
+    output: Path,
+    recipe: str,
+    compare: Sequence[str],
+    report: Path | None,
+    full: bool,
+    changes: dict[str, Any],
+    common: dict[str, Any],
+) -> None:
+    from indexer.learning.report_page import check_report
+    from indexer.paper.recipe import PaperRecipe, named
+    from indexer.paper.report import write_report
+    from indexer.paper.training import train_paper
+
+    if report is not None:
+        check_report(report)
+
+    if changes.get("rounds") and not named(recipe).rounds:
+        raise click.UsageError(f"--rounds has no meaning for the recipe {recipe}")
+
+    def prepared(name: str) -> PaperRecipe:
+        chosen = named(name).full() if full else named(name)
+        kept = {k: v for k, v in changes.items() if k != "rounds" or chosen.rounds}
+        return replace(chosen, **kept)
+
+    records: dict[str, Any] = {}
+    maps = {}
+    for name in (recipe, *compare):
+        place = output if name == recipe else output.with_name(f"{output.name}-{name}")
+        model = train_paper(dataset, place, prepared(name), maps=report is not None, **common)
+        records[name] = model.record
+        maps[name] = model.maps
+        click.echo(f"{place}: recipe {name}; on val:")
+        for variant, row in model.record["val"]["variants"].items():
+            scores = ", ".join(
+                f"BLEU-{n} {value:.1f}" for n, value in row["bleu"].items() if value is not None
+            )
+            click.echo(
+                f"  {variant}: accuracy {row['accuracy']:.1f}, balanced "
+                f"{row['balanced_accuracy']:.1f}, {scores}"
+            )
+    if report is not None:
+        others = {other: records[other] for other in compare}
+        write_report(report, records[recipe], others, maps[recipe])
+        click.echo(f"{report}: report")

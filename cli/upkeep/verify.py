@@ -1,0 +1,44 @@
+"""`cxrdex verify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.options import database_option, format_option
+
+__all__ = ["verify"]
+
+
+@click.command()
+@database_option
+@click.option("--repair", is_flag=True, help="Rebuild what is derived: FAISS, text, thumbnails.")
+@format_option("json")
+def verify(database: Path, repair: bool, form: str) -> None:
+    """Check that ledger, shards, FAISS and text agree; exits with 0 only where they do."""
+    from indexer.database.layout import Layout
+    from indexer.database.vectors.generation import current_generation
+    from indexer.database.verify import repair as mend
+    from indexer.database.verify import verify as check
+    from indexer.errors import InconsistentError
+
+    problems = mend(database) if repair else check(database)
+    generation = current_generation(Layout(database).vectors)
+    if form == "json":
+        answer = {
+            "consistent": not problems,
+            "problems": [p.to_json() for p in problems],
+            "vectors": generation.to_json() if generation else None,
+        }
+        click.echo(json.dumps(answer, indent=1))
+    else:
+        for problem in problems:
+            click.echo(f"{problem.where}: {problem.detail}; {problem.repair}")
+        if not problems:
+            click.echo("consistent: ledger, shards, FAISS, text and thumbnails agree")
+            if generation:
+                click.echo(f"FAISS: {generation.summary(0, 0)}")
+    if problems:
+        raise InconsistentError(f"{database} is inconsistent in {len(problems)} ways")

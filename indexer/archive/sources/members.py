@@ -1,0 +1,334 @@
+"""Where images come from: folders, zip and tar files, DICOMDIRs and single files, as one stream.
+
+Listing never stops for trouble with a part. A folder that cannot be listed, a damaged zip or tar
+and a file that a DICOMDIR names in vain are listed as members, too, which then fail when they are
+read: so each is counted, explained and retried like any other file. Nothing is ever unpacked to
+disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from indexer.archive.limits import Limits
+from indexer.archive.sources.containers import (
+    BROKEN,
+    TAR_SUFFIXES,
+    ZIP_SUFFIXES,
+    container_kind,
+    entries,
+    file_head,
+    read_entry,
+)
+from indexer.archive.sources.dicomdir import file_ids, referenced_files
+from indexer.archive.sources.folders import walk
+from indexer.archive.sources.names import real_path, shown_name
+from indexer.errors import ArchiveError, FailedImage, SkippedImage
+
+__all__ = [
+    "NESTED",
+    "OPEN_I_REPORTS",
+    "Archive",
+    "Kind",
+    "Member",
+    "open_archive",
+    "read_member",
+    "read_path",
+]
+
+Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir"]
+
+OPEN_I_REPORTS = "ecgen-radiology"
+
+# Between the name of a zip or tar inside a folder and the name of a file in it.
+NESTED = "!/"
+_MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
+_PICTURES = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\0\x0cjP  ",
+)
+# What a data set begins with when a DICOM file has no preamble: group 0002 or 0008, either order.
+_BARE_DICOM = (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of an archive.
+
+    Parameters
+    ----------
+    archive
+        Absolute path of the archive as the user named it.
+    name
+        POSIX path inside the archive; ``sub/export.zip!/a/b.dcm`` for a file in a nested zip or
+        tar. Bytes that are no UTF-8 read ``\\xe9``, so that every name can be stored as text.
+    size
+        Bytes; -1 for what is named but cannot be had.
+    mtime_ns
+        Time of last change in ns since 1970; for a member of a zip or tar its own time.
+    offset
+        Where its bytes start in an (uncompressed) tar; None makes the reader look for them.
+    """
+
+    archive: str
+    name: str
+    size: int
+    mtime_ns: int
+    offset: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive that `open_archive` has looked at.
+
+    Parameters
+    ----------
+    path
+        Absolute path; of a single picture or DICOM file that file's (kind ``"folder"``).
+    kind
+        What it is.
+    reports
+        Where its reports lie, if it is laid out like the Open-i download or the caller said so.
+    """
+
+    path: str
+    kind: Kind
+    reports: Path | None = None
+
+    def members(self) -> Iterator[Member]:
+        """All files in a fixed order, one at a time.
+
+        Left out are hidden files, litter of other systems (``Thumbs.db``), DICOMDIRs (they name
+        files that are listed anyway) and the ``.xml`` and ``.txt`` files below `reports`.
+        """
+        if self.kind == "dicomdir":
+            for name, status in referenced_files(self.path):
+                yield _file(shown_name(self.path), name, status)
+        elif self.kind == "folder":
+            yield from _listed_by_folder(self.path, self.reports)
+        else:
+            try:
+                for entry in entries(self.path):
+                    yield Member(shown_name(self.path), *entry)
+            except BROKEN:
+                yield Member(shown_name(self.path), shown_name(os.path.basename(self.path)), -1, 0)
+
+
+def open_archive(path: Path, reports: Path | None = None) -> Archive:
+    """Look at `path` and tell what kind of archive it is.
+
+    Parameters
+    ----------
+    path
+        A folder, a zip or tar (plain, gzip, bzip2, xz), a DICOMDIR, or one picture or DICOM file.
+    reports
+        A folder of reports, if they are not those of the Open-i layout.
+
+    Raises
+    ------
+    ArchiveError
+        `path` is missing, empty, cannot be read, or is nothing of the above.
+    """
+    full = os.path.abspath(path)
+    try:
+        if os.path.isdir(full):
+            with os.scandir(full):
+                pass
+            return Archive(full, "folder", reports or _open_i_reports(full))
+        if not stat.S_ISREG(os.stat(full).st_mode):
+            raise ArchiveError(f"archive {path}: neither a folder nor a file")
+        head = file_head(full)
+    except OSError as error:
+        raise ArchiveError(f"archive {path}: {error.strerror or error}") from error
+    if not head:
+        raise ArchiveError(f"archive {path}: the file is empty")
+    kind = _kind(full, head)
+    if kind is None:
+        raise ArchiveError(
+            f"archive {path}: not a folder, zip, tar, DICOMDIR, DICOM file or picture"
+        )
+    if kind in ("zip", "tar"):
+        try:
+            next(iter(entries(full)), None)
+        except BROKEN as error:
+            raise ArchiveError(
+                f"archive {path}: no readable {kind} file: damaged, or one packed file to unpack"
+            ) from error
+    elif kind == "dicomdir":
+        file_ids(full)
+    return Archive(full, kind, reports)
+
+
+def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
+    """The bytes of one file; keeps the last few zip and tar files open in this process.
+
+    Parameters
+    ----------
+    member
+        What `Archive.members` gave.
+    most
+        Bytes that a file may have: a video or disk image beside the radiographs must not fill the
+        memory, nor a file that grows while it is read.
+
+    Raises
+    ------
+    FailedImage
+        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
+    SkippedImage
+        ``too_large``.
+    """
+    if member.size > most:
+        raise _large(most)
+    with _named_reasons():
+        path, entry = _locate(member)
+        if member.size < 0 and os.path.exists(path):
+            raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
+        if entry is None:
+            return _read_file(path, most)
+        return read_entry(path, entry, member.size, member.offset)
+
+
+def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
+    """The bytes of a regular file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    FailedImage
+        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
+    SkippedImage
+        ``too_large``.
+    """
+    with _named_reasons():
+        return _read_file(path, most)
+
+
+# ---- telling kinds apart ------------------------------------------------------------------------
+
+
+def _kind(path: str, head: bytes) -> Kind | None:
+    if head[128:132] == b"DICM":
+        return "dicomdir" if _MEDIA_DIRECTORY in head else "folder"
+    container = container_kind(head)
+    if container:
+        return container
+    name = os.path.basename(path).lower()
+    if name == "dicomdir":
+        return "dicomdir"
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    bmp = head[:2] == b"BM" and head[6:10] == bytes(4)
+    bare = head.startswith(_BARE_DICOM) and b"\0" in head[4:]
+    if webp or bmp or bare or head.startswith(_PICTURES) or name.endswith((".dcm", ".dicom")):
+        return "folder"
+    return "tar" if name.endswith(TAR_SUFFIXES) else "zip" if name.endswith(ZIP_SUFFIXES) else None
+
+
+def _open_i_reports(folder: str) -> Path | None:
+    reports = Path(folder, OPEN_I_REPORTS)
+    return reports if next(reports.glob("*.xml"), None) else None
+
+
+# ---- listing ------------------------------------------------------------------------------------
+
+
+def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
+    archive = shown_name(path)
+    if not os.path.isdir(path):
+        yield _file(archive, os.path.basename(path), os.stat(path))
+        return
+    texts = ""
+    if reports is not None:
+        texts = os.path.relpath(os.path.abspath(reports), path).replace(os.sep, "/")
+        texts = "" if texts == "." else texts + "/"
+    for name, status in walk(path):
+        lower = name.lower()
+        if reports is not None and lower.endswith((".xml", ".txt")) and name.startswith(texts):
+            continue
+        if status and lower.endswith(ZIP_SUFFIXES + TAR_SUFFIXES):
+            try:
+                for entry in entries(os.path.join(path, name)):
+                    yield Member(archive, shown_name(name) + NESTED + entry.name, *entry[1:])
+                continue
+            except BROKEN:
+                pass  # what could not be listed stands for itself, and fails when it is read
+        yield _file(archive, name, status)
+
+
+def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
+    if status is None:
+        return Member(archive, shown_name(name), -1, 0)
+    return Member(archive, shown_name(name), status.st_size, status.st_mtime_ns)
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def _large(most: int) -> SkippedImage:
+    return SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
+
+
+@contextmanager
+def _named_reasons() -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, KeyError):
+        raise FailedImage("missing_file", "the file is named, but is not there") from None
+    except BROKEN as error:
+        # Neither str(error) nor the error as cause: its text may hold a patient's name.
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise FailedImage("unreadable_file", f"cannot be read: {reason}") from None
+
+
+def _read_file(path: str, most: int) -> bytes:
+    """A file of at most `most` bytes; never waits for a pipe or device that took its name."""
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FailedImage("unreadable_file", "no regular file: a pipe, device or socket")
+        if status.st_size > most:
+            raise _large(most)
+        # Python takes memory for all that it is asked to read; a file may grow meanwhile.
+        data = file.read(status.st_size + 1)
+        if len(data) > status.st_size:
+            data += file.read(most + 1 - len(data))
+        if len(data) > most:
+            raise _large(most)
+        return data
+
+
+def _locate(member: Member) -> tuple[str, str | None]:
+    """The file that holds a member, and the member's name in it if that is a zip or tar."""
+    root = real_path(member.archive)
+    if os.path.isfile(root):
+        kind = _kind(root, file_head(root))
+        if kind in ("zip", "tar"):
+            return root, member.name
+        if kind == "dicomdir":
+            return real_path(os.path.join(os.path.dirname(root), member.name)), None
+        return root, None
+    path = real_path(os.path.join(root, member.name))
+    if os.path.lexists(path):
+        if path.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES) and os.path.isfile(path):
+            raise FailedImage("unreadable_file", "damaged, or not the zip or tar it is called")
+        return path, None
+    for match in re.finditer(re.escape(NESTED), member.name):
+        container = real_path(os.path.join(root, member.name[: match.start()]))
+        if os.path.isfile(container):
+            return container, member.name[match.end() :]
+    return path, None

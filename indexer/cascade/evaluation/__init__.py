@@ -1,5 +1,0 @@
-"""Scores of a trained cascade."""
-
-from __future__ import annotations
-
-__all__: list[str] = []

@@ -1,0 +1,244 @@
+"""Reading pictures with a bundle: probabilities, annotations, view and embedding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import NORMAL, Annotation, Word, kind_of
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.describer import Describer
+from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
+from indexer.cascade.text_space import TextSpace
+from indexer.errors import BundleError
+
+__all__ = ["Reading", "Runtime"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the cascade says of one image.
+
+    Parameters
+    ----------
+    probabilities
+        Per finding, 0..1.
+    annotations
+        Findings over their thresholds, likeliest first; one ``normal`` where there is none.
+    view, view_confidence
+        ``"frontal"`` or ``"lateral"``, and its probability.
+    embedding
+        Shape (dimensions,): the search vector (see `indexer.cascade.networks.encoder.Encoder`).
+    """
+
+    probabilities: dict[str, float]
+    annotations: tuple[Annotation, ...]
+    view: str
+    view_confidence: float
+    embedding: npt.NDArray[np.float32]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object without the vectors; the embedding lives in the shards."""
+        return {
+            "probabilities": self.probabilities,
+            "annotations": [a.to_json() for a in self.annotations],
+            "view": self.view,
+            "view_confidence": self.view_confidence,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], embedding: npt.NDArray[np.float32]) -> Reading:
+        """The reading of which `to_json` made `data`."""
+        annotations = tuple(Annotation.from_json(a) for a in data["annotations"])
+        return cls(
+            data["probabilities"], annotations, data["view"], data["view_confidence"], embedding
+        )
+
+
+class Runtime:
+    """A bundle loaded onto one of `indexer.cascade.runtimes`.
+
+    Parameters
+    ----------
+    bundle
+        The trained cascade.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    batch_size
+        Images computed at once. Where it matters, shorter batches are padded to it, so that a
+        reading does not depend on which images it is computed with.
+    name
+        ``"auto"``, ``"torch"``, ``"openvino"`` or ``"cuda"``.
+    precision
+        ``"auto"``, ``"float32"`` or ``"bf16"``.
+
+    Raises
+    ------
+    BundleError
+        The bundle's tensors do not fit its description, or runtime, device and precision do not
+        go together or are not there.
+    MissingExtraError
+        The runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        batch_size: int = 32,
+        name: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self.bundle = bundle
+        self.batch_size = batch_size
+        self._encoding = load(bundle, name, device, precision)
+        # What the device's memory has room for, should that be less.
+        self._at_once = batch_size
+        weights = {
+            key.removeprefix("annotator."): array
+            for key, array in bundle.weights().items()
+            if key.startswith("annotator.")
+        }
+        try:
+            self._describer = Describer(weights, **bundle.architecture["annotator"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the bundle {bundle.path} is damaged: {error!r}") from error
+        self._token = {word: index for index, word in enumerate(bundle.labels.vocabulary)}
+
+    @property
+    def precision(self) -> str:
+        """What the CNN multiplies in."""
+        return self._encoding.precision
+
+    def read(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        """Readings of decoded pictures, in order.
+
+        Parameters
+        ----------
+        canvases
+            Shape (n, size, size), uint8.
+        """
+        readings: list[Reading] = []
+        for start in range(0, len(canvases), self.batch_size):
+            readings += self.interpret(self.encode(canvases[start : start + self.batch_size]))
+        return readings
+
+    def text_space(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Where pictures lie among the vectors of `indexer.words.sentences`.
+
+        Parameters
+        ----------
+        embeddings
+            Shape (n, dimensions), of readings or of a database.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, 384): the larger the inner product with a text's vector, the better it fits.
+
+        Raises
+        ------
+        BundleError
+            The bundle was trained without sentences.
+        """
+        return TextSpace.of(self.bundle).place(embeddings)
+
+    def encode(self, canvases: npt.NDArray[np.uint8]) -> Encoded:
+        """What the CNN alone says of at most `batch_size` pictures of shape (n, size, size).
+
+        Where the device's memory is too small for them they are computed in halves, from then on.
+
+        Raises
+        ------
+        BundleError
+            Not even one picture fits into the device's memory.
+        """
+        size = self._at_once
+        try:
+            parts = [
+                self._encode(canvases[start : start + size], size)
+                for start in range(0, len(canvases), size)
+            ]
+        except OutOfDeviceMemory as error:
+            if size == 1:
+                raise BundleError(
+                    f"the device has no memory for one picture ({error}): free some, or choose "
+                    "--device cpu"
+                ) from error
+            # Another thread may have found the same at once.
+            self._at_once = min(self._at_once, (size + 1) // 2)
+            _log.warning("the device's memory is full: %d images at once now", self._at_once)
+            return self.encode(canvases)
+        return Encoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _encode(self, canvases: npt.NDArray[np.uint8], size: int) -> Encoded:
+        count = len(canvases)
+        if self._encoding.fixed_batch and count < size:
+            batch = np.zeros((size, *canvases.shape[1:]), np.uint8)
+            batch[:count] = canvases
+            canvases = batch
+        return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))
+
+    def interpret(self, encoded: Encoded) -> list[Reading]:
+        """Readings made of what the CNN said: findings over their thresholds, described."""
+        embedding, logits, view = encoded
+        count = len(embedding)
+        findings = self.bundle.findings
+        probabilities = _sigmoid(logits[:, : len(findings)])
+        limits = np.array([self.bundle.thresholds[name] for name in findings])
+        reported = probabilities >= limits
+        if NORMAL in findings:
+            reported[:, findings.index(NORMAL)] = False
+        rows, columns = np.nonzero(reported)
+        found: list[list[Annotation]] = [[] for _ in range(count)]
+        for row, column, words in zip(
+            rows, columns, self._describe(embedding, rows, columns), strict=True
+        ):
+            disease = Word(findings[column], "disease", float(probabilities[row, column]))
+            found[row].append(Annotation("predicted", (disease, *words)))
+        return [
+            Reading(
+                {f: round(float(p), 4) for f, p in zip(findings, chances, strict=True)},
+                tuple(sorted(annotations, key=lambda a: -a.confidence))
+                or (self._normal(dict(zip(findings, chances, strict=True))),),
+                "lateral" if chance > 0.5 else "frontal",
+                round(max(chance, 1 - chance), 4),
+                vector,
+            )
+            for chances, annotations, chance, vector in zip(
+                probabilities, found, _sigmoid(view).tolist(), embedding, strict=True
+            )
+        ]
+
+    @staticmethod
+    def _normal(chances: dict[str, Any]) -> Annotation:
+        """Nothing is over its threshold; a bundle without that label gives what remains."""
+        rest = 1 - max(chances.values(), default=0.0)
+        word = Word(NORMAL, "disease", float(chances.get(NORMAL, rest)))
+        return Annotation("predicted", (word,))
+
+    def _describe(
+        self,
+        embedding: npt.NDArray[np.float32],
+        rows: npt.NDArray[np.intp],
+        columns: npt.NDArray[np.intp],
+    ) -> list[Sequence[Word]]:
+        """The qualifiers of the findings at (rows, columns)."""
+        findings, vocabulary = self.bundle.findings, self.bundle.labels.vocabulary
+        first = np.array([self._token[findings[column]] for column in columns], np.intp)
+        return [
+            [Word(vocabulary[word], kind_of(vocabulary[word]), chance) for word, chance in line]
+            for line in self._describer.describe(embedding[rows], first)
+        ]
+
+
+def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    chances: npt.NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(logits / np.float32(2)))
+    return chances

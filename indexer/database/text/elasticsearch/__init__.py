@@ -1,0 +1,4 @@
+"""The text store in an Elasticsearch server.
+
+May import: `indexer.database.text.documents`, `indexer.errors`.
+"""

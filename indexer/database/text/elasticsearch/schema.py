@@ -1,0 +1,233 @@
+"""What an Elasticsearch index of cxrdex is like: its settings, its mapping, a document's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from indexer.archive.reports import SECTIONS
+from indexer.database.text.documents import Document, document_hash
+from indexer.database.text.tantivy.store import LABELS, ORIGINS, field_of, label_values
+from indexer.errors import DatabaseMismatch
+
+__all__ = [
+    "MAPPING_VERSION",
+    "check_version",
+    "mappings",
+    "probability_field",
+    "settings",
+    "source_of",
+]
+
+_Json: TypeAlias = dict[str, Any]
+
+#: Grows with every change of `mappings`, `settings` or `source_of`.
+MAPPING_VERSION = 1
+
+_NEWER = {
+    "emerg": "e ed es ing ence ences ency encies ent ently",
+    "inter": "nal nally nals nalize nalized nation national nationally val vals fere fered fering "
+    "cal ger",
+    "later": "al ally als ality alize alized alizes alizing alization",
+    "organ": "ic ics ically ism isms ise ised ises ising isation isations ize ized izes izing izer "
+    "izers ization izations izational ist ists",
+    "past": "e ed es ing",
+    "univers": "al ally als ality e es ity ities",
+}
+
+
+def settings() -> _Json:
+    """Settings of the index: the analyzers cut and fold words as the embedded store's do."""
+    stems = ["radiology_stems", "radiology_science", "radiology_stem"]
+    return {
+        "number_of_shards": 1,
+        "auto_expand_replicas": "0-1",
+        "mapping": {"total_fields": {"limit": 2000}},
+        "analysis": {
+            # What Rust calls alphanumeric, the rule of tantivy's tokenizer.
+            "tokenizer": {
+                "radiology": {"type": "pattern", "pattern": r"[^\p{IsAlphabetic}\p{N}]+"}
+            },
+            "filter": {
+                "radiology_stem": {"type": "stemmer", "language": "porter2"},
+                "radiology_stems": {"type": "stemmer_override", "rules": _newer_stems()},
+                "radiology_science": {
+                    "type": "pattern_replace",
+                    "pattern": "logists?$",
+                    "replacement": "log",
+                },
+                # Java makes one letter of it, Rust two.
+                "radiology_dotted": {
+                    "type": "pattern_replace",
+                    "pattern": "\u0130",
+                    "replacement": "i\u0307",
+                },
+                # Lucene refuses a term of more than 32,766 bytes.
+                "radiology_length": {"type": "length", "max": 8000},
+            },
+            "analyzer": {
+                name: {
+                    "type": "custom",
+                    "tokenizer": "radiology",
+                    "filter": [
+                        "radiology_dotted",
+                        "lowercase",
+                        "asciifolding",
+                        "radiology_length",
+                        *stem,
+                    ],
+                }
+                for name, stem in (("radiology", stems), ("radiology_plain", []))
+            },
+        },
+    }
+
+
+def _newer_stems() -> list[str]:
+    """Words that the server's Porter2 cuts as an earlier edition of it did, with their stems now.
+
+    Of 95,000 words of reports and software these begin all that differ, but for ``-logist``.
+    """
+    from indexer.database.text.tantivy.store import analyzer
+
+    words = (start + end for start, ends in _NEWER.items() for end in ends.split())
+    return [f"{word} => {analyzer().analyze(word)[0]}" for word in words]
+
+
+def mappings() -> _Json:
+    """The strict mapping, its version in ``_meta``.
+
+    Labels are keywords, of all origins (``disease``) and of one (``disease_human``), and stand
+    once more in the nested `finding`, one for each annotation, so that its parts hold together.
+    Text has a subfield ``plain`` of words as they are written. `document` is kept and not indexed.
+    """
+    keyword, number = {"type": "keyword"}, {"type": "integer"}
+    text = {
+        "type": "text",
+        "analyzer": "radiology",
+        "position_increment_gap": 100,
+        "fields": {
+            "plain": {
+                "type": "text",
+                "analyzer": "radiology_plain",
+                "position_increment_gap": 100,
+            }
+        },
+    }
+    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
+    single = ("id", "hash", "study", "patient", "view", "projection", "sex", "section", "origin")
+    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
+    finding = dict.fromkeys(("origin", "status", *LABELS, "other"), keyword)
+    return {
+        "dynamic": "strict",
+        "_meta": {"version": MAPPING_VERSION},
+        "dynamic_templates": [
+            {
+                "probabilities": {
+                    "path_match": "probabilities.*",
+                    "mapping": {"type": "float", "index": False},
+                }
+            }
+        ],
+        "properties": {
+            **dict.fromkeys((*single, *exact, "absent", "uncertain"), keyword),
+            **dict.fromkeys(("age", "year"), number),
+            **dict.fromkeys((*texts, "report", "statement", *SECTIONS), text),
+            "finding": {
+                "type": "nested",
+                "properties": {**finding, "text": text, "confidence": {"type": "float"}},
+            },
+            "probabilities": {"type": "object", "dynamic": True},
+            "document": {"type": "object", "enabled": False},
+        },
+    }
+
+
+def probability_field(finding: str) -> str:
+    """Name of the field of a finding's probability; a dot in it would make two levels of it."""
+    return f"probabilities.{finding.replace('.', '_')}"
+
+
+def source_of(document: Document) -> _Json:
+    """What the index holds of a document, its empty fields left out."""
+    fields: dict[str, list[Any]] = {}
+
+    def put(name: str, *values: Any) -> None:
+        fields.setdefault(name, []).extend(values)
+
+    said: Mapping[str, Sequence[_Json]] = {
+        "affirmed": document["annotations"],
+        "negated": document.get("absent", []),
+        "uncertain": document.get("uncertain", []),
+    }
+    for annotation in said["affirmed"]:
+        put("origin", annotation["origin"])
+        for origin in (None, annotation["origin"]):
+            put(field_of("annotation", origin), annotation["text"])
+            for label, values in label_values(annotation).items():
+                put(field_of(label, origin), *values)
+    for name, status in (("absent", "negated"), ("uncertain", "uncertain")):
+        put(name, *(annotation["disease"].lower() for annotation in said[status]))
+    for section, text in (document["report"] or {}).items():
+        put("report", text)
+        put("section", section)
+        if section in SECTIONS:
+            put(section, text)
+    put("statement", *document.get("statements", {}).values())
+    texts = ("annotation", "report", "statement")
+    source: _Json = {
+        # Text keeps repeated values (they count in the ranking), labels do not.
+        name: values if name.startswith(texts) else list(dict.fromkeys(values))
+        for name, values in fields.items()
+    }
+    for field in ("projection", "sex"):
+        source[field] = str(document[field]).lower() if document[field] else None
+    for field in ("id", "study", "patient", "view", "age", "year"):
+        source[field] = document[field]  # type: ignore[literal-required]
+    source["hash"] = document_hash(document)
+    source["finding"] = [
+        _finding(annotation, status) for status, found in said.items() for annotation in found
+    ]
+    probabilities: Mapping[str, float] = document.get("probabilities", {})
+    source["probabilities"] = {
+        probability_field(name).partition(".")[2]: float(p) for name, p in probabilities.items()
+    }
+    source["document"] = document
+    return {name: value for name, value in source.items() if value not in (None, [], {})}
+
+
+def _finding(annotation: Mapping[str, Any], status: str) -> _Json:
+    return {
+        "origin": annotation["origin"],
+        "status": status,
+        "text": annotation["text"],
+        "confidence": annotation["confidence"],
+        **label_values(annotation),
+        **({"other": annotation["other"]} if annotation.get("other") else {}),
+    }
+
+
+def check_version(meta: Mapping[str, Any], index: str) -> None:
+    """Refuse an index that another version of cxrdex filled.
+
+    Parameters
+    ----------
+    meta
+        ``_meta`` of its mapping.
+    index
+        Its name.
+
+    Raises
+    ------
+    DatabaseMismatch
+        Its text says what to do.
+    """
+    found = meta.get("version")
+    if found == MAPPING_VERSION:
+        return
+    newer = isinstance(found, int) and found > MAPPING_VERSION
+    advice = "update cxrdex" if newer else "run `cxrdex migrate`, which makes a new one of it"
+    raise DatabaseMismatch(
+        f"the Elasticsearch index {index} has mapping version {found}, this cxrdex uses version "
+        f"{MAPPING_VERSION}: {advice}"
+    )

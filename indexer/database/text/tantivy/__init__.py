@@ -1,0 +1,4 @@
+"""The text store inside the database folder, a tantivy index.
+
+May import: `indexer.database.text.documents`, `indexer.errors`.
+"""

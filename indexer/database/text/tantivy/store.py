@@ -1,0 +1,399 @@
+"""The embedded text store: one tantivy index in a folder, and the schema both sides read it by."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from indexer.annotation import Origin
+from indexer.archive.reports import SECTIONS
+from indexer.database.text.documents import Document, canonical, document_hash
+from indexer.database.text.tantivy.facet_columns import COLUMNS, FacetColumns
+from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = [
+    "JOINT",
+    "LABELS",
+    "ORIGINS",
+    "SCHEMA_VERSION",
+    "EmbeddedTextStore",
+    "analyzer",
+    "field_of",
+    "finding_term",
+    "is_outdated",
+    "joint_items",
+    "joint_term",
+    "label_values",
+    "schema",
+]
+
+SCHEMA_VERSION = 4
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+#: Between the two items of a joint term.
+JOINT = "\x1f"
+LABELS = ("disease", "organ", "location", "side", "severity", "composite")
+
+# Fields whose values have a place in the facet columns.
+_COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
+_COUNTED += ("view", "projection", "sex")
+_VERSION_FILE = "schema.json"
+_HEAP_BYTES = 50_000_000
+_REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
+
+
+@functools.cache
+def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
+    """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
+    return "_".join(filter(None, (name, origin, "plain" if plain else None)))
+
+
+@functools.cache
+def analyzer(*, plain: bool = False) -> tantivy.TextAnalyzer:
+    """The analyzer of text fields: lower case, ASCII folded and, unless `plain`, stemmed."""
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold())
+    return (builder if plain else builder.filter(tantivy.Filter.stemmer("english"))).build()
+
+
+@functools.cache
+def schema() -> tantivy.Schema:
+    """The tantivy schema.
+
+    Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
+    stands twice: stemmed with positions, and plain for words that are given by their shape.
+    `statement` is the report without what it denies or doubts. `finding` holds each annotation as
+    one exact term (`finding_term`), and `joint` the items of each and its pairs of items
+    (`joint_term`), by which most findings are found. `key` is the id as an unsigned integer,
+    `state` the id with the document's hash, and `section` names the report sections there are.
+    Facets are counted by the columns of `indexer.database.text.tantivy.facet_columns`.
+    """
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("key", indexed=True, fast=True)
+    builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("document", stored=True)
+    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
+    single = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
+    for name in (*exact, *single):
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    for name in COLUMNS:
+        builder.add_unsigned_field(name, fast=True)
+    for name in ("study", "patient", "finding", "joint"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in ("age", "year"):
+        builder.add_integer_field(name, indexed=True, fast=True)
+    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
+    for name in (*texts, "statement", "report", *SECTIONS):
+        builder.add_text_field(name, tokenizer_name="radiology")
+        builder.add_text_field(
+            field_of(name, plain=True), tokenizer_name="radiology_plain", index_option="basic"
+        )
+    return builder.build()
+
+
+def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The values of an annotation's label fields, in lower case, by field.
+
+    Parameters
+    ----------
+    annotation
+        `Annotation.to_json()`.
+    """
+    values: dict[str, list[str]] = {"composite": [annotation["text"].lower()]}
+    for word in annotation["words"]:
+        if word["kind"] in LABELS:
+            values.setdefault(word["kind"], []).append(word["text"].lower())
+    return values
+
+
+def joint_items(annotation: Mapping[str, Any]) -> list[str]:
+    """What is said of one finding, a word of it or its origin each: ``kind:text``, sorted."""
+    said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
+    return sorted({f"origin:{annotation['origin']}", *said})
+
+
+def joint_term(first: str, second: str | None = None) -> str:
+    """The term of an item, or of two items of one finding."""
+    return JOINT.join(sorted({first, second or first}))
+
+
+def finding_term(annotation: Mapping[str, Any]) -> str:
+    """An annotation as one term: canonical JSON of its origin, its label values and its text."""
+    return _finding_term(annotation, label_values(annotation))
+
+
+def _finding_term(annotation: Mapping[str, Any], values: Mapping[str, list[str]]) -> str:
+    return canonical({"origin": annotation["origin"], "text": annotation["text"], **values})
+
+
+class EmbeddedTextStore:
+    """Writer of a tantivy index (a `text.store.TextStore`), and a reader's way to it.
+
+    Readers see commits only, and each `apply` is one. The writer, and with it the index's write
+    lock, is taken at the first change.
+
+    Parameters
+    ----------
+    path
+        The index's folder.
+    create
+        Make the folder and the index where there is none.
+
+    Attributes
+    ----------
+    index
+        The `tantivy.Index`; its searcher is renewed by `refresh`.
+    columns
+        Where the facets of the searcher's documents are counted.
+    generation
+        Goes up with every commit that `refresh` has seen.
+
+    Raises
+    ------
+    DatabaseMismatch
+        The index has another schema version.
+    DatabaseError
+        The index is missing, damaged or unwritable.
+    """
+
+    def __init__(self, path: Path, create: bool = False) -> None:
+        import tantivy
+
+        self.path = path
+        self._writer: tantivy.IndexWriter | None = None
+        self._written = self.columns = FacetColumns()
+        try:
+            if create:
+                _create(path)
+            _check_version(path)
+            self.index = tantivy.Index.open(str(path))
+        except (OSError, ValueError) as error:
+            raise _error(path, error) from error
+        self.index.register_tokenizer("radiology", analyzer())
+        self.index.register_tokenizer("radiology_plain", analyzer(plain=True))
+        self.index.config_reader("manual")
+        self._opstamp: tuple[int, int] | None = None
+        self.generation = 0
+        self.refresh()
+
+    def prepare(self, fresh: Callable[[], None]) -> None:
+        """Nothing to do: opening the store made it ready."""
+
+    def finish(self) -> None:
+        """Nothing to do: each `apply` is seen at once."""
+
+    def refresh(self) -> None:
+        """Let searchers see the newest commit, of whichever process."""
+        try:
+            status = (self.path / "meta.json").stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp != self._opstamp:
+                self.index.reload()
+                # After the commit, which they are written before.
+                self.columns = FacetColumns.load(self.path)
+                self._opstamp = stamp
+                self.generation += 1
+        except (OSError, ValueError) as error:
+            raise _error(self.path, error) from error
+
+    def apply(self, upserts: Iterable[Document], deletes: Iterable[str]) -> None:
+        """Write documents and drop ids in one commit; on disk when this returns."""
+        writer = self._open_writer()
+        try:
+            for image_id in deletes:
+                writer.delete_documents_by_term("id", image_id)
+            for document in upserts:
+                writer.delete_documents_by_term("id", document["id"])
+                writer.add_document(_tantivy_document(document, self._written))
+            self._written.save(self.path)
+            writer.commit()
+        except BaseException as error:
+            self._abandon_writer()
+            if isinstance(error, OSError | ValueError):
+                raise _error(self.path, error, writing=True) from error
+            raise
+        self.refresh()
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Every document's id and hash, ordered by id."""
+        import tantivy
+
+        self.refresh()
+        searcher = self.index.searcher()
+        slices = 1 + searcher.num_docs // 20_000
+        # A slice of the key range at a time, so that memory stays flat.
+        bounds = [(1 << 64) * i // slices for i in range(slices + 1)]
+        for low, high in itertools.pairwise(bounds):
+            query = tantivy.Query.range_query(
+                schema(), "key", tantivy.FieldType.Unsigned, low, high - 1
+            )
+            hits = searcher.search(
+                query,
+                limit=searcher.num_docs or 1,
+                order_by_field="state",
+                order=tantivy.Order.Asc,
+            ).hits
+            for state, _ in hits:
+                image_id, _, digest = str(state).partition(":")
+                yield image_id, digest
+
+    def clear(self) -> None:
+        """Drop all documents, durably."""
+        writer = self._open_writer()
+        try:
+            writer.delete_all_documents()
+            writer.commit()
+        except (OSError, ValueError) as error:
+            self._abandon_writer()
+            raise _error(self.path, error, writing=True) from error
+        self.refresh()
+
+    def close(self) -> None:
+        """Wait for merges and release the write lock."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.wait_merging_threads()
+            except (OSError, ValueError) as error:
+                raise _error(self.path, error, writing=True) from error
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            try:
+                self._writer = self.index.writer(_HEAP_BYTES, 1)
+                self._written = FacetColumns.load(self.path)
+            except (OSError, ValueError) as error:
+                raise _error(self.path, error, writing=True) from error
+        return self._writer
+
+    def _abandon_writer(self) -> None:
+        """Drop what is uncommitted; a writer that failed cannot be used again."""
+        writer, self._writer = self._writer, None
+        del writer
+
+
+def _create(path: Path) -> None:
+    """Make an empty index; its other files come first, so that no index stands without them."""
+    import tantivy
+
+    path.mkdir(parents=True, exist_ok=True)
+    if not tantivy.Index.exists(str(path)):
+        FacetColumns().save(path, always=True)
+        draft = path / f"{_VERSION_FILE}.tmp"
+        with draft.open("w") as file:
+            json.dump({"version": SCHEMA_VERSION}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path / _VERSION_FILE)
+        tantivy.Index(schema(), path=str(path))
+
+
+def is_outdated(path: Path) -> bool:
+    """Whether an index of an earlier schema is there, which has to be built anew."""
+    try:
+        version = _version(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(version, int) and version < SCHEMA_VERSION
+
+
+def _version(path: Path) -> object:
+    try:
+        return json.loads((path / _VERSION_FILE).read_text())["version"]
+    except (KeyError, TypeError):
+        return None
+
+
+def _check_version(path: Path) -> None:
+    try:
+        version = _version(path)
+    except FileNotFoundError:
+        raise DatabaseError(f"there is no text index at {path}; {_REBUILD}") from None
+    if version != SCHEMA_VERSION:
+        raise DatabaseMismatch(
+            f"the text index at {path} has schema version {version}, this cxrdex writes version "
+            f"{SCHEMA_VERSION}; {_REBUILD}"
+        )
+
+
+def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseError | DiskFullError:
+    """What tantivy or the system says of the folder, in our words."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in reason.lower()
+    # tantivy's writer thread dies of a full disk and says only that it was killed.
+    if full or (path.exists() and shutil.disk_usage(path).free < 1 << 20):
+        return DiskFullError(f"no space is left for the text index at {path}")
+    if "lockfile" in reason.lower():
+        return DatabaseError(f"another process is writing the text index at {path}")
+    if writing:
+        return DatabaseError(f"the text index at {path} cannot be written: {reason}")
+    return DatabaseError(f"the text index at {path} cannot be used: {reason}; {_REBUILD}")
+
+
+def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Document:
+    import tantivy
+
+    fields: dict[str, Any] = {
+        "id": document["id"],
+        "state": f"{document['id']}:{document_hash(document)}",
+        "document": canonical(document).encode("utf-8", "surrogatepass"),
+        "study": document["study"],
+        "patient": document["patient"],
+        "view": document["view"],
+    }
+    for name in ("projection", "sex"):
+        if value := document[name]:
+            fields[name] = str(value).lower()
+    for name in ("age", "year"):
+        if (number := document[name]) is not None:  # type: ignore[literal-required]
+            fields[name] = number
+    collected: dict[str, list[str]] = {}
+
+    def put_text(name: str, text: str, origin: Origin | None = None) -> None:
+        for plain in (False, True):
+            collected.setdefault(field_of(name, origin, plain=plain), []).append(text)
+
+    for annotation in document["annotations"]:
+        labels = label_values(annotation)
+        for origin in (None, annotation["origin"]):
+            put_text("annotation", annotation["text"], origin)
+            for label, values in labels.items():
+                collected.setdefault(field_of(label, origin), []).extend(values)
+        collected.setdefault("origin", []).append(annotation["origin"])
+        collected.setdefault("finding", []).append(_finding_term(annotation, labels))
+        items = itertools.combinations_with_replacement(joint_items(annotation), 2)
+        collected.setdefault("joint", []).extend(itertools.starmap(joint_term, items))
+    collected["absent"] = [annotation["disease"].lower() for annotation in document["absent"]]
+    collected["uncertain"] = [annotation["disease"].lower() for annotation in document["uncertain"]]
+    for section, text in (document["report"] or {}).items():
+        put_text("report", text)
+        if section in SECTIONS:
+            put_text(section, text)
+        collected.setdefault("section", []).append(section)
+    for text in document["statements"].values():
+        put_text("statement", text)
+    for name, values in collected.items():
+        # Text keeps repeated values (they count in the ranking), labels do not (they are counted).
+        repeated = name.startswith(("annotation", "report", "statement"))
+        kept = values if repeated else list(dict.fromkeys(values))
+        fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in kept]
+    counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
+    numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
+    made = tantivy.Document(**fields)
+    for name, number in {"key": int(document["id"], 16), **numbers}.items():
+        made.add_unsigned(name, number)
+    return made

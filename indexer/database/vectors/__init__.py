@@ -1,0 +1,4 @@
+"""Embedding shards, which are the truth, and the FAISS index that is built from them.
+
+May import: `indexer.database.durable`, `indexer.errors`.
+"""

@@ -1,0 +1,380 @@
+"""Labels mined from annotations: image classes, findings, finding + qualifier pairs, and words.
+
+The set of an image's top-level terms is its pattern. Shin et al. (CVPR 2016) make the patterns of
+enough images the classes of a picture that has one label; a cascade that names every finding of a
+picture counts each term wherever it stands. `survey` shows both, with what is left out and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import NORMAL, QUALIFIERS, Annotation
+from indexer.cascade.labels import END, Labels
+from indexer.datasets.annotated import AnnotatedImage
+from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS
+
+__all__ = [
+    "PAPER_CLASSES",
+    "Entry",
+    "MiningReport",
+    "Totals",
+    "encode_labels",
+    "encode_sequences",
+    "mine",
+    "survey",
+]
+
+T = TypeVar("T")
+
+# The patterns with more than 30 images of the whole collection, most frequent first.
+PAPER_CLASSES = (
+    NORMAL,
+    "calcified granuloma",
+    "thoracic vertebrae degenerative",
+    "lung hypoinflation",
+    "calcinosis",
+    "opacity",
+    "spine degenerative",
+    "cardiomegaly",
+    "scoliosis",
+    "lung hyperdistention",
+    "surgical instruments",
+    "spondylosis",
+    "osteophyte",
+    "catheters, indwelling",
+    "fractures, bone",
+    "granulomatous disease",
+    "nodule",
+)
+# Qualifiers of the collection that the labeller has no phrase for.
+_OTHER_WORDS = frozenset(
+    [
+        "abnormal",
+        "acute",
+        "reticular",
+        "bronchovascular",
+        "hypoinflation",
+        "hyperdistention",
+        "pulmonary congestion",
+    ]
+)
+_KNOWN_WORDS = frozenset().union(
+    *QUALIFIERS.values(),
+    {word for word, _ in QUALIFIER_PATTERNS},
+    *(rule.qualifiers for rule in FINDINGS),
+    _OTHER_WORDS,
+)
+
+
+def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> Labels:
+    """Labels that at least `min_images` images carry.
+
+    Parameters
+    ----------
+    annotations
+        Per image, its annotations.
+    """
+    findings: Counter[str] = Counter()
+    pairs: Counter[tuple[str, str]] = Counter()
+    words: Counter[str] = Counter()
+    for image in annotations:
+        findings.update({a.disease for a in image})
+        pairs.update({(a.disease, w.text) for a in image for w in a.words[1:]})
+        words.update({w.text for a in image for w in a.words[1:]})
+    kept = _frequent(findings, min_images)
+    qualifiers = _frequent(words, min_images)
+    return Labels(
+        findings=kept,
+        pairs=tuple(p for p in _frequent(pairs, min_images) if p[0] in set(kept)),
+        vocabulary=(END, *kept, *(q for q in qualifiers if q not in set(kept))),
+    )
+
+
+def _frequent(counts: Counter[T], least: int) -> tuple[T, ...]:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    return tuple(value for value, count in ranked if count >= least)
+
+
+def encode_labels(
+    annotations: Iterable[Sequence[Annotation]], labels: Labels
+) -> npt.NDArray[np.float32]:
+    """Multi-hot targets, shape (images, findings + pairs)."""
+    names: list[object] = [*labels.findings, *labels.pairs]
+    column = {name: index for index, name in enumerate(names)}
+    rows = []
+    for image in annotations:
+        row = np.zeros(len(column), np.float32)
+        for annotation in image:
+            said: list[object] = [annotation.disease]
+            said += [(annotation.disease, w.text) for w in annotation.words[1:]]
+            row[[column[name] for name in said if name in column]] = 1
+        rows.append(row)
+    return np.stack(rows)
+
+
+def encode_sequences(
+    annotations: Iterable[Sequence[Annotation]], labels: Labels, length: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Word sequences for the annotator, one row for each annotation of a kept finding.
+
+    Returns
+    -------
+    image
+        Shape (sequences,): the row of the image each belongs to.
+    tokens
+        Shape (sequences, length + 1): finding, qualifiers, `END`, then -1. A target never
+        runs past its own record's end. Words outside the vocabulary are left out.
+    """
+    token = {word: index for index, word in enumerate(labels.vocabulary)}
+    findings = set(labels.findings)
+    owners: list[int] = []
+    rows: list[list[int]] = []
+    for index, image in enumerate(annotations):
+        for annotation in image:
+            if annotation.disease not in findings:
+                continue
+            row = [token[w.text] for w in annotation.words if w.text in token][:length]
+            rows.append([*row, token[END], *[-1] * (length - len(row))])
+            owners.append(index)
+    return np.array(owners, np.int64), np.array(rows, np.int64).reshape(-1, length + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One thing that could be learned, and whether it is.
+
+    Parameters
+    ----------
+    name
+        A pattern (sorted tuple of terms), a term, a pair or a word.
+    images, studies
+        How many carry it.
+    shared
+        Images of it that carry other terms too.
+    kept
+        Whether it becomes a label.
+    reason
+        Why it is none; for a kept one a remark, or nothing.
+    """
+
+    name: T
+    images: int
+    studies: int
+    shared: int
+    kept: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts of a whole collection.
+
+    Parameters
+    ----------
+    images, studies
+        All of it, annotated or not.
+    unannotated
+        Images whose report says ``No Indexing``, or of which nothing is known.
+    normal
+        Images whose only term is ``normal``.
+    terms, qualifiers, patterns
+        Distinct top-level terms (``normal`` is one), other words, and sets of terms.
+    terms_per_image
+        Number of abnormal images by number of terms.
+    words_per_annotation
+        Number of annotations by number of words; counted once an image.
+    """
+
+    images: int
+    studies: int
+    unannotated: int
+    normal: int
+    terms: int
+    qualifiers: int
+    patterns: int
+    terms_per_image: dict[int, int]
+    words_per_annotation: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MiningReport:
+    """What annotations would teach a cascade, most frequent first.
+
+    Parameters
+    ----------
+    protocol
+        ``"mined"``, or ``"paper"`` for the fixed classes of pictures with a single label.
+    min_images
+        Fewest images of a label; None for the fixed classes.
+    classes
+        Patterns: what an image as a whole may be.
+    findings
+        Terms, each counted in every image that has it.
+    pairs
+        A finding with one of its qualifiers.
+    words
+        Qualifiers, the rest of the annotator's vocabulary.
+    overlaps
+        Two terms and the number of images that have both.
+    labels
+        The kept findings, pairs and words as training takes them.
+    """
+
+    protocol: str
+    min_images: int | None
+    totals: Totals
+    classes: tuple[Entry[tuple[str, ...]], ...]
+    findings: tuple[Entry[str], ...]
+    pairs: tuple[Entry[tuple[str, str]], ...]
+    words: tuple[Entry[str], ...]
+    overlaps: tuple[tuple[str, str, int], ...]
+    labels: Labels
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningReport:
+    """Count patterns, terms, pairs and words, and say which become labels.
+
+    Parameters
+    ----------
+    images
+        Annotated or not.
+    min_images
+        Fewest images of a label. None: the protocol of the paper, where an image with several
+        terms is left out and `PAPER_CLASSES` are the classes, however few images they have.
+    """
+    said = [image for image in images if image.annotations]
+    paper = min_images is None
+    known = set(PAPER_CLASSES)
+    # In the paper's protocol only these images teach anything.
+    single = {(name,) for name in PAPER_CLASSES}
+    usable = [image for image in said if _pattern(image) in single] if paper else said
+    if min_images is None:
+        labels = mine([image.annotations for image in usable], 1)
+        order = {name: rank for rank, name in enumerate(PAPER_CLASSES)}
+        qualifiers = tuple(w for w in labels.vocabulary[1:] if w not in set(labels.findings))
+        labels = Labels(
+            findings=PAPER_CLASSES,
+            pairs=tuple(sorted(labels.pairs, key=lambda pair: order[pair[0]])),
+            vocabulary=(END, *PAPER_CLASSES, *(q for q in qualifiers if q not in order)),
+        )
+    else:
+        labels = mine([image.annotations for image in said], min_images)
+
+    def refusal_of_class(name: tuple[str, ...], count: int) -> str:
+        if min_images is not None:
+            return _too_few(count, min_images)
+        if len(name) > 1:
+            return "several findings: the paper takes images of a single one"
+        return "" if name[0] in known else "not one of the paper's 17 classes"
+
+    def refusal_of_finding(name: str, count: int) -> str:
+        if min_images is None:
+            return "" if name in known else "not one of the paper's 17 classes"
+        return _too_few(count, min_images)
+
+    def refusal_of_pair(name: tuple[str, str], count: int) -> str:
+        if name in set(labels.pairs):
+            return ""
+        if name[0] not in set(labels.findings):
+            return "its finding is left out"
+        return _few_or_several(count, min_images)
+
+    def refusal_of_word(name: str, count: int) -> str:
+        return "" if name in set(labels.vocabulary) else _few_or_several(count, min_images)
+
+    overlaps = Counter(pair for i in said for pair in combinations(_pattern(i), 2))
+    return MiningReport(
+        protocol="paper" if paper else "mined",
+        min_images=min_images,
+        totals=_totals(images),
+        classes=_entries(said, lambda i: {_pattern(i)}, refusal_of_class),
+        findings=_entries(said, lambda i: set(_pattern(i)), refusal_of_finding),
+        pairs=_entries(
+            said,
+            lambda i: {(a.disease, w.text) for a in i.annotations for w in a.words[1:]},
+            refusal_of_pair,
+        ),
+        words=_entries(
+            said,
+            lambda i: {w.text for a in i.annotations for w in a.words[1:]},
+            refusal_of_word,
+            _unknown,
+        ),
+        overlaps=tuple((*pair, count) for pair, count in _ranked(overlaps)),
+        labels=labels,
+    )
+
+
+def _pattern(image: AnnotatedImage) -> tuple[str, ...]:
+    return tuple(sorted({annotation.disease for annotation in image.annotations}))
+
+
+def _too_few(count: int, least: int) -> str:
+    return "" if count >= least else f"fewer than {least} images"
+
+
+def _few_or_several(count: int, least: int | None) -> str:
+    if least is None:
+        return "only in images that the paper leaves out"
+    return _too_few(count, least)
+
+
+def _unknown(name: str) -> str:
+    return "" if name in _KNOWN_WORDS else "unknown word"
+
+
+def _ranked(counts: Counter[T]) -> list[tuple[T, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+
+
+def _entries(
+    images: Iterable[AnnotatedImage],
+    names: Callable[[AnnotatedImage], set[T]],
+    refusal: Callable[[T, int], str],
+    remark: Callable[[T], str] = lambda _: "",
+) -> tuple[Entry[T], ...]:
+    counts: Counter[T] = Counter()
+    shared: Counter[T] = Counter()
+    studies: dict[T, set[str]] = {}
+    for image in images:
+        several = len(_pattern(image)) > 1
+        for name in names(image):
+            counts[name] += 1
+            shared[name] += several
+            studies.setdefault(name, set()).add(image.study)
+    entries = []
+    for name, count in _ranked(counts):
+        refused = refusal(name, count)
+        reason = "; ".join(text for text in (refused, remark(name)) if text)
+        entries.append(Entry(name, count, len(studies[name]), shared[name], not refused, reason))
+    return tuple(entries)
+
+
+def _totals(images: Sequence[AnnotatedImage]) -> Totals:
+    said = [image for image in images if image.annotations]
+    patterns = [_pattern(image) for image in said]
+    abnormal = Counter(len(pattern) for pattern in patterns if pattern != (NORMAL,))
+    lengths = Counter(len(a.words) for image in said for a in image.annotations)
+    return Totals(
+        images=len(images),
+        studies=len({image.study for image in images}),
+        unannotated=len(images) - len(said),
+        normal=patterns.count((NORMAL,)),
+        terms=len({term for pattern in patterns for term in pattern}),
+        qualifiers=len({w.text for i in said for a in i.annotations for w in a.words[1:]}),
+        patterns=len(set(patterns)),
+        terms_per_image=dict(sorted(abnormal.items())),
+        words_per_annotation=dict(sorted(lengths.items())),
+    )

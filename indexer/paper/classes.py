@@ -1,0 +1,58 @@
+"""The paper's image classes, and the images that belong to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from indexer.datasets.dataset import Example
+from indexer.datasets.mining import PAPER_CLASSES
+from indexer.errors import TrainingError
+
+__all__ = ["CLASSES", "check_apart", "class_of", "commonest_annotations", "in_a_class", "words_of"]
+
+#: The paper's name for them; which they are stands with the mining.
+CLASSES = PAPER_CLASSES
+
+
+def class_of(example: Example) -> str | None:
+    """The class that is the image's whole pattern; None where it has another or several."""
+    pattern = {annotation.disease for annotation in example.annotations}
+    (disease,) = pattern if len(pattern) == 1 else (None,)
+    return disease if disease in CLASSES else None
+
+
+def words_of(example: Example) -> tuple[str, ...]:
+    """The words of the image's annotation, disease first; of several, the first counts."""
+    return tuple(word.text for word in example.annotations[0].words)
+
+
+def in_a_class(examples: Iterable[Example]) -> list[Example]:
+    """The images that belong to a class, in order."""
+    return [example for example in examples if class_of(example) is not None]
+
+
+def check_apart(train: Sequence[Example], val: Sequence[Example]) -> None:
+    """Refuse parts that share a study.
+
+    Raises
+    ------
+    TrainingError
+        A study has images in both.
+    """
+    common = {e.study for e in train} & {e.study for e in val}
+    if common:
+        raise TrainingError(
+            f"{len(common)} studies are in train and val ({min(common)} for one): split by study"
+        )
+
+
+def commonest_annotations(examples: Iterable[Example]) -> dict[str, tuple[str, ...]]:
+    """Per class, its most frequent annotation; the shorter, then the first in the alphabet,
+    where two are as frequent."""
+    counts = Counter(words_of(example) for example in in_a_class(examples))
+    ranked = sorted(counts, key=lambda words: (-counts[words], len(words), words))
+    found: dict[str, tuple[str, ...]] = {}
+    for words in ranked:
+        found.setdefault(words[0], words)
+    return found

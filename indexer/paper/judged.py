@@ -1,0 +1,120 @@
+"""The paper's cascade that is judged: part of a bundle, or a folder that a recipe wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.archive.decoding import DecodeSettings
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.devices import choose_device
+from indexer.errors import BundleError
+from indexer.evaluation.pictures import Pictures
+from indexer.evaluation.readings import read
+from indexer.paper.model import PaperModel
+from indexer.paper.recipe import FROZEN
+from indexer.paper.scores import final_variant
+
+__all__ = ["Cascade"]
+
+_FILES = ("paper.json", "paper.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """A cascade of the paper with what it reads.
+
+    Parameters
+    ----------
+    model
+        The cascade.
+    name, hash
+        Of the bundle that it is part of; or its recipe, and 16 hex digits over its files.
+    source
+        The bundle whose embeddings it reads; None where it reads pictures.
+    record
+        How it was trained and what it scored on val; empty where that was not kept.
+    """
+
+    model: PaperModel
+    name: str
+    hash: str
+    source: Bundle | None
+    record: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path | None, embeddings: Path | None = None) -> Cascade:
+        """The cascade of a bundle, or the one in a folder of its own.
+
+        Parameters
+        ----------
+        path
+            A bundle, or what ``cxrdex train --recipe`` wrote; the shipped bundle where None.
+        embeddings
+            For a cascade over the embeddings of a bundle: that bundle; the shipped one where None.
+
+        Raises
+        ------
+        BundleError
+            There is none, it is damaged, or it reads the embeddings of another bundle.
+        """
+        if path is not None and (path / _FILES[0]).is_file():
+            return cls._alone(path, embeddings)
+        bundle = Bundle.load(path)
+        if embeddings is not None:
+            raise BundleError(f"{bundle.path} is a bundle: it reads its own embeddings")
+        if bundle.paper is None:
+            raise BundleError(
+                f"the bundle {bundle.path} has no cascade of the paper's 17 classes: "
+                "train it on a data set that shows them"
+            )
+        tensors = {k.removeprefix("paper."): v for k, v in bundle.weights().items()}
+        model = PaperModel.from_parts(bundle.paper, tensors)
+        return cls(model, bundle.name, bundle.hash, bundle, bundle.record.get("paper") or {})
+
+    @classmethod
+    def _alone(cls, path: Path, embeddings: Path | None) -> Cascade:
+        model = PaperModel.load(path)
+        digest = hashlib.sha256(b"".join((path / name).read_bytes() for name in _FILES))
+        source = None
+        if model.backbone == FROZEN:
+            source = Bundle.load(embeddings)
+            if model.bundle != source.hash:
+                raise BundleError(
+                    f"the cascade {path} reads embeddings of the bundle {model.bundle}, not of "
+                    f"{source.path} ({source.hash}): name its bundle with --embeddings"
+                )
+        elif embeddings is not None:
+            raise BundleError(f"the cascade {path} reads pictures, no bundle's embeddings")
+        name = model.record.get("recipe", {}).get("name", path.name)
+        return cls(model, name, digest.hexdigest()[:16], source, model.record)
+
+    @property
+    def settings(self) -> DecodeSettings:
+        """How the pictures that it sees are decoded."""
+        size, squash = (
+            (self.model.size, True)
+            if self.source is None
+            else (self.source.size, self.source.squash)
+        )
+        return DecodeSettings(size, squash, b"evaluation", thumbnail=0)
+
+    @property
+    def best(self) -> str:
+        """The variant that stands for it; see `final_variant`."""
+        recorded = self.record.get("val", {}).get("variants")
+        return final_variant(self.model.variants, self.model.chosen, recorded)
+
+    def predict(
+        self, pictures: Pictures, device: str, runtime: str, precision: str
+    ) -> dict[str, list[tuple[str, ...]]]:
+        """Per variant, the words of each picture: its class, then the annotation."""
+        if self.source is not None:
+            readings = read(self.source, pictures, device, runtime, precision)
+            return self.model.predict(readings.embeddings)
+        for variant in self.model.variants.values():
+            variant.classifier.to(choose_device(device))
+        return self.model.predict(pictures.canvases)

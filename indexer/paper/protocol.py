@@ -1,0 +1,80 @@
+"""The paper's task as a protocol of evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from indexer.datasets.dataset import Part
+from indexer.evaluation.pictures import load_pictures
+from indexer.evaluation.protocols import part_name, require_metrics
+from indexer.paper.classes import class_of
+from indexer.paper.judged import Cascade
+from indexer.paper.scores import evaluate_paper
+
+__all__ = ["evaluate"]
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate(
+    bundle: Path | None,
+    dataset: Path,
+    part: Part,
+    *,
+    embeddings: Path | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    limit: int | None = None,
+    warn: Callable[[str], None] = _log.warning,
+) -> dict[str, Any]:
+    """Judge the paper's cascade of a bundle, or one that was trained alone.
+
+    Parameters
+    ----------
+    bundle
+        The bundle's folder, the shipped one where None; or the folder of a cascade alone.
+    embeddings
+        The bundle that a cascade of its own folder reads.
+    dataset, part, device, runtime, precision, limit, warn
+        As for `indexer.evaluation.protocols.evaluate`.
+
+    Returns
+    -------
+    dict
+        As documented in docs/evaluation.md. The task is of single images: nothing is pooled.
+
+    Raises
+    ------
+    TrainingError
+        The data set is unusable.
+    BundleError
+        There is no such bundle, or it has no cascade of the paper.
+    MissingExtraError
+        The metrics are not installed.
+    """
+    require_metrics()
+    cascade = Cascade.load(bundle, embeddings)
+    pictures = load_pictures(
+        dataset,
+        part,
+        cascade.settings,
+        warn,
+        limit=limit,
+        keep=lambda example: class_of(example) is not None,
+        otherwise="not of one of the 17 classes",
+    )
+    predictions = cascade.predict(pictures, device, runtime, precision)
+    answer: dict[str, Any] = {
+        "protocol": "paper",
+        "bundle": {"name": cascade.name, "hash": cascade.hash},
+    }
+    if cascade.source is not None and cascade.source.hash != cascade.hash:
+        answer["embeddings"] = {"name": cascade.source.name, "hash": cascade.source.hash}
+    answer |= {"part": part_name(part), "left_out": pictures.left_out, "pool_studies": False}
+    return answer | evaluate_paper(
+        pictures.examples, predictions, cascade.model.commonest, chosen=cascade.best
+    )

@@ -1,0 +1,178 @@
+"""Trained CNNs as one encoder: labels, calibration, search vectors, places among sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from indexer.annotation import NORMAL
+from indexer.cascade.networks.encoder import Encoder, Member, Outputs
+from indexer.training.calibration import calibrate
+from indexer.training.recipe import Recipe
+from indexer.training.supervision import Supervision
+from indexer.words import sentences
+
+__all__ = ["Joined", "TrainedMember", "join"]
+
+_FloatArray = npt.NDArray[np.float32]
+# How firmly the weights between search vectors and sentences are held to zero, on either side.
+_RIDGE, _PHRASE_RIDGE = 1000.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedMember:
+    """A CNN, what it says, and what it was taught.
+
+    Parameters
+    ----------
+    member
+        In evaluation mode.
+    said
+        Per part of the data set, its outputs.
+    columns
+        Shape (k,): which of all labels the first k scores of its head are.
+    """
+
+    member: Member
+    said: Mapping[str, Outputs]
+    columns: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Members side by side.
+
+    Parameters
+    ----------
+    encoder
+        As a bundle holds it, calibrated.
+    logits
+        Per part, calibrated scores of shape (n, labels).
+    vectors
+        Per part, search vectors of shape (n, dimensions).
+    """
+
+    encoder: Encoder
+    logits: Mapping[str, Tensor]
+    vectors: Mapping[str, _FloatArray]
+
+
+def join(
+    recipe: Recipe,
+    findings: Sequence[str],
+    members: Sequence[TrainedMember],
+    goals: _FloatArray,
+    supervision: Supervision,
+) -> Joined:
+    """Assemble an encoder of trained members.
+
+    A label's score is the mean over the members that were taught it.
+
+    Parameters
+    ----------
+    findings
+        The first labels.
+    goals
+        Shape (n, labels): those of the part `val`, by which the scores are calibrated.
+    supervision
+        Of the part `train`; its sentences place the search vectors.
+    """
+    total = goals.shape[1]
+    known = np.zeros(total)
+    for trained in members:
+        known[trained.columns] += 1
+    heads = [_spread(t, len(members) / known.clip(1), total) for t in members]
+    parts = list(members[0].said)
+    embeddings = {part: torch.stack([t.said[part].embedding for t in members]) for part in parts}
+    logits = {
+        part: torch.stack(
+            [head(own * recipe.dimensions**0.5) for head, own in zip(heads, held, strict=True)]
+        ).mean(0)
+        for part, held in embeddings.items()
+    }
+    scale, shift = calibrate(goals, logits["val"].numpy())
+    calibrated = {
+        part: value * torch.from_numpy(scale) + torch.from_numpy(shift)
+        for part, value in logits.items()
+    }
+    places = sentences.DIMENSIONS if recipe.text_weight else 0
+    encoder = Encoder(recipe.backbones[: len(members)], recipe.dimensions, total, places).eval()
+    for own, trained, head in zip(encoder.members, members, heads, strict=True):
+        assert isinstance(own, Member)
+        _fold(head, scale, shift)
+        state = {"head.weight": head.weight, "head.bias": head.bias}
+        # Of sentences only the joint head is kept.
+        kept = {k: v for k, v in trained.member.state_dict().items() if "sentence" not in k}
+        own.load_state_dict(kept | state)
+    encoder.worth.fill_(recipe.detail_worth)
+    encoder.worth[: len(findings)] = recipe.finding_worth
+    if NORMAL in findings:
+        encoder.worth[list(findings).index(NORMAL)] = recipe.normal_worth
+    with torch.inference_mode():
+        sides = {part: encoder.side_by_side(embeddings[part], calibrated[part]) for part in parts}
+        encoder.join.weight.data = _main_directions(sides["train"], recipe.dimensions)
+        vectors = {part: encoder.join(value).numpy() for part, value in sides.items()}
+    if encoder.sentence is not None:
+        _place(encoder.sentence, torch.from_numpy(vectors["train"]), supervision)
+    return Joined(encoder, calibrated, vectors)
+
+
+@torch.no_grad()
+def _spread(trained: TrainedMember, worth: npt.NDArray[np.float64], total: int) -> nn.Linear:
+    """The head over all labels: scores of 0 where it was taught nothing."""
+    own, columns = trained.member.head, torch.from_numpy(trained.columns)
+    head = nn.Linear(own.in_features, total).requires_grad_(False)
+    head.weight.zero_()
+    head.bias.zero_()
+    factor = torch.from_numpy(worth[trained.columns]).float()
+    head.weight[columns] = own.weight[: len(columns)] * factor[:, None]
+    head.bias[columns] = own.bias[: len(columns)] * factor
+    return head
+
+
+def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
+    """Fit a head by ridge regression, so that a phrase's inner product with a picture's place
+    tells whether it was said of the picture.
+
+    A phrase counts by the root of how often it was said: a rare one is asked for as well. What
+    phrases have in common tells none of them apart, so their covariance is taken out.
+    """
+    phrases = supervision.phrases.double() - supervision.phrases.double().mean(0)
+    said = (supervision.said > 0).double()
+    sums = (said / said.sum(0).sqrt()) @ phrases
+    inputs = vectors.double() * vectors.shape[1] ** 0.5
+    centre, mean = inputs.mean(0), sums.mean(0)
+    moments = (inputs - centre).T @ (inputs - centre)
+    ridge = _RIDGE * torch.eye(len(moments)).double()
+    solved = torch.linalg.solve(moments + ridge, (inputs - centre).T @ (sums - mean))
+    spread = phrases.T @ phrases
+    spread = (
+        spread / spread.diagonal().mean().clamp(min=1e-9)
+        + _PHRASE_RIDGE * torch.eye(len(spread)).double()
+    )
+    solved = torch.linalg.solve(spread, solved.T).T
+    head.weight.data = solved.T.float().contiguous()
+    head.bias.data = -(centre @ solved).float()
+
+
+def _main_directions(embeddings: Tensor, dimensions: int) -> Tensor:
+    """The projection that keeps most of the inner products of rows.
+
+    Of shape (n, columns) it makes (dimensions, columns).
+    """
+    moments = embeddings.double().T @ embeddings.double()
+    directions = torch.linalg.eigh(moments).eigenvectors.flip(1)
+    main: Tensor = directions[:, :dimensions].T.float().contiguous()
+    return main
+
+
+def _fold(head: nn.Linear, scale: _FloatArray, shift: _FloatArray) -> None:
+    """Make a head give calibrated logits."""
+    factor = torch.from_numpy(scale).to(head.weight.device)
+    head.weight.data *= factor[:, None]
+    head.bias.data = head.bias.data * factor + torch.from_numpy(shift).to(head.bias.device)

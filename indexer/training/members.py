@@ -1,0 +1,280 @@
+"""Training one CNN of a bundle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from blake3 import blake3
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from indexer.cascade.networks.backbones import build_backbone
+from indexer.cascade.networks.encoder import Member, Outputs
+from indexer.learning.augmentation import augment
+from indexer.learning.depthwise import speed_up
+from indexer.learning.pretrained import imagenet_weights, load_weights
+from indexer.training.recipe import Recipe
+from indexer.training.supervision import Supervision
+from indexer.words import sentences
+
+__all__ = ["Validation", "best_epoch", "check_start", "mean_auc", "read_pictures", "train_member"]
+
+log = logging.getLogger(__name__)
+
+_FloatArray = npt.NDArray[np.float32]
+_ByteArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a CNN in training is judged by.
+
+    Parameters
+    ----------
+    canvases
+        Shape (n, size, size).
+    goals
+        Shape (n, findings).
+    lateral
+        Shape (n,): is the view lateral?
+    """
+
+    canvases: _ByteArray
+    goals: _FloatArray
+    lateral: npt.NDArray[np.bool_]
+
+    def score(self, member: nn.Module, device: torch.device) -> dict[str, float]:
+        """Mean AUC over the findings, and the share of right views."""
+        outputs = read_pictures(member, self.canvases, device)
+        scores = outputs.logits[:, : self.goals.shape[1]].numpy()
+        right = (outputs.view.numpy() > 0) == self.lateral
+        return {
+            "val_mean_auc": mean_auc(self.goals, scores),
+            "val_view_accuracy": round(float(np.mean(right)), 4),
+        }
+
+
+def train_member(
+    recipe: Recipe,
+    number: int,
+    supervision: Supervision,
+    canvases: _ByteArray,
+    validation: Validation,
+    work: Path,
+    device: torch.device,
+) -> tuple[Member, list[dict[str, float]]]:
+    """A CNN as the moving average of its weights, after the epoch that does best on val, and its
+    scores on val after every epoch.
+
+    Parameters
+    ----------
+    number
+        Which of the recipe's.
+    supervision
+        Of the images.
+    canvases
+        Shape (n, size, size).
+    work
+        Holds a checkpoint after each epoch, from which an interrupted training goes on.
+    """
+    model = _new_member(recipe, number, supervision).to(device)
+    model.to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        speed_up(model)
+    fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
+    rate = recipe.learning_rate
+    optimizer = torch.optim.AdamW(
+        [{"params": model.backbone.parameters(), "lr": rate}, {"params": fresh, "lr": 5 * rate}],
+        weight_decay=recipe.weight_decay,
+    )
+    count = len(canvases)
+    steps = math.ceil(count / recipe.batch_size)
+    # The average spans about the last seventh of all steps.
+    decay = 1 - 1 / max(2.0, 0.15 * recipe.epochs * steps)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [rate, 5 * rate], total_steps=max(recipe.epochs * steps, 2), pct_start=0.2
+    )
+    parts: dict[str, Any] = {
+        "model": model,
+        "average": average,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
+    checkpoint = work / f"member-{number}-{_identity(recipe, number, supervision, canvases)}.pt"
+    history: list[dict[str, float]] = []
+    best = _copy(average.module)
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        history, best = saved["history"], saved["best"]
+        log.info("going on after epoch %d of %d", len(history), recipe.epochs)
+    for epoch in range(len(history), recipe.epochs):
+        # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
+        seed = recipe.seed * 100_000 + number * 1000 + epoch
+        draw = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        started, total = time.time(), 0.0
+        model.train()
+        order = torch.randperm(count, generator=draw).numpy()
+        for step, rows in enumerate(np.array_split(order, steps)):
+            rows = np.sort(rows)
+            pictures = augment(torch.from_numpy(canvases[rows]), recipe.crop, draw)
+            with torch.autocast(device.type, _half_precision(device)):
+                outputs = model(pictures.to(device))
+            loss = supervision.loss(outputs, torch.from_numpy(rows), recipe.text_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(model)
+            total += loss.item()
+            if step % 20 == 19:
+                log.info(
+                    "member %d/%d epoch %d/%d step %d/%d loss %.3f %.1f images/s",
+                    number + 1,
+                    len(recipe.backbones),
+                    epoch + 1,
+                    recipe.epochs,
+                    step + 1,
+                    steps,
+                    total / (step + 1),
+                    (step + 1) * recipe.batch_size / (time.time() - started),
+                )
+        history.append(
+            {
+                "epoch": epoch + 1,
+                "loss": round(total / steps, 4),
+                **validation.score(average.module, device),
+                "seconds": round(time.time() - started),
+            }
+        )
+        log.info("%s", history[-1])
+        if history[-1] is best_epoch(history):
+            best = _copy(average.module)
+        state = {name: part.state_dict() for name, part in parts.items()}
+        torch.save({**state, "history": history, "best": best}, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").replace(checkpoint)
+    trained = average.module
+    assert isinstance(trained, Member)
+    trained.load_state_dict(best)
+    return trained.eval(), history
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The epoch of the highest mean AUC on val; the last one where none has a mean AUC."""
+    scored = [row for row in history if not math.isnan(row["val_mean_auc"])]
+    return max(scored, key=lambda row: row["val_mean_auc"], default=history[-1])
+
+
+def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member:
+    """A member before training, its new layers drawn for it alone."""
+    torch.manual_seed(recipe.seed * 100_000 + number)
+    backbone = recipe.backbones[number]
+    member = Member(
+        backbone,
+        recipe.dimensions,
+        supervision.labels.shape[1],
+        sentences.DIMENSIONS if recipe.text_weight else 0,
+        recipe.drop_path,
+    )
+    _start(member.backbone, recipe, backbone)
+    # Most labels are rare: start from their frequencies, not from one half.
+    member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
+    return member
+
+
+def check_start(recipe: Recipe) -> None:
+    """Refuse backbones or weights that cannot be had, before anything is read.
+
+    Raises
+    ------
+    TrainingError, MissingExtraError
+        Each says what to do.
+    """
+    for name in dict.fromkeys(recipe.backbones):
+        _start(build_backbone(name), recipe, name)
+
+
+def _start(backbone: nn.Module, recipe: Recipe, name: str) -> None:
+    """Give a backbone the weights that its training starts from."""
+    if recipe.weights:
+        load_weights(backbone, Path(recipe.weights), recipe.grey_range)
+    elif recipe.pretrained:
+        backbone.load_state_dict(imagenet_weights(name))
+
+
+def _identity(recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray) -> str:
+    """What a CNN's checkpoint belongs to: all that changes its training."""
+    others = {
+        "name",
+        "backbones",
+        "weights",
+        "feedback",
+        "images_per_label",
+        "deviations",
+        "clusters",
+        "min_images",
+        "finding_worth",
+        "normal_worth",
+        "detail_worth",
+        "cell",
+        "units",
+        "layers",
+        "annotator_epochs",
+    }
+    said = {k: v for k, v in asdict(recipe).items() if k not in others}
+    said["backbone"] = recipe.backbones[number]
+    digest = blake3(json.dumps(said, sort_keys=True).encode())
+    if recipe.weights:
+        digest.update_mmap(recipe.weights)
+    tensors = (getattr(supervision, field.name).numpy() for field in fields(supervision))
+    for array in (canvases, *tensors):
+        digest.update(f"{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest(length=8)
+
+
+def _half_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else torch.float32
+
+
+@torch.inference_mode()
+def read_pictures(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outputs:
+    """What a CNN says of whole pictures of shape (n, size, size), in float32 as `Runtime` does."""
+    module.eval()
+    parts: list[Outputs] = []
+    for start in range(0, len(canvases), 64):
+        pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
+        parts.append(Outputs(*(part.cpu() for part in module(pictures))))
+    return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def mean_auc(goals: _FloatArray, scores: _FloatArray) -> float:
+    """Mean area under the ROC curve over the labels with at least 10 positives."""
+    from sklearn.metrics import roc_auc_score
+
+    positives = goals.sum(0)
+    columns = np.flatnonzero((positives >= 10) & (positives < len(goals)))
+    if not len(columns):
+        return math.nan
+    areas = [roc_auc_score(goals[:, c], scores[:, c]) for c in columns]
+    return round(float(np.mean(areas)), 4)

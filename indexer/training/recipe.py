@@ -1,0 +1,76 @@
+"""All that decides how a product bundle comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides how a bundle comes out.
+
+    Parameters
+    ----------
+    backbones
+        A name for each CNN (see `networks.backbones.build_backbone`). They are trained one
+        after the other on draws of their own, and read side by side. ImageNet weights are at hand
+        for ``tf_efficientnet_lite0`` to ``tf_efficientnet_lite2``.
+    dimensions
+        Length of the embedding.
+    size, crop
+        Side of the canvas, and of the random crop the CNN is trained on, in pixels.
+    min_images
+        Labels and words of fewer training images are dropped.
+    feedback
+        Rounds of feedback: the last so many CNNs learn the composite labels of those before them.
+        The first CNN never does.
+    images_per_label, deviations, clusters
+        How findings are split into composite labels (see `learning.composite_labels.cluster`); None
+        for the paper's number of clusters.
+    epochs, batch_size, learning_rate, weight_decay, drop_path
+        Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
+    text_weight
+        Weight of the contrastive terms between images and report sentences; 0 for none.
+    finding_worth, normal_worth, detail_worth
+        What a finding, ``normal``, and a pair or composite label that two images share count in
+        the likeness of their search vectors, beside the mean cosine of the members' embeddings.
+    cell, units, layers, annotator_epochs
+        Of the RNN.
+    pretrained
+        Start from ImageNet weights.
+    weights, grey_range
+        Start from this file instead (see `indexer.learning.pretrained.load_weights`).
+    seed
+        Of every random draw.
+    """
+
+    name: str = "cxrdex-base"
+    backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 2
+    dimensions: int = 256
+    size: int = 256
+    crop: int = 208
+    min_images: int = 20
+    feedback: int = 1
+    images_per_label: int = 50
+    deviations: float = 1.0
+    clusters: int | None = None
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = 6e-4
+    weight_decay: float = 0.02
+    drop_path: float = 0.1
+    text_weight: float = 1.0
+    finding_worth: float = 1.0
+    normal_worth: float = 0.5
+    detail_worth: float = 6.0
+    cell: Literal["gru", "lstm"] = "gru"
+    units: int = 256
+    layers: int = 1
+    annotator_epochs: int = 30
+    pretrained: bool = True
+    weights: str | None = None
+    grey_range: float = 1.0
+    seed: int = 0

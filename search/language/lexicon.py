@@ -1,0 +1,462 @@
+"""The lexicon: what words of chest radiology mean, and the query tree widened by it.
+
+The data is ``lexicon.toml``. Expansion happens once, in the tree, so that every store finds the
+same: a word becomes any of its synonyms, its heading and the narrower headings; the value of a
+label field its heading and the narrower ones. Words in quotes, and words given by their beginning,
+shape or likeness, stay as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, TypeAlias, get_args
+
+from indexer.annotation import Kind
+from indexer.database.text.tantivy.store import LABELS, analyzer
+from indexer.errors import NotFoundError, QueryError
+from search.language.tree import (
+    And,
+    Boost,
+    Finding,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Value,
+    Word,
+    conjunction,
+    disjunction,
+    leaves,
+)
+
+__all__ = ["MAX_ALTERNATIVES", "MAX_LEAVES", "Entry", "Heading", "Lexicon", "unsayable", "written"]
+
+# So many ways to say one term are looked for, and so many leaves an expanded query may have.
+MAX_ALTERNATIVES = 60
+MAX_LEAVES = 5_000
+
+_DATA = Path(__file__).with_name("lexicon.toml")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_Stems: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading and how people say it.
+
+    Parameters
+    ----------
+    name
+        In the spelling of annotations.
+    kinds
+        What it may stand as in an annotation, the usual kind first.
+    forms
+        Other ways to say it, the commonest first.
+    broader, narrower
+        Headings right above and right below it.
+    means
+        Kind and word, where the name says several things of one finding; never of a disease.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...]
+    forms: tuple[str, ...] = ()
+    broader: tuple[str, ...] = ()
+    narrower: tuple[str, ...] = ()
+    means: tuple[tuple[Kind, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"heading", "kinds", "forms", "broader", "narrower", "means"}``."""
+        return {
+            "heading": self.name,
+            "kinds": list(self.kinds),
+            "forms": list(self.forms),
+            "broader": list(self.broader),
+            "narrower": list(self.narrower),
+            "means": [f"{kind}:{word}" for kind, word in self.means],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a term becomes.
+
+    Parameters
+    ----------
+    term
+        As it was asked for.
+    headings
+        What it may mean.
+    expanded
+        The tree of a query by the term.
+    """
+
+    term: str
+    headings: tuple[Heading, ...]
+    expanded: Node
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"term", "headings", "query"}``."""
+        return {
+            "term": self.term,
+            "headings": [heading.to_json() for heading in self.headings],
+            "query": written(self.expanded),
+        }
+
+
+class Lexicon:
+    """Headings, found by any of their forms.
+
+    Parameters
+    ----------
+    headings
+        Each name once; `Heading.narrower` is filled in here.
+    loose
+        Ways to ask for headings that are no ways to look for them.
+
+    Attributes
+    ----------
+    headings
+        Every heading by its name.
+    loose
+        As given.
+
+    Raises
+    ------
+    ValueError
+        A heading that is named is missing, broader ones go in a circle, two headings share a form,
+        or more than `MAX_ALTERNATIVES` stand below one.
+    """
+
+    def __init__(
+        self, headings: Iterable[Heading], loose: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        given = list(headings)
+        below: dict[str, list[str]] = {heading.name: [] for heading in given}
+        if len(below) < len(given):
+            raise ValueError("a heading stands twice in the lexicon")
+        self.loose: Mapping[str, tuple[str, ...]] = {f: tuple(n) for f, n in (loose or {}).items()}
+        for names in (*(heading.broader for heading in given), *self.loose.values()):
+            if missing := [name for name in names if name not in below]:
+                raise ValueError(f'the lexicon has no heading "{missing[0]}", but names it')
+        for heading in given:
+            for name in heading.broader:
+                below[name].append(heading.name)
+        self.headings: Mapping[str, Heading] = {
+            h.name: replace(h, narrower=tuple(below[h.name])) for h in given
+        }
+        self._within = {name: self._descend(name) for name in self.headings}
+        self._senses: dict[_Stems, tuple[Heading, ...]] = {}
+        for heading in self.headings.values():
+            for form in (heading.name, *heading.forms):
+                known = self._senses.setdefault(_stems(form), (heading,))
+                if known != (heading,):
+                    raise ValueError(f'"{form}" is a form of {known[0].name} and {heading.name}')
+        for form, names in self.loose.items():
+            asked = tuple(self.headings[name] for name in names)
+            if (known := self._senses.setdefault(_stems(form), asked)) != asked:
+                raise ValueError(f'"{form}" is a form of {known[0].name}, and loose')
+        self._longest = max(map(len, self._senses), default=0)
+
+    @classmethod
+    @functools.cache
+    def load(cls) -> Lexicon:
+        """The lexicon that ships with cxrdex."""
+        data = tomllib.loads(_DATA.read_text())
+        loose = data.pop("loose")
+        if unknown := sorted(data.keys() - set(_KINDS)):
+            raise ValueError(f"the lexicon has no kind {unknown[0]}")
+        headings = (
+            Heading(
+                name,
+                (kind, *entry.get("also", ())),
+                tuple(entry.get("forms", ())),
+                tuple(entry.get("broader", ())),
+                means=tuple(tuple(part.split(":", 1)) for part in entry.get("means", ())),
+            )
+            for kind in _KINDS
+            for name, entry in data[kind].items()
+        )
+        return cls(headings, loose)
+
+    @property
+    def forms(self) -> list[str]:
+        """Everything that can be asked for, sorted: headings, their forms, and loose forms."""
+        said = chain.from_iterable((h.name, *h.forms) for h in self.headings.values())
+        return sorted({*said, *self.loose})
+
+    def senses(self, text: str, kind: str | None = None) -> tuple[Heading, ...]:
+        """The headings that `text` may mean; with `kind` those it may be a value of.
+
+        A heading stands by its forms for its usual kind, by its name for all: ``disease:pleural``
+        is nothing, though ``disease:pleura`` is.
+        """
+        stems = _stems(text)
+        found = self._senses.get(stems, ())
+        if kind is None:
+            return found
+        return tuple(
+            h for h in found if kind == h.kinds[0] or (kind in h.kinds and stems == _stems(h.name))
+        )
+
+    def within(self, name: str) -> tuple[str, ...]:
+        """A heading and all that stand below it, nearest first."""
+        return self._within[name]
+
+    def describe(self, term: str) -> Entry:
+        """What a term becomes.
+
+        Raises
+        ------
+        NotFoundError
+            No heading is called so; the text names the nearest spelling.
+        """
+        from search.language.vocabulary import nearest
+
+        headings = self.senses(term)
+        if not headings:
+            guess = nearest(" ".join(term.split()), self.forms)
+            hint = f'; did you mean "{guess}"?' if guess else ""
+            shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in term)
+            raise NotFoundError(f'the lexicon does not know "{shown[:60]}"{hint}')
+        words = (Word(word) for word in term.split() if _stems(word))
+        return Entry(term, headings, self.expand(conjunction(*words)))
+
+    # ---- trees ----------------------------------------------------------------------------------
+
+    def expand(self, tree: Node) -> Node:
+        """`tree` with its words and label values widened; expanding it again changes nothing.
+
+        Words that stand side by side are taken together where they are a form (`collapsed lung`),
+        as many as possible. What is known becomes phrases, which no second expansion touches.
+
+        Raises
+        ------
+        QueryError
+            The expanded query has more than `MAX_LEAVES` leaves.
+        """
+        expanded = self._expand(_flat(tree))
+        if sum(1 for _ in leaves(expanded)) > MAX_LEAVES:
+            raise QueryError(
+                f"with their synonyms these are more than {MAX_LEAVES} words; put words that need "
+                "none in quotes"
+            )
+        return expanded
+
+    def unsayable(self, tree: Node, sayable: Collection[str]) -> list[str]:
+        """The diseases in a query that a bundle never says, nor anything narrower.
+
+        Parameters
+        ----------
+        tree
+            As it was parsed, before `expand`. What stands under NOT does not count.
+        sayable
+            The bundle's findings and words.
+        """
+        known, named = set(sayable), dict[str, None]()
+        for node, headings in self._terms(_flat(tree)):
+            for heading in headings:
+                is_disease = heading.kinds[0] == "disease"
+                if is_disease and not known.intersection(self.within(heading.name)):
+                    named[heading.name] = None
+            if not headings and isinstance(node, Value) and node.field == "disease":
+                named.update({} if node.value in known else {node.value: None})
+        return list(named)
+
+    def narrower(self, tree: Node) -> Iterator[tuple[Value, tuple[str, ...]]]:
+        """The label values asked for that find others too, with those; none under NOT.
+
+        Parameters
+        ----------
+        tree
+            As it was parsed, before `expand`.
+        """
+        asked = (leaf for leaf in leaves(tree, positive=True) if isinstance(leaf, Value))
+        for value in dict.fromkeys(asked):
+            found = (leaf for leaf in leaves(self.expand(value)) if isinstance(leaf, Value))
+            others = tuple(v.value for v in found if v.field == value.field and v != value)
+            if others:
+                yield value, others
+
+    # ---- parts ----------------------------------------------------------------------------------
+
+    def _descend(self, name: str, above: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """`name` and all that stand below it, nearest first."""
+        if name in above:
+            raise ValueError(f"broader headings go in a circle: {' < '.join((*above, name))}")
+        below = [self._descend(n, (*above, name)) for n in self.headings[name].narrower]
+        ranks = chain.from_iterable(zip_longest(*below))
+        found = tuple(dict.fromkeys([name, *(n for n in ranks if n is not None)]))
+        if len(found) > MAX_ALTERNATIVES:
+            raise ValueError(
+                f"{name} stands for {len(found)} headings, and no value may for so many"
+            )
+        return found
+
+    def _terms(self, node: Node) -> Iterator[tuple[Node, tuple[Heading, ...]]]:
+        """What stands in a tree, terms of several words as one, with what it may mean."""
+        match node:
+            case And(nodes):
+                for run in self._runs(nodes):
+                    if len(run) > 1 or isinstance(run[0], Word):
+                        yield And(run), self._meaning(run)
+                    else:
+                        yield from self._terms(run[0])
+            case Or(nodes):
+                for child in nodes:
+                    yield from self._terms(child)
+            case Boost(child) | Finding(child):
+                yield from self._terms(child)
+            case Word(text) | Phrase(text):
+                yield node, self.senses(text)
+            case Value(field, value):
+                yield node, self.senses(value, field)
+
+    def _runs(self, nodes: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
+        """The nodes of an And in order, words that are a form together in one run."""
+        start = 0
+        while start < len(nodes):
+            first, end = nodes[start], start + 1
+            if isinstance(first, Word):
+                same = replace(first, text="")
+                longest = min(len(nodes), start + self._longest)
+                while end < longest and _is_like(nodes[end], same):
+                    end += 1
+                while end > start + 1 and not self._meaning(nodes[start:end]):
+                    end -= 1
+            yield tuple(nodes[start:end])
+            start = end
+
+    def _meaning(self, words: Sequence[Node]) -> tuple[Heading, ...]:
+        return self.senses(" ".join(word.text for word in words if isinstance(word, Word)))
+
+    def _expand(self, node: Node) -> Node:
+        match node:
+            case Word():
+                return self._said((node,))
+            case Value(field, value) if field in LABELS:
+                return self._valued(node, self.senses(value, field))
+            case And(nodes):
+                return conjunction(
+                    *(
+                        self._said(run) if isinstance(run[0], Word) else self._expand(run[0])
+                        for run in self._runs(nodes)
+                    )
+                )
+            case Or(nodes):
+                return _any(self._expand(child) for child in nodes)
+            case Not(child) | Boost(child) | Finding(child):
+                return replace(node, node=self._expand(child))
+        return node
+
+    def _said(self, words: Sequence[Node]) -> Node:
+        """A run of words, or any other way to say the same."""
+        first = words[0]
+        assert isinstance(first, Word)
+        headings = self._meaning(words)
+        if not headings:
+            return first
+        as_written = [Phrase(w.text, w.field, w.origin) for w in words if isinstance(w, Word)]
+        alone = _stems(first.text) if len(words) == 1 else None
+        texts = self._ways(headings, alone)
+        ways = (Phrase(text, first.field, first.origin) for text in texts)
+        return _any([conjunction(*as_written), *ways])
+
+    @functools.lru_cache(maxsize=4096)  # noqa: B019 (there is one lexicon)
+    def _ways(self, headings: tuple[Heading, ...], alone: _Stems | None) -> tuple[str, ...]:
+        """Texts to look for, those left out that hold a shorter one, which finds them already."""
+        below = [self.headings[n] for h in headings for n in self.within(h.name)[1:]]
+        pool = chain(
+            chain.from_iterable((h.name, *_together(h), *h.forms) for h in headings),
+            (h.name for h in below),
+            (form for form in chain.from_iterable(zip_longest(*(h.forms for h in below))) if form),
+        )
+        kept: dict[_Stems, str] = {alone: ""} if alone else {}
+        for text in pool:
+            stems = _stems(text)
+            if any(_holds(stems, shorter) for shorter in kept):
+                continue
+            for longer in [known for known in kept if _holds(known, stems) and known != alone]:
+                del kept[longer]
+            kept[stems] = text
+        return tuple(text for text in kept.values() if text)[: MAX_ALTERNATIVES - 1]
+
+    def _valued(self, value: Value, headings: Sequence[Heading]) -> Node:
+        """A label's value, or any heading that it means or contains."""
+        ways: list[Node] = []
+        for heading in headings:
+            if heading.means:
+                ways.append(
+                    conjunction(*(Value(kind, w, value.origin) for kind, w in heading.means))
+                )
+            else:
+                ways += (
+                    replace(value, value=name)
+                    for name in self.within(heading.name)
+                    if value.field in self.headings[name].kinds
+                )
+        if any(heading.means for heading in headings):
+            return _any(ways)
+        return _any([value, *ways])
+
+
+def unsayable(tree: Node, sayable: Collection[str]) -> list[str]:
+    """`Lexicon.unsayable` of the lexicon that ships with cxrdex."""
+    return Lexicon.load().unsayable(tree, sayable)
+
+
+def written(node: Node) -> str:
+    """A tree of words, phrases and values as a query that `search.language.query.parse` reads."""
+    match node:
+        case And(nodes) | Or(nodes):
+            between = " AND " if isinstance(node, And) else " OR "
+            return between.join(
+                f"({written(n)})" if isinstance(n, And | Or) else written(n) for n in nodes
+            )
+        case Word(text, field) | Phrase(text, field) | Value(field, text):
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            shown = f'"{quoted}"' if not isinstance(node, Word) else text
+            return f"{field}:{shown}" if field else shown
+    raise ValueError(f"{type(node).__name__} is none of words, phrases and values")
+
+
+def _stems(text: str) -> _Stems:
+    return tuple(analyzer().analyze(text))
+
+
+def _together(heading: Heading) -> tuple[str, ...]:
+    """What a name says of one finding, as annotations have it: the words side by side."""
+    return (" ".join(word for _, word in heading.means),) if heading.means else ()
+
+
+def _holds(stems: _Stems, shorter: _Stems) -> bool:
+    width = len(shorter)
+    return any(stems[i : i + width] == shorter for i in range(len(stems) - width + 1))
+
+
+def _is_like(node: Node, word: Word) -> bool:
+    return isinstance(node, Word) and replace(node, text="") == word
+
+
+def _any(nodes: Iterable[Node]) -> Node:
+    """Any of the nodes, each once."""
+    flat = disjunction(*nodes)
+    return disjunction(*dict.fromkeys(flat.nodes)) if isinstance(flat, Or) else flat
+
+
+def _flat(node: Node) -> Node:
+    """The same tree, without And in And, Or in Or, and doubles in Or."""
+    match node:
+        case And(nodes):
+            return conjunction(*map(_flat, nodes))
+        case Or(nodes):
+            return _any(map(_flat, nodes))
+        case Not(child) | Boost(child) | Finding(child):
+            return replace(node, node=_flat(child))
+    return node

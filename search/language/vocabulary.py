@@ -1,0 +1,121 @@
+"""The fields of the query language, and the values that its closed fields may have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Literal, TypeAlias, get_args
+
+from indexer.annotation import QUALIFIERS, Origin
+
+__all__ = ["FACETS", "FIELDS", "FINDING_FIELDS", "FieldType", "Vocabulary", "nearest"]
+
+FieldType: TypeAlias = Literal["text", "closed", "open", "number", "finding"]
+
+FIELDS: Mapping[str, FieldType] = {
+    "disease": "closed",
+    "organ": "closed",
+    "location": "closed",
+    "side": "closed",
+    "severity": "closed",
+    "composite": "open",
+    "absent": "closed",
+    "uncertain": "closed",
+    "finding": "finding",
+    "annotation": "text",
+    "report": "text",
+    "findings": "text",
+    "impression": "text",
+    "indication": "text",
+    "comparison": "text",
+    "view": "closed",
+    "projection": "closed",
+    "sex": "closed",
+    "age": "number",
+    "year": "number",
+    "study": "open",
+    "patient": "open",
+    "id": "open",
+    "origin": "closed",
+}
+# What may stand inside finding:(...); the words without a field are those of the annotation.
+FINDING_FIELDS = ("disease", "organ", "location", "side", "severity", "composite", "origin")
+FACETS: tuple[str, ...] = tuple(
+    name for name, kind in FIELDS.items() if kind in ("closed", "number") or name == "composite"
+)
+
+_ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
+# Values that are right in every database, whether or not an image has them.
+_ALWAYS: Mapping[str, frozenset[str]] = {
+    "view": frozenset({"frontal", "lateral"}),
+    "projection": frozenset({"pa", "ap", "ll", "rl"}),
+    "sex": frozenset({"f", "m", "o"}),
+    "origin": frozenset(get_args(Origin)),
+    **{str(kind): words for kind, words in QUALIFIERS.items()},
+}
+
+
+def nearest(word: str, choices: Collection[str]) -> str | None:
+    """The choice that `word` was most likely meant to be, or None."""
+    word = word[:64].lower()
+    close = difflib.get_close_matches(word, choices, 1, 0.75)
+    close += sorted(choice for choice in choices if word and choice.startswith(word))
+    close += difflib.get_close_matches(word, choices, 1, 0.5)
+    return close[0] if close else None
+
+
+class Vocabulary:
+    """The values of the closed fields.
+
+    Parameters
+    ----------
+    values
+        Values by field, as they stand in the index.
+    sayable
+        Gives further valid values by field: what the cascade can say, though no image has it. It
+        is called once, for the first value that is not in the index.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Iterable[str]] | None = None,
+        sayable: Callable[[], Mapping[str, Iterable[str]]] = dict,
+    ) -> None:
+        self._values: dict[str, set[str]] = {
+            field: set(_ALWAYS.get(field, ())) for field, kind in FIELDS.items() if kind == "closed"
+        }
+        # What is denied or doubted goes by the names of what is affirmed.
+        self._values["absent"] = self._values["uncertain"] = self._values["disease"]
+        self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
+        self._add(values or {})
+
+    def _add(self, values: Mapping[str, Iterable[str]]) -> None:
+        for field, more in values.items():
+            self._values[field].update(value.lower() for value in more)
+
+    def find(self, field: str, value: str) -> str | None:
+        """The spelling under which `field` has `value`, or None.
+
+        A form of the lexicon becomes its heading; one of several headings stays as it is, for
+        `search.language.lexicon.Lexicon.expand`.
+        """
+        from search.language.lexicon import Lexicon
+
+        value = " ".join(value.lower().split())
+        value = _ALIASES.get(field, {}).get(value, value)
+        if value in self._values[field]:
+            return value
+        if headings := Lexicon.load().senses(value, field):
+            return headings[0].name if len(headings) == 1 else value
+        if self._sayable is not None:
+            sayable, self._sayable = self._sayable, None
+            self._add(sayable())
+        return value if value in self._values[field] else None
+
+    def suggest(self, field: str, value: str) -> str | None:
+        """The value of `field`, or the form of one, nearest to a wrong one."""
+        from search.language.lexicon import Lexicon
+
+        value, lexicon = " ".join(value.split()), Lexicon.load()
+        guess = nearest(value, self._values[field])
+        return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, field)])

@@ -1,0 +1,72 @@
+"""Nearest neighbours: what FAISS is asked, and how its answers are grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.database.vectors.index import Vectors
+from indexer.database.vectors.shards import id_of
+
+__all__ = ["nearest", "nearest_groups"]
+
+# Hits to ask for first, per group wanted: most studies have two images or three.
+_OVER_FETCH = 4
+
+
+def nearest(
+    vectors: Vectors,
+    query: npt.NDArray[np.floating],
+    k: int,
+    *,
+    keys: npt.NDArray[np.int64] | None = None,
+    excluded: npt.NDArray[np.int64] | None = None,
+) -> list[tuple[str, float]]:
+    """Ids and cosines of the `k` nearest images, best first.
+
+    Parameters
+    ----------
+    vectors
+        Where to look.
+    query
+        Shape (dimensions,).
+    keys
+        The only images that may be found; None for all.
+    excluded
+        Images that must not be found.
+    """
+    scores, found = vectors.search(query, k, keys=keys, excluded=excluded)
+    return [(id_of(key), float(s)) for key, s in zip(found.tolist(), scores, strict=True)]
+
+
+def nearest_groups(
+    vectors: Vectors,
+    query: npt.NDArray[np.floating],
+    k: int,
+    group_of: Callable[[Sequence[str]], Mapping[str, str]],
+    *,
+    keys: npt.NDArray[np.int64] | None = None,
+    excluded: npt.NDArray[np.int64] | None = None,
+) -> list[tuple[str, float]]:
+    """The best image of each of the `k` nearest groups, best first.
+
+    Asks for more and more images until there are `k` groups, or no images left.
+
+    Parameters
+    ----------
+    group_of
+        Gives the group of each of some ids.
+    """
+    wanted = min(_OVER_FETCH * k, len(vectors))
+    groups: dict[str, str] = {}
+    while True:
+        found = nearest(vectors, query, wanted, keys=keys, excluded=excluded)
+        groups.update(group_of([image for image, _ in found if image not in groups]))
+        best: dict[str, tuple[str, float]] = {}
+        for image, score in found:
+            best.setdefault(groups[image], (image, score))
+        if len(best) >= k or len(found) < wanted or wanted >= len(vectors):
+            return list(best.values())[:k]
+        wanted = min(_OVER_FETCH * wanted, len(vectors))

@@ -1,0 +1,95 @@
+"""What every text store offers to a search: one query tree, compiled by each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.database.text.documents import Document
+from search.language.tree import Node
+from search.paging import Cursor, Sort
+from search.results import FacetCount
+
+__all__ = ["BY_SCORE", "NOTHING_CHOSEN", "Backend", "Cursor", "Page", "Sort"]
+
+BY_SCORE = Sort("score")
+NOTHING_CHOSEN: Mapping[str, Node] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a word search.
+
+    Parameters
+    ----------
+    total
+        Images that match, on all pages.
+    hits
+        Documents with their scores, in the order of the sort, then of id.
+    facets
+        Counts by facet over all matching images; of a facet that has a choice, over those that
+        match but for that choice.
+    after
+        Where the next page begins; None on the last page.
+    """
+
+    total: int
+    hits: Sequence[tuple[float, Document]]
+    facets: Mapping[str, Sequence[FacetCount]]
+    after: Cursor | None = None
+
+
+class Backend(Protocol):
+    """The reading side of a text store."""
+
+    def search(
+        self,
+        query: Node,
+        filters: Node,
+        *,
+        facets: Sequence[str] = (),
+        facet_size: int = 20,
+        limit: int = 20,
+        offset: int = 0,
+        after: Cursor | None = None,
+        sort: Sort = BY_SCORE,
+        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
+    ) -> Page:
+        """Images that match everything given; only `query` counts in the score.
+
+        Parameters
+        ----------
+        query, filters
+            Trees before `search.language.tree.narrow`.
+        facets, facet_size
+            Fields whose values are counted, and how many values of each, the commonest first.
+        limit, offset
+            Hits on this page, and hits to leave out before it (or after `after`).
+        after
+            The last hit of the page before; any number of hits may lie before it.
+        sort
+            Order of the hits.
+        chosen
+            A condition by facet: hits must meet all of them, but a facet's own choice does not
+            shrink its list of counts.
+        """
+
+    def keys(self, query: Node) -> npt.NDArray[np.int64]:
+        """The FAISS keys of all images that match, ascending."""
+
+    def values(self, field: str) -> list[str]:
+        """The values a keyword field has in the store."""
+
+    def suggest(self, word: str) -> list[str]:
+        """Words and label values of the store that are spelt nearly so, likeliest first.
+
+        Empty where the store knows the word itself.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,0 +1,4 @@
+"""Searches in Elasticsearch.
+
+May import: `search.stores.backend`, `indexer.database.text.elasticsearch`.
+"""

@@ -1,0 +1,248 @@
+"""The embedded backend: searches in a tantivy index."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.database.text.documents import Document
+from indexer.database.text.tantivy.facet_columns import Column, counted
+from indexer.database.text.tantivy.store import EmbeddedTextStore, analyzer, schema
+from search.language.findings import Findings, fold
+from search.language.shapes import distance
+from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
+from search.language.vocabulary import FIELDS
+from search.paging import Cursor, Sort
+from search.results import FacetCount
+from search.stores.backend import BY_SCORE, NOTHING_CHOSEN, Page
+from search.stores.tantivy.pages import Pager, Place
+from search.stores.tantivy.query import compile_both, is_uniform, weightless
+from search.stores.tantivy.state import State
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = ["EmbeddedBackend"]
+
+_ALL_VALUES = 65_000
+# Whole annotations are too many to fetch: of the commonest so many are put in order.
+_MANY_VALUES = 2000
+_SUGGESTIONS = 5
+_ONE_OFF = 5
+
+
+class EmbeddedBackend:
+    """Searches in an `EmbeddedTextStore`; pages of one state of the index fit together."""
+
+    def __init__(self, store: EmbeddedTextStore) -> None:
+        self._store = store
+        self._findings = Findings()
+        self._known: tuple[int, State] | None = None
+        self._beside = ThreadPoolExecutor(2, "facets")
+
+    def search(
+        self,
+        query: Node,
+        filters: Node,
+        *,
+        facets: Sequence[str] = (),
+        facet_size: int = 20,
+        limit: int = 20,
+        offset: int = 0,
+        after: Cursor | None = None,
+        sort: Sort = BY_SCORE,
+        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
+    ) -> Page:
+        """Images that match everything given; see `Backend.search`."""
+        state = self._state()
+        conditions = conjunction(filters, *chosen.values())
+        compiled = compile_both(state, query, conditions)
+        pager = Pager(state.searcher, compiled, is_uniform(query))
+        # tantivy leaves the interpreter free, so that both go on at once.
+        counting = [
+            self._beside.submit(self._facets, state, query, others, some, facet_size)
+            for some, others in _conditions(facets, filters, chosen)
+        ]
+        places, cursor = pager.page(sort, limit, offset, after) if limit else ([], None)
+        documents = [_document(state.searcher, place.address) for place in places]
+        if sort.by == "score" or not is_uniform(query):
+            scores = self._scores(state.searcher, compiled, sort, places)
+        else:
+            scores = [1.0] * len(places)
+        counts: dict[str, Sequence[FacetCount]] = {}
+        for count in counting:
+            counts |= count.result()
+        return Page(
+            pager.total,
+            list(zip(scores, documents, strict=True)),
+            {name: counts[name] for name in facets},
+            cursor,
+        )
+
+    def keys(self, query: Node) -> npt.NDArray[np.int64]:
+        """The FAISS keys of all images that match, ascending."""
+        state = self._state()
+        compiled = compile_both(state, query, MatchAll())
+        result: Any = state.searcher.search(
+            compiled, max(state.searcher.num_docs, 1), order_by_field="key"
+        )
+        found = np.array([key for key, _ in result.hits], dtype=np.uint64).view(np.int64)
+        found.sort()
+        return found
+
+    def values(self, field: str) -> list[str]:
+        """The values a keyword field has, those of deleted documents left out in time."""
+        return [value for value, _ in self._state().searcher.terms_with_prefix(field, "")]
+
+    def suggest(self, word: str) -> list[str]:
+        """Words of annotations and reports that are spelt nearly so, likeliest first.
+
+        Empty where the index knows the word itself, or a form of it.
+        """
+        stems, token = analyzer().analyze(word), fold(word)
+        state = self._state()
+        if len(stems) != 1 or any(
+            state.searcher.doc_freq(name, stems[0]) for name in ("annotation", "report")
+        ):
+            return []
+        return state.remember(("suggest", token), lambda: _near(state, token))
+
+    def close(self) -> None:
+        """Let go of the index's files."""
+        self._beside.shutdown()
+        self._store.close()
+
+    def _state(self) -> State:
+        self._store.refresh()
+        if self._known is None or self._known[0] != self._store.generation:
+            state = State(self._store.index.searcher(), self._findings, self._store.columns)
+            self._known = (self._store.generation, state)
+        return self._known[1]
+
+    @staticmethod
+    def _scores(
+        searcher: tantivy.Searcher, query: tantivy.Query, sort: Sort, places: Sequence[Place]
+    ) -> list[float]:
+        if sort.by == "score":
+            return [float(place.value or 0.0) for place in places]
+        import tantivy
+
+        ids = [place.id for place in places]
+        these = weightless(query, tantivy.Query.term_set_query(schema(), "id", ids))
+        hits: Any = searcher.search(these, max(len(ids), 1), count=False).hits
+        keys = searcher.fast_field_values("key", [address for _, address in hits])
+        scores = dict(zip(keys, (score for score, _ in hits), strict=True))
+        return [scores[place.key] for place in places]
+
+    @staticmethod
+    def _facets(
+        state: State, query: Node, conditions: Node, names: Sequence[str], size: int
+    ) -> dict[str, Sequence[FacetCount]]:
+        def count() -> dict[str, Sequence[FacetCount]]:
+            left_out = _left_out(conjunction(query, conditions))
+            if left_out is not None and not any(FIELDS[name] == "open" for name in names):
+                # Nearly all images are counted once, and what is left out is taken off.
+                every = EmbeddedBackend._facets(state, MatchAll(), MatchAll(), names, _ALL_VALUES)
+                less = EmbeddedBackend._facets(state, left_out, MatchAll(), names, _ALL_VALUES)
+                return {name: _without(every[name], less[name], size) for name in names}
+            columns = {name: state.columns.of(name) for name in names if FIELDS[name] == "closed"}
+            request = {
+                column: {"terms": _terms_of(column, size)}
+                for name in names
+                for column, _ in columns.get(name) or [(name, ())]
+            }
+            answer = state.searcher.aggregate(compile_both(state, query, conditions), request)
+            buckets = {column: found["buckets"] for column, found in answer.items()}
+            return {
+                name: _by_column(buckets, columns[name] or [], size)
+                if columns.get(name)
+                else _counts(buckets[name], size, FIELDS[name] == "number")
+                for name in names
+            }
+
+        # The pages of one search show the same counts.
+        return state.remember((query, conditions, tuple(names), size), count)
+
+
+def _left_out(tree: Node) -> Node | None:
+    """What a tree that only excludes leaves out."""
+    nodes = tree.nodes if isinstance(tree, And) else (tree,)
+    inner = [node.node for node in nodes if isinstance(node, Not)]
+    return disjunction(*inner) if len(inner) == len(nodes) else None
+
+
+def _without(
+    every: Sequence[FacetCount], less: Sequence[FacetCount], size: int
+) -> list[FacetCount]:
+    off = {count.value: count.count for count in less}
+    left = (FacetCount(c.value, c.count - off.get(c.value, 0)) for c in every)
+    return _commonest((count for count in left if count.count), size)
+
+
+def _conditions(
+    facets: Sequence[str], filters: Node, chosen: Mapping[str, Node]
+) -> list[tuple[Sequence[str], Node]]:
+    """Facets with what the images they count must meet beside the query."""
+    free = [name for name in facets if name not in chosen]
+    groups: list[tuple[Sequence[str], Node]] = []
+    if free:
+        groups.append((free, conjunction(filters, *chosen.values())))
+    for name in facets:
+        if name in chosen:
+            others = (node for facet, node in chosen.items() if facet != name)
+            groups.append(([name], conjunction(filters, *others)))
+    return groups
+
+
+def _terms_of(facet: str, size: int) -> dict[str, Any]:
+    most = max(_MANY_VALUES, size) if FIELDS.get(facet) == "open" else _ALL_VALUES
+    return {"field": facet, "size": min(most, _ALL_VALUES), "segment_size": _ALL_VALUES}
+
+
+def _by_column(
+    buckets: Mapping[str, list[dict[str, Any]]], columns: Sequence[Column], size: int
+) -> list[FacetCount]:
+    found: dict[str, int] = {}
+    for column in columns:
+        numbers = ((int(b["key"]), int(b["doc_count"])) for b in buckets[column[0]])
+        found |= counted(column, numbers)
+    return _commonest(itertools.starmap(FacetCount, found.items()), size)
+
+
+def _counts(buckets: list[dict[str, Any]], size: int, numeric: bool) -> list[FacetCount]:
+    found = (
+        FacetCount(int(bucket["key"]) if numeric else bucket["key"], int(bucket["doc_count"]))
+        for bucket in buckets
+    )
+    return _commonest(found, size)
+
+
+def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
+    return sorted(counts, key=lambda count: (-count.count, count.value))[:size]
+
+
+def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
+    document: Document = json.loads(searcher.doc(address)["document"][0])
+    return document
+
+
+def _near(state: State, word: str) -> list[str]:
+    """Words a letter or two off, by how far they are, then by how many images have them."""
+    found: dict[str, tuple[int, int]] = {}
+    most = 1 if len(word) <= _ONE_OFF else 2
+    for field in ("annotation_plain", "report_plain"):
+        # A slip of the first letter is rare; words that share it are few.
+        for term, count in state.searcher.terms_with_prefix(field, word[:1]):
+            if not term.isalpha():
+                continue
+            off = distance(word, term, most)
+            if off is not None:
+                near, images = found.get(term, (-off, 0))
+                found[term] = (near, images + count)
+    return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:_SUGGESTIONS]

@@ -1,0 +1,231 @@
+"""The query tree compiled to tantivy, node by node; no text ever passes through a second parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from indexer.annotation import Origin
+from indexer.archive.reports import SECTIONS
+from indexer.database.text.tantivy.store import LABELS, analyzer, field_of, schema
+from search.language.findings import fold
+from search.language.shapes import folded
+from search.language.tree import (
+    And,
+    Boost,
+    Finding,
+    Fuzzy,
+    MatchAll,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Present,
+    Range,
+    Value,
+    Wildcard,
+    Word,
+    narrow,
+    origin_of,
+)
+from search.language.vocabulary import FIELDS
+from search.stores.tantivy.state import State
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = ["compile_both", "is_uniform", "keys_between", "numbers_between", "weightless"]
+
+# A word of an annotation says more of an image than a word of its report.
+_ANNOTATION_WEIGHT = 3.0
+_HEX = frozenset("0123456789abcdef")
+
+
+def is_uniform(query: Node) -> bool:
+    """Whether all images that match get one and the same score."""
+    if isinstance(query, And):
+        return all(map(is_uniform, query.nodes))
+    if isinstance(query, Boost):
+        return is_uniform(query.node)
+    return isinstance(query, MatchAll | Not | Value | Present | Range | Finding)
+
+
+def compile_both(state: State, query: Node, conditions: Node) -> tantivy.Query:
+    """Both trees as one query, in which the conditions weigh nothing."""
+    compiler = _Compiler(state)
+    narrowed = compiler.compile(narrow(query, origin_of(conditions)))
+    if isinstance(conditions, MatchAll):
+        return narrowed
+    return weightless(narrowed, compiler.compile(narrow(conditions, origin_of(query))))
+
+
+def weightless(query: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
+    """`query` where the condition holds too, with the scores of `query`."""
+    import tantivy
+
+    must = tantivy.Occur.Must
+    free = tantivy.Query.const_score_query(condition, 0.0)
+    return tantivy.Query.boolean_query([(must, query), (must, free)])
+
+
+def keys_between(low: int, high: int, *, few: bool = False) -> tantivy.Query:
+    """Images whose id, as a number, lies between two, both included.
+
+    `few` of them are looked up one by one, rather than in a sweep through all ids.
+    """
+    import tantivy
+
+    kind = tantivy.FieldType.Unsigned
+    return tantivy.Query.range_query(schema(), "key", kind, low, high, use_inverted_index=few)
+
+
+def numbers_between(field: str, low: int | None, high: int | None) -> tantivy.Query:
+    """Images whose age or year, of which there are few, lies between two, both included."""
+    import tantivy
+
+    kind = tantivy.FieldType.Integer
+    return tantivy.Query.range_query(schema(), field, kind, low, high, use_inverted_index=True)
+
+
+class _Compiler:
+    """One method per kind of node."""
+
+    def __init__(self, state: State) -> None:
+        import tantivy
+
+        self._tantivy = tantivy
+        self._query = tantivy.Query
+        self._schema = schema()
+        self._state = state
+
+    def compile(self, node: Node) -> tantivy.Query:
+        match node:
+            case MatchAll():
+                return self._constant(self._query.all_query())
+            case And(nodes):
+                return self._all(nodes)
+            case Not():
+                return self._all((node,))
+            case Boost(inner, factor):
+                return self._query.boost_query(self.compile(inner), factor)
+            case Finding():
+                return self._state.remember(node, lambda: self._finding(node))
+            case Or() | Word() | Phrase():
+                return self._any(self._parts(node))
+            case Prefix() | Wildcard() | Fuzzy():
+                return self._shape(node)
+            case Value(field, value, origin):
+                return self._value(field_of(field, origin), value)
+            case Present(field, origin):
+                return self._present(field, origin)
+            case Range(field, low, high):
+                return numbers_between(field, low, high)
+
+    def _parts(self, node: Node) -> list[tantivy.Query]:
+        """The queries of which any must match."""
+        match node:
+            case Or(nodes):
+                # One union of all: unions within unions take longer.
+                return [query for child in nodes for query in self._parts(child)]
+            case Word(text, field, origin) | Phrase(text, field, origin):
+                stems = analyzer().analyze(text)
+                return self._weighted(field, origin, lambda name: self._stems(name, stems))
+        return [self.compile(node)]
+
+    def _all(self, nodes: Sequence[Node]) -> tantivy.Query:
+        occur = self._tantivy.Occur
+        clauses = [
+            (occur.MustNot, self.compile(node.node)) for node in nodes if isinstance(node, Not)
+        ]
+        wanted = [node for node in nodes if not isinstance(node, Not)]
+        if len(wanted) == 1:
+            clauses += [(occur.Should, query) for query in self._parts(wanted[0])]
+        elif wanted:
+            clauses += [(occur.Must, self.compile(node)) for node in wanted]
+        else:
+            # tantivy finds nothing by exclusion alone.
+            clauses.append((occur.Must, self._constant(self._query.all_query())))
+        return self._query.boolean_query(clauses)
+
+    def _any(self, queries: Sequence[tantivy.Query]) -> tantivy.Query:
+        if len(queries) == 1:
+            return queries[0]
+        return self._query.boolean_query([(self._tantivy.Occur.Should, q) for q in queries])
+
+    def _constant(self, query: tantivy.Query) -> tantivy.Query:
+        return self._query.const_score_query(query, 1.0)
+
+    def _value(self, field: str, value: str) -> tantivy.Query:
+        return self._constant(self._query.term_query(self._schema, field, value, "basic"))
+
+    def _among(self, field: str, terms: Sequence[str]) -> tantivy.Query:
+        return self._constant(self._query.term_set_query(self._schema, field, terms))
+
+    def _finding(self, node: Finding) -> tantivy.Query:
+        joints = self._state.joints(node)
+        if joints is not None:
+            return self._among("joint", joints)
+        return self._among("finding", self._state.findings(node))
+
+    def _weighted(
+        self,
+        field: str | None,
+        origin: Origin | None,
+        query: Callable[[str], tantivy.Query],
+        *,
+        plain: bool = False,
+    ) -> list[tantivy.Query]:
+        """`query` over the text fields that `field` stands for, of which any must match."""
+        annotation = field_of("annotation", origin, plain=plain)
+        if field == "annotation" or (field is None and origin):
+            return [query(annotation)]
+        if field is not None:
+            return [query(field_of(field, plain=plain))]
+        boosted = self._query.boost_query(query(annotation), _ANNOTATION_WEIGHT)
+        return [boosted, query(field_of("statement", plain=plain))]
+
+    def _stems(self, field: str, stems: Sequence[str]) -> tantivy.Query:
+        if not stems:
+            return self._query.empty_query()
+        if len(stems) == 1:
+            return self._query.term_query(self._schema, field, stems[0])
+        return self._query.phrase_query(self._schema, field, list(stems))
+
+    def _shape(self, node: Prefix | Wildcard | Fuzzy) -> tantivy.Query:
+        if isinstance(node, Prefix) and node.field == "id":
+            if _HEX.issuperset(node.text) and len(node.text) <= 16:
+                return self._constant(self._ids(node.text))
+            return self._query.empty_query()
+        if node.field is not None and FIELDS[node.field] != "text":
+            return self._terms(node, field_of(node.field, node.origin), str)
+        return self._any(
+            self._weighted(
+                node.field, node.origin, lambda name: self._terms(node, name, fold), plain=True
+            )
+        )
+
+    def _terms(
+        self, node: Prefix | Wildcard | Fuzzy, field: str, fold: Callable[[str], str]
+    ) -> tantivy.Query:
+        match node:
+            case Prefix(text):
+                return self._among(field, self._state.beginning(field, fold(text)))
+            case Wildcard(pattern):
+                return self._among(field, self._state.of_shape(field, folded(pattern, fold)))
+            case Fuzzy(text, _, distance):
+                near = self._query.fuzzy_term_query(self._schema, field, fold(text), distance)
+                return self._constant(near)
+
+    def _present(self, field: str, origin: Origin | None) -> tantivy.Query:
+        if field in SECTIONS:
+            return self._value("section", field)
+        if FIELDS[field] == "open" and field not in LABELS:
+            return self.compile(MatchAll())
+        stands_in = {"report": "section", "annotation": "composite"}.get(field, field)
+        return self._constant(self._query.exists_query(field_of(stands_in, origin)))
+
+    def _ids(self, prefix: str) -> tantivy.Query:
+        """Images whose id begins with these hex digits."""
+        low, high = (int(prefix.ljust(16, digit), 16) for digit in "0f")
+        return keys_between(low, high)

@@ -1,0 +1,104 @@
+"""One state of the embedded index, and what was worked out from it once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from indexer.database.text.tantivy.facet_columns import FacetColumns
+from indexer.database.text.tantivy.store import JOINT
+from indexer.errors import QueryError
+from search.language.findings import Findings
+from search.language.shapes import Terms, compile_shape
+from search.language.tree import Finding
+from search.stores.tantivy.pairs import Joints
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = ["State"]
+
+T = TypeVar("T")
+
+_MAX_EXPANSIONS = 50_000
+_KEPT = 256
+# Too many values to look at each of them.
+_VAST = frozenset({"id", "study", "patient"})
+
+
+class State:
+    """A searcher with the terms of its fields.
+
+    Parameters
+    ----------
+    searcher
+        It sees one commit for good.
+    findings
+        The annotations known so far, which learn those of this state when first asked for.
+    columns
+        Where its facets are counted.
+    """
+
+    def __init__(
+        self, searcher: tantivy.Searcher, findings: Findings, columns: FacetColumns
+    ) -> None:
+        self.searcher = searcher
+        self.columns = columns
+        self._findings = findings
+        self._terms: dict[str, Terms] = {}
+        self._learnt = False
+        self._joints: Joints | None = None
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gave for this key, or gives now."""
+        with self._lock:
+            if key in self._kept:
+                return cast(T, self._kept[key])
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return made
+
+    def joints(self, finding: Finding) -> list[str] | None:
+        """The joint terms that a finding means, if it is a set of them."""
+        if self._joints is None:
+            terms = self.searcher.terms_with_prefix("joint", "")
+            self._joints = Joints(term for term, _ in terms if JOINT not in term)
+        return self._joints.terms(finding)
+
+    def findings(self, finding: Finding) -> list[str]:
+        """The terms of the annotations that a finding means."""
+        if not self._learnt:
+            self._findings.add(term for term, _ in self.searcher.terms_with_prefix("finding", ""))
+            self._learnt = True
+        return self._findings.matching(finding)
+
+    def beginning(self, field: str, prefix: str) -> list[str]:
+        """The terms of a field that begin so."""
+        found = self.searcher.terms_with_prefix(field, prefix, limit=_MAX_EXPANSIONS + 1)
+        return _bounded([term for term, _ in found], f'begin with "{prefix}"')
+
+    def of_shape(self, field: str, pattern: str) -> list[str]:
+        """The terms of a field that a wildcard pattern matches."""
+        beginning = pattern.replace("?", "*").partition("*")[0]
+        if beginning:
+            fits = compile_shape(pattern).fullmatch
+            return [term for term in self.beginning(field, beginning) if fits(term)]
+        if field in _VAST:
+            raise QueryError(f'"{pattern}": a {field} is searched by its beginning; write some')
+        if field not in self._terms:
+            every = self.searcher.terms_with_prefix(field, "")
+            self._terms[field] = Terms(term for term, _ in every)
+        return _bounded(list(self._terms[field].of_shape(pattern)), f'are like "{pattern}"')
+
+
+def _bounded(terms: list[str], what: str) -> list[str]:
+    if len(terms) > _MAX_EXPANSIONS:
+        raise QueryError(f"more than {_MAX_EXPANSIONS} words {what}; write more of it")
+    return terms

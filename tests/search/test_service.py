@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from indexer.annotation import Annotation
+from indexer.archive.decoding import DecodeSettings, decode
+from indexer.archive.deidentify import Metadata, fingerprint, load_key, pseudonym
+from indexer.archive.reports import Report
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.reading import Reading, Runtime
+from indexer.database.entry import Entry, Header
+from indexer.database.writer import Writer
+from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError
+from search.service import Engine
+from tests.archive.making import make_dicom, make_picture, to_bytes
+
+STUDIES, VIEWS = 6, 2
+
+
+def _pixels(seed: int) -> npt.NDArray[np.uint16]:
+    """Soft blotches that differ from seed to seed."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (5, 4), dtype=np.uint8)
+    soft = Image.fromarray(coarse).resize((100, 120), Image.Resampling.BICUBIC)
+    return np.asarray(soft).astype(np.uint16) * 16
+
+
+def _dicom(study: int, view: int) -> bytes:
+    """Every two studies are of one patient."""
+    dataset = make_dicom(
+        _pixels(10 * study + view),
+        StudyInstanceUID=f"1.2.{study}",
+        SOPInstanceUID=f"1.2.{study}.{view}",
+        PatientID=f"P{study // 2}",
+    )
+    return to_bytes(dataset)
+
+
+def _files() -> dict[str, bytes]:
+    files = {f"{s}-{v}.dcm": _dicom(s, v) for s in range(STUDIES) for v in range(VIEWS)}
+    files["CXR77_IM-1-1001.png"] = make_picture(_pixels(770), "PNG")
+    files["alone.png"] = make_picture(_pixels(990), "PNG")
+    return files
+
+
+def _report(key: bytes) -> Report:
+    labels = (
+        Annotation.from_words("human", "pleural effusion", ["left"]),
+        Annotation.from_words("human", "zebra lung", ["right"]),
+    )
+    sections = {"findings": "Small pleural effusions on the left. Heart normal."}
+    return Report(pseudonym(key, "report", "CXR77"), sections, labels)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    for name, data in _files().items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ids() -> dict[str, str]:
+    """Image ids by file name, filled when the database is made."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def database(
+    archive: Path, bundle: Bundle, ids: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("database")
+    key = load_key()
+    settings = DecodeSettings(bundle.size, bundle.squash, key)
+    names = sorted(p.name for p in archive.iterdir())
+    decoded = [decode((archive / name).read_bytes(), name, settings) for name in names]
+    readings = Runtime(bundle, "cpu", batch_size=16).read(np.stack([d.canvas for d in decoded]))
+    filed = pseudonym(key, "report", "CXR77_IM-1-1001")
+
+    def find_report(keys: Sequence[str]) -> Report | None:
+        return _report(key) if filed in keys else None
+
+    with Writer.open(path, bundle, fingerprint(key)) as writer:
+        writer.begin_run()
+        number = writer.archive(str(archive))
+        entries = []
+        for name, image, reading in zip(names, decoded, readings, strict=True):
+            data = (archive / name).read_bytes()
+            header = Header(image.study, image.patient, image.metadata, image.report_keys)
+            ids[name] = image.image_id
+            entries.append(
+                Entry(
+                    number,
+                    name,
+                    len(data),
+                    0,
+                    hashlib.sha256(data).hexdigest(),
+                    "image",
+                    image_id=image.image_id,
+                    header=header,
+                    thumbnail=image.thumbnail,
+                    reading=reading,
+                )
+            )
+        writer.commit(entries, find_report)
+        writer.build_vectors()
+        writer.end_run("complete", {"done": len(entries)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(database: Path) -> Iterator[Engine]:
+    with Engine(database, device="cpu") as engine:
+        yield engine
+
+
+def test_a_file_finds_itself_first(engine: Engine, archive: Path, ids: dict[str, str]) -> None:
+    for name in ("0-0.dcm", "alone.png"):
+        results = engine.similar(archive / name, k=5)
+        assert results.hits[0].id == ids[name]
+        assert results.hits[0].score > 0.999
+        assert results.total == len(ids)
+        # A picture that shows the findings more clearly may be more like it than it is itself.
+        scores = [hit.score for hit in results.hits[1:]]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 4
+
+
+def test_an_id_finds_others(engine: Engine, archive: Path, ids: dict[str, str]) -> None:
+    own = ids["0-0.dcm"]
+    results = engine.similar(own, k=100)
+    assert {hit.id for hit in results.hits} == {*ids.values()} - {own}
+    assert results.total == len(ids) - 1
+    assert [h.id for h in engine.similar(own[:9].upper(), k=3).hits] == [
+        h.id for h in results.hits[:3]
+    ]
+    by_file = [hit.id for hit in engine.similar(archive / "0-0.dcm", k=100).hits]
+    assert by_file[0] == own
+    assert set(by_file[1:]) == {hit.id for hit in results.hits}
+
+
+@pytest.mark.parametrize("by", ["id", "file"])
+def test_leaving_out_study_and_patient(
+    engine: Engine, archive: Path, ids: dict[str, str], by: str
+) -> None:
+    source = ids["0-0.dcm"] if by == "id" else archive / "0-0.dcm"
+    study = {ids["0-0.dcm"], ids["0-1.dcm"]}
+    patient = study | {ids["1-0.dcm"], ids["1-1.dcm"]}
+    without_study = engine.similar(source, 100, exclude_study=True)
+    assert {hit.id for hit in without_study.hits} == {*ids.values()} - study
+    without_patient = engine.similar(source, 100, exclude_patient=True)
+    assert {hit.id for hit in without_patient.hits} == {*ids.values()} - patient
+    assert without_patient.total == len(ids) - len(patient)
+
+
+def test_leaving_out_the_study_of_a_file_that_is_not_indexed(
+    engine: Engine, ids: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "new.dcm").write_bytes(_dicom(2, 7))
+    found = engine.similar(tmp_path / "new.dcm", 100, exclude_study=True)
+    assert {hit.id for hit in found.hits} == {*ids.values()} - {ids["2-0.dcm"], ids["2-1.dcm"]}
+    (tmp_path / "new.png").write_bytes(make_picture(_pixels(4711), "PNG"))
+    assert len(engine.similar(tmp_path / "new.png", 3).hits) == 3
+    with pytest.raises(QueryError, match=r"new\.png does not say which study"):
+        engine.similar(tmp_path / "new.png", exclude_patient=True)
+
+
+def test_another_key_cannot_name_the_study(
+    database: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRDEX_KEY_FILE", str(tmp_path / "other"))
+    with Engine(database, device="cpu") as engine:
+        assert engine.similar(archive / "0-0.dcm", 1).hits[0].score > 0.999
+        with pytest.raises(QueryError, match="CXRDEX_KEY_FILE"):
+            engine.similar(archive / "0-0.dcm", exclude_study=True)
+
+
+def test_one_image_of_each_study(engine: Engine, ids: dict[str, str]) -> None:
+    results = engine.similar(ids["3-0.dcm"], k=7, group="study", exclude_study=True)
+    studies = [hit.document["study"] for hit in results.hits]
+    assert len(studies) == len(set(studies)) == 7
+    best: dict[str, str] = {}
+    for hit in engine.similar(ids["3-0.dcm"], 100, exclude_study=True).hits:
+        best.setdefault(hit.document["study"], hit.id)
+    assert [hit.id for hit in results.hits] == list(best.values())
+    patients = engine.similar(ids["3-0.dcm"], 100, group="patient").hits
+    assert len(patients) == len({hit.document["patient"] for hit in patients}) == STUDIES // 2 + 2
+
+
+def test_filters_hold_for_pictures(engine: Engine, ids: dict[str, str]) -> None:
+    only = engine.similar(ids["0-0.dcm"], 100, filters=["disease:zebra lung"])
+    assert [hit.id for hit in only.hits] == [ids["CXR77_IM-1-1001.png"]]
+    assert only.total == 1
+    assert {c.value: c.count for c in only.facets["disease"]}["zebra lung"] == 1
+    rest = engine.similar(ids["0-0.dcm"], 100, filters=["-disease:zebra lung", "year:2019"])
+    assert {hit.id for hit in rest.hits} == {
+        image for name, image in ids.items() if name.endswith("dcm")
+    } - {ids["0-0.dcm"]}
+    nothing = engine.similar(ids["0-0.dcm"], 5, filters=["severity:borderline", "year:1990"])
+    assert (nothing.total, list(nothing.hits)) == (0, [])
+
+
+def test_words(engine: Engine, ids: dict[str, str]) -> None:
+    results = engine.search('"pleural effusion" AND disease:"zebra lung"', facets=["side"])
+    (hit,) = results.hits
+    assert hit.id == ids["CXR77_IM-1-1001.png"]
+    answer = json.loads(json.dumps(results.to_json()))
+    assert answer["total"] == 1
+    assert {f["value"] for f in answer["facets"]["side"]} >= {"left", "right"}
+    marks = answer["hits"][0]["highlights"]
+    assert "<em>pleural effusion</em>, left" in marks["annotations"]
+    assert marks["report"] == ["Small <em>pleural effusions</em> on the left."]
+    wanted = {"id", "score", "annotations", "view", "study", "patient", "sex", "age", "year"}
+    assert wanted | {"highlights", "origins"} == set(answer["hits"][0])
+    assert wanted == set(engine.similar(hit.id, 1).to_json()["hits"][0])
+
+
+def test_paging_of_words(engine: Engine, ids: dict[str, str]) -> None:
+    pages = [engine.search("*", limit=5, page=page) for page in (1, 2, 3, 4)]
+    assert [len(page.hits) for page in pages] == [5, 5, 4, 0]
+    assert [hit.id for page in pages for hit in page.hits] == sorted(ids.values())
+    assert {page.total for page in pages} == {len(ids)}
+
+
+def test_what_the_bundle_can_say_is_a_valid_value(engine: Engine, bundle: Bundle) -> None:
+    for finding in bundle.findings:
+        engine.search(f'disease:"{finding}"', limit=1)
+    with pytest.raises(QueryError, match=r'column 9: no disease .* disease:"zebra lung"'):
+        engine.search("disease:zebralung")
+
+
+def test_showing_an_image(engine: Engine, bundle: Bundle, ids: dict[str, str]) -> None:
+    shown = engine.show(ids["CXR77_IM-1-1001.png"][:8])
+    answer = shown.to_json()
+    assert answer["id"] == ids["CXR77_IM-1-1001.png"]
+    assert answer["report"] == _report(b"").sections
+    assert answer["probabilities"].keys() == set(bundle.findings)
+    assert answer["provenance"]["files"] == 1
+    assert answer["provenance"]["bundle"] == bundle.hash
+    assert shown.record.files[0].name == "CXR77_IM-1-1001.png"
+
+
+def test_no_name_of_a_file_is_in_an_answer(engine: Engine, archive: Path) -> None:
+    similar = engine.similar(archive / "CXR77_IM-1-1001.png")
+    for answer in (engine.search("*"), similar, engine.show(similar.hits[0].id)):
+        text = json.dumps(answer.to_json())
+        assert "CXR77" not in text
+        assert str(archive) not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no/such/file.dcm", "neither a file nor an image id"),
+        ("abc", "neither a file nor an image id"),
+        ("0" * 16, "no image of .* has the id 0000000000000000"),
+        ("0" * 9, "no image of .* begins with"),
+        ("x" * 5000, "neither a file nor an image id"),
+        ("a\0b", "neither a file nor an image id"),
+    ],
+)
+def test_unknown_sources(engine: Engine, source: str, message: str) -> None:
+    with pytest.raises(NotFoundError, match=message):
+        engine.similar(source)
+    with pytest.raises(NotFoundError):
+        engine.show(source)
+
+
+def test_beginnings_of_ids(engine: Engine, ids: dict[str, str]) -> None:
+    first = next(iter(ids.values()))
+    assert engine.resolve(f" {first.upper()} ") == first
+    assert engine.resolve(first[:6]) == first
+    assert engine.resolve(first[:5]) is None
+
+
+def test_an_ambiguous_beginning(bundle: Bundle, tmp_path: Path) -> None:
+    vector = np.eye(1, bundle.dimensions, dtype=np.float32)[0]
+    normal = Annotation.from_words("predicted", "normal", [])
+    reading = Reading(dict.fromkeys(bundle.findings, 0.0), (normal,), "frontal", 1.0, vector)
+    header = Header("5" * 12, "7" * 12, Metadata(), ())
+    with Writer.open(tmp_path / "new", bundle, "12345678") as writer:
+        writer.begin_run()
+        number = writer.archive("archive")
+        entries = [
+            Entry(number, name, 1, 0, name, "image", image_id=name, header=header, reading=reading)
+            for name in ("abcdef0000000001", "abcdef0000000002", "abcdef1000000003")
+        ]
+        writer.commit(entries)
+        writer.end_run("complete", {})
+    with Engine(tmp_path / "new") as engine:
+        with pytest.raises(NotFoundError, match=r"^2 images of .* begins with abcdef0$"):
+            engine.resolve("abcdef0")
+        assert engine.resolve("abcdef1") == "abcdef1000000003"
+        # Equal scores stand in order of id.
+        found = engine.similar("abcdef1000000003")
+        assert [hit.id for hit in found.hits] == ["abcdef0000000001", "abcdef0000000002"]
+
+
+def test_files_that_are_no_query(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "text.dcm").write_text("hello")
+    (tmp_path / "ct.dcm").write_bytes(
+        to_bytes(make_dicom(_pixels(1), Modality="CT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
+    )
+    for name, reason in (("text.dcm", "not_dicom"), ("ct.dcm", "other_modality")):
+        with pytest.raises(ArchiveError, match=rf"{name}: .*{reason}"):
+            engine.similar(tmp_path / name)
+    with pytest.raises(ArchiveError, match="is a folder"):
+        engine.similar(tmp_path)
+
+
+def test_wrong_arguments(engine: Engine, ids: dict[str, str]) -> None:
+    with pytest.raises(QueryError, match='no facet is called "diseas"; did you mean "disease"'):
+        engine.search("*", facets=["diseas"])
+    with pytest.raises(QueryError, match="no facet is called"):
+        engine.similar(ids["0-0.dcm"], facets=["report"])
+    with pytest.raises(QueryError, match="pages count from 1"):
+        engine.search("*", page=0)
+    with pytest.raises(QueryError, match="at least 1"):
+        engine.similar(ids["0-0.dcm"], 0)
+    with pytest.raises(QueryError, match="there are study and patient"):
+        engine.similar(ids["0-0.dcm"], group="series")
+
+
+def test_another_bundle_is_refused_for_files_only(
+    database: Path, archive: Path, ids: dict[str, str], tmp_path: Path
+) -> None:
+    shipped = Bundle.load()
+    other = Bundle.save(
+        tmp_path / "other",
+        name="other",
+        size=shipped.size,
+        squash=shipped.squash,
+        dimensions=shipped.dimensions,
+        labels=shipped.labels,
+        thresholds=dict.fromkeys(shipped.findings, 0.123),
+        architecture=shipped.architecture,
+        record={},
+        weights=shipped.weights(),
+    )
+    assert other.hash != shipped.hash
+    with Engine(database, bundle=tmp_path / "other", device="cpu") as engine:
+        assert len(engine.similar(ids["0-0.dcm"], 3).hits) == 3
+        assert engine.search("*").total == len(ids)
+        with pytest.raises(DatabaseMismatch, match="--bundle"):
+            engine.similar(archive / "0-0.dcm")

@@ -83,10 +83,10 @@ def test_the_wheel_has_every_module(names: set[str]) -> None:
     ("folders", "pattern"),
     [
         (PACKAGES, "py.typed"),
-        (("indexer/database/migrations",), "*.sql"),
+        (("indexer/database/ledger/migrations",), "*.sql"),
         (("indexer/cascade/bundles",), "bundle.json"),
         (("indexer/cascade/bundles",), "weights.safetensors"),
-        (("search",), "lexicon.toml"),
+        (("search/language",), "lexicon.toml"),
     ],
 )
 def test_the_wheel_has_what_is_no_module(

@@ -170,7 +170,7 @@ def _decode(
     settings: DecodeSettings, task: tuple[bytes | str, str]
 ) -> DecodedImage | SkippedImage | FailedImage:
     from indexer.archive.decoding import decode
-    from indexer.archive.sources import read_path
+    from indexer.archive.sources.members import read_path
 
     source, name = task
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli.terminal import echo, harmless, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
 __all__ = ["COMMANDS", "HELP_OPTIONS", "cxrdex", "main"]
@@ -38,7 +39,7 @@ class _Failure(click.ClickException):
     """A typed error on its way to stderr, with its exit code."""
 
     def __init__(self, error: CxrdexError) -> None:
-        super().__init__(str(error))
+        super().__init__(one_line(error))
         # click has it as a class variable, which an instance may still shadow.
         self.exit_code = error.exit_code  # type: ignore[misc]
 
@@ -62,13 +63,17 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except CxrdexError as error:
             raise _Failure(error) from error
+        except click.ClickException as error:
+            # It quotes what was typed, which a script may have taken from an archive.
+            error.message = harmless(error.message)
+            raise
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 place = error.filename or "the disk"
                 raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
             raise
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            echo("Interrupted.", err=True)
             ctx.exit(130)
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
+from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
     from search.results import Fragment, Highlights, Hit, Results
 
-__all__ = ["HIT_FORMATS", "annotation_lines", "console", "emit_hits", "emit_rows", "marked"]
+__all__ = ["HIT_FORMATS", "annotation_lines", "emit_hits", "marked"]
 
 HIT_FORMATS = ("json", "jsonl", "csv", "ids")
 # So many annotations of a hit are shown in its table; `show` has all.
@@ -24,16 +20,6 @@ _LINES = 6
 # So many values of a facet, the commonest ones.
 _VALUES = 10
 _HIT_COLUMNS = ("id", "score", "annotations", "view", "study", "patient", "sex", "age", "year")
-
-
-def console() -> Console:
-    """A console on stdout; wide where that is no terminal, so that nothing is cut."""
-    from rich.console import Console
-
-    found = Console(highlight=False, emoji=False)
-    if not found.is_terminal:
-        found = Console(highlight=False, emoji=False, width=160)
-    return found
 
 
 def marked(fragment: Fragment) -> Text:
@@ -50,13 +36,13 @@ def emit_hits(results: Results, form: str) -> None:
     """Print what `similar` or `search` found."""
     answer = results.to_json()
     if form == "json":
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        emit_json(answer)
     elif form == "jsonl":
         for hit in answer["hits"]:
-            click.echo(json.dumps(hit, ensure_ascii=False))
+            emit_json(hit, indent=None)
     elif form == "ids":
         for hit in answer["hits"]:
-            click.echo(hit["id"])
+            echo(hit["id"])
     elif form == "csv":
         explained = any(hit.reasons for hit in results.hits)
         rows = (
@@ -68,20 +54,7 @@ def emit_hits(results: Results, form: str) -> None:
         _hit_table(results)
         _facet_lines(results)
         for note in results.notes:
-            click.echo(f"Note: {note}.")
-
-
-def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print `rows` as CSV with a header."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(row)
-        click.echo(buffer.getvalue(), nl=False)
-        buffer.seek(0)
-        buffer.truncate()
-    click.echo(buffer.getvalue(), nl=False)
+            echo(f"Note: {note}.")
 
 
 def _labels(annotations: Iterable[Mapping[str, Any]]) -> str:

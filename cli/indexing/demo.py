@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from cli.terminal import echo
+
 __all__ = ["demo"]
 
 
@@ -37,7 +39,7 @@ def demo(folder: Path | None, studies: int) -> None:
         os.environ.setdefault("CXRDEX_KEY_FILE", str(root / "key"))
         archive, database = root / "archive", str(root / "database")
         made = simulate_archive(archive, studies)
-        click.echo(f"{archive}: {len(made.files)} files of a simulated archive")
+        echo(f"{archive}: {len(made.files)} files of a simulated archive")
         example = next(
             file.name
             for file in made.files
@@ -58,5 +60,5 @@ def _run(*words: str) -> None:
     """Show a command as a user would type it, then run it."""
     from cli.main import cxrdex
 
-    click.secho(f"\n$ cxrdex {shlex.join(words)}", bold=True)
+    echo(f"\n$ cxrdex {shlex.join(words)}", bold=True)
     cxrdex.main([*words], prog_name="cxrdex", standalone_mode=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -10,7 +9,7 @@ from typing import get_args
 import click
 
 from cli.options import database_option, format_option
-from cli.output import console, emit_rows
+from cli.terminal import console, echo, emit_json, emit_rows, one_line
 
 __all__ = ["failures"]
 
@@ -48,10 +47,10 @@ def failures(database: Path, kind: str, reason: str | None, limit: int | None, f
         found = islice(opened.failures(statuses, reason), limit)
         rows = ({name: asdict(record)[name] for name in _COLUMNS} for record in found)
         if form == "json":
-            click.echo(json.dumps(list(rows), ensure_ascii=False, indent=1))
+            emit_json(list(rows))
         elif form == "jsonl":
             for row in rows:
-                click.echo(json.dumps(row, ensure_ascii=False))
+                emit_json(row, indent=None)
         elif form == "csv":
             emit_rows(rows, _COLUMNS)
         else:
@@ -64,7 +63,7 @@ def _table(rows: list[dict[str, object]]) -> None:
     from rich.text import Text
 
     if not rows:
-        click.echo("No file was skipped, and none failed.")
+        echo("No file was skipped, and none failed.")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("status", "reason", "file", "detail"):
@@ -75,7 +74,7 @@ def _table(rows: list[dict[str, object]]) -> None:
         table.add_row(
             Text(str(row["status"]), style),
             reason,
-            Text(str(row["name"])),
-            Text(str(row["detail"])),
+            Text(one_line(row["name"])),
+            Text(one_line(row["detail"])),
         )
     console().print(table)

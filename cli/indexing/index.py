@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from cli.options import (
     format_option,
     runtime_options,
 )
+from cli.terminal import console, echo, emit_json
 
 if TYPE_CHECKING:
     from indexer.pipeline.meters import StagesUse
@@ -178,17 +178,17 @@ def index(
             ),
         )
     if form == "json":
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        emit_json(summary.to_json())
     else:
         print_summary(summary)
     if summary.waiting:
-        click.echo(
+        echo(
             f"Warning: {summary.waiting} documents wait for Elasticsearch; images can be searched, "
             f"words cannot yet. `cxrdex sync --database {database}` sends them.",
             err=True,
         )
     if summary.interrupted:
-        click.echo("Interrupted; run the same command again to go on.", err=True)
+        echo("Interrupted; run the same command again to go on.", err=True)
         sys.exit(130)
 
 
@@ -208,7 +208,7 @@ def _shown(quiet: bool, note: str | None) -> Iterator[Callable[[Progress], None]
         def show(progress: Progress) -> None:
             # Not before the run has begun: until then it may end in an error of one line.
             while notes:
-                click.echo(notes.pop(), err=True)
+                echo(notes.pop(), err=True)
             update(progress)
 
         yield show
@@ -216,7 +216,6 @@ def _shown(quiet: bool, note: str | None) -> Iterator[Callable[[Progress], None]
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -228,7 +227,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[counts]}"),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console(err=True), transient=True) as bar:
         task = bar.add_task("reading", total=0, speed=0.0, counts="")
 
         def update(progress: Progress) -> None:
@@ -253,7 +252,7 @@ def _lines() -> Callable[[Progress], None]:
             return
         last = time.monotonic()
         left = progress.seconds_left
-        click.echo(
+        echo(
             f"{progress.stage} {_finished(progress)}/{progress.total}, "
             f"{progress.images_per_second:.1f} images/s, "
             f"{'time left unknown' if left is None else f'{left:.0f} s left'}, "
@@ -280,14 +279,14 @@ def _print_stages(use: StagesUse) -> None:
     for stage in use.stages:
         name = stage.stage if stage.workers == 1 else f"{stage.stage} x{stage.workers}"
         waits = ", ".join(f"{share:.0%} {what}" for what, share in stage.waits.items() if share)
-        click.echo(f"  {name:<10} {stage.busy:4.0%} busy; waits: {waits or 'none'}")
+        echo(f"  {name:<10} {stage.busy:4.0%} busy; waits: {waits or 'none'}")
     cores = "" if use.processor is None else f"{use.cores} cores {use.processor:.0%} busy; "
-    click.echo(f"  {cores}limited by: {use.limit}")
+    echo(f"  {cores}limited by: {use.limit}")
 
 
 def print_summary(summary: Summary) -> None:
     """What a run did, and why it left files out."""
-    click.echo(
+    echo(
         f"{summary.total} files: {summary.done} done, {summary.duplicate} duplicate, "
         f"{summary.skipped} skipped, {summary.failed} failed, {summary.unchanged} unchanged; "
         f"{summary.seconds:.1f} s, {summary.images_per_second:.1f} images/s"
@@ -296,21 +295,19 @@ def print_summary(summary: Summary) -> None:
         _print_stages(summary.stages)
     for status, reasons in summary.reasons.items():
         for reason, count in reasons.items():
-            click.echo(f"  {status} {count:6} {reason.replace('_', ' ')}")
+            echo(f"  {status} {count:6} {reason.replace('_', ' ')}")
     for count, what in (
         (summary.left, "files are left to be read"),
         (summary.reports_changed, "images got a new or changed report"),
         (len(summary.report_problems), "report files could not be read:"),
     ):
         if count:
-            click.echo(f"  {count} {what}")
+            echo(f"  {count} {what}")
     for problem in summary.report_problems[:_REPORT_PROBLEMS]:
-        click.echo(f"    {problem}")
+        echo(f"    {problem}")
     if summary.pruned:
-        click.echo(f"  {summary.pruned} files gone from the archive were dropped")
+        echo(f"  {summary.pruned} files gone from the archive were dropped")
     elif summary.removed:
-        click.echo(
-            f"  {summary.removed} files are gone from the archive; --prune drops their images"
-        )
+        echo(f"  {summary.removed} files are gone from the archive; --prune drops their images")
     if summary.failed or summary.skipped:
-        click.echo("`cxrdex failures` lists the files.")
+        echo("`cxrdex failures` lists the files.")

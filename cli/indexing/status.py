@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["status"]
 
@@ -40,7 +40,7 @@ def status(database: Path, form: str) -> None:
             "last_run": asdict(last) if last else None,
         }
         if form == "json":
-            click.echo(json.dumps(answer, indent=1))
+            emit_json(answer)
             return
         rows = [
             ("files", ", ".join(f"{count} {name}" for name, count in opened.counts().items())),
@@ -55,7 +55,7 @@ def status(database: Path, form: str) -> None:
         if last:
             rows.append(("last run", f"{last.state}, {last.finished or last.started}"))
         for name, value in rows:
-            click.echo(f"{name:12} {value}")
+            echo(f"{name:12} {value}")
         for kind, reasons in opened.reasons().items():
             for reason, count in reasons.items():
-                click.echo(f"{kind:12} {count} {reason.replace('_', ' ')}")
+                echo(f"{kind:12} {count} {reason.replace('_', ' ')}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import format_option
-from cli.output import console
+from cli.terminal import console, echo, emit_json
 
 if TYPE_CHECKING:
     from search.language.lexicon import Entry, Heading, Lexicon
@@ -34,7 +33,7 @@ def lexicon(words: tuple[str, ...], form: str) -> None:
         return
     entry = known.describe(" ".join(words))
     if form == "json":
-        click.echo(json.dumps(entry.to_json(), ensure_ascii=False, indent=1))
+        emit_json(entry.to_json())
     else:
         _show(entry, known)
 
@@ -44,7 +43,7 @@ def _list(known: Lexicon, form: str) -> None:
     if form == "json":
         listed = [heading.to_json() for heading in headings]
         answer = {"headings": listed, "loose": known.loose, "forms": forms}
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        emit_json(answer)
         return
     from rich import box
     from rich.table import Table
@@ -57,7 +56,7 @@ def _list(known: Lexicon, form: str) -> None:
     console().print(table)
     kinds = Counter(heading.kinds[0] for heading in headings)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    click.echo(f"{len(headings)} headings ({counts}), {forms} surface forms")
+    echo(f"{len(headings)} headings ({counts}), {forms} surface forms")
 
 
 def _show(entry: Entry, known: Lexicon) -> None:

@@ -16,6 +16,7 @@ from cli.options import (
     runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
+from cli.terminal import echo
 
 __all__ = ["search"]
 
@@ -117,12 +118,12 @@ def search(
             )
     emit_hits(results, form)
     for note in results.notes:
-        click.echo(f"Note: {note}", err=True)
+        echo(f"Note: {note}", err=True)
     if form == "table":
         first = (page - 1) * limit
         shown = f"{first + 1} to {first + len(results.hits)} of " if results.hits else ""
-        click.echo(f"{'' if after else shown}{results.total} images")
+        echo(f"{'' if after else shown}{results.total} images")
         for word, near in results.suggestions.items():
-            click.echo(f"{word} is unknown; did you mean {' or '.join(near)}?")
+            echo(f"{word} is unknown; did you mean {' or '.join(near)}?")
         if results.after is not None:
-            click.echo(f"next page: --after {results.after}")
+            echo(f"next page: --after {results.after}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import database_option, format_option
-from cli.output import annotation_lines, console
+from cli.output import annotation_lines
+from cli.terminal import console, emit_json, one_line
 
 if TYPE_CHECKING:
     from search.results import Shown
@@ -38,7 +38,7 @@ def show(image_id: str, database: Path, source: bool, form: str) -> None:
     with Engine(database) as engine:
         answer = _answer(engine.show(image_id), source)
     if form == "json":
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        emit_json(answer)
     else:
         _page(answer)
 
@@ -93,6 +93,6 @@ def _page(answer: dict[str, Any]) -> None:
     metadata = {key: answer["metadata"][key] for key in ("format", "transfer_syntax")}
     for name, value in {**metadata, **answer["provenance"]}.items():
         if value is not None:
-            out.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
+            out.print(f"  {name.replace('_', ' ')}: {value}")
     for file in answer.get("sources", ()):
-        out.print(f"  {file['status']}: {file['archive']} {file['name']}", markup=False)
+        out.print(f"  {file['status']}: {one_line(file['archive'])} {one_line(file['name'])}")

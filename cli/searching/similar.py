@@ -15,6 +15,7 @@ from cli.options import (
     runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
+from cli.terminal import echo
 
 __all__ = ["similar"]
 
@@ -75,4 +76,4 @@ def similar(
         )
     emit_hits(results, form)
     if form == "table":
-        click.echo(f"{len(results.hits)} nearest of {results.total} images")
+        echo(f"{len(results.hits)} nearest of {results.total} images")

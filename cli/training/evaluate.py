@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli.options import bundle_option, device_option, format_option, runtime_options
+from cli.terminal import console, echo, emit_json
 
 __all__ = ["evaluate"]
 
@@ -91,7 +92,7 @@ def evaluate(
         "runtime": runtime,
         "precision": precision,
         "limit": limit,
-        "warn": lambda line: click.echo(f"Warning: {line}", err=True),
+        "warn": lambda line: echo(f"Warning: {line}", err=True),
     }
     if protocol == "paper":
         scores = paper.evaluate(bundle_path, dataset, _part(part), embeddings=embeddings, **common)
@@ -114,7 +115,7 @@ def evaluate(
         except OSError as error:
             raise click.ClickException(f"{output} cannot be written: {error.strerror}") from error
     if form == "json":
-        click.echo(text)
+        emit_json(scores)
     else:
         _report(scores)
 
@@ -124,16 +125,15 @@ def _report(scores: Mapping[str, Any]) -> None:
     from rich import box
     from rich.table import Table
 
-    from cli.output import console
     from indexer.evaluation.tables import tables
 
     bundle = scores["bundle"]
-    click.echo(
+    echo(
         f"{scores['protocol']} protocol, bundle {bundle['name']} {bundle['hash']}: "
         f"{scores['images']} images of {scores['studies']} studies of the part {scores['part']}"
     )
     for reason, count in scores["left_out"].items():
-        click.echo(f"  {count} left out: {reason}")
+        echo(f"  {count} left out: {reason}")
     for part in tables(scores):
         table = Table(title=part.title, title_justify="left", box=box.SIMPLE_HEAD)
         table.add_column("", no_wrap=True)
@@ -142,4 +142,4 @@ def _report(scores: Mapping[str, Any]) -> None:
         for row in part.rows:
             table.add_row(*row)
         console().print(table)
-    click.echo("In brackets: the middle 95 % of samples of studies.")
+    echo("In brackets: the middle 95 % of samples of studies.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import format_option
-from cli.output import console, emit_rows
+from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
     from indexer.datasets.annotated import Collection, LabelSource, Part
@@ -79,9 +78,9 @@ def mine(
     collection = load_annotated(source, labels, part)
     report = survey(collection.images, None if classes else min_images or _LEAST)
     for problem in collection.problems:
-        click.echo(f"Warning: {problem}", err=True)
+        echo(f"Warning: {problem}", err=True)
     if form == "json":
-        click.echo(json.dumps(_to_json(collection, report), ensure_ascii=False, indent=1))
+        emit_json(_to_json(collection, report))
     elif form == "csv":
         emit_rows(_rows(report), _COLUMNS)
     else:

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from cli.options import device_option
+from cli.terminal import echo
 from indexer.paper.recipe import RECIPES
 
 __all__ = ["train"]
@@ -206,7 +207,7 @@ def train(
     trained = train_bundle(
         dataset, output, product, work=folder, device=device, limit=limit, report=report
     )
-    click.echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
+    echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 
 
 def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
@@ -250,16 +251,16 @@ def _train_paper(
         model = train_paper(dataset, place, prepared(name), maps=report is not None, **common)
         records[name] = model.record
         maps[name] = model.maps
-        click.echo(f"{place}: recipe {name}; on val:")
+        echo(f"{place}: recipe {name}; on val:")
         for variant, row in model.record["val"]["variants"].items():
             scores = ", ".join(
                 f"BLEU-{n} {value:.1f}" for n, value in row["bleu"].items() if value is not None
             )
-            click.echo(
+            echo(
                 f"  {variant}: accuracy {row['accuracy']:.1f}, balanced "
                 f"{row['balanced_accuracy']:.1f}, {scores}"
             )
     if report is not None:
         others = {other: records[other] for other in compare}
         write_report(report, records[recipe], others, maps[recipe])
-        click.echo(f"{report}: report")
+        echo(f"{report}: report")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["compact"]
 
@@ -29,9 +29,9 @@ def compact(database: Path, form: str) -> None:
         done = writer.compact(everything=True)
         freed = before - _size(*folders)
     if form == "json":
-        click.echo(json.dumps({**done.to_json(), "freed_bytes": freed}, indent=1))
+        emit_json({**done.to_json(), "freed_bytes": freed})
     else:
-        click.echo(
+        echo(
             f"{done.dropped} dead rows dropped, {done.shards} shards written anew; "
             f"{freed / 2**20:.1f} MiB less"
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
 from cli.options import bundle_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["doctor"]
 
@@ -85,19 +85,19 @@ def doctor(bundle_path: str | None, form: str) -> None:
         },
     }
     if form == "json":
-        click.echo(json.dumps(report, indent=1))
+        emit_json(report)
     else:
         for section in ("versions", "devices"):
-            click.echo(click.style(section, bold=True))
+            echo(section, bold=True)
             for name, value in report[section].items():
-                click.echo(f"  {name:22} {value if value is not None else 'not installed'}")
-        click.echo(click.style("decoders", bold=True))
+                echo(f"  {name:22} {value if value is not None else 'not installed'}")
+        echo("decoders", bold=True)
         for row in report["decoders"]:
             state = row["decoder"] if row["available"] else "MISSING"
-            click.echo(f"  {state:10} {row['transfer_syntax']}")
-        click.echo(click.style("bundle", bold=True))
+            echo(f"  {state:10} {row['transfer_syntax']}")
+        echo("bundle", bold=True)
         said = f"{len(bundle.findings)} findings, {len(bundle.labels.composites)} composite labels"
-        click.echo(f"  {bundle.name} {bundle.hash}, {said}")
+        echo(f"  {bundle.name} {bundle.hash}, {said}")
     missing = [d.transfer_syntax for d in table if not d.available]
     if missing:
         raise MissingExtraError(f"no decoder for {', '.join(missing)}: install cxrdex anew")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["migrate"]
 
@@ -26,6 +26,6 @@ def migrate(database: Path, form: str) -> None:
     with Writer.open(database, None, None, untouched_text=True) as writer:
         count = writer.outbox.migrate()
     if form == "json":
-        click.echo(json.dumps({"documents": count}, indent=1))
+        emit_json({"documents": count})
     else:
-        click.echo(f"{count} documents are in the new index")
+        echo(f"{count} documents are in the new index")

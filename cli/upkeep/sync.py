@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["sync"]
 
@@ -23,6 +23,6 @@ def sync(database: Path, form: str) -> None:
         sent = writer.outbox.sync()
         waiting = writer.ledger.waiting
     if form == "json":
-        click.echo(json.dumps({"sent": sent, "waiting": waiting}, indent=1))
+        emit_json({"sent": sent, "waiting": waiting})
     else:
-        click.echo(f"{sent} documents sent, {waiting} wait")
+        echo(f"{sent} documents sent, {waiting} wait")

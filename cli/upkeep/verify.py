@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
 
 __all__ = ["verify"]
 
@@ -32,13 +32,13 @@ def verify(database: Path, repair: bool, form: str) -> None:
             "problems": [p.to_json() for p in problems],
             "vectors": generation.to_json() if generation else None,
         }
-        click.echo(json.dumps(answer, indent=1))
+        emit_json(answer)
     else:
         for problem in problems:
-            click.echo(f"{problem.where}: {problem.detail}; {problem.repair}")
+            echo(f"{problem.where}: {problem.detail}; {problem.repair}")
         if not problems:
-            click.echo("consistent: ledger, shards, FAISS, text and thumbnails agree")
+            echo("consistent: ledger, shards, FAISS, text and thumbnails agree")
             if generation:
-                click.echo(f"FAISS: {generation.summary(0, 0)}")
+                echo(f"FAISS: {generation.summary(0, 0)}")
     if problems:
         raise InconsistentError(f"{database} is inconsistent in {len(problems)} ways")

@@ -1,0 +1,107 @@
+"""All that commands print goes through here, where what an archive wrote is made harmless.
+
+Names of files, reports and values of headers were written by others. On a terminal an escape
+sequence in them could set its title, hide text or answer questions, a bidirectional control could
+turn a line round, and a spreadsheet would compute a cell that begins like a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "echo", "emit_json", "emit_rows", "harmless", "one_line"]
+
+# Controls of C0 (but for tab and line feed) and C1, what turns or hides text without being seen,
+# line ends other than line feed, and halves of surrogate pairs, which no terminal can be sent.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u070f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_BREAKS = re.compile("[\t\n]")
+# A spreadsheet takes a cell for a formula that begins so, in East Asian full width too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# Columns where stdout is no terminal, so that nothing is cut.
+_WIDE = 160
+
+
+def harmless(text: str) -> str:
+    """`text` with each control written out (``\\x1b``, ``\\u202e``); breaks and tabs stay."""
+    return _UNSAFE.sub(_written, text)
+
+
+def one_line(text: object) -> str:
+    """As `harmless`, on one line: for names, which may hold breaks, too."""
+    return _BREAKS.sub(_written, harmless(str(text)))
+
+
+def echo(message: object = "", *, err: bool = False, nl: bool = True, bold: bool = False) -> None:
+    """Print a message, made harmless."""
+    text = harmless(str(message))
+    click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
+
+
+def emit_json(value: Any, *, indent: int | None = 1) -> None:
+    """Print a value as JSON, controls in it as JSON's own escapes; without `indent` on one line."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    click.echo(_UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text))
+
+
+def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows as CSV with a header; a text that begins like a formula gets an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(row.get(name)) for name in columns})
+        click.echo(buffer.getvalue(), nl=False)
+        buffer.seek(0)
+        buffer.truncate()
+    click.echo(buffer.getvalue(), nl=False)
+
+
+def console(*, err: bool = False) -> Console:
+    """A rich console that knows no markup and prints nothing but what is harmless."""
+    found = _console_type()(stderr=err, highlight=False, emoji=False, markup=False)
+    if not found.is_terminal and not err:
+        found = _console_type()(highlight=False, emoji=False, markup=False, width=_WIDE)
+    return found
+
+
+@cache
+def _console_type() -> type[Console]:
+    # Made when it is needed, so that `cxrdex --help` does not import rich.
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                unsafe = not segment.control and _UNSAFE.search(segment.text)
+                yield Segment(harmless(segment.text), segment.style) if unsafe else segment
+
+    return SafeConsole
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return "'" + text if value.startswith(_FORMULA) else text
+
+
+def _written(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

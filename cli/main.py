@@ -65,7 +65,7 @@ class _LazyGroup(click.Group):
             raise _Failure(error) from error
         except click.ClickException as error:
             # It quotes what was typed, which a script may have taken from an archive.
-            error.message = harmless(error.message)
+            error.message = harmless(error.message)  # type: ignore[misc]
             raise
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:

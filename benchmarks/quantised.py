@@ -25,6 +25,7 @@ from benchmarks.record import write_result
 from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.cascade.runtimes import PRECISIONS
 from indexer.cascade.runtimes.reference import build_encoder
@@ -54,7 +55,7 @@ def encode(
     precision
         Of `indexer.cascade.reading.Runtime`.
     """
-    runtime = Runtime(Bundle.load(None), precision=precision)
+    runtime = Runtime(Bundle.load(None), Compute(precision=precision))
     return _apply(dataset, part, count, lambda batch: runtime.encode(batch).embedding)
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import load_canvases, load_examples
 
@@ -65,7 +66,7 @@ def main(dataset: Path, path: Path | None) -> None:
         examples = load_examples(dataset, "val")[: (_ROUNDS + 1) * batch_size]
         with tempfile.TemporaryDirectory() as cache:
             canvases = np.array(load_canvases(examples, settings, Path(cache)))
-        runtime = Runtime(bundle, "cpu", batch_size, "openvino")
+        runtime = Runtime(bundle, Compute(device="cpu", runtime="openvino"), batch_size)
         results[f"batch_{batch_size}"] = _compare(runtime, canvases)
     write_result(
         "reading",

@@ -23,6 +23,7 @@ from benchmarks.archives import COLUMNS, ROWS
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import load_examples
 from indexer.errors import FailedImage, SkippedImage
@@ -91,7 +92,7 @@ def main(dataset: Path, images: int, seed: int) -> None:
     """Print and keep the cosines."""
     rng = np.random.default_rng(seed)
     bundle = Bundle.load()
-    runtime = Runtime(bundle, batch_size=2, precision="float32")
+    runtime = Runtime(bundle, Compute(precision="float32"), batch_size=2)
     settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark")
     examples = load_examples(dataset, "val")
     chosen = rng.choice(len(examples), images, replace=False)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 __all__ = [
     "DATABASE_VARIABLE",
     "bundle_option",
+    "compute_options",
     "database_option",
     "device_option",
     "filter_option",
     "format_option",
-    "runtime_options",
 ]
 
 DATABASE_VARIABLE = "CXRDEX_DATABASE"
@@ -71,7 +72,27 @@ def device_option(function: F) -> F:
     )(function)
 
 
-def runtime_options(function: F) -> F:
+def compute_options(function: F) -> F:
+    """`--bundle`, `--device`, `--runtime` and `--precision` as one argument `compute`."""
+
+    @functools.wraps(function)
+    def with_compute(
+        *args: Any,
+        bundle_path: Path | None,
+        device: str,
+        runtime: str,
+        precision: str,
+        **options: Any,
+    ) -> Any:
+        from indexer.cascade.compute import Compute
+
+        compute = Compute(bundle_path, device, runtime, precision)
+        return function(*args, compute=compute, **options)
+
+    return cast(F, bundle_option(device_option(_runtime_options(with_compute))))
+
+
+def _runtime_options(function: F) -> F:
     """`--runtime` and `--precision`, or the environment's CXRDEX_RUNTIME and CXRDEX_PRECISION."""
     precision = click.option(
         "--precision",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import kind_of
+from indexer.cascade.compute import Compute
 from indexer.database.reader import Database
 from indexer.database.text.documents import Document
 from indexer.errors import (
@@ -80,12 +81,8 @@ class Engine:
     ----------
     database
         The database's folder.
-    bundle
-        Folder of the bundle for query files; None for the one that ships with cxrdex.
-    device
-        Where the cascade runs: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    runtime, precision
-        What computes its CNN, and in what; see `indexer.cascade.reading.Runtime`.
+    compute
+        The bundle that reads query files, and where and in what it computes.
 
     Raises
     ------
@@ -96,15 +93,11 @@ class Engine:
     def __init__(
         self,
         database: Path,
-        bundle: Path | None = None,
-        device: str = "auto",
-        runtime: str = "auto",
-        precision: str = "auto",
+        compute: Compute = Compute(),
     ) -> None:
         self.database = Database.open(database)
         self._path = database
-        self._bundle_path = bundle
-        self._loading = {"device": device, "name": runtime, "precision": precision}
+        self._compute = compute
         self._no_text_space = ""
 
     def close(self) -> None:
@@ -531,10 +524,8 @@ class Engine:
     @cached_property
     def _said(self) -> dict[str, list[str]]:
         """What the database's bundle can say, by field; empty where that is not known."""
-        from indexer.cascade.bundle import Bundle
-
         try:
-            bundle = Bundle.load(self._bundle_path)
+            bundle = self._compute.load_bundle()
         except BundleError:
             # Words can be searched without any bundle; then it is not known what it could say.
             return {}
@@ -548,9 +539,7 @@ class Engine:
 
     @cached_property
     def _bundle(self) -> Bundle:
-        from indexer.cascade.bundle import Bundle
-
-        bundle = Bundle.load(self._bundle_path)
+        bundle = self._compute.load_bundle()
         self.database.layout.check(self.database.manifest, bundle)
         return bundle
 
@@ -576,7 +565,7 @@ class Engine:
     def _runtime(self) -> Runtime:
         from indexer.cascade.reading import Runtime
 
-        return Runtime(self._bundle, batch_size=1, **self._loading)
+        return Runtime(self._bundle, self._compute, batch_size=1)
 
 
 def _widened(tree: Node, facets: Collection[str]) -> Iterator[str]:

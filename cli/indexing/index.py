@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import (
-    bundle_option,
+    compute_options,
     database_option,
-    device_option,
     format_option,
-    runtime_options,
 )
 from cli.terminal import console, echo, emit_json
 
 if TYPE_CHECKING:
+    from indexer.cascade.compute import Compute
     from indexer.pipeline.meters import StagesUse
     from indexer.pipeline.run import Progress, Summary
 
@@ -66,9 +65,7 @@ _REPORT_PROBLEMS = 5
     help="The images of a study share their findings: the mean of what each says. Chosen when the "
     "database is made.  [default: they do]",
 )
-@bundle_option
-@device_option
-@runtime_options
+@compute_options
 @click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
 @click.option(
     "--batch-size",
@@ -121,10 +118,7 @@ def index(
     text_store: str | None,
     elasticsearch_url: str | None,
     pool_studies: bool | None,
-    bundle_path: Path | None,
-    device: str,
-    runtime: str,
-    precision: str,
+    compute: Compute,
     workers: int | None,
     batch_size: int,
     timeout: float,
@@ -141,7 +135,6 @@ def index(
     `cxrdex failures` lists those. Ctrl-C stops cleanly, and the next run goes on.
     """
     from indexer.archive.limits import Limits
-    from indexer.cascade.bundle import Bundle
     from indexer.database.choices import choose_text
     from indexer.database.layout import Layout
     from indexer.pipeline.run import index as run_index
@@ -156,10 +149,7 @@ def index(
             archives,
             database,
             reports=reports,
-            bundle=Bundle.load(bundle_path),
-            device=device,
-            runtime=runtime,
-            precision=precision,
+            compute=compute,
             workers=workers,
             batch_size=batch_size,
             retry_failed=retry_failed,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from cli.options import (
-    bundle_option,
+    compute_options,
     database_option,
-    device_option,
     filter_option,
     format_option,
-    runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
 from cli.terminal import echo
+
+if TYPE_CHECKING:
+    from indexer.cascade.compute import Compute
 
 __all__ = ["search"]
 
@@ -66,9 +67,7 @@ __all__ = ["search"]
 @click.option(
     "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
 )
-@bundle_option
-@device_option
-@runtime_options
+@compute_options
 @format_option(*HIT_FORMATS)
 def search(
     query: str,
@@ -82,10 +81,7 @@ def search(
     choices: tuple[str, ...],
     mode: Literal["words", "semantic", "hybrid"],
     image: str | None,
-    bundle_path: Path | None,
-    device: str,
-    runtime: str,
-    precision: str,
+    compute: Compute,
     form: str,
 ) -> None:
     """Find images by the words of their annotations and reports, by meaning, or like a picture.
@@ -98,7 +94,7 @@ def search(
     from search.service import Engine
 
     chosen = facets or ("disease", "side", "view")
-    with Engine(database, bundle_path, device, runtime, precision) as engine:
+    with Engine(database, compute) as engine:
         if mode == "words" and image is None:
             results = engine.search(
                 query,

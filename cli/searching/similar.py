@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import (
-    bundle_option,
+    compute_options,
     database_option,
-    device_option,
     filter_option,
     format_option,
-    runtime_options,
 )
 from cli.output import HIT_FORMATS, emit_hits
 from cli.terminal import echo
+
+if TYPE_CHECKING:
+    from indexer.cascade.compute import Compute
 
 __all__ = ["similar"]
 
@@ -38,9 +40,7 @@ __all__ = ["similar"]
     help="Compare whole studies by their mean vectors, not single images.",
 )
 @click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
-@bundle_option
-@device_option
-@runtime_options
+@compute_options
 @format_option(*HIT_FORMATS)
 def similar(
     image: str,
@@ -51,10 +51,7 @@ def similar(
     exclude_patient: bool,
     pool_studies: bool,
     group: str | None,
-    bundle_path: Path | None,
-    device: str,
-    runtime: str,
-    precision: str,
+    compute: Compute,
     form: str,
 ) -> None:
     """Find the images most like an image file or an indexed image.
@@ -64,7 +61,7 @@ def similar(
     """
     from search.service import Engine
 
-    with Engine(database, bundle_path, device, runtime, precision) as engine:
+    with Engine(database, compute) as engine:
         results = engine.similar(
             image,
             limit,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import bundle_option, device_option, format_option, runtime_options
+from cli.options import compute_options, format_option
 from cli.terminal import console, echo, emit_json
+
+if TYPE_CHECKING:
+    from indexer.cascade.compute import Compute
 
 __all__ = ["evaluate"]
 
@@ -41,7 +44,6 @@ def _part(value: str) -> str | Path:
     help="Data set in which similar images are looked for.  [default: DATASET]",
 )
 @click.option("--gallery-part", default="train", show_default=True, help="Its part, as for --part.")
-@bundle_option
 @click.option(
     "--embeddings",
     type=click.Path(path_type=Path),
@@ -58,8 +60,7 @@ def _part(value: str) -> str | Path:
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the scores as JSON."
 )
 @click.option("--limit", type=click.IntRange(1), help="Use only so many images of each part.")
-@device_option
-@runtime_options
+@compute_options
 @format_option("json")
 def evaluate(
     dataset: Path,
@@ -67,14 +68,11 @@ def evaluate(
     protocol: str,
     gallery: Path | None,
     gallery_part: str,
-    bundle_path: Path | None,
     embeddings: Path | None,
     pool_studies: bool,
     output: Path | None,
     limit: int | None,
-    device: str,
-    runtime: str,
-    precision: str,
+    compute: Compute,
     form: str,
 ) -> None:
     """Score a bundle on the human annotations of DATASET, a folder in the Open-i layout.
@@ -88,17 +86,14 @@ def evaluate(
     from indexer.paper import protocol as paper
 
     common: dict[str, Any] = {
-        "device": device,
-        "runtime": runtime,
-        "precision": precision,
+        "compute": compute,
         "limit": limit,
         "warn": lambda line: echo(f"Warning: {line}", err=True),
     }
     if protocol == "paper":
-        scores = paper.evaluate(bundle_path, dataset, _part(part), embeddings=embeddings, **common)
+        scores = paper.evaluate(dataset, _part(part), embeddings=embeddings, **common)
     else:
         scores = protocols.evaluate(
-            bundle_path,
             dataset,
             _part(part),
             "retrieval" if protocol == "retrieval" else "product",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.describer import Describer
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
 from indexer.cascade.text_space import TextSpace
@@ -69,15 +70,11 @@ class Runtime:
     ----------
     bundle
         The trained cascade.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    compute
+        Where and in what it computes; its bundle is not looked at.
     batch_size
         Images computed at once. Where it matters, shorter batches are padded to it, so that a
         reading does not depend on which images it is computed with.
-    name
-        ``"auto"``, ``"torch"``, ``"openvino"`` or ``"cuda"``.
-    precision
-        ``"auto"``, ``"float32"`` or ``"bf16"``.
 
     Raises
     ------
@@ -91,14 +88,12 @@ class Runtime:
     def __init__(
         self,
         bundle: Bundle,
-        device: str = "auto",
+        compute: Compute = Compute(),
         batch_size: int = 32,
-        name: str = "auto",
-        precision: str = "auto",
     ) -> None:
         self.bundle = bundle
         self.batch_size = batch_size
-        self._encoding = load(bundle, name, device, precision)
+        self._encoding = load(bundle, compute.runtime, compute.device, compute.precision)
         # What the device's memory has room for, should that be less.
         self._at_once = batch_size
         weights = {

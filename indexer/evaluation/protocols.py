@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.datasets.dataset import Part
 from indexer.errors import MissingExtraError
 from indexer.evaluation.baselines import imagenet_vectors, pixel_vectors
@@ -25,17 +26,14 @@ _log = logging.getLogger(__name__)
 
 
 def evaluate(
-    bundle: Path | None,
     dataset: Path,
     part: Part,
     protocol: Protocol,
     *,
+    compute: Compute = Compute(),
     gallery: Path | None = None,
     gallery_part: Part = "train",
     pool_studies: bool = True,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
     limit: int | None = None,
     warn: Callable[[str], None] = _log.warning,
 ) -> dict[str, Any]:
@@ -43,16 +41,14 @@ def evaluate(
 
     Parameters
     ----------
-    bundle
-        Its folder, the shipped one where None.
     dataset, part
         The images that are judged (see `indexer.datasets.dataset.load_part`).
+    compute
+        The bundle, and where and in what it computes.
     gallery, gallery_part
         Of the protocol ``"retrieval"``: where similar images are looked for; None for `dataset`.
     pool_studies
         Let the images of a study share their scores, words and vectors.
-    device, runtime, precision
-        Where and how pictures are read; see `indexer.cascade.reading.Runtime`.
     limit
         Use only this many images of each part.
     warn
@@ -73,12 +69,12 @@ def evaluate(
         The metrics are not installed.
     """
     require_metrics()
-    source = Bundle.load(bundle)
+    source = compute.load_bundle()
     settings = DecodeSettings(source.size, source.squash, b"evaluation", thumbnail=0)
 
     def readings_of(folder: Path, images: Part) -> tuple[Readings, dict[str, int]]:
         pictures = load_pictures(folder, images, settings, warn, limit=limit)
-        return read(source, pictures, device, runtime, precision), pictures.left_out
+        return read(source, pictures, compute), pictures.left_out
 
     readings, left_out = readings_of(dataset, part)
     said: dict[str, Any] = {

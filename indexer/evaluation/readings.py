@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from indexer.annotation import Annotation
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.pooling import pool_readings
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example
@@ -95,15 +96,9 @@ def study_means(values: FloatArray, studies: Sequence[str]) -> FloatArray:
     return means
 
 
-def read(
-    bundle: Bundle,
-    pictures: Pictures,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
-) -> Readings:
+def read(bundle: Bundle, pictures: Pictures, compute: Compute) -> Readings:
     """Read the images of a data set."""
-    reader = Runtime(bundle, device, name=runtime, precision=precision)
+    reader = Runtime(bundle, compute)
     canvases, size = pictures.canvases, reader.batch_size
     batches = [canvases[start : start + size] for start in range(0, len(canvases), size)]
     outputs = [reader.encode(batch) for batch in batches]

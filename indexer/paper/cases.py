@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example, keep_array, load_canvases, load_examples
 from indexer.errors import TrainingError
@@ -124,7 +125,7 @@ def _embeddings(
 ) -> npt.NDArray[np.float32]:
     path = work / f"embeddings-{bundle.hash}-{blake3(canvases.data).hexdigest(8)}.npy"
     if not path.exists():
-        runtime = Runtime(bundle, device)
+        runtime = Runtime(bundle, Compute(device=device))
         rows = [
             reading.embedding
             for start in range(0, len(canvases), _CHUNK)

@@ -10,6 +10,7 @@ from typing import Any
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.devices import choose_device
 from indexer.errors import BundleError
 from indexer.evaluation.pictures import Pictures
@@ -108,13 +109,11 @@ class Cascade:
         recorded = self.record.get("val", {}).get("variants")
         return final_variant(self.model.variants, self.model.chosen, recorded)
 
-    def predict(
-        self, pictures: Pictures, device: str, runtime: str, precision: str
-    ) -> dict[str, list[tuple[str, ...]]]:
+    def predict(self, pictures: Pictures, compute: Compute) -> dict[str, list[tuple[str, ...]]]:
         """Per variant, the words of each picture: its class, then the annotation."""
         if self.source is not None:
-            readings = read(self.source, pictures, device, runtime, precision)
+            readings = read(self.source, pictures, compute)
             return self.model.predict(readings.embeddings)
         for variant in self.model.variants.values():
-            variant.classifier.to(choose_device(device))
+            variant.classifier.to(choose_device(compute.device))
         return self.model.predict(pictures.canvases)

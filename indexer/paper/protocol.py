@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from indexer.cascade.compute import Compute
 from indexer.datasets.dataset import Part
 from indexer.evaluation.pictures import load_pictures
 from indexer.evaluation.protocols import part_name, require_metrics
@@ -20,14 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 def evaluate(
-    bundle: Path | None,
     dataset: Path,
     part: Part,
     *,
+    compute: Compute = Compute(),
     embeddings: Path | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
     limit: int | None = None,
     warn: Callable[[str], None] = _log.warning,
 ) -> dict[str, Any]:
@@ -35,11 +33,12 @@ def evaluate(
 
     Parameters
     ----------
-    bundle
-        The bundle's folder, the shipped one where None; or the folder of a cascade alone.
+    compute
+        The bundle, or the folder of a cascade alone in its place, and where and in what it
+        computes.
     embeddings
         The bundle that a cascade of its own folder reads.
-    dataset, part, device, runtime, precision, limit, warn
+    dataset, part, limit, warn
         As for `indexer.evaluation.protocols.evaluate`.
 
     Returns
@@ -57,7 +56,7 @@ def evaluate(
         The metrics are not installed.
     """
     require_metrics()
-    cascade = Cascade.load(bundle, embeddings)
+    cascade = Cascade.load(compute.bundle, embeddings)
     pictures = load_pictures(
         dataset,
         part,
@@ -67,7 +66,7 @@ def evaluate(
         keep=lambda example: class_of(example) is not None,
         otherwise="not of one of the 17 classes",
     )
-    predictions = cascade.predict(pictures, device, runtime, precision)
+    predictions = cascade.predict(pictures, compute)
     answer: dict[str, Any] = {
         "protocol": "paper",
         "bundle": {"name": cascade.name, "hash": cascade.hash},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from indexer.archive.deidentify import fingerprint, load_key
 from indexer.archive.limits import Limits
 from indexer.archive.sources.members import Archive, open_archive
+from indexer.cascade.compute import Compute
 from indexer.database.writer import Writer
 from indexer.pipeline.decoding import DecodePool, FileTask, Outcome, file_reader
 from indexer.pipeline.listing import Listing, archive_name
@@ -130,10 +131,7 @@ def index(
     database: Path,
     *,
     reports: Path | None = None,
-    bundle: Bundle | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
+    compute: Compute = Compute(),
     workers: int | None = None,
     batch_size: int = 32,
     retry_failed: bool = False,
@@ -163,12 +161,8 @@ def index(
         The folder to fill; made where there is none.
     reports
         Folder of reports; None takes those of an archive in the Open-i layout.
-    bundle
-        The trained cascade; None takes the one that ships with the package.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    runtime, precision
-        What computes the CNN, and in what; see `indexer.cascade.reading.Runtime`.
+    compute
+        The bundle, and where and in what it computes.
     workers
         Processes that decode; None for one per core.
     batch_size
@@ -193,7 +187,7 @@ def index(
     limits
         What one file may cost; None for the defaults.
     reader
-        What reads the canvases in the bundle's place; None loads the bundle onto `device`.
+        What reads the canvases in the bundle's place; None loads the bundle.
 
     Raises
     ------
@@ -208,10 +202,7 @@ def index(
     DiskFullError
         There is no space left; what was committed is safe.
     """
-    if bundle is None:
-        from indexer.cascade.bundle import Bundle
-
-        bundle = Bundle.load()
+    bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
     key = load_key()
     folders = [archive.reports for archive in opened if archive.reports is not None]
@@ -236,7 +227,7 @@ def index(
         run = _Run(writer, bundle, key, found, stopped, progress, reader)
         return run.execute(
             opened,
-            loading={"device": device, "name": runtime, "precision": precision},
+            compute=compute,
             workers=workers or _cores(),
             batch_size=batch_size,
             compare={"retry_failed": retry_failed, "checksum": checksum, "reread": reread},
@@ -271,7 +262,7 @@ class _Run:
         self,
         archives: Sequence[Archive],
         *,
-        loading: dict[str, str],
+        compute: Compute,
         workers: int,
         batch_size: int,
         compare: dict[str, bool],
@@ -294,7 +285,7 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     counts |= self._read(
-                        listing, committer, loading, workers, batch_size, limit, limits
+                        listing, committer, compute, workers, batch_size, limit, limits
                     )
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
@@ -324,7 +315,7 @@ class _Run:
         self,
         listing: Listing,
         committer: Committer,
-        loading: dict[str, str],
+        compute: Compute,
         workers: int,
         batch_size: int,
         limit: int | None,
@@ -349,7 +340,7 @@ class _Run:
         with ExitStack() as stack:
             stack.enter_context(pool)
             # The workers are busy already while the model loads.
-            runtime = self._runtime(loading, batch_size)
+            runtime = self._runtime(compute, batch_size)
             stage = stack.enter_context(ModelStage(self._writer, committer, runtime, batch_size))
             stage.meter.waits["start"] = time.monotonic() - started
             clock = _Clock(todo)
@@ -382,13 +373,13 @@ class _Run:
             "stages": processor.use(seconds, uses, _cores()),
         }
 
-    def _runtime(self, loading: dict[str, str], batch_size: int) -> Reader:
+    def _runtime(self, compute: Compute, batch_size: int) -> Reader:
         if self._reader is not None:
             return self._reader
         # Here, and not at the top: a run without anything to read never imports torch.
         from indexer.cascade.reading import Runtime
 
-        return Runtime(self._bundle, batch_size=batch_size, **loading)
+        return Runtime(self._bundle, compute, batch_size)
 
     def _update_reports(self) -> int:
         states = self._reports.states()

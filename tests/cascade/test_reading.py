@@ -13,13 +13,14 @@ from PIL import Image
 from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
 from indexer.errors import BundleError
 
 
 @pytest.fixture(scope="module")
 def runtime(bundle: Bundle) -> Runtime:
-    return Runtime(bundle, "cpu", batch_size=4)
+    return Runtime(bundle, Compute(device="cpu"), batch_size=4)
 
 
 def _read(runtime: Runtime, bundle: Bundle, files: dict[str, bytes]) -> list[Reading]:
@@ -99,7 +100,7 @@ def test_a_reading_says_what_is_over_its_threshold(runtime: Runtime, bundle: Bun
 
 def test_a_device_that_is_not_there(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="warp"):
-        Runtime(bundle, "warp")
+        Runtime(bundle, Compute(device="warp"))
 
 
 def test_the_weights_are_small_and_no_pickle(bundle: Bundle) -> None:

@@ -266,10 +266,11 @@ from pathlib import Path
 from indexer.cascade.runtimes import openvino_cpu
 openvino_cpu.user_cache_path = lambda *_, **__: Path({str(cache)!r})
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 import numpy as np
 bundle = Bundle.load()
-Runtime(bundle, "cpu").read(np.zeros((1, bundle.size, bundle.size), np.uint8))
+Runtime(bundle, Compute(device="cpu")).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
 assert "torch" not in sys.modules
 assert sys.modules["openvino_telemetry"] is None
 """

@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.pooling import pool_readings
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example
@@ -16,6 +17,8 @@ from indexer.evaluation.pictures import Pictures
 from indexer.evaluation.product import evaluate_product
 from indexer.evaluation.readings import read, study_means
 from tests.training.planted import example
+
+TORCH = Compute(device="cpu", runtime="torch")
 
 
 def test_pooled_words_are_those_of_an_index(bundle: Bundle) -> None:
@@ -28,8 +31,8 @@ def test_pooled_words_are_those_of_an_index(bundle: Bundle) -> None:
     studies = ["a", "b", "a", "c", "b", "a"]
     examples = [example(n, ("opacity",), study) for n, study in enumerate(studies)]
     pictures = Pictures(examples, canvases, {})
-    alone = Runtime(bundle, "cpu", name="torch").read(canvases)
-    pooled = read(bundle, pictures, "cpu", "torch").pooled(bundle)
+    alone = Runtime(bundle, TORCH).read(canvases)
+    pooled = read(bundle, pictures, TORCH).pooled(bundle)
     for study in set(studies):
         rows = [row for row, own in enumerate(studies) if own == study]
         index = pool_readings([alone[row].to_json() for row in rows], bundle.thresholds)
@@ -48,7 +51,7 @@ def test_the_surest_image_words_the_finding(bundle: Bundle) -> None:
     logits = np.full((2, len(bundle.findings)), -9, np.float32)
     logits[:, column] = 4, 2
     pictures = Pictures(examples, np.zeros((2, bundle.size, bundle.size), np.uint8), {})
-    readings = read(bundle, pictures, "cpu", "torch")
+    readings = read(bundle, pictures, TORCH)
     said = []
     for side, logit in zip(("left", "right"), logits[:, column], strict=True):
         words = Annotation.from_words("predicted", "opacity", [side]).to_json()

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from elasticsearch import ApiError
 
 from cli.main import cxrdex
-from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.database import outbox
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
@@ -126,8 +126,7 @@ def test_down_for_the_whole_run_and_back_later(
         summary = index(
             [pictures],
             path,
-            bundle=Bundle.load(tmp_path / "bundle"),
-            device="cpu",
+            compute=Compute(tmp_path / "bundle", "cpu"),
             workers=1,
             text_store="elasticsearch",
             elasticsearch_url=url,

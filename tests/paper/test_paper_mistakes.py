@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.reading import Runtime
 from indexer.datasets.mining import encode_sequences, mine
@@ -208,7 +209,7 @@ def test_5_the_cnn_of_a_round_learns_its_images_own_composite_labels(
 def test_5_kept_embeddings_stay_with_their_images(
     folder: Path, tmp_path: Path, bundle: Bundle
 ) -> None:
-    runtime = Runtime(bundle, "cpu")
+    runtime = Runtime(bundle, Compute(device="cpu"))
     size = replace(SHORT, backbone="test_resnet", size=bundle.size)
     pictures = load_cases(folder, "val", size, work=tmp_path / "own", limit=12)
     alone = [runtime.read(picture[None])[0].embedding for picture in pictures.inputs]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
 from indexer.pipeline.run import Summary, index
 from tests.pipeline.making import make_bundle
@@ -39,7 +40,7 @@ def run(tiny: Bundle, tmp_path: Path) -> Index:
     """`index` with the tiny cascade, into ``db``."""
 
     def indexed(*archives: Path, database: Path = tmp_path / "db", **options: object) -> Summary:
-        given = {"bundle": tiny, "device": "cpu", "workers": 1, "batch_size": 8, **options}
+        given = {"compute": Compute(tiny.path, "cpu"), "workers": 1, "batch_size": 8, **options}
         return index(archives, database, **given)  # type: ignore[arg-type]
 
     return indexed

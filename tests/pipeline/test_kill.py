@@ -35,7 +35,7 @@ from pathlib import Path
 if __name__ == "__main__":  # or the workers would import all this, too
     import faiss, tantivy, torch
     from indexer.cascade import reading as runtime
-    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference
     from indexer.database import compaction
     from indexer.pipeline import stages
@@ -56,8 +56,8 @@ if __name__ == "__main__":  # or the workers would import all this, too
         child = os.fork()
         if child == 0:
             index(
-                [archive], Path(line.strip()), reports=reports, bundle=Bundle.load(bundle),
-                device="cpu", runtime="torch", workers=1, batch_size=6,
+                [archive], Path(line.strip()), reports=reports,
+                compute=Compute(bundle, "cpu", "torch"), workers=1, batch_size=6,
                 prune=True, retry_failed=True,
             )
             os._exit(0)

@@ -14,6 +14,7 @@ import pytest
 
 from indexer.archive.limits import Limits
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.database.reader import Database
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
@@ -313,10 +314,10 @@ def test_a_database_is_brought_to_another_bundle(
     with monkeypatch.context() as broken:
         broken.setattr(Writer, "sweep_thumbnails", _stop)
         with pytest.raises(RuntimeError, match="stopped"):
-            run(archive, bundle=other, reread=True)
-    assert run(archive, bundle=other, reread=True).done == 6
+            run(archive, compute=Compute(other.path, "cpu"), reread=True)
+    assert run(archive, compute=Compute(other.path, "cpu"), reread=True).done == 6
     assert verify(database) == []
-    run(archive, bundle=other, database=tmp_path / "fresh")
+    run(archive, compute=Compute(other.path, "cpu"), database=tmp_path / "fresh")
     assert state_of(tmp_path / "fresh") == state_of(database)
     with pytest.raises(DatabaseMismatch, match="--reread"):
         run(archive)
@@ -331,15 +332,15 @@ def test_another_bundle_loses_no_archive(run: Index, archive: Path, tmp_path: Pa
     run(archive, more)
     other = make_bundle(tmp_path / "other", "other", seed=1)
     with pytest.raises(DatabaseMismatch, match="more"):
-        run(archive, bundle=other, reread=True)
-    assert run(archive, more, bundle=other, reread=True).done == 8
+        run(archive, compute=Compute(other.path, "cpu"), reread=True)
+    assert run(archive, more, compute=Compute(other.path, "cpu"), reread=True).done == 8
 
 
 def test_another_bundle_is_refused(run: Index, archive: Path, tmp_path: Path) -> None:
     run(archive)
     other = make_bundle(tmp_path / "other", "other", seed=1)
     with pytest.raises(DatabaseMismatch, match="--bundle"):
-        run(archive, bundle=other)
+        run(archive, compute=Compute(other.path, "cpu"))
 
 
 def test_another_id_key_is_refused(
@@ -389,6 +390,7 @@ _FULL_DISK = """
 import sys
 from pathlib import Path
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.errors import DiskFullError
 from indexer.pipeline import stages
 from indexer.pipeline.run import index
@@ -397,7 +399,7 @@ stages._COMMIT_FILES = 40
 if __name__ == "__main__":
     archive, database, bundle = map(Path, sys.argv[1:])
     try:
-        index([archive], database, bundle=Bundle.load(bundle), device="cpu", workers=1)
+        index([archive], database, compute=Compute(bundle, "cpu"), workers=1)
     except DiskFullError as error:
         print(error)
         sys.exit(9)
@@ -456,6 +458,7 @@ _INTERRUPTED = """
 import json, sys, time
 from pathlib import Path
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.pipeline.run import index
 
 def show(progress):
@@ -465,7 +468,7 @@ def show(progress):
 if __name__ == "__main__":
     archive, database, bundle = map(Path, sys.argv[1:])
     summary = index(
-        [archive], database, bundle=Bundle.load(bundle), device="cpu", workers=1, progress=show
+        [archive], database, compute=Compute(bundle, "cpu"), workers=1, progress=show
     )
     print(json.dumps([summary.interrupted, summary.done, summary.left]))
 """

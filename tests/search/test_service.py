@@ -15,6 +15,7 @@ from indexer.archive.decoding import DecodeSettings, decode
 from indexer.archive.deidentify import Metadata, fingerprint, load_key, pseudonym
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
 from indexer.database.entry import Entry, Header
 from indexer.database.writer import Writer
@@ -82,7 +83,9 @@ def database(
     settings = DecodeSettings(bundle.size, bundle.squash, key)
     names = sorted(p.name for p in archive.iterdir())
     decoded = [decode((archive / name).read_bytes(), name, settings) for name in names]
-    readings = Runtime(bundle, "cpu", batch_size=16).read(np.stack([d.canvas for d in decoded]))
+    readings = Runtime(bundle, Compute(device="cpu"), batch_size=16).read(
+        np.stack([d.canvas for d in decoded])
+    )
     filed = pseudonym(key, "report", "CXR77_IM-1-1001")
 
     def find_report(keys: Sequence[str]) -> Report | None:
@@ -118,7 +121,7 @@ def database(
 
 @pytest.fixture(scope="module")
 def engine(database: Path) -> Iterator[Engine]:
-    with Engine(database, device="cpu") as engine:
+    with Engine(database, Compute(device="cpu")) as engine:
         yield engine
 
 
@@ -177,7 +180,7 @@ def test_another_key_cannot_name_the_study(
     database: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXRDEX_KEY_FILE", str(tmp_path / "other"))
-    with Engine(database, device="cpu") as engine:
+    with Engine(database, Compute(device="cpu")) as engine:
         assert engine.similar(archive / "0-0.dcm", 1).hits[0].score > 0.999
         with pytest.raises(QueryError, match="CXRDEX_KEY_FILE"):
             engine.similar(archive / "0-0.dcm", exclude_study=True)
@@ -346,7 +349,7 @@ def test_another_bundle_is_refused_for_files_only(
         weights=shipped.weights(),
     )
     assert other.hash != shipped.hash
-    with Engine(database, bundle=tmp_path / "other", device="cpu") as engine:
+    with Engine(database, Compute(tmp_path / "other", "cpu")) as engine:
         assert len(engine.similar(ids["0-0.dcm"], 3).hits) == 3
         assert engine.search("*").total == len(ids)
         with pytest.raises(DatabaseMismatch, match="--bundle"):

@@ -175,6 +175,16 @@ class ReportIndex:
                 return self._latest[1]
         return None
 
+    def count(self, report_keys: Iterable[str]) -> int:
+        """How many of the reports any of `report_keys` names."""
+        found: set[int] = set()
+        for report_key in report_keys:
+            row = self._table.execute(
+                "SELECT file FROM report WHERE key = ?", (report_key,)
+            ).fetchone()
+            found.update(row or ())
+        return len(found)
+
     @property
     def problems(self) -> list[str]:
         """One line for each file found to be no readable report: XML at once, text when asked for.

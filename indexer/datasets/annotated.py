@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from indexer.annotation import Annotation, parse_mesh
-from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report, parse_report
 from indexer.archive.sources.members import open_archive, read_member
+from indexer.datasets.images import Dataset
+from indexer.datasets.tables import header, read_rows
 from indexer.errors import ArchiveError, ImageError, TrainingError
 from indexer.words.labeller import affirmed, label
 
@@ -23,7 +23,7 @@ Part: TypeAlias = Literal["train", "val", "test", "all"]
 # Names are hashed only to look them up here, so the key need not be secret.
 _KEY = b"annotations"
 _NEEDED = ("image_id", "annotation")
-_OPTIONAL = ("study", "split")
+_OPTIONAL = ("study", "split", "patient", "view")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +76,15 @@ def load_annotated(path: Path, source: LabelSource | None = None, part: Part = "
     Parameters
     ----------
     path
-        A folder in the Open-i layout (``images.csv``, ``images/``, ``ecgen-radiology/``), a folder,
-        zip or tar of Open-i ``.xml`` or of ``.txt`` reports, or a ``.csv`` of ``image_id`` and
-        ``annotation`` (optionally ``study`` and ``split``): one MeSH-like string a row, or several
-        with ``;`` between them.
+        A data set (see `indexer.datasets.images.Dataset.open`), a folder, zip or tar of Open-i
+        ``.xml`` or of ``.txt`` reports, or a ``.csv`` of ``image_id`` and ``annotation``
+        (optionally ``study`` and ``split``): one MeSH-like string a row, or several with ``;``
+        between them.
     source
-        Human terms or those the labeller finds in the text; by default the text only where there
-        are no ``.xml`` reports.
+        Human terms or those the labeller finds in the text; by default the text only where people
+        annotated nothing.
     part
-        Only images of this part; the source must then have a column ``split``.
+        Only images of this part; a data set has parts, and a CSV where it has a column ``split``.
 
     Raises
     ------
@@ -98,12 +98,14 @@ def load_annotated(path: Path, source: LabelSource | None = None, part: Part = "
         if source == "text":
             raise TrainingError(f"{path} holds annotations, not text: leave out --labels text")
         return Collection("mesh", tuple(_from_csv(path, part)))
-    table = path / "images.csv"
-    if table.is_file():
-        reports = _Reports(path / "ecgen-radiology", source)
-        return _of_table(table, reports, part)
+    dataset = Dataset.find(path)
+    if dataset is not None:
+        return _of_dataset(dataset, source, part)
     if part != "all":
-        raise TrainingError(f"{path} has no images.csv, which says what is of the part {part!r}")
+        raise TrainingError(
+            f"{path} has no images.csv, nor is it another data set that is known "
+            f"(docs/datasets.md), which would say what is of the part {part!r}"
+        )
     reports = _Reports(path, source)
     images = tuple(
         AnnotatedImage(image, study, said)
@@ -146,14 +148,6 @@ class _Reports:
             names = report.images if member.name.lower().endswith(".txt") else report.images[1:]
             self.every.append((report.uid, names, read(report)))
 
-    def by_image(self) -> Mapping[str, tuple[Annotation, ...]]:
-        """Annotations by the pseudonym of an image; of two reports on one image the first."""
-        found: dict[str, tuple[Annotation, ...]] = {}
-        for _, names, said in self.every:
-            for name in names:
-                found.setdefault(name, said)
-        return found
-
 
 def _human(report: Report) -> tuple[Annotation, ...]:
     return report.annotations
@@ -163,24 +157,30 @@ def _found(report: Report) -> tuple[Annotation, ...]:
     return affirmed(label(report.sections))
 
 
-def _of_table(table: Path, reports: _Reports, part: Part) -> Collection:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        for column in ("image_id", "uid", "split"):
-            if column not in (rows.fieldnames or ()):
-                raise TrainingError(f"{table} lacks the column {column}")
-        wanted = [row for row in rows if part in ("all", row["split"])]
+def _of_dataset(dataset: Dataset, source: LabelSource | None, part: Part) -> Collection:
+    human = dataset.description.annotations or dataset.description.labels
+    if source == "mesh" and human is None:
+        raise TrainingError(f"{dataset.root} has text, and no terms of people: use --labels text")
+    if source == "text" and not (
+        dataset.description.reports or "text" in dataset.description.columns
+    ):
+        raise TrainingError(f"{dataset.root} has no text: leave out --labels text")
+    source = source or ("text" if human is None else "mesh")
+    wanted = [image for image in dataset.described if part in ("all", image.part)]
     if not wanted:
-        raise TrainingError(f"{table} names no image of the part {part!r}")
-    said = reports.by_image()
-    images = []
-    for row in wanted:
-        name = pseudonym(_KEY, "report", row["image_id"])
-        if name in said:
-            images.append(AnnotatedImage(row["image_id"], row["uid"], said[name]))
-    alone = sum(not names for _, names, _ in reports.every)
-    missing = len(wanted) - len(images)
-    return Collection(reports.source, tuple(images), alone, missing, tuple(reports.problems))
+        raise TrainingError(f"{dataset.root} names no image of the part {part!r}")
+    images = [
+        AnnotatedImage(image.image_id, image.study or image.image_id, said)
+        for image, said in zip(wanted, dataset.said(wanted, source), strict=True)
+        if said is not None
+    ]
+    return Collection(
+        source,
+        tuple(images),
+        dataset.reports_without_image(),
+        len(wanted) - len(images),
+        tuple(dataset.problems),
+    )
 
 
 def _from_csv(path: Path, part: Part) -> Iterator[AnnotatedImage]:
@@ -212,34 +212,18 @@ def _from_csv(path: Path, part: Part) -> Iterator[AnnotatedImage]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row, all of them filled."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            for column in _NEEDED:
-                if column not in header:
-                    raise TrainingError(f"{path}, line 1: no column {column}")
-            for column in header:
-                if header.count(column) > 1 or column not in (*_NEEDED, *_OPTIONAL):
-                    raise TrainingError(
-                        f"{path}, line 1, column {column or '(unnamed)'}: not one of "
-                        f"{', '.join((*_NEEDED, *_OPTIONAL))}, each once"
-                    )
-            for cells in reader:
-                line = reader.line_num
-                if not cells:
-                    continue
-                if len(cells) > len(header):
-                    raise TrainingError(
-                        f"{path}, line {line}, column {len(header) + 1}: more values than columns; "
-                        "put a value that holds a comma in quotes"
-                    )
-                row = {c: v.strip() for c, v in zip(header, cells, strict=False)}
-                for column in header:
-                    if not row.get(column):
-                        raise TrainingError(f"{path}, line {line}, column {column}: no value")
-                yield line, row
-        except csv.Error as error:
-            raise TrainingError(f"{path}, line {reader.line_num}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise TrainingError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    names = header(path)
+    for column in _NEEDED:
+        if column not in names:
+            raise TrainingError(f"{path}, line 1: no column {column}")
+    for column in names:
+        if column not in (*_NEEDED, *_OPTIONAL):
+            raise TrainingError(
+                f"{path}, line 1, column {column or '(unnamed)'}: not one of "
+                f"{', '.join((*_NEEDED, *_OPTIONAL))}"
+            )
+    for _, line, row in read_rows(path):
+        for column in names:
+            if not row.get(column):
+                raise TrainingError(f"{path}, line {line}, column {column}: no value")
+        yield line, row

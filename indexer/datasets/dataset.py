@@ -1,27 +1,25 @@
-"""A training set: pictures with human annotations, in the Open-i layout."""
+"""The parts of a data set, and its decoded pictures."""
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.archive.deidentify import pseudonym
-from indexer.archive.reports import Report, ReportIndex
+from indexer.datasets.example import Example, Part
+from indexer.datasets.images import Dataset, Described
 from indexer.errors import FailedImage, SkippedImage, TrainingError
 
 __all__ = [
     "Example",
+    "Needs",
     "Part",
     "PartImages",
     "keep_array",
@@ -30,44 +28,10 @@ __all__ = [
     "load_part",
 ]
 
-#: A split of the table, or a file of uids or image ids.
-Part: TypeAlias = str | Path
+Needs: TypeAlias = Literal["annotations", "text", "picture"]
 
-# Names are hashed only to look them up here, so the key need not be secret.
-_KEY = b"training set"
-_SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
-# Numbers of a list and the like are no sentences.
-_SHORTEST_SENTENCE = 5
 # So many unknown ids are named in one message.
 _NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One image of a training set.
-
-    Parameters
-    ----------
-    image_id
-        The picture's name without suffix.
-    path
-        Where the picture lies.
-    study
-        Images of one study share it; parts are split by study.
-    view
-        ``"frontal"`` or ``"lateral"``; None where unknown.
-    annotations
-        Human annotations of the study's report; empty where nobody annotated it.
-    sentences
-        What the report's findings and impression say.
-    """
-
-    image_id: str
-    path: Path
-    study: str
-    view: str | None
-    annotations: tuple[Annotation, ...]
-    sentences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +41,7 @@ class PartImages:
     Parameters
     ----------
     examples
-        Those that have a picture and an annotation.
+        Those that have a picture, and of which something is known.
     left_out
         How many of the part have not, by reason: ``"no picture"``, ``"no annotation"``.
     """
@@ -86,83 +50,71 @@ class PartImages:
     left_out: dict[str, int]
 
 
-def load_examples(folder: Path, part: Part) -> list[Example]:
+def load_examples(folder: Path, part: Part, needs: Needs = "annotations") -> list[Example]:
     """The images of one part that have a picture and an annotation; see `load_part`."""
-    return load_part(folder, part).examples
+    return load_part(folder, part, needs).examples
 
 
-def load_part(folder: Path, part: Part) -> PartImages:
+def load_part(folder: Path, part: Part, needs: Needs = "annotations") -> PartImages:
     """The images of one part, and how many of it are left out.
 
     Parameters
     ----------
     folder
-        Holds ``images/``, ``images.csv`` (image_id, uid, projection, split) and
-        ``ecgen-radiology/``.
+        A data set (see `indexer.datasets.images.Dataset.open`).
     part
-        A value of the column split (``"train"``, ``"val"``), or the path of a file that lists
-        uids or image ids, one a line.
+        ``"train"``, ``"val"`` or another part of the set, or the path of a file that lists studies
+        or images, one a line.
+    needs
+        What an image must have beside its picture: ``"annotations"`` or labels of findings,
+        ``"text"`` (a report or a caption), or ``"picture"`` for nothing more.
 
     Raises
     ------
     TrainingError
         A file, a column, the part or a listed image is missing, or no image of it is annotated.
     """
-    table = folder / "images.csv"
-    if not table.is_file():
-        raise TrainingError(f"{table} is missing: it lists image_id, uid, projection and split")
-    if not (folder / "images").is_dir():
-        raise TrainingError(f"{folder / 'images'} is missing: it holds the pictures")
-    pictures = {path.stem: path for path in (folder / "images").iterdir()}
-    rows = _rows_of(table, part)
+    dataset = Dataset.open(folder)
+    images = _of_part(dataset, part)
     examples = []
     left_out: Counter[str] = Counter()
-    with ReportIndex.open(folder / "ecgen-radiology", _KEY) as reports:
-        for row in rows:
-            name = row["image_id"]
-            if name not in pictures:
-                left_out["no picture"] += 1
-                continue
-            report = reports.find((pseudonym(_KEY, "report", name),))
-            if report is None or not report.annotations:
-                left_out["no annotation"] += 1
-                continue
-            examples.append(
-                Example(
-                    name,
-                    pictures[name],
-                    row["uid"],
-                    row["projection"] or None,
-                    report.annotations,
-                    _sentences(report),
-                )
-            )
+    for example in dataset.examples(images):
+        if example is None:
+            left_out["no picture"] += 1
+        elif not _has(example, needs):
+            left_out["no text" if needs == "text" else "no annotation"] += 1
+        else:
+            examples.append(example)
     if not examples:
-        raise TrainingError(f"{table} names no annotated image of the part {str(part)!r}")
+        reasons = ", ".join(f"{count} have {reason}" for reason, count in left_out.items())
+        raise TrainingError(
+            f"{folder} ({dataset.description.name}) names no annotated image of the part "
+            f"{str(part)!r} that has a picture: {reasons}"
+        )
     return PartImages(examples, dict(left_out))
 
 
-def _rows_of(table: Path, part: Part) -> list[dict[str, str]]:
-    try:
-        rows = list(csv.DictReader(table.read_text("utf-8-sig").splitlines(keepends=True)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
-    missing = {"image_id", "uid", "projection", "split"} - set(rows[0] if rows else ())
-    if missing:
-        raise TrainingError(f"{table} lacks the column {sorted(missing)[0]}")
+def _has(example: Example, needs: Needs) -> bool:
+    if needs == "text":
+        return bool(example.sentences)
+    return needs == "picture" or bool(example.annotations or example.findings)
+
+
+def _of_part(dataset: Dataset, part: Part) -> list[Described]:
+    images = dataset.described
     if isinstance(part, Path):
-        listed = _listed(part, {row[key] for row in rows for key in ("uid", "image_id")}, table)
-        return [row for row in rows if row["uid"] in listed or row["image_id"] in listed]
-    splits = sorted({row["split"] for row in rows})
-    if part not in splits:
+        listed = _listed(part, {name for i in images for name in (i.study, i.image_id)}, dataset)
+        return [i for i in images if i.study in listed or i.image_id in listed]
+    parts = sorted({image.part or "" for image in images})
+    if part not in parts:
         raise TrainingError(
-            f"the part {part!r} is neither a split of {table} ({', '.join(splits)}) "
+            f"the part {part!r} is neither a split of {dataset.root} ({', '.join(parts)}) "
             "nor a file that exists"
         )
-    return [row for row in rows if row["split"] == part]
+    return [image for image in images if image.part == part]
 
 
-def _listed(part: Path, known: set[str], table: Path) -> set[str]:
+def _listed(part: Path, known: set[str], dataset: Dataset) -> set[str]:
     try:
         lines = part.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -174,15 +126,9 @@ def _listed(part: Path, known: set[str], table: Path) -> set[str]:
     if unknown:
         rest = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
         raise TrainingError(
-            f"{part}: no uid or image id of {table}: {', '.join(unknown[:_NAMED])}{rest}"
+            f"{part}: no uid or image id of {dataset.root}: {', '.join(unknown[:_NAMED])}{rest}"
         )
     return set(listed)
-
-
-def _sentences(report: Report) -> tuple[str, ...]:
-    texts = (report.sections.get(section, "") for section in ("findings", "impression"))
-    parts = (part.strip() for text in texts for part in _SENTENCE_END.split(text))
-    return tuple(part for part in parts if len(part) > _SHORTEST_SENTENCE)
 
 
 def load_canvases(

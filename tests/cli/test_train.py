@@ -41,4 +41,4 @@ def test_options_that_do_not_go_together(
 def test_a_folder_that_is_no_data_set(run: Run, tmp_path: Path) -> None:
     result = run("train", tmp_path, "--output", tmp_path / "out")
     assert result.exit_code not in (0, 1, 2)
-    assert "images.csv is missing" in result.stderr
+    assert "is no data set that is known" in result.stderr

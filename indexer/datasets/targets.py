@@ -1,0 +1,56 @@
+"""What a network is taught: targets, and which of them are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.cascade.labels import Labels
+from indexer.datasets.example import Example
+
+__all__ = ["encode_targets"]
+
+
+def encode_targets(
+    examples: Sequence[Example], labels: Labels
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Targets of images, and where they are known.
+
+    What an annotation says is there. What nobody speaks of is known only where the set says what
+    that means (`Example.others`). A pair of a finding that is not there is not there either; one
+    of a finding that is there is denied only by a person who annotates fully.
+
+    Returns
+    -------
+    targets
+        Shape (n, findings + pairs): 1 for yes, 0 for no, in between for a soft no.
+    known
+        The same shape; where it is False the target says nothing, and is 0.
+    """
+    names = labels.findings
+    column = {name: index for index, name in enumerate(names)}
+    pairs = {pair: len(names) + index for index, pair in enumerate(labels.pairs)}
+    finding_of = np.array([column[finding] for finding, _ in labels.pairs], np.intp)
+    targets = np.full((len(examples), len(names) + len(pairs)), np.nan, np.float32)
+    for row, example in zip(targets, examples, strict=True):
+        if example.others is not None:
+            row[:] = example.others
+        for name, chance in example.findings.items():
+            if name in column:
+                row[column[name]] = chance
+        for annotation in example.annotations:
+            if annotation.disease in column:
+                row[column[annotation.disease]] = 1
+        there = row[: len(names)] == 1
+        if len(pairs):
+            own = row[len(names) :]
+            absent = ~there[finding_of] & ~np.isnan(row[finding_of])
+            own[absent] = row[finding_of][absent]
+        for annotation in example.annotations:
+            for word in annotation.words[1:]:
+                if (annotation.disease, word.text) in pairs:
+                    row[pairs[annotation.disease, word.text]] = 1
+    known = ~np.isnan(targets)
+    return np.where(known, targets, 0).astype(np.float32), known

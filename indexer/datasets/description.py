@@ -16,20 +16,9 @@ from typing import Any, Literal, TypeAlias
 from indexer.annotation import Annotation, parse_mesh
 from indexer.errors import TrainingError
 
-__all__ = [
-    "FILE",
-    "ROLES",
-    "Annotations",
-    "Claim",
-    "Column",
-    "Description",
-    "Label",
-    "Labels",
-    "Parts",
-    "Table",
-]
+__all__ = ["FILE", "ROLES", "Annotations", "Claim", "Column", "Description", "Label", "Labels"]
 
-#: Name of the description that a folder carries itself.
+#: The description that a folder carries itself.
 FILE = "dataset.toml"
 #: What the columns of a table may be of an image; `image` has to be.
 ROLES = ("image", "picture", "patient", "study", "view", "split", "annotations", "labels", "text")
@@ -327,11 +316,10 @@ class _Reader:
         return tuple(tables)
 
     def _columns(self) -> dict[str, Column]:
-        section = self._section("columns")
+        section, found = self._section("columns"), {}
         self._only(section, set(ROLES), "columns.")
         if "image" not in section:
             raise self._refuse("columns.image", "missing: the column that names an image")
-        found = {}
         for role, value in section.items():
             data = value if isinstance(value, dict) else {"column": value}
             self._only(data, {"column", "pattern", "optional"}, f"columns.{role}.")

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "similar": ("cli.searching.similar", "Find the images most like a file or an indexed image."),
     "search": ("cli.searching.search", "Find images by words."),
     "show": ("cli.searching.show", "Show all that is known of one image."),
+    "explain": ("cli.searching.explain", "Draw where in a film the CNN saw a finding."),
     "lexicon": ("cli.searching.lexicon", "Show what a term becomes in a query."),
     "status": ("cli.indexing.status", "Count what a database holds."),
     "failures": ("cli.indexing.failures", "List the files that were skipped or failed, and why."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "available",
     "choose",
     "load",
+    "load_localiser",
 ]
 
 #: What may be asked for; ``auto`` takes the first of cuda, openvino and torch that is there.
@@ -146,6 +148,28 @@ def load(
     if precision not in PRECISIONS:
         raise BundleError(f"no precision is named {precision!r}: choose {', '.join(PRECISIONS)}")
     return _module(choose(name, device)).load(bundle, device, precision)
+
+
+def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """What scores the cells of a picture on the processor, for heat maps.
+
+    Returns
+    -------
+    Callable
+        Of a canvas of shape (size, size), the logits of its cells, shape (labels, rows, columns).
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or its networks have layers after their last feature map.
+    """
+    if available("openvino"):
+        from indexer.cascade.runtimes import openvino_cpu
+
+        return openvino_cpu.load_localiser(bundle)
+    from indexer.cascade.runtimes import reference
+
+    return reference.load_localiser(bundle)
 
 
 def _module(name: str) -> _Module:

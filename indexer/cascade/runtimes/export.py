@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.encoder import Encoder
+from indexer.cascade.networks.localiser import Localiser
 from indexer.cascade.runtimes.reference import build_encoder
 
-__all__ = ["export", "round_filters"]
+__all__ = ["export", "export_localiser", "round_filters"]
 
 _EXACT_CONVOLUTIONS = 3
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -64,25 +65,37 @@ def export(openvino: Any, bundle: Bundle, path: Path, precision: str) -> None:
     MissingExtraError
         What int8 needs is not installed.
     """
-    size = bundle.size
-    example = torch.zeros(1, 1, size, size, dtype=torch.uint8)
-    with torch.inference_mode(), warnings.catch_warnings():
-        # The trace rightly takes what depends on the number of members for constant.
-        warnings.simplefilter("ignore")
-        model = openvino.convert_model(
-            _Three(build_encoder(bundle)),
-            example_input=example,
-            input=[([1, 1, size, size], openvino.Type.u8)],
-        )
+    model = _converted(openvino, _Three(build_encoder(bundle)), bundle.size)
     if precision == "bf16":
         _round_weights(openvino, model)
     if precision == "int8":
         from indexer.cascade.runtimes.int8 import quantise
 
-        model = quantise(model, size)
+        model = quantise(model, bundle.size)
     openvino.save_model(model, path, compress_to_fp16=False)
     if precision == "bf16":
         _mark_exact(path, _first_operations(model))
+
+
+def export_localiser(openvino: Any, bundle: Bundle, path: Path) -> None:
+    """Write the network that scores the cells of a picture (`Localiser`), in float32.
+
+    Rounded to bf16 the scores of cells are off by up to 1.8, those of pictures by a tenth of that.
+    """
+    localiser = Localiser(build_encoder(bundle), bundle.size)
+    openvino.save_model(_converted(openvino, localiser, bundle.size), path, compress_to_fp16=False)
+
+
+def _converted(openvino: Any, network: nn.Module, size: int) -> Any:
+    """A network of one picture as OpenVINO has it."""
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The trace rightly takes what depends on the number of members for constant.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(
+            network,
+            example_input=torch.zeros(1, 1, size, size, dtype=torch.uint8),
+            input=[([1, 1, size, size], openvino.Type.u8)],
+        )
 
 
 def _round_weights(openvino: Any, model: Any) -> None:

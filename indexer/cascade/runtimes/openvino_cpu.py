@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtimes import Encoded
 from indexer.errors import BundleError
 
-__all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load"]
+__all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load", "load_localiser"]
 
 _log = logging.getLogger(__name__)
 
 _NETWORK = "encoder.xml"
+# What the cached network of heat maps has in the place of a precision.
+_CELLS = "cells"
 
 
 def is_available() -> bool:
@@ -56,9 +59,35 @@ def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
         raise BundleError("this processor does not multiply bf16: leave out --precision bf16")
     if precision == "auto":
         precision = "bf16" if has_bf16() else "float32"
-    path = cache_folder(bundle, precision, openvino.__version__) / _NETWORK
-    model = core.read_model(path) if path.exists() else _exported(openvino, bundle, path, precision)
+    model = _network(openvino, bundle, precision)
     return OpenVino(core, model, precision)
+
+
+def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """Logits of a picture's cells, in float32 (`indexer.cascade.networks.localiser`).
+
+    Returns
+    -------
+    Callable
+        Of a canvas of shape (size, size), the logits of its cells, shape (labels, rows, columns).
+
+    Raises
+    ------
+    BundleError
+        The bundle's tensors do not fit its description, or its networks have no such cells.
+    """
+    openvino = _imported()
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = _network(openvino, bundle, _CELLS)
+    compiled = openvino.Core().compile_model(model, "CPU", options)
+
+    def locate(canvas: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        request = compiled.create_infer_request()
+        request.infer([canvas[None, None]])
+        cells: npt.NDArray[np.float32] = request.get_output_tensor(0).data[0].copy()
+        return cells
+
+    return locate
 
 
 def cache_folder(bundle: Bundle, precision: str, version: str) -> Path:
@@ -135,13 +164,24 @@ def _imported() -> Any:
     return openvino
 
 
-def _exported(openvino: Any, bundle: Bundle, path: Path, precision: str) -> Any:
+def _network(openvino: Any, bundle: Bundle, kind: str) -> Any:
+    """The network of a precision or of cells, taken from the cache or else made for it."""
+    path = cache_folder(bundle, kind, openvino.__version__) / _NETWORK
+    if path.exists():
+        return openvino.Core().read_model(path)
+    return _exported(openvino, bundle, path, kind)
+
+
+def _exported(openvino: Any, bundle: Bundle, path: Path, kind: str) -> Any:
     """The network made from torch, and kept where the cache can be written."""
-    from indexer.cascade.runtimes.export import export
+    from indexer.cascade.runtimes.export import export, export_localiser
 
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / _NETWORK
-        export(openvino, bundle, made, precision)
+        if kind == _CELLS:
+            export_localiser(openvino, bundle, made)
+        else:
+            export(openvino, bundle, made, kind)
         try:
             path.parent.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent.parent) as aside:

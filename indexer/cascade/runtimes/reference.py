@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ import torch
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.cascade.networks.encoder import Encoder
+from indexer.cascade.networks.localiser import Localiser
 from indexer.cascade.runtimes import Encoded
 from indexer.errors import BundleError
 from indexer.memory import keep_freed_memory
 
-__all__ = ["Reference", "build_encoder", "is_available", "load"]
+__all__ = ["Reference", "build_encoder", "is_available", "load", "load_localiser"]
 
 
 def is_available() -> bool:
@@ -62,6 +64,18 @@ def build_encoder(bundle: Bundle) -> Encoder:
     except RuntimeError as error:
         raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error
     return encoder.eval()
+
+
+def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """Logits of a picture's cells, as `indexer.cascade.runtimes.load_localiser` gives them."""
+    localiser = Localiser(build_encoder(bundle), bundle.size)
+
+    @torch.inference_mode()
+    def locate(canvas: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        cells: npt.NDArray[np.float32] = localiser(torch.from_numpy(canvas)[None, None])[0].numpy()
+        return cells
+
+    return locate
 
 
 class Reference:

@@ -1,0 +1,82 @@
+"""`cxrdex explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import DATABASE_VARIABLE, bundle_option
+from cli.terminal import echo
+
+__all__ = ["explain"]
+
+
+@click.command()
+@click.argument("source", metavar="FILE_OR_ID")
+@click.option("--label", required=True, help="Finding to look for, such as cardiomegaly or normal.")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Picture to write, a PNG file.",
+)
+@click.option(
+    "--opacity",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="How strongly the map covers the film.",
+)
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    envvar=DATABASE_VARIABLE,
+    show_envvar=True,
+    help="Folder of the database, where an image is named by its id.",
+)
+@bundle_option
+def explain(
+    source: str,
+    label: str,
+    target: Path,
+    opacity: float,
+    database: Path | None,
+    bundle_path: Path | None,
+) -> None:
+    """Draw where in a film the CNN saw a finding.
+
+    FILE_OR_ID is an image file, or the id of an indexed image whose file is still where it was
+    read. A cell of the map is 1/8 of the picture each way with the bundle that ships, so the map
+    points to a region and outlines nothing.
+    """
+    from indexer.archive.decoding import DecodeSettings
+    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.heatmap import HeatMaps
+    from indexer.errors import NotFoundError
+    from search.explain import explain as located
+    from search.explain import source_bytes
+
+    bundle = Bundle.load(bundle_path)
+    settings = DecodeSettings(bundle.size, bundle.squash)
+    file: Path | bytes = Path(source)
+    name, pooled = source, None
+    if not Path(source).is_file():
+        if database is None:
+            raise NotFoundError(
+                f"{source} is no file; where it is the id of an image, name its --database"
+            )
+        from search.service import Engine
+
+        with Engine(database) as engine:
+            record = engine.show(source).record
+        file, name = source_bytes(record, settings.limits.file_bytes)
+        name = f"image {record.id}"
+        pooled = record.document["probabilities"].get(label) if record.pooled else None
+    answer = located(file, name, HeatMaps(bundle), label, settings)
+    target.write_bytes(answer.png(opacity))
+    echo(f"{label} {answer.heat.probability:.3f} in this image alone")
+    if pooled is not None:
+        echo(f"{label} {pooled:.3f} of its study, whose images are pooled in the database")
+    echo(f"{target} shows where, in cells of 1/{len(answer.heat.cells)} of the picture")

@@ -108,11 +108,11 @@ def source_bytes(record: Record, most: int) -> tuple[bytes, str]:
     NotFoundError
         None of its files can be read any more.
     """
-    from indexer.archive.sources.members import Member, read_member
+    from indexer.archive.sources.members import read_named
 
     for file in record.files:
         try:
-            return read_member(Member(file.archive, file.name, 0, 0), most), file.name
+            return read_named(file.archive, file.name, most), file.name
         except ImageError:
             continue
     raise NotFoundError(

@@ -45,7 +45,8 @@ class HeatMap:
     @property
     def heat(self) -> npt.NDArray[np.float32]:
         """The cells as 0..1 on one scale for all pictures and findings."""
-        return np.clip((self.cells - _FAINT) / (_FULL - _FAINT), 0, 1)
+        heat: npt.NDArray[np.float32] = np.clip((self.cells - _FAINT) / (_FULL - _FAINT), 0, 1)
+        return heat
 
     def drawn(self, height: int, width: int) -> npt.NDArray[np.uint8]:
         """The map as a picture to lay over the film.

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.archive.sources.members import Member, open_archive, read_member
+from indexer.archive.sources.members import Member, open_archive, read_member, read_named
 from indexer.errors import ArchiveError, FailedImage, SkippedImage
 
 FILES = {"a.dcm": b"first", "sub/b.png": b"second" * 100, "sub/deep/c": b"third", "z.jpg": b""}
@@ -158,6 +158,18 @@ def test_damaged_nested_archive_stands_for_itself(tmp_path: Path, name: str) -> 
     members = {m.name: m for m in open_archive(tmp_path).members()}
     assert sorted(members) == sorted([name, "good.dcm"])
     assert reason(members[name]) == "unreadable_file"
+
+
+def test_a_file_is_read_by_its_name_alone(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    make_zip(tmp_path / "one.zip", FILES)
+    make_tar(tmp_path / "two.tar", FILES)
+    for member in open_archive(tmp_path).members():
+        assert read_named(member.archive, member.name) == read_member(member)
+    with pytest.raises(FailedImage, match="missing_file|not in its container"):
+        read_named(str(tmp_path), "one.zip!/gone.dcm")
+    with pytest.raises(SkippedImage, match="too_large|limit"):
+        read_named(str(tmp_path), "two.tar!/sub/b.png", most=10)
 
 
 def test_truncated_tar_gives_what_it_can_and_fails_once(tmp_path: Path) -> None:

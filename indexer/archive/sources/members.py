@@ -40,6 +40,7 @@ __all__ = [
     "Member",
     "open_archive",
     "read_member",
+    "read_named",
     "read_path",
 ]
 
@@ -217,6 +218,35 @@ def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
     """
     with _named_reasons():
         return _read_file(path, most)
+
+
+def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
+    """The bytes of one file of an archive that is not listed anew.
+
+    Parameters
+    ----------
+    archive, name
+        As in `Member`.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    FailedImage
+        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
+    SkippedImage
+        ``too_large``.
+    """
+    with _named_reasons():
+        path, packed = _locate(Member(archive, name, 0, 0))
+        if packed is None:
+            return _read_file(path, most)
+        for entry in entries(path):
+            if entry.name == packed:
+                if entry.size > most:
+                    raise _large(most)
+                return read_entry(path, packed, entry.size, entry.offset)
+        raise FailedImage("missing_file", "is not in its container any more")
 
 
 # ---- telling kinds apart ------------------------------------------------------------------------

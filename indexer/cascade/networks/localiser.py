@@ -71,4 +71,5 @@ def _cells(member: Member, pictures: Tensor) -> Tensor:
     # One length for all cells: that of the picture's own embedding.
     length = cells.mean(1, keepdim=True).norm(dim=2, keepdim=True).clamp_min(1e-12)
     scores: Tensor = member.head(cells / length * cells.shape[2] ** 0.5)
-    return scores.transpose(1, 2).unflatten(2, (rows, columns))
+    cells_of_labels: Tensor = scores.transpose(1, 2).unflatten(2, (rows, columns))
+    return cells_of_labels

@@ -166,9 +166,9 @@ def test_a_file_is_read_by_its_name_alone(tmp_path: Path) -> None:
     make_tar(tmp_path / "two.tar", FILES)
     for member in open_archive(tmp_path).members():
         assert read_named(member.archive, member.name) == read_member(member)
-    with pytest.raises(FailedImage, match="missing_file|not in its container"):
+    with pytest.raises(FailedImage, match="not in its container"):
         read_named(str(tmp_path), "one.zip!/gone.dcm")
-    with pytest.raises(SkippedImage, match="too_large|limit"):
+    with pytest.raises(SkippedImage, match="limit"):
         read_named(str(tmp_path), "two.tar!/sub/b.png", most=10)
 
 

@@ -12,7 +12,7 @@ import functools
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import chain, product, zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -373,7 +373,7 @@ class Lexicon:
         """Texts to look for, those left out that hold a shorter one, which finds them already."""
         below = [self.headings[n] for h in headings for n in self.within(h.name)[1:]]
         pool = chain(
-            chain.from_iterable((h.name, *_together(h), *h.forms) for h in headings),
+            chain.from_iterable((h.name, *self._together(h), *h.forms) for h in headings),
             (h.name for h in below),
             (form for form in chain.from_iterable(zip_longest(*(h.forms for h in below))) if form),
         )
@@ -387,14 +387,18 @@ class Lexicon:
             kept[stems] = text
         return tuple(text for text in kept.values() if text)[: MAX_ALTERNATIVES - 1]
 
+    def _together(self, heading: Heading) -> list[str]:
+        """What a name says of one finding, as annotations have it: the words side by side."""
+        ways = product(*(self.within(word) for _, word in heading.means)) if heading.means else ()
+        return [" ".join(words) for words in ways]
+
     def _valued(self, value: Value, headings: Sequence[Heading]) -> Node:
         """A label's value, or any heading that it means or contains."""
         ways: list[Node] = []
         for heading in headings:
             if heading.means:
-                ways.append(
-                    conjunction(*(Value(kind, w, value.origin) for kind, w in heading.means))
-                )
+                parts = (Value(kind, word, value.origin) for kind, word in heading.means)
+                ways.append(conjunction(*(self._valued(v, self.senses(v.value, v.field)) for v in parts)))
             else:
                 ways += (
                     replace(value, value=name)
@@ -428,11 +432,6 @@ def written(node: Node) -> str:
 
 def _stems(text: str) -> _Stems:
     return tuple(analyzer().analyze(text))
-
-
-def _together(heading: Heading) -> tuple[str, ...]:
-    """What a name says of one finding, as annotations have it: the words side by side."""
-    return (" ".join(word for _, word in heading.means),) if heading.means else ()
 
 
 def _holds(stems: _Stems, shorter: _Stems) -> bool:

@@ -1,0 +1,260 @@
+"""Tokens put together to phrases and clauses, from left to right.
+
+What stands side by side belongs to one finding, and a second finding begins with its own words. A
+cue of denial or doubt holds for the finding that follows, and for those joined to it by OR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from search.language.tokens import Token, is_normal, joined, part_kind
+from search.language.understood import Clause, Doubt, Part, PartKind, Phrase
+
+__all__ = ["Assembly"]
+
+_MAYBE = "it may be there or not"
+_UNPLACED = "where and how much is doubted is not known"
+
+
+class Assembly:
+    """Takes tokens one by one; `finish` gives the clauses.
+
+    Attributes
+    ----------
+    left_out
+        What was written and cannot be judged, with the reason.
+    """
+
+    def __init__(self) -> None:
+        self.left_out: list[tuple[str, str]] = []
+        self._clauses: list[Clause] = []
+        self._numbers = 0
+        self._join: Literal["and", "or", "vs"] = "and"
+        self._negated = False
+        self._doubt: Doubt = ""
+        self._optional = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new phrase."""
+        self._heads: list[Part] = []
+        self._before: list[Part] = []
+        self._after: list[Part] = []
+        self._placed = False
+        self._non = False
+        self._last: PartKind | None = None
+
+    # ---- tokens ---------------------------------------------------------------------------------
+
+    def take(self, token: Token) -> None:
+        """Add one token."""
+        kind = token.kind
+        if kind in ("term", "word"):
+            self._say(token)
+        elif kind == "condition":
+            self._condition(token)
+        elif kind in ("or", "vs"):
+            self._end()
+            self._join = "or" if kind == "or" else "vs"
+            # What is denied or doubted goes on: "no effusion or edema".
+            if self._clauses and isinstance(last := self._clauses[-1].any_of[-1], Phrase):
+                self._negated, self._doubt = last.negated, last.doubt
+        elif kind in ("and", ";"):
+            self._end()
+        elif kind == "in":
+            self._placed = bool(self._heads or self._before)
+            self._last = None
+        elif kind == "non":
+            self._non = True
+        elif kind == "maybe":
+            self._end()
+            self._optional = True
+        elif kind == "not_before" and (self._is_open or self._clauses) and self._join == "and":
+            self._deny_before()
+        elif kind in ("not", "not_before"):
+            fresh = self._is_open or self._join != "and"
+            self._end_unless_joined()
+            self._negated = True if fresh else not self._negated
+        else:
+            self._end_unless_joined()
+            self._doubt = "doubt" if kind == "doubt" else "asked" if kind == "asked" else "past"
+
+    def finish(self) -> tuple[Clause, ...]:
+        """What must all hold."""
+        self._end()
+        return tuple(self._clauses)
+
+    # ---- words ----------------------------------------------------------------------------------
+
+    def _say(self, token: Token) -> None:
+        kind = part_kind(token)
+        if kind == "head" and self._heads and not self._non:
+            moved = [] if self._placed else self._after
+            self._after = self._after[: len(self._after) - len(moved)]
+            negated = self._negated
+            self._end()
+            self._before = moved
+            self._negated = False if negated else self._negated
+        part = self._part(token, kind)
+        if self._non:
+            self._non = False
+            negation = replace(part, kind="other", query=f"NOT {part.query}")
+            (self._after if self._heads else self._before).append(negation)
+        elif kind == "head":
+            self._heads.append(part)
+            self._placed = False
+        else:
+            own = self._after if self._heads else self._before
+            if kind == "word" and own and self._last in ("word", "side"):
+                own[-1:] = self._together(own[-1], part)
+            else:
+                own.append(part)
+        self._last = kind
+
+    def _together(self, first: Part, second: Part) -> list[Part]:
+        """Words that the lexicon does not know stand side by side, after a side as well."""
+        if first.kind == "side" and self._heads:
+            return [first, second]
+        said = f"{first.said} {second.said}"
+        query = f"{first.query}-{second.query}"
+        loose = f"{first.words or first.query} AND {second.query}"
+        return [replace(first, kind="word", query=query, said=said, words=loose)]
+
+    def _part(self, token: Token, kind: PartKind) -> Part:
+        number, self._numbers = self._numbers, self._numbers + 1
+        said, words = token.said, joined(token.said)
+        if is_normal(token):
+            return Part(number, kind, "disease:normal", said, ("normal",))
+        diseases = tuple(h.name for h in token.headings if "disease" in h.kinds)
+        if kind == "location" and token.headings[0].kinds == ("location",):
+            query = f"location:{said}" if said.isalnum() else f'location:"{said}"'
+            return Part(number, kind, query, said, diseases, words)
+        return Part(number, kind, words, said, diseases)
+
+    def _condition(self, token: Token) -> None:
+        found = token.found
+        assert found is not None
+        if found.kind == "left out":
+            self.left_out.append((found.said, found.query))
+            return
+        self._end_unless_joined()
+        number, self._numbers = self._numbers, self._numbers + 1
+        kind: PartKind = found.kind  # type: ignore[assignment]
+        part = Part(number, kind, found.query, found.said)
+        self._add(Phrase((part,), negated=True) if self._negated else part)
+        self._reset()
+
+    # ---- phrases --------------------------------------------------------------------------------
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self._heads or self._before)
+
+    def _reset(self) -> None:
+        self._join, self._negated, self._doubt, self._optional = "and", False, "", False
+        self._begin()
+
+    def _end_unless_joined(self) -> None:
+        """A cue after words begins anew; one right after OR belongs to it."""
+        if self._is_open:
+            self._end()
+
+    def _end(self) -> None:
+        """Close the phrase, if there is one; what follows is joined by AND."""
+        if not self._is_open:
+            if self._join == "and" and not self._negated and not self._doubt:
+                self._reset()
+            return
+        qualifiers = tuple((part,) for part in (*self._before, *self._after))
+        phrase = Phrase(tuple(self._heads), qualifiers, self._negated, self._doubt)
+        if self._optional:
+            self.left_out.append((" ".join(p.said for p in phrase.parts), _MAYBE))
+        else:
+            self._add(self._judged(phrase))
+        self._reset()
+
+    def _judged(self, phrase: Phrase) -> Phrase:
+        """Of what is doubted the disease alone is known."""
+        named = phrase.heads and any(part.headings for part in phrase.heads)
+        if phrase.doubt in ("doubt", "asked") and phrase.qualifiers and named:
+            if phrase.doubt == "doubt":
+                for part in (p for any_of in phrase.qualifiers for p in any_of):
+                    self.left_out.append((part.said, _UNPLACED))
+            return replace(phrase, qualifiers=() if phrase.doubt == "doubt" else phrase.qualifiers)
+        return phrase
+
+    def _deny_before(self) -> None:
+        self._end()
+        if self._clauses:
+            last = self._clauses[-1].any_of
+            denied = (replace(p, negated=True) if isinstance(p, Phrase) else p for p in last)
+            self._clauses[-1] = Clause(tuple(denied))
+
+    def _add(self, one: Phrase | Part) -> None:
+        """Join a phrase or a condition to what stands before it."""
+        if not self._clauses:
+            self._clauses.append(Clause((one,)))
+            return
+        *earlier, last = self._clauses[-1].any_of
+        if self._join == "and":
+            pair = _shared(last, one) if not earlier else None
+            if pair is not None:
+                self._clauses[-1:] = [Clause((phrase,)) for phrase in pair]
+            else:
+                self._clauses.append(Clause((one,)))
+            return
+        merged = _merged(last, one, distribute=self._join == "vs", placed=self._placed)
+        alternatives = (*earlier, merged) if merged is not None else (*earlier, last, one)
+        self._clauses[-1] = Clause(alternatives)
+
+
+def _alike(a: Phrase | Part, b: Phrase | Part) -> bool:
+    return (
+        isinstance(a, Phrase)
+        and isinstance(b, Phrase)
+        and (a.negated, a.doubt) == (b.negated, b.doubt)
+    )
+
+
+def _lone(phrase: Phrase) -> tuple[Part, ...] | None:
+    """The one qualifier that a phrase without a finding is made of."""
+    return phrase.qualifiers[0] if not phrase.heads and len(phrase.qualifiers) == 1 else None
+
+
+def _place_of(kind: PartKind, phrase: Phrase) -> int | None:
+    """Which of its qualifiers is of a kind."""
+    found = (n for n, any_of in enumerate(phrase.qualifiers) if any_of[0].kind == kind)
+    return next(found, None)
+
+
+def _with(phrase: Phrase, place: int, any_of: tuple[Part, ...]) -> Phrase:
+    qualifiers = (*phrase.qualifiers[:place], any_of, *phrase.qualifiers[place + 1 :])
+    return replace(phrase, qualifiers=qualifiers)
+
+
+def _merged(a: Phrase | Part, b: Phrase | Part, *, distribute: bool, placed: bool) -> Phrase | None:
+    """Two phrases joined by OR as one: "RUL or LUL nodule", "nodule or mass in the RUL"."""
+    if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
+        return None
+    if (lone := _lone(a)) and b.heads and (place := _place_of(lone[0].kind, b)) is not None:
+        return _with(b, place, (*lone, *b.qualifiers[place]))
+    if (lone := _lone(b)) and a.heads and (place := _place_of(lone[0].kind, a)) is not None:
+        return _with(a, place, (*a.qualifiers[place], *lone))
+    if a.heads and b.heads and not a.qualifiers and b.qualifiers and placed:
+        return replace(b, heads=(*a.heads, *b.heads))
+    if a.heads and b.heads and a.qualifiers and not b.qualifiers and distribute:
+        return replace(a, heads=(*a.heads, *b.heads))
+    return None
+
+
+def _shared(a: Phrase | Part, b: Phrase | Part) -> tuple[Phrase, Phrase] | None:
+    """Two places of one finding joined by AND: "left and right effusion"."""
+    if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
+        return None
+    if (lone := _lone(a)) and b.heads and (place := _place_of(lone[0].kind, b)) is not None:
+        return _with(b, place, lone), b
+    if (lone := _lone(b)) and a.heads and (place := _place_of(lone[0].kind, a)) is not None:
+        return a, _with(a, place, lone)
+    return None

@@ -1,0 +1,243 @@
+"""Ages, sexes, years and views, as people write them in free text.
+
+Each becomes a condition of the query language. Sizes, counts and shares, which no label tells,
+are told apart from ages here, and left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["CONDITIONS", "Found", "ReadText", "extract"]
+
+#: Younger than this, a bare number beside "over" or "at least" is no age.
+_LEAST_BARE_AGE = 18
+_MOST_AGE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A part of the text that was recognised.
+
+    Parameters
+    ----------
+    kind
+        ``"age"``, ``"sex"``, ``"year"`` or ``"view"``; ``"left out"`` for what cannot be judged.
+    query
+        The condition; of what is left out, the reason.
+    said
+        As it was written.
+    """
+
+    kind: str
+    query: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """The text with a mark for each part that was recognised: ``\\x01n\\x02`` for the n-th."""
+
+    text: str
+    found: tuple[Found, ...]
+
+
+_N = r"(\d{1,3})"
+_UNIT = r"[- ]?(?:y\.?/?o\.?|yrs?|years?|y)\b(?:[- ]?(?:olds?\b|of age\b))?\.?"
+_MAYBE = rf"(?:{_UNIT})?"
+_NO_SIZE = r"(?![\d.,]*\d)(?!\s*(?:mm|cm|%|x\b|percent))"
+_AGED = r"(?:\b(?:aged?|ages|age group)\b[ :=]*)"
+_OVER = r"(?:over|above|older than|greater than|more than|beyond|past|>)"
+_UNDER = r"(?:under|below|younger than|less than|<)"
+_LEAST = r"(?:at least|>=|=>|≥|from)"
+_MOST = r"(?:at most|up to|<=|=<|≤)"
+_TO = r"\s*(?:-|–|—|to|and|through)\s*"
+_LENGTH = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
+_FIGURE = r"\d+(?:[.,]\d+)?"
+_COMPARED = (
+    r"(?:(?:measuring|sized?|diameter|about|approximately|approx\.?|around|up to|at least|at most|"
+    r"(?:larger|greater|bigger|more|less|smaller) than|over|above|under|below|[<>≥≤~=]+)\s*)*"
+)
+_FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|chest)"
+
+_SIZE = "sizes are not measured"
+_COUNT = "findings are not counted"
+_SHARE = "figures are not measured"
+_ALONE = "whether there is nothing else is not known"
+
+_DECADES = {
+    "twenties": 20,
+    "thirties": 30,
+    "forties": 40,
+    "fifties": 50,
+    "sixties": 60,
+    "seventies": 70,
+    "eighties": 80,
+    "nineties": 90,
+}
+_SEXES = {
+    "F": r"wom[ae]n|females?|lad(?:y|ies)|girls?|she|mothers?",
+    "M": r"m[ae]n|males?|gentlem[ae]n|boys?|he|fathers?",
+}
+#: Words for people of some age; girls and boys are sexes as well.
+_GROUPS = (
+    (r"newborns?|neonat(?:es?|al)", "age:<1"),
+    (r"infants?|bab(?:y|ies)", "age:<2"),
+    (r"toddlers?", "age:[1 TO 3]"),
+    (r"adolescents?|teen(?:age(?:d|rs?)?|s)?", "age:[13 TO 17]"),
+    (r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|peds|juveniles?|minors", "age:<18"),
+    (r"(?:girls?|boys?)", "age:<18"),
+    (r"young(?:er)? adults?", "age:[18 TO 40]"),
+    (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
+    (r"middle[- ]aged", "age:[40 TO 65]"),
+    (r"adults?(?! resp)", "age:>=18"),
+    (r"young(?= (?:wom[ae]n|m[ae]n|females?|males?|people|persons?|patients?|lad))", "age:[18 TO 40]"),
+    (r"(?:old|older)(?= (?:wom[ae]n|m[ae]n|females?|males?|lad))", "age:>=65"),
+)
+def _age(test: str) -> Callable[[re.Match[str]], str]:
+    return lambda m: test.format(*m.groups())
+
+
+def _bare(test: str) -> Callable[[re.Match[str]], str | None]:
+    """An age where the number alone may be one."""
+
+    def condition(match: re.Match[str]) -> str | None:
+        return test.format(*match.groups()) if _is_age(match.group(1)) else None
+
+    return condition
+
+
+def _is_age(number: str) -> bool:
+    return _LEAST_BARE_AGE <= int(number) <= _MOST_AGE
+
+
+def _span(match: re.Match[str]) -> str | None:
+    low, high = sorted(int(n) for n in match.groups()[:2])
+    return f"age:[{low} TO {high}]"
+
+
+def _bare_span(match: re.Match[str]) -> str | None:
+    return _span(match) if _is_age(match.group(1)) and _is_age(match.group(2)) else None
+
+
+def _short(age: int, sex: int) -> Callable[[re.Match[str]], str]:
+    return lambda m: f"age:{int(m.group(age))} AND sex:{m.group(sex).upper()}"
+
+
+def _years(match: re.Match[str]) -> str:
+    low, high = sorted(match.groups()[:2])
+    return f"year:[{low} TO {high}]"
+
+
+def _decade(whose: str | None, first: int) -> str:
+    sex = {"his": "sex:M AND ", "her": "sex:F AND "}.get((whose or "").lower(), "")
+    return f"{sex}age:[{first} TO {first + 9}]"
+
+
+_OF_WHOM = r"\b(?:in (?:(his|her|their|the) )?)?(?:early |mid |late )?"
+_YEAR = r"((?:19|20)\d\d)\b"
+
+#: Kind, pattern, and what it means; the first that fits takes its part of the text.
+CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | None]], ...] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE if kind != "short" else 0), meaning)
+    for kind, pattern, meaning in (
+        # What cannot be judged: the longest first, so that no number of it is left over.
+        (
+            "left out",
+            rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:{_LENGTH})?(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}\s*"
+            rf"(?:{_LENGTH})?)*(?<=m|s|h|e)\b(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
+            lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
+        ),
+        ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
+        ("left out", r"[<>=≥≤~]+\s*\d+[.,]\d+", lambda m: _SHARE),
+        ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
+        ("left out", r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b", lambda m: _ALONE),
+        # Years
+        ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
+        ("year", rf"\b(?:since|from|starting)\s+{_YEAR}", lambda m: f"year:>={m[1]}"),
+        ("year", rf"(?:\bafter\s+|>\s*){_YEAR}", lambda m: f"year:>{m[1]}"),
+        ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
+        ("year", rf"\b(?:in|during|of|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
+        # Ages; "65F" in capitals only.
+        ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
+        ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
+        ("age", rf"{_AGED}?\bbetween\s+{_N}{_TO}{_N}{_UNIT}", _span),
+        ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
+        ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
+        ("age", rf"\bbetween\s+{_N}{_TO}{_N}\b{_NO_SIZE}", _bare_span),
+        *(
+            ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
+            for cue, test in (
+                (_OVER, "age:>{0}"), (_UNDER, "age:<{0}"), (_LEAST, "age:>={0}"), (_MOST, "age:<={0}")
+            )
+        ),
+        *(
+            ("age", rf"(?:{_AGED}{cue}|{cue}\s*(?:the )?age(?: of)?)\s*{_N}\b{_NO_SIZE}", _age(test))
+            for cue, test in (
+                (_OVER, "age:>{0}"), (_UNDER, "age:<{0}"), (_LEAST, "age:>={0}"), (_MOST, "age:<={0}")
+            )
+        ),
+        ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
+        (
+            "age",
+            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up)|plus)\b",
+            _bare("age:>={0}"),
+        ),
+        ("age", rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below)\b", _bare("age:<={0}")),
+        *(
+            ("age", rf"{cue}\s*{_N}\b{_NO_SIZE}", _bare(test))
+            for cue, test in (
+                (rf"(?<!\w){_OVER}", "age:>{0}"),
+                (rf"(?<!\w){_UNDER}", "age:<{0}"),
+                (rf"(?<!\w){_LEAST}", "age:>={0}"),
+                (rf"(?<!\w){_MOST}", "age:<={0}"),
+            )
+        ),
+        ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
+        ("age", rf"{_OF_WHOM}({'|'.join(_DECADES)})\b", lambda m: _decade(m[1], _DECADES[m[2].lower()])),
+        ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
+        ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
+        ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
+        # Counts: what is left of numbers beside a comparison.
+        (
+            "left out",
+            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b|[<>=≥≤~]+)"
+            r"\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
+            lambda m: _COUNT,
+        ),
+        # People
+        *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[:5]),
+        ("sex", r"\bgirls?\b", lambda m: "sex:F AND age:<18"),
+        ("sex", r"\bboys?\b", lambda m: "sex:M AND age:<18"),
+        *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[6:]),
+        *(("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}") for sex, words in _SEXES.items()),
+        # Views
+        ("view", rf"\bpa (?:and|&|/) ?lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
+        ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),
+        ("view", r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))", lambda m: "view:lateral"),
+        ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
+        ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
+    )
+)
+
+
+def extract(text: str) -> ReadText:
+    """The conditions in a text, each replaced by a mark."""
+    found: list[Found] = []
+
+    def replace(kind: str, meaning: Callable[[re.Match[str]], str | None]) -> Callable[[re.Match[str]], str]:
+        def mark(match: re.Match[str]) -> str:
+            query = meaning(match)
+            if query is None or "\x01" in match[0]:
+                return match[0]
+            said = " ".join(match[0].split())
+            found.append(Found("age" if kind == "short" else kind, query, said))
+            return f" \x01{len(found) - 1}\x02 "
+
+        return mark
+
+    for kind, pattern, meaning in CONDITIONS:
+        text = pattern.sub(replace(kind, meaning), text)
+    return ReadText(text, tuple(found))

@@ -1,0 +1,148 @@
+"""Words that say how the parts of a free text belong together, and what stands for what in it.
+
+The cues of denial and doubt follow NegEx (Chapman et al., J Biomed Inform 34, 2001) and ConText
+(Harkema et al., J Biomed Inform 42, 2009), as far as people use them in queries.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["CUES", "FILLERS", "REASONS", "SHORTHAND"]
+
+# The picture as a whole.
+_WHOLE = r"(?:chest|cxr|films?|x-?rays?|stud(?:y|ies)|exams?|images?|radiographs?)s?\b"
+
+#: Spellings that are no words: replaced before anything is read.
+SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), said)
+    for pattern, said in (
+        (r"[‘’ʼ´`]", "'"),
+        (r"\bw/?/?o(?:ut)?(?=[\s,.]|$)", " without "),
+        (r"\bw/\s*o\b", " without "),
+        (r"\bw/(?=\s|\w)", " with "),
+        (r"\bs\s?/\s?p\b", " status post "),
+        (r"\br\s?/\s?o\b", " rule out "),
+        (r"\bh\s?/\s?o\b", " history of "),
+        (r"\bp/w\b", " with "),
+        (r"\bb\s?/\s?l\b", " bilateral "),
+        (r"\band\s?/\s?or\b", " or "),
+        (r"\+\s?/\s?-|±|\bwith or without\b", " plus or minus "),
+        (r"\bvs?\.?(?=\s)|\bversus\b", " vs "),
+        (r"&+|(?<=\s)\+(?=\s)", " and "),
+        (r"\|+", " or "),
+        (r"(?:(?<=\s)|^)[!¬]\s*(?=\w)", " not "),
+        (r"(?:(?<=\s)|^)[–—−]\s*(?=[^\W\d])", " not "),
+        (r"(?:(?<=\s)|^)\?\s+(?=\w)", " query "),
+        (r"\bcan'?t\b|\bcannot\b", "can not"),
+        (r"n't\b", " not"),
+        (r"\bnon-?\s?(?=calcified|displaced|specific|loculated|obstruct)", " non "),
+        (r"\bnormals\b", "normal"),
+        (rf"\babnormals?\b(?=\s*(?:{_WHOLE})|\W*$)", " not normal "),
+        (rf"\b(?:{_WHOLE})\W+(?:is |are )?abnormal\b", " not normal "),
+        (r"\blungs?\s+(?:are |is )?not\s+clear\b", " not normal "),
+        (
+            r"\bnormal(?:[- ]sized?)?\s+(?:heart|cardiac)(?:\s+(?:size|silhouette))?\b"
+            r"|\b(?:heart|cardiac)\s+size\s+(?:is )?normal\b",
+            " not cardiomegaly ",
+        ),
+        # A letter for a side, in capitals or before a hyphen.
+        (r"(?-i:\bR\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2}))(?![/'])", " right "),
+        (r"(?-i:\bL\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2}))(?![/'])", " left "),
+        (r"[- ]sided\b", " "),
+        (r"\bpost-?\s?(?=cabg|sternotomy|mastectomy|lobectomy|pneumonectomy|thoracotomy)", " status post "),
+    )
+)
+
+#: Kind of cue: its words. ``not``, ``doubt``, ``asked`` and ``past`` hold for what follows, those
+#: that end in ``_before`` for what stands before; ``in`` begins a place.
+CUES: dict[str, tuple[str, ...]] = {
+    "not": (
+        "no evidence of", "no evidence for", "no sign of", "no signs of", "without evidence of",
+        "absence of", "lack of", "lacks", "lacking", "negative for", "neg for", "free of", "free from",
+        "clear of", "denies", "excluding", "excludes", "exclude", "except for", "except",
+        "other than", "rather than", "apart from", "neither", "never", "minus", "sans", "without",
+        "does not have", "do not have", "did not have", "not having", "does not show", "not showing",
+        "can not see", "no longer", "not", "no", "non", "absent",
+    ),
+    "not_before": (
+        "ruled out", "excluded", "is absent", "absent", "is negative", "negative", "not seen",
+        "not present", "not found", "not identified", "not there", "is not seen", "not visible",
+    ),
+    "doubt": (
+        "possible", "possibly", "probable", "probably", "likely", "suspected", "suspicious for",
+        "suspicion of", "suspicion for", "questionable", "question of", "equivocal", "concern for",
+        "concerning for", "worrisome for", "may be", "maybe", "might be", "could be", "presumed",
+        "can not exclude", "can not rule out", "can not be excluded", "not excluded", "uncertain",
+    ),
+    "asked": (
+        "rule out", "ruling out", "query", "evaluate for", "eval for", "to evaluate", "assess for",
+        "check for", "looking for", "evaluation for", "evaluation of", "r o",
+    ),
+    "past": ("history of", "hx of", "hx", "known history of", "past history of", "pmh of", "pmh", "previous history of"),
+    "or": ("or", "nor"),
+    "vs": ("vs", "/"),
+    "and": ("and", "as well as", "along with", "together with", "in addition to", "plus", "with", "suggesting",
+            "suggestive of", "due to", "secondary to", "from", "associated with", "accompanied by", "who have",
+            "having", "that have", "but", "yet", "also"),
+    "maybe": ("plus or minus",),
+    "in": ("in", "at", "on", "of", "within", "near", "above", "below", "over", "involving", "into", "to", "by"),
+}
+
+#: Words that add nothing.
+FILLERS: tuple[str, ...] = (
+    "a", "an", "the", "any", "all", "some", "is", "are", "was", "were", "be", "been", "there", "this", "that",
+    "these", "those", "it", "its", "do", "does", "did", "can", "please", "show", "showing", "shows", "shown",
+    "me", "us", "find", "finding", "get", "give", "list", "search", "search for", "look for", "display",
+    "i", "want", "need", "for", "with", "who", "has", "have", "had", "which", "where", "whose", "what",
+    "patient", "patients", "pt", "pts", "people", "person", "persons", "subject", "subjects", "individuals",
+    "case", "cases", "case of", "cases of", "example", "examples", "examples of", "study", "studies", "exam",
+    "exams", "image", "images", "film", "films", "picture", "pictures", "radiograph", "radiographs", "x-ray",
+    "x-rays", "xray", "xrays", "x ray", "x rays", "chest x-ray", "chest x-rays", "chest x ray", "chest xray",
+    "chest radiograph", "chest radiographs", "chest film", "chest films", "cxr", "cxrs", "chest", "chests",
+    "evidence of", "signs of", "sign of", "findings of", "appearance of", "presence of", "positive for", "evidence",
+    "seen", "present", "visible", "status post", "side", "sided", "like", "also", "either", "both", "both of", "as", "if",
+    "old year", "years", "year", "known", "diagnosed", "diagnosis of", "dx", "suffering", "just", "about", "how",
+    "when", "during", "here", "database", "archive", "us",
+)
+
+#: Why somebody was examined, as a report's indication says it: what is looked for, and further
+#: words for it.
+REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("cough",), ("productive cough", "dry cough", "chronic cough")),
+    (("fever", "febrile"), ("pyrexia", "pyrexial")),
+    (("chills",), ()),
+    (
+        ("shortness of breath", "dyspnea", "SOB"),
+        ("short of breath", "s.o.b", "dyspnoea", "dyspneic", "dyspnea on exertion", "breathlessness",
+         "breathless", "difficulty breathing", "breathing difficulty"),
+    ),
+    (("chest pain",), ()),
+    (("back pain",), ()),
+    (("abdominal pain",), ()),
+    (("shoulder pain",), ()),
+    (("rib pain",), ()),
+    (("pain",), ()),
+    (("trauma", "injury"), ("traumatic", "injured")),
+    (("fall", "fell"), ("fallen", "fell down")),
+    (("MVA", "MVC", "motor vehicle"), ("motor vehicle accident", "motor vehicle collision", "car accident", "car crash")),
+    (("hemoptysis",), ("haemoptysis", "coughing blood", "coughing up blood")),
+    (("hypoxia", "hypoxic"), ("hypoxemia", "desaturation")),
+    (("wheezing", "wheeze"), ()),
+    (("syncope",), ("syncopal", "fainted", "fainting")),
+    (("weakness", "fatigue"), ()),
+    (("weight loss",), ()),
+    (("night sweats",), ()),
+    (("smoker", "smoking", "tobacco"), ("tobacco use", "smokes", "smoking history")),
+    (("preop", "preoperative"), ("pre op", "before surgery", "preoperative evaluation")),
+    (("PPD",), ("positive ppd", "ppd positive")),
+    (("sepsis", "septic"), ()),
+    (("hypertension", "HTN"), ("high blood pressure", "hypertensive")),
+    (("diabetes", "diabetic"), ("dm",)),
+    (("HIV",), ("aids",)),
+    (("stroke", "CVA"), ()),
+    (("renal failure", "ESRD", "dialysis"), ("kidney failure",)),
+    (("palpitations",), ()),
+    (("dizziness",), ("dizzy",)),
+    (("altered mental status", "confusion"), ("ams", "confused")),
+)

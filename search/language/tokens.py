@@ -1,0 +1,169 @@
+"""A free text cut into terms of the lexicon, cues, fillers and conditions, the longest first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, TypeAlias
+
+from indexer.annotation import NORMAL
+from search.language.conditions import Found, ReadText
+from search.language.cues import CUES, FILLERS, REASONS
+from search.language.understood import PartKind
+from search.lexicon import Heading, Lexicon
+
+__all__ = ["Token", "TokenKind", "is_normal", "joined", "part_kind", "tokens"]
+
+_PIECE = re.compile(r"\x01(\d+)\x02|[^\W_]+(?:['.-][^\W_]+)*|[,;/]|\.(?=\s)")
+# Words of the longest form of the lexicon, or cue.
+_LONGEST = 9
+# Findings that are called by a place alone: beside another finding they are its place.
+_PLACES = {
+    "lung left": "left",
+    "lung right": "right",
+    "lung bilateral": "bilateral",
+    "lung base": "base",
+    "lung apex": "apex",
+    "lung hilum": "hilum",
+}
+
+TokenKind: TypeAlias = Literal[
+    "term", "word", "condition", "filler", ",", ";",
+    "not", "non", "not_before", "doubt", "asked", "past", "or", "vs", "and", "maybe", "in",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A term, word, cue, filler, condition or mark of the text.
+
+    Parameters
+    ----------
+    kind
+        What it is; cues are named in `search.language.cues.CUES`.
+    said
+        As it was written.
+    headings
+        What a term may mean.
+    found
+        The condition.
+    """
+
+    kind: TokenKind
+    said: str
+    headings: tuple[Heading, ...] = ()
+    found: Found | None = None
+
+
+def tokens(text: ReadText, lexicon: Lexicon) -> list[Token]:
+    """The tokens of a text, without fillers, and with commas as what they stand for."""
+    found = [t for t in _cut(text.text, text.found, lexicon) if t.kind != "filler"]
+    return list(_settled(found, lexicon))
+
+
+@cache
+def _tables() -> dict[str, tuple[TokenKind, str]]:
+    """Cues and fillers by their words, with the query of a reason for an examination."""
+    known: dict[str, tuple[TokenKind, str]] = {words: ("filler", "") for words in FILLERS}
+    for kind, cues in CUES.items():
+        known.update(dict.fromkeys(cues, (kind, "")))  # type: ignore[arg-type]
+    known["non"] = ("non", "")
+    for searched, further in REASONS:
+        ways = [joined(words) for words in searched]
+        query = f"indication:({' OR '.join(ways)})" if len(ways) > 1 else f"indication:{ways[0]}"
+        known.update(dict.fromkeys([w.lower() for w in (*searched, *further)], ("condition", query)))
+    known.update({",": (",", ""), ";": (";", ""), ".": (";", ""), "/": ("vs", "")})
+    return known
+
+
+def _cut(text: str, found: Sequence[Found], lexicon: Lexicon) -> Iterator[Token]:
+    pieces = list(_PIECE.finditer(text))
+    start, negated = 0, False
+    while start < len(pieces):
+        if (number := pieces[start][1]) is not None:
+            condition = found[int(number)]
+            if condition.kind != "left out" and condition.query != "*":
+                yield Token("condition", condition.said, found=condition)
+            start += 1
+            continue
+        # "non calcified nodule" is no calcified nodule.
+        end = start + 1 if negated else _run(pieces, start)
+        negated = pieces[start][0].lower() == "non"
+        for stop in range(end, start, -1):
+            words = [piece[0] for piece in pieces[start:stop]]
+            said = " ".join(words)
+            cue = _tables().get(said.lower().replace("-", " ")) or _tables().get(said.lower())
+            if headings := lexicon.senses(said):
+                yield Token("term", said, headings)
+            elif cue is not None and cue[0] == "condition":
+                yield Token("condition", said, found=Found("indication", cue[1], said))
+            elif cue is not None:
+                yield Token(cue[0], said)
+            elif stop == start + 1:
+                yield _number(said) if said.isdigit() else Token("word", said)
+            else:
+                continue
+            start = stop
+            break
+
+
+def _run(pieces: Sequence[re.Match[str]], start: int) -> int:
+    """Where the words that may be one term end."""
+    end = start + 1
+    if not pieces[start][0][0].isalnum():
+        return end
+    while end < min(len(pieces), start + _LONGEST) and pieces[end][0][0].isalnum():
+        end += 1
+    return end
+
+
+def _number(said: str) -> Token:
+    return Token("condition", said, found=Found("left out", "a number alone says nothing", said))
+
+
+def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
+    """Normal organs are denied findings of them, and a comma is what the end of its list says."""
+    heads = sum(1 for token in found if token.kind == "term" and part_kind(token) == "head")
+    for place, token in enumerate(found):
+        following = found[place + 1] if place + 1 < len(found) else None
+        names = [heading.name for heading in token.headings]
+        if is_normal(token) and following is not None and part_kind(following) in ("organ", "location"):
+            yield replace(token, kind="not", headings=())
+        elif heads > 1 and len(names) == 1 and names[0] in _PLACES and "lung" in token.said.lower():
+            yield replace(token, headings=(lexicon.headings[_PLACES[names[0]]],))
+        elif token.kind == ",":
+            yield replace(token, kind=_joins(found[:place], found[place + 1 :]))
+        else:
+            yield token
+
+
+def _joins(before: Sequence[Token], rest: Sequence[Token]) -> TokenKind:
+    """What a comma stands for: OR in a list that ends in it, or that is denied as a whole."""
+    commas = 0
+    for token in rest:
+        if token.kind in ("or", "vs"):
+            return "or"
+        if token.kind == "and" and commas and before and any(t.kind == "not" for t in before):
+            return "or"
+        if token.kind not in ("term", "word", "in", ","):
+            break
+        commas += token.kind == ","
+    return "and"
+
+
+def is_normal(token: Token) -> bool:
+    return any(heading.name == NORMAL for heading in token.headings)
+
+
+def part_kind(token: Token) -> PartKind:
+    """What a term or word says."""
+    if not token.headings:
+        return "word"
+    kind = token.headings[0].kinds[0]
+    return "head" if kind == "disease" else kind
+
+
+def joined(words: str) -> str:
+    return "-".join(words.split())

@@ -1,0 +1,275 @@
+"""What a free text was understood to ask for: parts that can be written as a query, and given up.
+
+A part is what one term of the text says. Parts of one phrase ("small left effusion") belong to one
+finding; phrases are joined by OR or AND. Where nothing matches all of it, `Understood.relaxed`
+gives looser queries, the least loss first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Literal, TypeAlias
+
+__all__ = ["Clause", "Doubt", "Part", "PartKind", "Phrase", "Understood"]
+
+PartKind: TypeAlias = Literal[
+    "head", "organ", "location", "side", "severity", "other", "word",
+    "age", "sex", "year", "view", "indication",
+]  # fmt: skip
+Doubt: TypeAlias = Literal["", "doubt", "asked", "past"]
+
+#: What is given up first, where nothing matches everything.
+_GIVEN_UP: tuple[PartKind, ...] = (
+    "severity", "word", "other", "view", "year", "indication", "side", "location", "organ", "age",
+    "sex", "head",
+)  # fmt: skip
+#: So many looser queries are tried.
+MAX_RELAXED = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one term says.
+
+    Parameters
+    ----------
+    number
+        Its place among the parts, from 0.
+    kind
+        ``"head"``: a finding, or something else that stands for itself; ``"word"``: a word that the
+        lexicon does not know; else what it says of a finding or of the image.
+    query
+        The part in the query language.
+    said
+        As it was written.
+    headings
+        The diseases it may mean.
+    words
+        The part as words of the text, where `query` is more than that.
+    """
+
+    number: int
+    kind: PartKind
+    query: str
+    said: str
+    headings: tuple[str, ...] = ()
+    words: str | None = None
+
+    @property
+    def alone(self) -> str:
+        """In the query language, where it is not said of a finding."""
+        return self.words or self.query if self.kind == "location" else self.query
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Parts that speak of one thing.
+
+    Parameters
+    ----------
+    heads
+        What it is; any of them.
+    qualifiers
+        What is said of it; of each, any of several.
+    negated
+        Whether it must not be there.
+    doubt
+        ``"doubt"``: a report doubts it; ``"asked"``: a report doubts it, or was asked for it;
+        ``"past"``: it may be known from before.
+    """
+
+    heads: tuple[Part, ...] = ()
+    qualifiers: tuple[tuple[Part, ...], ...] = ()
+    negated: bool = False
+    doubt: Doubt = ""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of them, in order."""
+        return (*self.heads, *(part for any_of in self.qualifiers for part in any_of))
+
+    def kept(self, given_up: frozenset[int]) -> Phrase | None:
+        """What is left of it without some parts; None where that is nothing."""
+        heads = tuple(p for p in self.heads if p.number not in given_up)
+        groups = (tuple(p for p in any_of if p.number not in given_up) for any_of in self.qualifiers)
+        qualifiers = tuple(any_of for any_of in groups if any_of)
+        if not heads and not qualifiers:
+            return None
+        return replace(self, heads=heads, qualifiers=qualifiers)
+
+    def written(self, *, loose: bool = False) -> str:
+        """In the query language, without NOT; `loose` as words that may stand anywhere."""
+        if self.doubt:
+            return self._doubted()
+        groups = [any_of for any_of in (self.heads, *self.qualifiers) if any_of]
+        inside = [any_of for any_of in groups if any_of[0].kind != "word"]
+        outside = [any_of for any_of in groups if any_of[0].kind == "word"]
+        if loose:
+            return _all(_any(p.words or p.query for p in any_of) for any_of in groups)
+        if len(inside) < 2:
+            return _all(_any(p.alone for p in any_of) for any_of in groups)
+        finding = _all(_any(p.query for p in any_of) for any_of in inside)
+        return _all([f"finding:({finding})", *(_any(p.query for p in any_of) for any_of in outside)])
+
+    def _doubted(self) -> str:
+        words = _all(
+            _any(p.words or p.query for p in any_of) for any_of in (self.heads, *self.qualifiers) if any_of
+        )
+        asked = words if words.isalnum() or " " not in words else f"({words})"
+        if self.doubt == "past":
+            plain = replace(self, doubt="").written()
+            return _any([plain if " AND " not in plain else f"({plain})", f"indication:{asked}"])
+        named = [f"uncertain:{_quoted(name)}" for part in self.heads for name in part.headings]
+        if not named:
+            return f"indication:{asked}" if self.doubt == "asked" else words
+        return _any([*named, f"indication:{asked}"] if self.doubt == "asked" else named)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Phrases or conditions of which any must hold."""
+
+    any_of: tuple[Phrase | Part, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All of them, in order."""
+        found: list[Part] = []
+        for one in self.any_of:
+            found += one.parts if isinstance(one, Phrase) else (one,)
+        return tuple(found)
+
+    def written(self, given_up: frozenset[int] = frozenset(), *, loose: bool = False) -> str:
+        """In the query language; empty where nothing is left of it."""
+        ways: list[tuple[bool, str]] = []
+        for one in self.any_of:
+            if isinstance(one, Part):
+                ways += [] if one.number in given_up else [(False, one.query)]
+            elif (kept := one.kept(given_up)) is not None:
+                ways.append((kept.negated, kept.written(loose=loose and not kept.negated)))
+        if ways and all(negated for negated, _ in ways):
+            return f"NOT {_grouped(_any(_grouped(text) for _, text in ways))}"
+        return _any(f"NOT {_grouped(text)}" if negated else text for negated, text in ways)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """How a free text was read.
+
+    Parameters
+    ----------
+    text
+        As it was written.
+    clauses
+        What must all hold.
+    left_out
+        What was written and cannot be judged, with the reason.
+    """
+
+    text: str
+    clauses: tuple[Clause, ...]
+    left_out: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def query(self) -> str:
+        """The whole in the query language."""
+        return self._written(frozenset())
+
+    def relaxed(self) -> Iterator[tuple[str, str]]:
+        """Looser queries, each with what it gives up; the least loss first.
+
+        First findings become words that may stand anywhere, then parts are given up one by one and
+        two by two, then all but one. One part that is no negation always stays.
+        """
+        seen = {self.query}
+        parts = self._may_go()
+        singly = [frozenset({part.number}) for part in parts]
+        doubly = [frozenset({a.number, b.number}) for a, b in combinations(parts, 2)]
+        some = frozenset(p.number for p in parts if p.kind not in ("head", "sex", "age"))
+        many = [some, *(frozenset(p.number for p in parts if p is not kept) for kept in reversed(parts))]
+        tried = 0
+        for given_up, loose in [
+            (frozenset[int](), True),
+            *((one, False) for one in singly),
+            *((one, True) for one in singly),
+            *((two, True) for two in doubly[:8]),
+            *((more, True) for more in many),
+        ]:
+            query = self._written(given_up, loose=loose)
+            if not query or query in seen or not self._has_positive(given_up):
+                continue
+            seen.add(query)
+            tried += 1
+            if tried > MAX_RELAXED:
+                return
+            yield query, self._loss(given_up, loose)
+
+    # ---- parts ----------------------------------------------------------------------------------
+
+    def _written(self, given_up: frozenset[int], *, loose: bool = False) -> str:
+        texts = [clause.written(given_up, loose=loose) for clause in self.clauses]
+        kept = list(dict.fromkeys(text for text in texts if text))
+        if len(kept) == 1:
+            return kept[0]
+        return " AND ".join(f"({text})" if _has_or(text) else text for text in kept)
+
+    def _may_go(self) -> list[Part]:
+        parts = {part.number: part for clause in self.clauses for part in clause.parts}
+        return sorted(parts.values(), key=lambda p: (_GIVEN_UP.index(p.kind), -p.number))
+
+    def _has_positive(self, given_up: frozenset[int]) -> bool:
+        """Whether anything stays that is neither denied nor a mere condition, if there is any."""
+
+        def positive(without: frozenset[int]) -> bool:
+            return any(
+                isinstance(one, Phrase) and not one.negated and one.kept(without) is not None
+                for clause in self.clauses
+                for one in clause.any_of
+            )
+
+        return positive(given_up) or not positive(frozenset())
+
+    def _loss(self, given_up: frozenset[int], loose: bool) -> str:
+        said = [part.said for part in sorted(self._may_go(), key=lambda p: p.number) if part.number in given_up]
+        left = "left out: " + ", ".join(f'"{text}"' for text in dict.fromkeys(said)) if said else ""
+        anywhere = "its words may stand anywhere, not in one finding" if loose and self._loosens(given_up) else ""
+        return "; ".join(filter(None, (left, anywhere)))
+
+    def _loosens(self, given_up: frozenset[int]) -> bool:
+        return self._written(given_up, loose=True) != self._written(given_up)
+
+
+def _any(texts: Iterable[str]) -> str:
+    ways = list(dict.fromkeys(texts))
+    return ways[0] if len(ways) == 1 else " OR ".join(_grouped(t) if " AND " in t else t for t in ways)
+
+
+def _all(texts: Iterable[str]) -> str:
+    kept = list(dict.fromkeys(texts))
+    return kept[0] if len(kept) == 1 else " AND ".join(f"({t})" if _has_or(t) else t for t in kept)
+
+
+def _has_or(text: str) -> bool:
+    """Whether an OR stands outside all parentheses."""
+    depth = 0
+    for word in text.split():
+        if word == "OR" and depth == 0:
+            return True
+        depth += word.count("(") - word.count(")")
+    return False
+
+
+def _grouped(text: str) -> str:
+    """In parentheses where something would bind differently without."""
+    depth = 0
+    for word in text.split():
+        if depth == 0 and word in ("OR", "AND"):
+            return f"({text})"
+        depth += word.count("(") - word.count(")")
+    return text
+
+
+def _quoted(name: str) -> str:
+    return name if name.isalpha() else f'"{name}"'

@@ -23,10 +23,13 @@ from typing import Any
 
 import click
 
-from search.language.free_text import is_free, understand
-from search.lexicon import Lexicon
-from search.query import parse
-from search.tree import And, Finding, MatchAll, Node, Not, Or, Phrase, Value, Word
+from benchmarks.record import write_result
+from cli.main import main as cli_main
+from search.language.plain.free_text import is_free, understand
+from search.language.lexicon import Lexicon
+from search.language.query import parse
+from search.language.tree import And, Finding, Node, Not, Or, Phrase, Value, Word
+from search.service import Engine
 
 _FILE = Path(__file__).with_name("plain_queries.toml")
 _FIRST = 10
@@ -146,5 +149,56 @@ def _report(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     return mesh, texts
 
 
+def _shares(found: list[tuple[Case, bool, list[bool] | None]]) -> dict[str, Any]:
+    """Shares over some queries; a query that finds nothing has no hits to judge."""
+    judged = [hits for _, _, hits in found if hits is not None]
+    some = [hits for hits in judged if hits]
+    return {
+        "queries": len(found),
+        "understood": round(sum(ok for _, ok, _ in found) / len(found), 4),
+        "judged_by_hits": len(judged),
+        "without_hits": len(judged) - len(some),
+        "first_ten_right": round(sum(sum(hits) / len(hits) for hits in some) / len(some), 4),
+        "misunderstood": [case.text for case, ok, _ in found if not ok],
+        "first_ten_below_half_right": {
+            case.text: f"{sum(hits)}/{len(hits)}"
+            for case, _, hits in found
+            if hits and sum(hits) * 2 < len(hits)
+        },
+    }
+
+
+def _judged(service: Engine, case: Case, known: dict[str, Labels]) -> list[bool] | None:
+    """Whether each of the first hits is right; None where labels cannot tell."""
+    if not case.right:
+        return None
+    results = service.search(case.text, limit=_FIRST, facets=())
+    files = (service.database.image(hit.id).files[0] for hit in results.hits)
+    return [known[Path(file.name).stem].fit(case.right) for file in files]
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True))
+@click.option("--database", type=click.Path(path_type=Path), help="The collection, indexed.")
+def main(dataset: Path, database: Path | None) -> None:
+    """Print and keep what is understood and what is found."""
+    known = dict(labels(dataset))
+    with tempfile.TemporaryDirectory() as folder:
+        if database is None:
+            database = Path(folder) / "database"
+            cli_main(["index", str(dataset), "--database", str(database)], standalone_mode=False)
+        with Engine(database) as service:
+            found = [(c, is_understood(c), _judged(service, c, known)) for c in cases()]
+    write_result(
+        "plain-queries",
+        {
+            "command": "python -m benchmarks.plain_queries ../shared/openi",
+            "images": len(known),
+            "while_building": _shares([row for row in found if not row[0].is_kept_apart]),
+            "kept_apart": _shares([row for row in found if row[0].is_kept_apart]),
+        },
+    )
+
+
 if __name__ == "__main__":
-    pass
+    main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.database.reader import Database
 from indexer.database.text.documents import Document
@@ -135,6 +135,7 @@ def answer(
     limit: int,
     page: int,
     notes: Iterable[str] = (),
+    understood: Mapping[str, Any] | None = None,
 ) -> Results:
     """The fused ranking of the images that any of the searches finds.
 
@@ -147,6 +148,8 @@ def answer(
         Checked names; counted over all images ranked, at most `WINDOW`.
     limit, page
         Hits per page, and which page, from 1.
+    understood
+        How free text was read.
     """
     documents, scores = _words(asked, backend)
     origin = origin_of(asked.conditions)
@@ -193,7 +196,7 @@ def answer(
         marks = highlighter.mark(document) if "words" in one.ranks else None
         hits.append(Hit(one.id, one.score, document, marks, tuple(reasons)))
     counts = facet_counts((documents[one.id] for one in fused), facets, facet_size)
-    return Results(len(fused), hits, counts, notes=tuple(notes))
+    return Results(len(fused), hits, counts, notes=tuple(notes), understood=understood)
 
 
 def _words(asked: Asked, backend: Backend) -> tuple[dict[str, Document], dict[str, float]]:

@@ -222,6 +222,9 @@ class Results:
         By words: near words for each word of the query that the index does not know.
     notes
         What the person who asked should know of the answer.
+    understood
+        How free text was read: ``{"query", "left_out", "given_up"}``; None where the query was
+        taken literally.
     """
 
     total: int
@@ -230,11 +233,13 @@ class Results:
     after: str | None = None
     suggestions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    understood: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"total", "notes", "hits", "facets", "after", "suggestions"}``."""
+        """``{"total", "understood", "notes", "hits", "facets", "after", "suggestions"}``."""
         return {
             "total": self.total,
+            "understood": dict(self.understood) if self.understood is not None else None,
             "notes": list(self.notes),
             "hits": [hit.to_json() for hit in self.hits],
             "facets": {

@@ -28,7 +28,7 @@ from indexer.errors import (
 from search.facets import check_facets, facet_counts
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
-from search.language.query import parse
+from search.language.plain.reading import read
 from search.language.tree import (
     MatchAll,
     Node,
@@ -126,13 +126,14 @@ class Engine:
         sort: str = "score",
         after: str | None = None,
         choices: Iterable[str] = (),
+        literal: bool = False,
     ) -> Results:
         """Images whose annotations and reports match a query, best first.
 
         Parameters
         ----------
         query
-            In the language of `search.language.query`.
+            Free text (`search.language.plain`), or in the language of `search.language.query`.
         filters
             Further conditions (`search.language.filters`); they do not count in the score.
         facets
@@ -148,6 +149,8 @@ class Engine:
         choices
             ``facet=value``: hits must have one of the values chosen in each facet, but a facet's
             own choice does not shrink its counts.
+        literal
+            Take free text for a query in the language.
 
         Raises
         ------
@@ -162,12 +165,18 @@ class Engine:
             raise QueryError("name a page or the token of the page before, not both")
         names = check_facets(tuple(facets))
         order = Sort.parse(sort)
-        parsed = parse(query, self._vocabulary)
-        tree = Lexicon.load().expand(parsed)
         filters = tuple(filters)
         conditions = self._conditions(filters)
         # A choice is what a facet shows, so it is not expanded.
         chosen = parse_choices(choices, self._vocabulary)
+        expand = Lexicon.load().expand
+        reading = read(query, self._vocabulary, literal=literal).matching(
+            lambda tree: (
+                self._backend.search(expand(tree), conditions, limit=0, chosen=chosen).total
+            ),
+            self._vocabulary,
+        )
+        parsed, tree = reading.tree, expand(reading.tree)
         sign = signature(tree, conditions, sorted(chosen.items()), order)
         found = self._backend.search(
             tree,
@@ -190,9 +199,11 @@ class Engine:
             found.after.token(sign) if found.after is not None else None,
             self._suggestions(parsed),
             (
+                *reading.notes,
                 *self._notes(parsed),
                 *_widened(conjunction(parsed, parse_filters(filters, self._vocabulary)), names),
             ),
+            reading.to_json(),
         )
 
     def _suggestions(self, tree: Node) -> dict[str, list[str]]:
@@ -214,13 +225,14 @@ class Engine:
         facet_size: int = 20,
         limit: int = 20,
         page: int = 1,
+        literal: bool = False,
     ) -> Results:
         """Images found by words, by meaning, by picture or by all of them, with the reasons.
 
         Parameters
         ----------
         query
-            With ``"semantic"`` any sentence; else in the language of `search.language.query`.
+            With ``"semantic"`` any sentence; else as in `search`.
         mode
             ``"words"``, ``"semantic"`` (by meaning) or ``"hybrid"`` (both).
         image
@@ -234,6 +246,8 @@ class Engine:
             Values per facet, the commonest first.
         limit, page
             Hits per page, and which page, from 1; pages end with the images ranked.
+        literal
+            Take free text for a query in the language; a sentence as it stands.
 
         Raises
         ------
@@ -254,12 +268,13 @@ class Engine:
         tree = meaning = None
         sentence = query
         notes: list[str] = []
+        reading = None
         if mode != "semantic":
-            parsed = parse(query, self._vocabulary)
-            tree = Lexicon.load().expand(parsed)
+            reading = read(query, self._vocabulary, literal=literal)
+            tree = Lexicon.load().expand(reading.tree)
             conditions = conjunction(conditions, demands(tree))
-            sentence = sentence_of(parsed)
-            notes += self._notes(parsed)
+            sentence = sentence_of(reading.tree)
+            notes += (*reading.notes, *self._notes(reading.tree))
         if mode == "semantic" or (mode == "hybrid" and sentence):
             meaning = self._semantic.ask(sentence)
             if self._text_space is None:
@@ -291,6 +306,7 @@ class Engine:
             limit=limit,
             page=page,
             notes=notes,
+            understood=reading.to_json() if reading is not None else None,
         )
 
     # ---- by picture -----------------------------------------------------------------------------

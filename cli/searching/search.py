@@ -67,6 +67,11 @@ __all__ = ["search"]
 @click.option(
     "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
 )
+@click.option(
+    "--literal",
+    is_flag=True,
+    help="Take plain English for a query in the language: no, and, over 60 are words like others.",
+)
 @compute_options
 @format_option(*HIT_FORMATS)
 def search(
@@ -81,12 +86,14 @@ def search(
     choices: tuple[str, ...],
     mode: Literal["words", "semantic", "hybrid"],
     image: str | None,
+    literal: bool,
     compute: Compute,
     form: str,
 ) -> None:
     """Find images by the words of their annotations and reports, by meaning, or like a picture.
 
-    QUERY knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
+    QUERY is plain English, as in "COPD in women over 60, no effusion", and how it was understood
+    stands above the answer. Or it knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
     age:[40 TO 60], wildcards * and ?, near words~, boosts^2, finding:(effusion left) within one
     annotation, and absent:pneumothorax. Words side by side must all be there. See
     docs/queries.md. With --mode semantic it is any sentence.
@@ -105,13 +112,23 @@ def search(
                 after=after,
                 sort=sort,
                 choices=choices,
+                literal=literal,
             )
         elif after is not None or sort != "score" or choices:
             raise click.UsageError("--after, --sort and --choose are for --mode words alone")
         else:
             results = engine.combined(
-                query, mode, image=image, filters=filters, facets=chosen, limit=limit, page=page
+                query,
+                mode,
+                image=image,
+                filters=filters,
+                facets=chosen,
+                limit=limit,
+                page=page,
+                literal=literal,
             )
+    if form == "table" and results.understood is not None and results.understood["query"] != query:
+        echo(f"Understood as: {results.understood['query']}")
     emit_hits(results, form)
     for note in results.notes:
         echo(f"Note: {note}", err=True)

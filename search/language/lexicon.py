@@ -398,7 +398,9 @@ class Lexicon:
         for heading in headings:
             if heading.means:
                 parts = (Value(kind, word, value.origin) for kind, word in heading.means)
-                ways.append(conjunction(*(self._valued(v, self.senses(v.value, v.field)) for v in parts)))
+                ways.append(
+                    conjunction(*(self._valued(v, self.senses(v.value, v.field)) for v in parts))
+                )
             else:
                 ways += (
                     replace(value, value=name)

@@ -45,6 +45,8 @@ FACETS: tuple[str, ...] = tuple(
 )
 
 _ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
+# What is denied or doubted goes by the names of what is affirmed.
+_NAMED_AS = {"absent": "disease", "uncertain": "disease"}
 # Values that are right in every database, whether or not an image has them.
 _ALWAYS: Mapping[str, frozenset[str]] = {
     "view": frozenset({"frontal", "lateral"}),
@@ -84,7 +86,6 @@ class Vocabulary:
         self._values: dict[str, set[str]] = {
             field: set(_ALWAYS.get(field, ())) for field, kind in FIELDS.items() if kind == "closed"
         }
-        # What is denied or doubted goes by the names of what is affirmed.
         self._values["absent"] = self._values["uncertain"] = self._values["disease"]
         self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
         self._add(values or {})
@@ -105,7 +106,7 @@ class Vocabulary:
         value = _ALIASES.get(field, {}).get(value, value)
         if value in self._values[field]:
             return value
-        if headings := Lexicon.load().senses(value, field):
+        if headings := Lexicon.load().senses(value, _NAMED_AS.get(field, field)):
             return headings[0].name if len(headings) == 1 else value
         if self._sayable is not None:
             sayable, self._sayable = self._sayable, None
@@ -117,5 +118,5 @@ class Vocabulary:
         from search.language.lexicon import Lexicon
 
         value, lexicon = " ".join(value.split()), Lexicon.load()
-        guess = nearest(value, self._values[field])
-        return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, field)])
+        guess, kind = nearest(value, self._values[field]), _NAMED_AS.get(field, field)
+        return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, kind)])

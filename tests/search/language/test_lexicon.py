@@ -187,8 +187,15 @@ def test_values() -> None:
     assert _expanded("side:bilaterally") == [Value("side", "bilateral")]
     assert _expanded("severity:tiny") == [Value("severity", "small")]
     assert LEXICON.expand(parse("location:RLL", Vocabulary())) == And(
-        (Value("location", "lower lobe"), Value("side", "right"))
+        (
+            Value("location", "lower lobe"),
+            Or((Value("side", "right"), Value("side", "bilateral"))),
+        )
     )
+    # What is on both sides is on either.
+    assert _expanded("side:left") == [Value("side", "left"), Value("side", "bilateral")]
+    assert _expanded("side:bilateral") == [Value("side", "bilateral")]
+    assert Phrase("lower lobe bilateral") in _ways(LEXICON.expand(Word("RLL")))
     assert _expanded("organ:cardiac")[0] == Value("organ", "heart")
     assert _ways(LEXICON.expand(Value("disease", "zebra lung"))) == [Value("disease", "zebra lung")]
     assert _ways(LEXICON.expand(Value("study", "ptx"))) == [Value("study", "ptx")]

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from indexer.annotation import NORMAL
-from search.language.conditions import Found, ReadText
-from search.language.cues import CUES, FILLERS, REASONS
-from search.language.understood import PartKind
-from search.lexicon import Heading, Lexicon
+from search.language.plain.conditions import Found, ReadText
+from search.language.plain.cues import CUES, FILLERS, REASONS
+from search.language.plain.understood import PartKind
+from search.language.lexicon import Heading, Lexicon
 
 __all__ = ["Token", "TokenKind", "is_normal", "joined", "part_kind", "tokens"]
 
@@ -42,7 +42,7 @@ class Token:
     Parameters
     ----------
     kind
-        What it is; cues are named in `search.language.cues.CUES`.
+        What it is; cues are named in `search.language.plain.cues.CUES`.
     said
         As it was written.
     headings
@@ -73,7 +73,9 @@ def _tables() -> dict[str, tuple[TokenKind, str]]:
     for searched, further in REASONS:
         ways = [joined(words) for words in searched]
         query = f"indication:({' OR '.join(ways)})" if len(ways) > 1 else f"indication:{ways[0]}"
-        known.update(dict.fromkeys([w.lower() for w in (*searched, *further)], ("condition", query)))
+        known.update(
+            dict.fromkeys([w.lower() for w in (*searched, *further)], ("condition", query))
+        )
     known.update({",": (",", ""), ";": (";", ""), ".": (";", ""), "/": ("vs", "")})
     return known
 
@@ -126,31 +128,42 @@ def _number(said: str) -> Token:
 def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
     """Normal organs are denied findings of them, and a comma is what the end of its list says."""
     heads = sum(1 for token in found if token.kind == "term" and part_kind(token) == "head")
+    lists = _lists(found)
     for place, token in enumerate(found):
         following = found[place + 1] if place + 1 < len(found) else None
         names = [heading.name for heading in token.headings]
-        if is_normal(token) and following is not None and part_kind(following) in ("organ", "location"):
+        beside = part_kind(following) if following is not None else None
+        if is_normal(token) and beside in ("organ", "location"):
             yield replace(token, kind="not", headings=())
         elif heads > 1 and len(names) == 1 and names[0] in _PLACES and "lung" in token.said.lower():
-            yield replace(token, headings=(lexicon.headings[_PLACES[names[0]]],))
-        elif token.kind == ",":
-            yield replace(token, kind=_joins(found[:place], found[place + 1 :]))
+            place_name = _PLACES[names[0]]
+            yield replace(token, said=place_name, headings=(lexicon.headings[place_name],))
+        elif place in lists:
+            yield replace(token, kind="or")
         else:
-            yield token
+            yield replace(token, kind="and") if token.kind == "," else token
 
 
-def _joins(before: Sequence[Token], rest: Sequence[Token]) -> TokenKind:
-    """What a comma stands for: OR in a list that ends in it, or that is denied as a whole."""
-    commas = 0
-    for token in rest:
+def _lists(found: Sequence[Token]) -> set[int]:
+    """The commas and ANDs that stand for OR.
+
+    They do in a list that ends in OR, and in one with commas that is denied as a whole.
+    """
+    marks: set[int] = set()
+    run: list[int] = []
+    denied = commas = False
+    for place, token in enumerate(found):
         if token.kind in ("or", "vs"):
-            return "or"
-        if token.kind == "and" and commas and before and any(t.kind == "not" for t in before):
-            return "or"
-        if token.kind not in ("term", "word", "in", ","):
-            break
-        commas += token.kind == ","
-    return "and"
+            marks.update(run)
+        elif token.kind == "," or (token.kind == "and" and denied and commas):
+            run.append(place)
+            commas = True
+            if token.kind == "and":
+                marks.update(run)
+        elif token.kind not in ("term", "word", "in"):
+            run, commas = [], False
+            denied = token.kind == "not"
+    return marks
 
 
 def is_normal(token: Token) -> bool:

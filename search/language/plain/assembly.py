@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from search.language.tokens import Token, is_normal, joined, part_kind
-from search.language.understood import Clause, Doubt, Part, PartKind, Phrase
+from search.language.plain.tokens import Token, is_normal, joined, part_kind
+from search.language.plain.understood import Clause, Doubt, Part, PartKind, Phrase
 
 __all__ = ["Assembly"]
 
@@ -71,7 +71,7 @@ class Assembly:
         elif kind == "maybe":
             self._end()
             self._optional = True
-        elif kind == "not_before" and (self._is_open or self._clauses) and self._join == "and":
+        elif kind == "not_before" and (self._is_open or (self._clauses and self._join == "and")):
             self._deny_before()
         elif kind in ("not", "not_before"):
             fresh = self._is_open or self._join != "and"
@@ -100,7 +100,8 @@ class Assembly:
         part = self._part(token, kind)
         if self._non:
             self._non = False
-            negation = replace(part, kind="other", query=f"NOT {part.query}")
+            words = f"NOT {part.words or part.query}"
+            negation = replace(part, kind="other", query=f"NOT {part.query}", words=words)
             (self._after if self._heads else self._before).append(negation)
         elif kind == "head":
             self._heads.append(part)
@@ -126,7 +127,7 @@ class Assembly:
         number, self._numbers = self._numbers, self._numbers + 1
         said, words = token.said, joined(token.said)
         if is_normal(token):
-            return Part(number, kind, "disease:normal", said, ("normal",))
+            return Part(number, kind, "disease:normal", said, (), "normal")
         diseases = tuple(h.name for h in token.headings if "disease" in h.kinds)
         if kind == "location" and token.headings[0].kinds == ("location",):
             query = f"location:{said}" if said.isalnum() else f'location:"{said}"'

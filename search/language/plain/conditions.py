@@ -58,7 +58,7 @@ _LENGTH = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
 _FIGURE = r"\d+(?:[.,]\d+)?"
 _COMPARED = (
     r"(?:(?:measuring|sized?|diameter|about|approximately|approx\.?|around|up to|at least|at most|"
-    r"(?:larger|greater|bigger|more|less|smaller) than|over|above|under|below|[<>≥≤~=]+)\s*)*"
+    r"(?:larger|greater|bigger|more|less|smaller) than|over|above|under|below|[<>≥≤~=])\s*){0,4}"
 )
 _FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|chest)"
 
@@ -93,9 +93,14 @@ _GROUPS = (
     (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
     (r"middle[- ]aged", "age:[40 TO 65]"),
     (r"adults?(?! resp)", "age:>=18"),
-    (r"young(?= (?:wom[ae]n|m[ae]n|females?|males?|people|persons?|patients?|lad))", "age:[18 TO 40]"),
+    (
+        r"young(?= (?:wom[ae]n|m[ae]n|females?|males?|people|persons?|patients?|lad))",
+        "age:[18 TO 40]",
+    ),
     (r"(?:old|older)(?= (?:wom[ae]n|m[ae]n|females?|males?|lad))", "age:>=65"),
 )
+
+
 def _age(test: str) -> Callable[[re.Match[str]], str]:
     return lambda m: test.format(*m.groups())
 
@@ -146,12 +151,13 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         # What cannot be judged: the longest first, so that no number of it is left over.
         (
             "left out",
-            rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:{_LENGTH})?(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}\s*"
-            rf"(?:{_LENGTH})?)*(?<=m|s|h|e)\b(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
+            rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:\s*{_LENGTH})?"
+            rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:\s*{_LENGTH})?){{0,3}}(?<=[mshe])\b"
+            r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
             lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
         ),
         ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
-        ("left out", r"[<>=≥≤~]+\s*\d+[.,]\d+", lambda m: _SHARE),
+        ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
         ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
         ("left out", r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b", lambda m: _ALONE),
         # Years
@@ -170,13 +176,23 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         *(
             ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
             for cue, test in (
-                (_OVER, "age:>{0}"), (_UNDER, "age:<{0}"), (_LEAST, "age:>={0}"), (_MOST, "age:<={0}")
+                (_OVER, "age:>{0}"),
+                (_UNDER, "age:<{0}"),
+                (_LEAST, "age:>={0}"),
+                (_MOST, "age:<={0}"),
             )
         ),
         *(
-            ("age", rf"(?:{_AGED}{cue}|{cue}\s*(?:the )?age(?: of)?)\s*{_N}\b{_NO_SIZE}", _age(test))
+            (
+                "age",
+                rf"(?:{_AGED}{cue}|{cue}\s*(?:the )?age(?: of)?)\s*{_N}\b{_NO_SIZE}",
+                _age(test),
+            )
             for cue, test in (
-                (_OVER, "age:>{0}"), (_UNDER, "age:<{0}"), (_LEAST, "age:>={0}"), (_MOST, "age:<={0}")
+                (_OVER, "age:>{0}"),
+                (_UNDER, "age:<{0}"),
+                (_LEAST, "age:>={0}"),
+                (_MOST, "age:<={0}"),
             )
         ),
         ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
@@ -185,7 +201,11 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up)|plus)\b",
             _bare("age:>={0}"),
         ),
-        ("age", rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below)\b", _bare("age:<={0}")),
+        (
+            "age",
+            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below)\b",
+            _bare("age:<={0}"),
+        ),
         *(
             ("age", rf"{cue}\s*{_N}\b{_NO_SIZE}", _bare(test))
             for cue, test in (
@@ -196,14 +216,18 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             )
         ),
         ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
-        ("age", rf"{_OF_WHOM}({'|'.join(_DECADES)})\b", lambda m: _decade(m[1], _DECADES[m[2].lower()])),
+        (
+            "age",
+            rf"{_OF_WHOM}({'|'.join(_DECADES)})\b",
+            lambda m: _decade(m[1], _DECADES[m[2].lower()]),
+        ),
         ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
         ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
         ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
         # Counts: what is left of numbers beside a comparison.
         (
             "left out",
-            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b|[<>=≥≤~]+)"
+            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b|[<>=≥≤~]{1,3})"
             r"\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
             lambda m: _COUNT,
         ),
@@ -212,11 +236,18 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("sex", r"\bgirls?\b", lambda m: "sex:F AND age:<18"),
         ("sex", r"\bboys?\b", lambda m: "sex:M AND age:<18"),
         *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[6:]),
-        *(("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}") for sex, words in _SEXES.items()),
+        *(
+            ("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}")
+            for sex, words in _SEXES.items()
+        ),
         # Views
         ("view", rf"\bpa (?:and|&|/) ?lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
         ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),
-        ("view", r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))", lambda m: "view:lateral"),
+        (
+            "view",
+            r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))",
+            lambda m: "view:lateral",
+        ),
         ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
         ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
     )
@@ -227,7 +258,9 @@ def extract(text: str) -> ReadText:
     """The conditions in a text, each replaced by a mark."""
     found: list[Found] = []
 
-    def replace(kind: str, meaning: Callable[[re.Match[str]], str | None]) -> Callable[[re.Match[str]], str]:
+    def replace(
+        kind: str, meaning: Callable[[re.Match[str]], str | None]
+    ) -> Callable[[re.Match[str]], str]:
         def mark(match: re.Match[str]) -> str:
             query = meaning(match)
             if query is None or "\x01" in match[0]:

@@ -26,7 +26,7 @@ _GIVEN_UP: tuple[PartKind, ...] = (
     "sex", "head",
 )  # fmt: skip
 #: So many looser queries are tried.
-MAX_RELAXED = 24
+MAX_RELAXED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ class Phrase:
     def kept(self, given_up: frozenset[int]) -> Phrase | None:
         """What is left of it without some parts; None where that is nothing."""
         heads = tuple(p for p in self.heads if p.number not in given_up)
-        groups = (tuple(p for p in any_of if p.number not in given_up) for any_of in self.qualifiers)
+        groups = (
+            tuple(p for p in any_of if p.number not in given_up) for any_of in self.qualifiers
+        )
         qualifiers = tuple(any_of for any_of in groups if any_of)
         if not heads and not qualifiers:
             return None
@@ -111,11 +113,15 @@ class Phrase:
         if len(inside) < 2:
             return _all(_any(p.alone for p in any_of) for any_of in groups)
         finding = _all(_any(p.query for p in any_of) for any_of in inside)
-        return _all([f"finding:({finding})", *(_any(p.query for p in any_of) for any_of in outside)])
+        return _all(
+            [f"finding:({finding})", *(_any(p.query for p in any_of) for any_of in outside)]
+        )
 
     def _doubted(self) -> str:
         words = _all(
-            _any(p.words or p.query for p in any_of) for any_of in (self.heads, *self.qualifiers) if any_of
+            _any(p.words or p.query for p in any_of)
+            for any_of in (self.heads, *self.qualifiers)
+            if any_of
         )
         asked = words if words.isalnum() or " " not in words else f"({words})"
         if self.doubt == "past":
@@ -177,6 +183,11 @@ class Understood:
         """The whole in the query language."""
         return self._written(frozenset())
 
+    @property
+    def is_relaxable(self) -> bool:
+        """Whether there is more than one thing to give up."""
+        return len(self._may_go()) > 1
+
     def relaxed(self) -> Iterator[tuple[str, str]]:
         """Looser queries, each with what it gives up; the least loss first.
 
@@ -188,13 +199,17 @@ class Understood:
         singly = [frozenset({part.number}) for part in parts]
         doubly = [frozenset({a.number, b.number}) for a, b in combinations(parts, 2)]
         some = frozenset(p.number for p in parts if p.kind not in ("head", "sex", "age"))
-        many = [some, *(frozenset(p.number for p in parts if p is not kept) for kept in reversed(parts))]
+        many = [
+            some,
+            *(frozenset(p.number for p in parts if p is not kept) for kept in reversed(parts)),
+        ]
         tried = 0
         for given_up, loose in [
             (frozenset[int](), True),
             *((one, False) for one in singly),
             *((one, True) for one in singly),
-            *((two, True) for two in doubly[:8]),
+            *((two, False) for two in doubly),
+            *((two, True) for two in doubly),
             *((more, True) for more in many),
         ]:
             query = self._written(given_up, loose=loose)
@@ -232,9 +247,17 @@ class Understood:
         return positive(given_up) or not positive(frozenset())
 
     def _loss(self, given_up: frozenset[int], loose: bool) -> str:
-        said = [part.said for part in sorted(self._may_go(), key=lambda p: p.number) if part.number in given_up]
+        said = [
+            part.said
+            for part in sorted(self._may_go(), key=lambda p: p.number)
+            if part.number in given_up
+        ]
         left = "left out: " + ", ".join(f'"{text}"' for text in dict.fromkeys(said)) if said else ""
-        anywhere = "its words may stand anywhere, not in one finding" if loose and self._loosens(given_up) else ""
+        anywhere = (
+            "its words may stand anywhere, not in one finding"
+            if loose and self._loosens(given_up)
+            else ""
+        )
         return "; ".join(filter(None, (left, anywhere)))
 
     def _loosens(self, given_up: frozenset[int]) -> bool:
@@ -243,7 +266,9 @@ class Understood:
 
 def _any(texts: Iterable[str]) -> str:
     ways = list(dict.fromkeys(texts))
-    return ways[0] if len(ways) == 1 else " OR ".join(_grouped(t) if " AND " in t else t for t in ways)
+    return (
+        ways[0] if len(ways) == 1 else " OR ".join(_grouped(t) if " AND " in t else t for t in ways)
+    )
 
 
 def _all(texts: Iterable[str]) -> str:

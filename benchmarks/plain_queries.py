@@ -24,9 +24,9 @@ from typing import Any
 import click
 
 from benchmarks.record import write_result
-from cli.main import main as cli_main
-from search.language.plain.free_text import is_free, understand
+from cli.main import cxrdex
 from search.language.lexicon import Lexicon
+from search.language.plain.free_text import is_free, understand
 from search.language.query import parse
 from search.language.tree import And, Finding, Node, Not, Or, Phrase, Value, Word
 from search.service import Engine
@@ -56,7 +56,7 @@ class Case:
 def cases() -> list[Case]:
     """All of them."""
     rows = tomllib.loads(_FILE.read_text())["queries"]
-    return [Case(*row[:3], tuple(row[3]) if len(row) > 3 else ()) for row in rows]
+    return [Case(text, meaning, right, tuple(*more)) for text, meaning, right, *more in rows]
 
 
 def is_understood(case: Case) -> bool:
@@ -186,7 +186,7 @@ def main(dataset: Path, database: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if database is None:
             database = Path(folder) / "database"
-            cli_main(["index", str(dataset), "--database", str(database)], standalone_mode=False)
+            cxrdex(["index", str(dataset), "--database", str(database)], standalone_mode=False)
         with Engine(database) as service:
             found = [(c, is_understood(c), _judged(service, c, known)) for c in cases()]
     write_result(

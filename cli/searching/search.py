@@ -92,11 +92,11 @@ def search(
 ) -> None:
     """Find images by the words of their annotations and reports, by meaning, or like a picture.
 
-    QUERY is plain English, as in "COPD in women over 60, no effusion", and how it was understood
-    stands above the answer. Or it knows words, "phrases", AND OR NOT, parentheses, field:value, ranges as in
-    age:[40 TO 60], wildcards * and ?, near words~, boosts^2, finding:(effusion left) within one
-    annotation, and absent:pneumothorax. Words side by side must all be there. See
-    docs/queries.md. With --mode semantic it is any sentence.
+    QUERY is plain English, as in "COPD in women over 60, no effusion"; how it was understood stands
+    above the answer, and --literal takes it as it stands. Or it knows words, "phrases", AND OR NOT,
+    parentheses, field:value, ranges as in age:[40 TO 60], wildcards * and ?, near words~, boosts^2,
+    finding:(effusion left) within one annotation, and absent:pneumothorax. Words side by side must
+    all be there. See docs/queries.md. With --mode semantic it is any sentence.
     """
     from search.service import Engine
 

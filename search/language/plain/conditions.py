@@ -227,8 +227,8 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         # Counts: what is left of numbers beside a comparison.
         (
             "left out",
-            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b|[<>=≥≤~]{1,3})"
-            r"\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
+            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"
+            r"|[<>=≥≤~]{1,3})\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
             lambda m: _COUNT,
         ),
         # People

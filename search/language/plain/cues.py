@@ -10,6 +10,12 @@ import re
 
 __all__ = ["CUES", "FILLERS", "REASONS", "SHORTHAND"]
 
+
+def _split(words: str) -> tuple[str, ...]:
+    """What stands between bars, without regard to lines."""
+    return tuple(" ".join(word.split()) for word in words.split("|"))
+
+
 # The picture as a whole.
 _WHOLE = r"(?:chest|cxr|films?|x-?rays?|stud(?:y|ies)|exams?|images?|radiographs?)s?\b"
 
@@ -60,295 +66,75 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 #: Kind of cue: its words. ``not``, ``doubt``, ``asked`` and ``past`` hold for what follows, those
 #: that end in ``_before`` for what stands before; ``in`` begins a place.
 CUES: dict[str, tuple[str, ...]] = {
-    "not": (
-        "no evidence of",
-        "no evidence for",
-        "no sign of",
-        "no signs of",
-        "without evidence of",
-        "absence of",
-        "lack of",
-        "lacks",
-        "lacking",
-        "negative for",
-        "neg for",
-        "free of",
-        "free from",
-        "clear of",
-        "denies",
-        "excluding",
-        "excludes",
-        "exclude",
-        "except for",
-        "except",
-        "other than",
-        "rather than",
-        "apart from",
-        "neither",
-        "never",
-        "minus",
-        "sans",
-        "without",
-        "does not have",
-        "do not have",
-        "did not have",
-        "not having",
-        "does not show",
-        "not showing",
-        "can not see",
-        "no longer",
-        "not",
-        "no",
-        "non",
-        "absent",
+    "not": _split(
+        """
+        no evidence of | no evidence for | no sign of | no signs of | without evidence of |
+        absence of | lack of | lacks | lacking | negative for | neg for | free of | free from |
+        clear of | denies | excluding | excludes | exclude | except for | except | other than |
+        rather than | apart from | neither | never | minus | sans | without | does not have | do
+        not have | did not have | not having | does not show | not showing | can not see | no
+        longer | not | no | non | absent
+        """
     ),
-    "not_before": (
-        "ruled out",
-        "excluded",
-        "is absent",
-        "absent",
-        "is negative",
-        "negative",
-        "not seen",
-        "not present",
-        "not found",
-        "not identified",
-        "not there",
-        "is not seen",
-        "not visible",
+    "not_before": _split(
+        """
+        ruled out | excluded | is absent | absent | is negative | negative | not seen | not
+        present | not found | not identified | not there | is not seen | not visible
+        """
     ),
-    "doubt": (
-        "possible",
-        "possibly",
-        "probable",
-        "probably",
-        "likely",
-        "suspected",
-        "suspicious for",
-        "suspicion of",
-        "suspicion for",
-        "questionable",
-        "question of",
-        "equivocal",
-        "concern for",
-        "concerning for",
-        "worrisome for",
-        "may be",
-        "maybe",
-        "might be",
-        "could be",
-        "presumed",
-        "can not exclude",
-        "can not rule out",
-        "can not be excluded",
-        "not excluded",
-        "uncertain",
+    "doubt": _split(
+        """
+        possible | possibly | probable | probably | likely | suspected | suspicious for |
+        suspicion of | suspicion for | questionable | question of | equivocal | concern for |
+        concerning for | worrisome for | may be | maybe | might be | could be | presumed | can
+        not exclude | can not rule out | can not be excluded | not excluded | uncertain
+        """
     ),
-    "asked": (
-        "rule out",
-        "ruling out",
-        "query",
-        "evaluate for",
-        "eval for",
-        "to evaluate",
-        "assess for",
-        "check for",
-        "looking for",
-        "evaluation for",
-        "evaluation of",
-        "r o",
+    "asked": _split(
+        """
+        rule out | ruling out | query | evaluate for | eval for | to evaluate | assess for |
+        check for | looking for | evaluation for | evaluation of | r o
+        """
     ),
-    "past": (
-        "history of",
-        "hx of",
-        "hx",
-        "known history of",
-        "past history of",
-        "pmh of",
-        "pmh",
-        "previous history of",
+    "past": _split(
+        """
+        history of | hx of | hx | known history of | past history of | pmh of | pmh | previous
+        history of
+        """
     ),
-    "or": ("or", "nor"),
-    "vs": ("vs", "/"),
-    "and": (
-        "and",
-        "as well as",
-        "along with",
-        "together with",
-        "in addition to",
-        "plus",
-        "with",
-        "suggesting",
-        "suggestive of",
-        "due to",
-        "secondary to",
-        "from",
-        "associated with",
-        "accompanied by",
-        "who have",
-        "having",
-        "that have",
-        "but",
-        "yet",
-        "also",
+    "or": _split("or | nor"),
+    "vs": _split("vs | /"),
+    "and": _split(
+        """
+        and | as well as | along with | together with | in addition to | plus | with |
+        suggesting | suggestive of | due to | secondary to | from | associated with |
+        accompanied by | who have | having | that have | but | yet | also
+        """
     ),
-    "maybe": ("plus or minus",),
-    "in": (
-        "in",
-        "at",
-        "on",
-        "of",
-        "within",
-        "near",
-        "above",
-        "below",
-        "over",
-        "involving",
-        "into",
-        "to",
-        "by",
+    "maybe": _split("plus or minus"),
+    "in": _split(
+        "in | at | on | of | within | near | above | below | over | involving | into | to | by"
     ),
 }
 
 #: Words that add nothing.
-FILLERS: tuple[str, ...] = (
-    "a",
-    "an",
-    "the",
-    "any",
-    "all",
-    "some",
-    "is",
-    "are",
-    "was",
-    "were",
-    "be",
-    "been",
-    "there",
-    "this",
-    "that",
-    "these",
-    "those",
-    "it",
-    "its",
-    "do",
-    "does",
-    "did",
-    "can",
-    "please",
-    "show",
-    "showing",
-    "shows",
-    "shown",
-    "me",
-    "us",
-    "find",
-    "finding",
-    "get",
-    "give",
-    "list",
-    "search",
-    "search for",
-    "look for",
-    "display",
-    "i",
-    "want",
-    "need",
-    "for",
-    "with",
-    "who",
-    "has",
-    "have",
-    "had",
-    "which",
-    "where",
-    "whose",
-    "what",
-    "patient",
-    "patients",
-    "pt",
-    "pts",
-    "people",
-    "person",
-    "persons",
-    "subject",
-    "subjects",
-    "individuals",
-    "case",
-    "cases",
-    "case of",
-    "cases of",
-    "example",
-    "examples",
-    "examples of",
-    "study",
-    "studies",
-    "exam",
-    "exams",
-    "image",
-    "images",
-    "film",
-    "films",
-    "picture",
-    "pictures",
-    "radiograph",
-    "radiographs",
-    "x-ray",
-    "x-rays",
-    "xray",
-    "xrays",
-    "x ray",
-    "x rays",
-    "chest x-ray",
-    "chest x-rays",
-    "chest x ray",
-    "chest xray",
-    "chest radiograph",
-    "chest radiographs",
-    "chest film",
-    "chest films",
-    "cxr",
-    "cxrs",
-    "chest",
-    "chests",
-    "evidence of",
-    "signs of",
-    "sign of",
-    "findings of",
-    "appearance of",
-    "presence of",
-    "positive for",
-    "evidence",
-    "seen",
-    "present",
-    "visible",
-    "status post",
-    "side",
-    "sided",
-    "like",
-    "also",
-    "either",
-    "both",
-    "both of",
-    "as",
-    "if",
-    "old year",
-    "years",
-    "year",
-    "known",
-    "diagnosed",
-    "diagnosis of",
-    "dx",
-    "suffering",
-    "just",
-    "about",
-    "how",
-    "when",
-    "during",
-    "here",
-    "database",
-    "archive",
-    "us",
+FILLERS = _split(
+    """
+    a | an | the | any | all | some | is | are | was | were | be | been | there | this | that |
+    these | those | it | its | do | does | did | can | please | show | showing | shows | shown |
+    me | us | find | finding | get | give | list | search | search for | look for | display | i
+    | want | need | for | with | who | has | have | had | which | where | whose | what | patient
+    | patients | pt | pts | people | person | persons | subject | subjects | individuals | case
+    | cases | case of | cases of | example | examples | examples of | study | studies | exam |
+    exams | image | images | film | films | picture | pictures | radiograph | radiographs |
+    x-ray | x-rays | xray | xrays | x ray | x rays | chest x-ray | chest x-rays | chest x ray |
+    chest xray | chest radiograph | chest radiographs | chest film | chest films | cxr | cxrs |
+    chest | chests | evidence of | signs of | sign of | findings of | appearance of | presence
+    of | positive for | evidence | seen | present | visible | status post | side | sided | like
+    | also | either | both | both of | as | if | old year | years | year | known | diagnosed |
+    diagnosis of | dx | suffering | just | about | how | when | during | here | database |
+    archive
+    """
 )
 
 #: Why somebody was examined, as a report's indication says it: what is looked for, and further

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 
+from search.language.lexicon import Lexicon
 from search.language.plain.assembly import Assembly
 from search.language.plain.conditions import extract
 from search.language.plain.cues import SHORTHAND
 from search.language.plain.tokens import tokens
 from search.language.plain.understood import Understood
-from search.language.lexicon import Lexicon
 
 __all__ = ["is_free", "understand"]
 

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from indexer.annotation import NORMAL
+from search.language.lexicon import Heading, Lexicon
 from search.language.plain.conditions import Found, ReadText
 from search.language.plain.cues import CUES, FILLERS, REASONS
 from search.language.plain.understood import PartKind
-from search.language.lexicon import Heading, Lexicon
 
 __all__ = ["Token", "TokenKind", "is_normal", "joined", "part_kind", "tokens"]
 
@@ -66,7 +66,7 @@ def tokens(text: ReadText, lexicon: Lexicon) -> list[Token]:
 @cache
 def _tables() -> dict[str, tuple[TokenKind, str]]:
     """Cues and fillers by their words, with the query of a reason for an examination."""
-    known: dict[str, tuple[TokenKind, str]] = {words: ("filler", "") for words in FILLERS}
+    known: dict[str, tuple[TokenKind, str]] = dict.fromkeys(FILLERS, ("filler", ""))
     for kind, cues in CUES.items():
         known.update(dict.fromkeys(cues, (kind, "")))  # type: ignore[arg-type]
     known["non"] = ("non", "")

@@ -48,8 +48,9 @@ def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
     from indexer.archive.deidentify import load_key
     from indexer.archive.sources.members import open_archive
     from indexer.cascade.bundle import Bundle
+    from indexer.database.outcomes import Read
     from indexer.memory import keep_freed_memory
-    from indexer.pipeline.decoding import FileTask, file_reader
+    from indexer.pipeline.executor import FileTask, file_reader
     from indexer.pipeline.workers import KEPT_BYTES
 
     keep_freed_memory(KEPT_BYTES)
@@ -60,7 +61,7 @@ def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
     started = time.process_time()
     outcomes = [read(task) for task in tasks]
     spent = (time.process_time() - started) / len(paths) * 1000
-    return spent, [o.image.canvas for o in outcomes if o.image is not None]
+    return spent, [o.image.canvas for o in outcomes if isinstance(o, Read)]
 
 
 def _decode_everywhere(paths: list[Path], cores: int) -> tuple[float, list[Any]]:

@@ -36,7 +36,7 @@ def failures(database: Path, kind: str, reason: str | None, limit: int | None, f
     """
     from itertools import islice
 
-    from indexer.database.ledger.ledger import Status
+    from indexer.database.ledger.files import Status
     from indexer.database.reader import Database
 
     statuses: tuple[Status, ...] = tuple(

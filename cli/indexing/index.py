@@ -20,8 +20,8 @@ from cli.terminal import console, echo, emit_json
 
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
-    from indexer.pipeline.meters import StagesUse
     from indexer.pipeline.run import Progress, Summary
+    from indexer.pipeline.stages.meters import StagesUse
 
 __all__ = ["index"]
 

@@ -23,18 +23,20 @@ def status(database: Path, form: str) -> None:
 
     with Database.open(database) as opened:
         last = opened.last_run()
-        manifest, archives = opened.manifest, opened.ledger.archives()
+        manifest, archives = opened.manifest, opened.ledger.files.by_archive()
         generation = current_generation(opened.layout.vectors)
-        fresh, dead = generation.differs(opened.ledger.shards()) if generation else (len(opened), 0)
+        fresh, dead = (
+            generation.differs(opened.ledger.shards.all()) if generation else (len(opened), 0)
+        )
         vectors = {**generation.to_json(), "fresh": fresh, "dead": dead} if generation else None
         answer = {
             "images": opened.counts(),
             "reasons": opened.reasons(),
             "indexed": len(opened),
-            "studies": opened.ledger.studies,
-            "patients": opened.ledger.patients,
+            "studies": opened.ledger.images.studies,
+            "patients": opened.ledger.images.patients,
             "archives": archives,
-            "waiting_documents": opened.ledger.waiting,
+            "waiting_documents": opened.ledger.outbox.count,
             "vectors": vectors,
             "manifest": asdict(manifest),
             "last_run": asdict(last) if last else None,

@@ -23,7 +23,7 @@ def compact(database: Path, form: str) -> None:
     """
     from indexer.database.writer import Writer
 
-    with Writer.open(database, None, None, untouched_text=True) as writer:
+    with Writer.maintain(database, text="untouched") as writer:
         folders = (writer.layout.embeddings, writer.layout.vectors)
         before = _size(*folders)
         done = writer.compact(everything=True)

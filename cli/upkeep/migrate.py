@@ -23,7 +23,7 @@ def migrate(database: Path, form: str) -> None:
     """
     from indexer.database.writer import Writer
 
-    with Writer.open(database, None, None, untouched_text=True) as writer:
+    with Writer.maintain(database, text="untouched") as writer:
         count = writer.outbox.migrate()
     if form == "json":
         emit_json({"documents": count})

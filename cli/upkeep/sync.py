@@ -19,9 +19,9 @@ def sync(database: Path, form: str) -> None:
     """Send the documents that wait because Elasticsearch did not answer when they were indexed."""
     from indexer.database.writer import Writer
 
-    with Writer.open(database, None, None, untouched_text=True) as writer:
+    with Writer.maintain(database, text="untouched") as writer:
         sent = writer.outbox.sync()
-        waiting = writer.ledger.waiting
+        waiting = writer.ledger.outbox.count
     if form == "json":
         emit_json({"sent": sent, "waiting": waiting})
     else:

@@ -2,10 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from indexer.database.layout import Layout, Manifest
 from indexer.errors import DatabaseError, DatabaseMismatch
 
-__all__ = ["check_pooling", "check_text", "choose_text"]
+__all__ = ["Choices", "choose_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is asked for of a database: one that is made now gets it, another must have it.
+
+    Parameters
+    ----------
+    text_store, elasticsearch_url
+        ``"embedded"`` or ``"elasticsearch"``, and its address. None for Elasticsearch where an
+        address is given or configured.
+    pool_studies
+        Whether the images of a study share their findings; None for yes, or for what it has.
+    """
+
+    text_store: str | None = None
+    elasticsearch_url: str | None = None
+    pool_studies: bool | None = None
+
+    def text(self) -> tuple[str, str | None]:
+        """Kind of a new database's text store, and the address of Elasticsearch.
+
+        Raises
+        ------
+        DatabaseError
+            As `choose_text`.
+        """
+        return choose_text(self.text_store, self.elasticsearch_url)[:2]
+
+    def check_text(self, layout: Layout, manifest: Manifest) -> None:
+        """Refuse a database with another text store.
+
+        Raises
+        ------
+        DatabaseMismatch
+            Its text says what to do.
+        """
+        from indexer.database.text.elasticsearch.settings import checked_urls
+
+        made = "embedded" if manifest.text == "tantivy" else manifest.text
+        url = self.elasticsearch_url
+        if self.text_store not in (None, made) or (url and made == "embedded"):
+            raise DatabaseMismatch(
+                f"the database {layout.root} was made with the {made} text store: leave the "
+                "option out, or index the archive into a new folder"
+            )
+        if url and manifest.text_url != ",".join(checked_urls(url)):
+            raise DatabaseMismatch(
+                f"the database {layout.root} was made with Elasticsearch at {manifest.text_url}: "
+                "where the server has moved, set CXRDEX_ELASTICSEARCH_URL"
+            )
+
+    def check_pooling(self, layout: Layout, manifest: Manifest) -> None:
+        """Refuse a database that pools studies where it is not to, or the other way round.
+
+        Raises
+        ------
+        DatabaseMismatch
+            Its text says what to do.
+        """
+        if self.pool_studies in (None, manifest.thresholds is not None):
+            return
+        does, option = ("does not pool", "--pool-studies")
+        if not self.pool_studies:
+            does, option = "pools", "--no-pool-studies"
+        raise DatabaseMismatch(
+            f"the database {layout.root} {does} the images of a study: leave {option} out, or "
+            "index the archive into a new folder"
+        )
 
 
 def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, str]:
@@ -14,7 +85,7 @@ def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, st
     Parameters
     ----------
     store, url
-        What was asked for, as of `Writer.open`.
+        What was asked for, as of `Choices`.
 
     Raises
     ------
@@ -45,33 +116,3 @@ def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, st
             "--text-store embedded keeps words in the folder"
         )
     return "elasticsearch", ",".join(ElasticsearchSettings.load(url).urls), why
-
-
-def check_text(layout: Layout, manifest: Manifest, store: str | None, url: str | None) -> None:
-    """Refuse another text store than the one the database was made with."""
-    from indexer.database.text.elasticsearch.settings import checked_urls
-
-    made = "embedded" if manifest.text == "tantivy" else manifest.text
-    if store not in (None, made) or (url and made == "embedded"):
-        raise DatabaseMismatch(
-            f"the database {layout.root} was made with the {made} text store: leave the option "
-            "out, or index the archive into a new folder"
-        )
-    if url and manifest.text_url != ",".join(checked_urls(url)):
-        raise DatabaseMismatch(
-            f"the database {layout.root} was made with Elasticsearch at {manifest.text_url}: where "
-            "the server has moved, set CXRDEX_ELASTICSEARCH_URL"
-        )
-
-
-def check_pooling(layout: Layout, manifest: Manifest, pool_studies: bool | None) -> None:
-    """Refuse to pool studies where the database does not, and the other way round."""
-    if pool_studies in (None, manifest.thresholds is not None):
-        return
-    does, option = (
-        ("does not pool", "--pool-studies") if pool_studies else ("pools", "--no-pool-studies")
-    )
-    raise DatabaseMismatch(
-        f"the database {layout.root} {does} the images of a study: leave {option} out, or index "
-        "the archive into a new folder"
-    )

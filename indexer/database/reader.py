@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from indexer.cascade.pooling import pool_readings
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger.ledger import FileRecord, ImageRow, Ledger, Run, Status
-from indexer.database.text.documents import Document, build_document
-from indexer.database.vectors.shards import Shards
+from indexer.database.ledger.files import FileRecord, Status
+from indexer.database.ledger.images import ImageRow
+from indexer.database.ledger.ledger import Ledger
+from indexer.database.ledger.runs import Run
+from indexer.database.studies import document_of, report_of
+from indexer.database.text.documents import Document
 from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
     from indexer.database.vectors.index import Vectors
 
-__all__ = ["Database", "Record", "document_of", "pooled_of", "shards_of", "stale_studies"]
+__all__ = ["Database", "Record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,10 @@ class Database:
     # ---- images ---------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return self.ledger.images
+        return self.ledger.images.count
 
     def __contains__(self, image_id: object) -> bool:
-        return isinstance(image_id, str) and self.ledger.has_image(image_id)
+        return image_id in self.ledger.images
 
     def image(self, image_id: str) -> Record:
         """One image.
@@ -125,7 +127,7 @@ class Database:
         NotFoundError
             There is no such image.
         """
-        row = self.ledger.image(image_id)
+        row = self.ledger.images.get(image_id)
         if row is None:
             raise NotFoundError(
                 f"no image has the id {image_id!r} in {self.layout.root}; "
@@ -136,36 +138,36 @@ class Database:
             metadata=row.metadata,
             reading=row.reading,
             pooled=row.pooled is not None,
-            report=_report_of(row),
-            files=tuple(self.ledger.files_of(image_id)),
-            run=self.ledger.run(row.run),
+            report=report_of(row),
+            files=tuple(self.ledger.files.of_image(image_id)),
+            run=self.ledger.runs.get(row.run),
         )
 
     def documents(self, image_ids: Iterable[str] | None = None) -> Iterator[Document]:
         """Documents of the named images, in that order and without unknown ones, or of all."""
         if image_ids is None:
-            rows: Iterable[ImageRow | None] = self.ledger.iterate_images()
+            rows: Iterable[ImageRow | None] = self.ledger.images
         else:
-            rows = map(self.ledger.image, image_ids)
+            rows = map(self.ledger.images.get, image_ids)
         return (document_of(row) for row in rows if row is not None)
 
     def image_ids(self, *, study: str | None = None, patient: str | None = None) -> Iterator[str]:
         """Ids of all images, or of those of one study or patient."""
-        return self.ledger.image_ids(study=study, patient=patient)
+        return self.ledger.images.ids(study=study, patient=patient)
 
     def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
-        return self.ledger.mates(image_ids)
+        return self.ledger.images.mates(image_ids)
 
     def owners(
         self, image_ids: Sequence[str], column: Literal["study", "patient"]
     ) -> dict[str, str]:
         """For each image that is known, its study or patient."""
-        return self.ledger.owners(image_ids, column)
+        return self.ledger.images.owners(image_ids, column)
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown."""
-        row = self.ledger.image(image_id)
+        row = self.ledger.images.get(image_id)
         return self._thumbnails.get(image_id) if row is not None and row.thumbnail else None
 
     @cached_property
@@ -182,68 +184,25 @@ class Database:
     def _vectors(self) -> Vectors:
         from indexer.database.vectors.index import Vectors
 
-        shards = shards_of(self.ledger, self.layout, self.manifest.dimensions)
+        shards = self.ledger.shards.open(self.layout.embeddings, self.manifest.dimensions)
         return Vectors(self.layout.vectors, shards)
 
     # ---- files and runs -------------------------------------------------------------------------
 
     def counts(self) -> dict[Status, int]:
         """Files by status."""
-        return self.ledger.counts()
+        return self.ledger.files.counts()
 
     def reasons(self) -> dict[Status, dict[str, int]]:
         """Skipped and failed files by reason."""
-        return self.ledger.reasons()
+        return self.ledger.files.reasons()
 
     def failures(
         self, statuses: Sequence[Status] = ("failed",), reason: str | None = None
     ) -> Iterator[FileRecord]:
         """Files that were not indexed, in the order in which they were read."""
-        return self.ledger.files(statuses=statuses, reason=reason)
+        return self.ledger.files.records(statuses=statuses, reason=reason)
 
     def last_run(self) -> Run | None:
         """The newest run."""
-        return self.ledger.last_run()
-
-
-def _report_of(row: ImageRow) -> Report | None:
-    if row.report is None:
-        return None
-    from indexer.archive.reports import Report
-
-    return Report.from_json(row.report)
-
-
-def document_of(row: ImageRow) -> Document:
-    """The document of an image in the ledger, with its study's reading where that is pooled."""
-    from indexer.archive.deidentify import Metadata
-
-    metadata = Metadata.from_json(row.metadata)
-    reading = row.reading | (row.pooled or {})
-    return build_document(row.image_id, row.study, row.patient, metadata, reading, _report_of(row))
-
-
-def pooled_of(
-    rows: Sequence[ImageRow], thresholds: Mapping[str, float] | None
-) -> dict[str, Any] | None:
-    """What the images of a study say together; None of a single one, or without `thresholds`."""
-    if thresholds is None or len(rows) < 2:
-        return None
-    return pool_readings([row.reading for row in rows], thresholds)
-
-
-def stale_studies(ledger: Ledger, thresholds: Mapping[str, float] | None) -> Iterator[str]:
-    """Studies whose pooled reading is not what their images say."""
-    for study in ledger.studies_of_several():
-        rows = ledger.images_of(study)
-        pooled = pooled_of(rows, thresholds)
-        if any(row.pooled != pooled for row in rows):
-            yield study
-
-
-def shards_of(
-    ledger: Ledger, layout: Layout, dimensions: int, numbers: Sequence[int] | None = None
-) -> Shards:
-    """The committed shards that a ledger sees, or some of them."""
-    shards = [s for s in ledger.shards() if numbers is None or s.number in numbers]
-    return Shards(layout.embeddings, shards, ledger.live_rows, dimensions)
+        return self.ledger.runs.last()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,7 +13,8 @@ import numpy as np
 
 from indexer.database.durable import writing
 from indexer.database.layout import Layout
-from indexer.database.reader import Database, document_of, shards_of, stale_studies
+from indexer.database.reader import Database
+from indexer.database.studies import document_of, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnails import Thumbnails
@@ -99,12 +100,13 @@ def repair(path: Path) -> list[Problem]:
     if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
         for suffix in ("", "-wal", "-shm"):
             Path(f"{Layout(path).thumbnails}{suffix}").unlink(missing_ok=True)
-    with Writer.open(path, None, None, rebuild_text="text" in wrong) as writer, writing(path):
+    text: Literal["rebuilt", "drained"] = "rebuilt" if "text" in wrong else "drained"
+    with Writer.maintain(path, text=text) as writer, writing(path):
         if "ledger" in wrong:
             _mend_ledger(writer)
         if "shards" in wrong:
             for number in lost:
-                _forget(writer, f"SELECT image_id FROM images WHERE shard = {number}")
+                writer.drop_images(writer.ledger.images.in_shard(number))
             writer.settle()
         if "thumbnails" in wrong:
             writer.sweep_thumbnails()
@@ -120,37 +122,15 @@ def repair(path: Path) -> list[Problem]:
 
 
 def _ledger(database: Database) -> Iterator[Problem]:
-    sql = database.ledger.connection
-    answer = sql.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if answer != "ok":
+    checks = database.ledger.checks
+    if checks.is_damaged():
         advice = "restore ledger.sqlite from a backup, or index the archive into a new folder"
         yield Problem("ledger", "damaged", 0, "SQLite finds the file damaged", advice)
         return
-    checks = {
-        "image_without_file": (
-            "SELECT count(*) FROM images i WHERE NOT EXISTS (SELECT 1 FROM files f WHERE "
-            "f.image_id = i.image_id AND f.status = 'done') AND NOT EXISTS "
-            "(SELECT 1 FROM released r WHERE r.image_id = i.image_id)",
-            "images that no file is read as",
-        ),
-        "file_without_image": (
-            "SELECT count(*) FROM files f WHERE image_id IS NOT NULL AND NOT EXISTS "
-            "(SELECT 1 FROM images i WHERE i.image_id = f.image_id)",
-            "files whose image is missing",
-        ),
-        "shard_count": (
-            "SELECT count(*) FROM shards s WHERE live <> "
-            "(SELECT count(*) FROM images i WHERE i.shard = s.number)",
-            "shards whose count of images is wrong",
-        ),
-    }
-    for what, (query, words) in checks.items():
-        count = sql.execute(query).fetchone()[0]
-        if count:
-            yield Problem("ledger", what, count, f"{count} {words}")
+    for what, count, detail in checks.ledger():
+        yield Problem("ledger", what, count, detail)
     changed = sum(
-        document_hash(document_of(row)) != row.document_hash
-        for row in database.ledger.iterate_images()
+        document_hash(document_of(row)) != row.document_hash for row in database.ledger.images
     )
     if changed:
         detail = f"{changed} documents differ from their hash"
@@ -162,7 +142,7 @@ def _ledger(database: Database) -> Iterator[Problem]:
 
 
 def _shards(database: Database) -> Iterator[Problem]:
-    for shard in database.ledger.shards():
+    for shard in database.ledger.shards.all():
         found = shard_checksum(database.layout.embeddings, shard.number)
         if found == shard.checksum:
             yield from _rows(database, shard.number)
@@ -174,10 +154,9 @@ def _shards(database: Database) -> Iterator[Problem]:
 
 def _rows(database: Database, number: int) -> Iterator[Problem]:
     """Whether the keys of a shard are those of the ledger, row by row, and its vectors numbers."""
-    sql = database.ledger.connection
-    query = "SELECT image_id FROM images WHERE shard = ? ORDER BY row"
-    expected = np.array([key_of(row[0]) for row in sql.execute(query, (number,))], np.int64)
-    shards = shards_of(database.ledger, database.layout, database.manifest.dimensions, [number])
+    ledger = database.ledger
+    expected = np.array([key_of(i) for i in ledger.images.in_shard(number)], np.int64)
+    shards = ledger.shards.open(database.layout.embeddings, database.manifest.dimensions, [number])
     wrong = int((shards.keys != expected).sum())
     norms = np.linalg.norm(shards.rows(shards.positions), axis=1)
     wrong += int((~(np.isfinite(norms) & (norms > 0))).sum())
@@ -207,20 +186,19 @@ def _vectors(database: Database) -> Iterator[Problem]:
 
 
 def _text(database: Database) -> Iterator[Problem]:
-    layout, sql, manifest = database.layout, database.ledger.connection, database.manifest
-    if database.ledger.refill:
+    layout, manifest = database.layout, database.manifest
+    if database.ledger.outbox.refill:
         return
     if manifest.text == "tantivy" and not layout.text.exists():
         if len(database):
             yield Problem("text", "missing", len(database), "the text store is missing")
         return
-    sql.execute("CREATE TEMP TABLE stored (image_id TEXT, hash TEXT)")
     try:
         store = open_text_store(
             manifest.text, layout.text, index=manifest.text_index, url=manifest.text_url
         )
         try:
-            sql.executemany("INSERT INTO stored VALUES (?, ?)", store.hashes())
+            found = list(database.ledger.checks.texts(store.hashes()))
         finally:
             store.close()
     except TextStoreUnavailable:
@@ -232,65 +210,30 @@ def _text(database: Database) -> Iterator[Problem]:
     except (CxrdexError, ValueError, RuntimeError) as error:
         yield Problem("text", "damaged", len(database), f"the text store cannot be read: {error}")
         return
-    sql.execute("CREATE INDEX temp.stored_by_id ON stored (image_id)")
-    waiting = "(SELECT image_id FROM outbox)"
-    checks = {
-        "missing": (
-            f"SELECT count(*) FROM images WHERE image_id NOT IN {waiting} "
-            "AND image_id NOT IN (SELECT image_id FROM temp.stored)",
-            "images are missing in the text store",
-        ),
-        "unknown": (
-            f"SELECT count(*) FROM temp.stored WHERE image_id NOT IN {waiting} "
-            "AND image_id NOT IN (SELECT image_id FROM images)",
-            "documents of the text store belong to no image",
-        ),
-        "different": (
-            "SELECT count(*) FROM images i JOIN temp.stored s USING (image_id) "
-            f"WHERE s.hash <> i.document_hash AND image_id NOT IN {waiting}",
-            "documents of the text store differ from the ledger",
-        ),
-        "twice": (
-            "SELECT count(*) - count(DISTINCT image_id) FROM temp.stored",
-            "documents stand twice in the text store",
-        ),
-    }
-    for what, (query, words) in checks.items():
-        count = sql.execute(query).fetchone()[0]
-        if count:
-            yield Problem("text", what, count, f"{count} {words}")
+    for what, count, detail in found:
+        yield Problem("text", what, count, detail)
 
 
 def _thumbnails(database: Database) -> Iterator[Problem]:
-    layout, sql = database.layout, database.ledger.connection
-    expected = sql.execute("SELECT count(*) FROM images WHERE thumbnail").fetchone()[0]
-    sql.execute("CREATE TEMP TABLE pictures (image_id TEXT PRIMARY KEY)")
-    if layout.thumbnails.exists():
+    layout, checks = database.layout, database.ledger.checks
+    try:
+        pictures = Thumbnails(layout.thumbnails) if layout.thumbnails.exists() else None
         try:
-            pictures = Thumbnails(layout.thumbnails)
-            try:
-                sql.executemany("INSERT INTO pictures VALUES (?)", ((i,) for i in pictures.ids()))
-            finally:
+            missing, unknown = checks.pictures(pictures.ids() if pictures else ())
+        finally:
+            if pictures:
                 pictures.close()
-        except sqlite3.DatabaseError:
-            detail = "thumbnails.sqlite is damaged"
-            yield Problem("thumbnails", "damaged", expected, detail, _REREAD)
-            return
-    missing = sql.execute(
-        "SELECT count(*) FROM images WHERE thumbnail "
-        "AND image_id NOT IN (SELECT image_id FROM temp.pictures)"
-    ).fetchone()[0]
+    except sqlite3.DatabaseError:
+        expected = sum(1 for _ in database.ledger.images.with_picture())
+        detail = "thumbnails.sqlite is damaged"
+        yield Problem("thumbnails", "damaged", expected, detail, _REREAD)
+        return
     if missing:
         detail = f"{missing} images lack their thumbnail"
         yield Problem("thumbnails", "missing", missing, detail, _REREAD)
     last = database.last_run()
     if last is not None and last.state in ("running", "stopped"):
         return
-    unknown = sql.execute(
-        "SELECT count(*) FROM temp.pictures WHERE image_id NOT IN "
-        "(SELECT image_id FROM images WHERE thumbnail) "
-        "AND image_id NOT IN (SELECT image_id FROM outbox)"
-    ).fetchone()[0]
     if unknown:
         detail = f"{unknown} thumbnails belong to no image, or to one that may not be shown"
         yield Problem("thumbnails", "unknown", unknown, detail)
@@ -300,17 +243,11 @@ def _thumbnails(database: Database) -> Iterator[Problem]:
 
 
 def _mend_ledger(writer: Writer) -> None:
-    _forget(
-        writer,
-        "SELECT image_id FROM files WHERE image_id IS NOT NULL "
-        "AND image_id NOT IN (SELECT image_id FROM images)",
-    )
-    with writer.ledger.transaction() as sql:
-        sql.execute(
-            "INSERT OR IGNORE INTO released SELECT image_id FROM images i WHERE NOT EXISTS "
-            "(SELECT 1 FROM files f WHERE f.image_id = i.image_id AND f.status = 'done')"
-        )
-        sql.execute("UPDATE shards SET live = (SELECT count(*) FROM images WHERE shard = number)")
+    ledger = writer.ledger
+    writer.drop_images(ledger.checks.images_of_no_file())
+    with ledger.transaction():
+        ledger.files.release_orphans()
+        ledger.shards.count_again()
     writer.settle()
     writer.rehash()
 
@@ -318,19 +255,7 @@ def _mend_ledger(writer: Writer) -> None:
 def _reread_pictures(writer: Writer) -> None:
     """Have the files of images without their picture read again by the next run."""
     present = set(writer.thumbnails.ids())
-    with writer.ledger.transaction() as sql:
-        rows = sql.execute("SELECT image_id FROM images WHERE thumbnail").fetchall()
-        for (image_id,) in rows:
-            if image_id not in present:
-                sql.execute("UPDATE images SET thumbnail = 0 WHERE image_id = ?", (image_id,))
-                sql.execute(
-                    "UPDATE files SET checksum = NULL, mtime_ns = -1 "
-                    "WHERE image_id = ? AND status = 'done'",
-                    (image_id,),
-                )
-
-
-def _forget(writer: Writer, query: str) -> None:
-    with writer.ledger.lock:
-        found: Iterable[tuple[str]] = writer.ledger.connection.execute(query).fetchall()
-    writer.forget([image_id for (image_id,) in found])
+    lost = [name for name in writer.ledger.images.with_picture() if name not in present]
+    with writer.ledger.transaction():
+        writer.ledger.images.set_picture(lost, there=False)
+        writer.ledger.files.read_again(lost)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from indexer.archive.sources.members import Member
 from indexer.database.durable import writing
-from indexer.pipeline.decoding import FileTask
+from indexer.database.ledger.listing import ListedFile
+from indexer.pipeline.executor import FileTask
 
 if TYPE_CHECKING:
     from indexer.archive.sources.members import Archive
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Listing", "archive_name"]
 
 _CHUNK = 5000
-_TABLES = """
-PRAGMA scratch.journal_mode = OFF;
-PRAGMA scratch.synchronous = OFF;
-CREATE TABLE scratch.listing (
-    seq INTEGER PRIMARY KEY, archive INTEGER, name TEXT, size INTEGER, mtime_ns INTEGER,
-    place INTEGER, UNIQUE (archive, name)
-);
-CREATE TABLE scratch.todo (seq INTEGER PRIMARY KEY, checksum TEXT, touched INTEGER);
-CREATE TABLE scratch.removed (archive INTEGER, name TEXT, PRIMARY KEY (archive, name));
-"""
 
 
 class Listing:
@@ -43,24 +34,19 @@ class Listing:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._ledger = writer.ledger
+        self._tables = writer.ledger.listing
         self._archives: dict[int, str] = {}
-        self._reread = False
         self.total = 0
         self.todo = 0
 
     def __enter__(self) -> Listing:
         path = self._writer.layout.scratch
         with writing(path):
-            path.unlink(missing_ok=True)
-            # Made here with the ledger's mode: names of files may hold names of patients.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._ledger.connection.execute("ATTACH ? AS scratch", (str(path),))
-            self._ledger.connection.executescript(_TABLES)
+            self._tables.attach(path)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ledger.connection.execute("DETACH scratch")
+        self._tables.detach()
         self._writer.layout.scratch.unlink(missing_ok=True)
 
     def fill(
@@ -85,11 +71,12 @@ class Listing:
             number = self._writer.archive(shown)
             self._archives[number] = shown
             own = _inside(archive.path, self._writer.layout.root)
-            chunk: list[tuple[object, ...]] = []
+            chunk: list[ListedFile] = []
             for member in archive.members():
                 if own and member.name.startswith(own):
                     continue
-                chunk.append((number, member.name, member.size, member.mtime_ns, member.offset))
+                file = member.name, member.size, member.mtime_ns, member.offset
+                chunk.append(ListedFile(number, *file))
                 if len(chunk) == _CHUNK:
                     self._insert(chunk)
                     chunk = []
@@ -100,14 +87,9 @@ class Listing:
             progress(self.total)
         return not stopped()
 
-    def _insert(self, rows: Sequence[tuple[object, ...]]) -> None:
-        with writing(self._writer.layout.scratch), self._ledger.transaction() as sql:
-            cursor = sql.executemany(
-                "INSERT OR IGNORE INTO scratch.listing (archive, name, size, mtime_ns, place) "
-                "VALUES (?, ?, ?, ?, ?)",
-                rows,
-            )
-            self.total += max(cursor.rowcount, 0)
+    def _insert(self, files: Sequence[ListedFile]) -> None:
+        with writing(self._writer.layout.scratch), self._writer.ledger.transaction():
+            self.total += self._tables.add(files)
 
     def compare(self, *, retry_failed: bool, checksum: bool, reread: bool) -> None:
         """Find out which files are to be read, and which are gone.
@@ -121,28 +103,14 @@ class Listing:
         reread
             Read all files and images again.
         """
-        self._reread = reread
-        with writing(self._writer.layout.scratch), self._ledger.transaction() as sql:
-            cursor = sql.execute(
-                "INSERT INTO scratch.todo SELECT l.seq, "
-                "CASE WHEN f.status <> 'failed' AND NOT :reread THEN f.checksum END, "
-                "f.id IS NULL OR f.size <> l.size OR f.mtime_ns <> l.mtime_ns "
-                "FROM scratch.listing l LEFT JOIN files f USING (archive, name) "
-                "WHERE f.id IS NULL OR f.size <> l.size OR f.mtime_ns <> l.mtime_ns "
-                "OR (f.status = 'failed' AND :retry) "
-                "OR (f.status <> 'failed' AND :checksum) OR :reread ORDER BY l.seq",
-                {"reread": reread, "retry": retry_failed, "checksum": checksum},
+        with writing(self._writer.layout.scratch), self._writer.ledger.transaction():
+            self.todo = self._tables.compare(
+                retry_failed=retry_failed, checksum=checksum, reread=reread
             )
-            self.todo = cursor.rowcount
             for number in self._archives:
-                gone = sql.execute(
-                    "SELECT f.name FROM files f LEFT JOIN scratch.listing l USING (archive, name) "
-                    "WHERE f.archive = ? AND l.seq IS NULL",
-                    (number,),
-                )
-                sql.executemany(
-                    "INSERT INTO scratch.removed VALUES (?, ?)",
-                    ((number, name) for (name,) in gone if not self._hidden(number, name)),
+                gone = self._tables.absent(number)
+                self._tables.add_removed(
+                    number, (name for name in gone if not self._hidden(number, name))
                 )
 
     def _hidden(self, archive: int, name: str) -> bool:
@@ -152,53 +120,27 @@ class Listing:
         """
         parents = [name[:i] for i, c in enumerate(name) if c == "/"]
         parents = [parent.removesuffix("!") for parent in parents]
-        marks = ",".join("?" * len(parents))
-        found = self._ledger.connection.execute(
-            "SELECT 1 FROM scratch.listing WHERE archive = ? "
-            f"AND (name IN ({marks}) OR (name = ? AND size = -1))",
-            (archive, *parents, os.path.basename(self._archives[archive])),
-        )
-        return found.fetchone() is not None
+        own = os.path.basename(self._archives[archive])
+        return self._tables.has_any(archive, parents, own)
 
     def tasks(self, limit: int | None = None) -> Iterator[FileTask]:
         """The files to read, in the order of the listing."""
-        query = (
-            "SELECT seq, archive, name, size, mtime_ns, place, checksum, touched "
-            "FROM scratch.todo JOIN scratch.listing USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?"
-        )
-        last, left = 0, self.todo if limit is None else limit
-        while left > 0:
-            with self._ledger.lock:
-                page = self._ledger.connection.execute(query, (last, min(left, 1000))).fetchall()
-            if not page:
-                return
-            last, left = page[-1][0], left - len(page)
-            for _, archive, name, size, mtime_ns, place, checksum, touched in page:
-                member = Member(self._archives[archive], name, size, mtime_ns, place)
-                yield FileTask(archive, member, checksum, bool(touched), self._reread)
+        for file, checksum in self._tables.to_read(limit):
+            archive = self._archives[file.archive]
+            member = Member(archive, file.name, file.size, file.mtime_ns, file.place)
+            yield FileTask(file.archive, member, checksum)
 
     @property
     def removed(self) -> int:
         """How many files the archives had once and have no more."""
-        row = self._ledger.connection.execute("SELECT count(*) FROM scratch.removed").fetchone()
-        return int(row[0])
+        return sum(map(self._tables.removed, self._archives))
 
     def prune(self) -> int:
         """Forget the removed files; gives how many."""
         count = 0
         for number in self._archives:
             last = ""
-            while True:
-                names = [
-                    row[0]
-                    for row in self._ledger.connection.execute(
-                        "SELECT name FROM scratch.removed WHERE archive = ? AND name > ? "
-                        f"ORDER BY name LIMIT {_CHUNK}",
-                        (number, last),
-                    )
-                ]
-                if not names:
-                    break
+            while names := self._tables.removed_names(number, last, _CHUNK):
                 self._writer.remove_files(number, names)
                 last, count = names[-1], count + len(names)
         return count

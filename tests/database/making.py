@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from indexer.annotation import Annotation, Word
+from indexer.archive.decoding import DecodedImage
 from indexer.archive.deidentify import Metadata
 from indexer.cascade.reading import Reading
-from indexer.database.entry import Entry, Header
+from indexer.database.outcomes import Failed, File, Header, Read
 from indexer.database.writer import Writer
 
 if TYPE_CHECKING:
@@ -47,28 +48,42 @@ def reading(number: int) -> Reading:
     return Reading({"opacity": 0.75}, (annotation,), "frontal", 0.9, vector(number))
 
 
-def entry(number: int, name: str | None = None, *, read: bool = True, **more: object) -> Entry:
+def decoded(image: str, header: Header, thumbnail: bytes | None = None) -> DecodedImage:
+    """A decoded image without pixels."""
+    return DecodedImage(
+        np.empty((0, 0), np.uint8),
+        image,
+        header.study,
+        header.patient,
+        header.metadata,
+        thumbnail,
+        header.report_keys,
+    )
+
+
+def entry(
+    number: int,
+    name: str | None = None,
+    *,
+    read: bool = True,
+    header: Header | None = None,
+    said: Reading | None = None,
+) -> Read:
     """The outcome of a file of archive 1 that holds image `number`."""
-    header = Header(f"{number // 2:012x}", f"{number // 4:012x}", Metadata(rows=8, columns=9), ())
-    values = {
-        "archive": 1,
-        "name": name or f"{number}.png",
-        "size": 10,
-        "mtime_ns": 20,
-        "checksum": f"{number:064x}",
-        "outcome": "image",
-        "image_id": image_id(number),
-        "header": header,
-        "thumbnail": b"picture %d" % number,
-        "reading": reading(number) if read else None,
-        **more,
-    }
-    return Entry(**values)  # type: ignore[arg-type]
+    header = header or Header(
+        f"{number // 2:012x}", f"{number // 4:012x}", Metadata(rows=8, columns=9), ()
+    )
+    return Read(
+        File(1, name or f"{number}.png", 10, 20),
+        f"{number:064x}",
+        decoded(image_id(number), header, b"picture %d" % number),
+        said or (reading(number) if read else None),
+    )
 
 
-def failure(name: str) -> Entry:
+def failure(name: str) -> Failed:
     """The outcome of a file that could not be read."""
-    return Entry(1, name, 10, 20, None, "failed", "truncated", "cut off")
+    return Failed(File(1, name, 10, 20), None, "truncated", "cut off")
 
 
 @contextmanager

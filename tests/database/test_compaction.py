@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.database import compaction
-from indexer.database.compaction import Compaction
 from indexer.database.reader import Database
 from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.shards import id_of, keys_of
 from indexer.database.verify import verify
+from indexer.database.writing import compaction
+from indexer.database.writing.compaction import Compaction
 from tests.database.making import entry, fill, image_id, opened, vector
 
 COUNT = 60
@@ -29,8 +29,8 @@ import os, signal, sys
 from pathlib import Path
 
 import faiss, tantivy
-from indexer.database import compaction, durable
-from indexer.database.vectors.index import generation
+from indexer.database import durable
+from indexer.database.vectors import generation
 from indexer.database.writer import Writer
 
 faiss.omp_set_num_threads(1)
@@ -48,7 +48,7 @@ for line in sys.stdin:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         durable.sync_folder = generation.sync_folder = counted
-        with Writer.open(Path(path), None, None) as writer:
+        with Writer.maintain(Path(path)) as writer:
             writer.compact(everything=True)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -83,9 +83,9 @@ def test_dead_rows_are_dropped_from_shards_and_index(tmp_path: Path) -> None:
     with Database.open(path) as reader:
         held = reader.vectors()
         with opened(path) as writer:
-            assert sum(s.rows - s.live for s in writer.ledger.shards()) == 20
+            assert sum(s.rows - s.live for s in writer.ledger.shards.all()) == 20
             assert writer.compact(everything=True) == Compaction(5, 20)
-            assert [(s.rows, s.live) for s in writer.ledger.shards()] == [(40, 40)]
+            assert [(s.rows, s.live) for s in writer.ledger.shards.all()] == [(40, 40)]
             assert writer.compact(everything=True) == Compaction(0, 0)
             writer.end_run("complete", {})
         # What a reader has opened stays.
@@ -107,7 +107,7 @@ def test_full_shards_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         writer.remove_files(1, ["14.png", "30.png", "31.png", "32.png", "33.png"])
         writer.settle()
         assert writer.compact(everything=True) == Compaction(2, 5)
-        assert [(s.number, s.rows) for s in writer.ledger.shards()] == [
+        assert [(s.number, s.rows) for s in writer.ledger.shards.all()] == [
             (1, 12), (4, 12), (5, 12), (6, 19),
         ]  # fmt: skip
         writer.build_vectors()
@@ -149,7 +149,7 @@ def test_killed_after_anything_it_made_durable(tmp_path: Path) -> None:
             _check(path, ids)
             with opened(path) as writer:
                 writer.compact(everything=True)
-                assert [(s.rows, s.live) for s in writer.ledger.shards()] == [(40, 40)]
+                assert [(s.rows, s.live) for s in writer.ledger.shards.all()] == [(40, 40)]
                 writer.end_run("complete", {})
             _check(path, ids)
             assert len(list((path / "embeddings").iterdir())) == 2

@@ -73,7 +73,7 @@ def test_a_missing_or_damaged_ledger_is_named(tmp_path: Path) -> None:
 def test_it_is_private(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path, write=True)
-    ledger.archives()
+    ledger.files.by_archive()
     for file in tmp_path.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600, file
     ledger.close()

@@ -10,7 +10,8 @@ import pytest
 
 from indexer.annotation import Annotation, Word
 from indexer.cascade.reading import Reading
-from indexer.database.entry import Entry
+from indexer.database.choices import Choices
+from indexer.database.outcomes import Read
 from indexer.database.reader import Database
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
@@ -22,12 +23,12 @@ SURE, UNSURE, OTHER = 0, 1, 2
 CHANCES = {SURE: 0.9, UNSURE: 0.2, OTHER: 0.8}
 
 
-def _entry(number: int) -> Entry:
+def _entry(number: int) -> Read:
     chance = CHANCES[number]
     word = Word("opacity", "disease", chance) if chance > 0.5 else Word("normal", "disease", 0.7)
     said = (Annotation("predicted", (word,)),)
     chances = {"normal": 0.5, "opacity": chance}
-    return entry(number, reading=Reading(chances, said, "frontal", 0.9, vector(number)))
+    return entry(number, said=Reading(chances, said, "frontal", 0.9, vector(number)))
 
 
 def _said(path: Path) -> dict[int, tuple[str, float]]:
@@ -77,12 +78,12 @@ def test_an_image_whose_study_loses_the_other_speaks_for_itself(tmp_path: Path) 
         writer.commit([_entry(SURE)])
     assert _said(tmp_path) == TOGETHER
     with opened(tmp_path) as writer:
-        writer.forget([image_id(UNSURE)])
+        writer.drop_images([image_id(UNSURE)])
     assert _said(tmp_path) == {SURE: ("opacity", 0.9), OTHER: ("opacity", 0.8)}
 
 
 def test_a_database_may_keep_images_apart(tmp_path: Path) -> None:
-    with Writer.open(tmp_path, make_bundle(), KEY, pool_studies=False) as writer:
+    with Writer.open(tmp_path, make_bundle(), KEY, Choices(pool_studies=False)) as writer:
         writer.begin_run()
         writer.archive("/archive")
         writer.commit([_entry(number) for number in CHANCES])
@@ -95,7 +96,7 @@ def test_a_database_may_keep_images_apart(tmp_path: Path) -> None:
     }
     with (
         pytest.raises(DatabaseMismatch, match="does not pool the images of a study"),
-        Writer.open(tmp_path, make_bundle(), KEY, pool_studies=True),
+        Writer.open(tmp_path, make_bundle(), KEY, Choices(pool_studies=True)),
     ):
         pass
 
@@ -105,7 +106,7 @@ def test_a_database_that_pools_goes_on_to(tmp_path: Path) -> None:
         writer.commit([_entry(SURE)])
     with (
         pytest.raises(DatabaseMismatch, match="leave --no-pool-studies out"),
-        Writer.open(tmp_path, make_bundle(), KEY, pool_studies=False),
+        Writer.open(tmp_path, make_bundle(), KEY, Choices(pool_studies=False)),
     ):
         pass
 
@@ -128,6 +129,6 @@ def test_another_bundle_may_choose_anew(tmp_path: Path) -> None:
     asked = ((None, True), (False, False), (None, False), (True, True))
     for number, (pool, pooled) in enumerate(asked):
         newer = make_bundle(f"{number:016x}")
-        with Writer.open(tmp_path, newer, KEY, other_bundle=True, pool_studies=pool) as writer:
+        with Writer.open(tmp_path, newer, KEY, other_bundle=True) as writer:
             writer.change_bundle(newer, ["/archive"], pool)
             assert (writer.manifest.thresholds is not None) is pooled

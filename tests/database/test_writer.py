@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from indexer.archive.deidentify import Metadata
-from indexer.database import compaction as module
-from indexer.database.compaction import Compaction
-from indexer.database.entry import Entry, Header
 from indexer.database.layout import Layout
+from indexer.database.outcomes import Header
 from indexer.database.reader import Database
 from indexer.database.vectors.shards import id_of, key_of, keys_of
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
+from indexer.database.writing import compaction as module
+from indexer.database.writing.compaction import Compaction
 from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch, NotFoundError
 from tests.database.making import KEY, entry, failure, fill, image_id, make_bundle, opened, vector
 
@@ -61,7 +61,7 @@ def test_a_commit_that_fails_leaves_nothing_and_may_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "db"
-    broken = Entry(1, "z.png", 1, 1, None, "image", image_id=image_id(99), header=entry(99).header)
+    broken = entry(99, read=False)
     with opened(path) as writer:
         writer.commit([entry(1)])
         with pytest.raises(DatabaseError, match="no reading"):
@@ -115,10 +115,10 @@ def test_the_outbox_survives_a_text_store_that_fails(
         monkeypatch.setattr(writer.text, "apply", fail)
         with pytest.raises(RuntimeError, match="power cut"):
             writer.commit([entry(7)])
-        assert len(writer.ledger.outbox()) == 1
+        assert len(writer.ledger.outbox.oldest()) == 1
     assert verify(path) == []
     with opened(path) as writer:
-        assert writer.ledger.outbox() == []
+        assert writer.ledger.outbox.oldest() == []
         assert image_id(7) in _texts(writer)
 
 
@@ -127,7 +127,12 @@ def test_images_live_as_long_as_a_file_holds_them(tmp_path: Path) -> None:
     other = Header("5" * 12, "6" * 12, Metadata(sex="F"), ())
     with opened(path) as writer:
         writer.commit([entry(1), entry(1, "twin", read=False, header=other), failure("bad")])
-        assert writer.ledger.counts() == {"done": 1, "duplicate": 1, "skipped": 0, "failed": 1}
+        assert writer.ledger.files.counts() == {
+            "done": 1,
+            "duplicate": 1,
+            "skipped": 0,
+            "failed": 1,
+        }
         writer.remove_files(1, ["1.png"])
         assert writer.settle() == 0
         (document,) = list(Database.open(path).documents())
@@ -156,8 +161,8 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
             writer.remove_files(1, ["3.png", "17.png"])
             writer.settle()
             assert writer.compact() == Compaction(10, 2)
-            assert [s.rows for s in writer.ledger.shards()] == [22, 24, 12]
-            assert not writer.build_vectors() or writer.ledger.images == 58
+            assert [s.rows for s in writer.ledger.shards.all()] == [22, 24, 12]
+            assert not writer.build_vectors() or writer.ledger.images.count == 58
         np.testing.assert_array_equal(before.vectors().vectors_of(keys_of(ids)), vectors)
     with opened(path) as writer:
         assert len(list((path / "embeddings").iterdir())) == 6

@@ -19,13 +19,14 @@ from elasticsearch import ApiError
 
 from cli.main import cxrdex
 from indexer.cascade.compute import Compute
-from indexer.database import outbox
+from indexer.database.choices import Choices
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
 from indexer.database.text.elasticsearch.bulk import Patience
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
+from indexer.database.writing import outbox
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable
 from indexer.pipeline.run import index
 from tests.database.making import KEY, entry, image_id, make_bundle
@@ -38,9 +39,7 @@ from tests.pipeline.making import write_pictures
 @contextmanager
 def writing(path: Path, url: str) -> Iterator[Writer]:
     """A run in which nothing is waited for long."""
-    with Writer.open(
-        path, make_bundle(), KEY, text_store="elasticsearch", elasticsearch_url=url
-    ) as writer:
+    with Writer.open(path, make_bundle(), KEY, Choices("elasticsearch", url)) as writer:
         writer.text.patience = 0.3  # type: ignore[attr-defined]
         writer.begin_run()
         writer.archive("/archive")
@@ -67,7 +66,7 @@ def commit(writer: Writer, numbers: range) -> None:
 
 def waiting(path: Path) -> int:
     with Database.open(path) as database:
-        return database.ledger.waiting
+        return database.ledger.outbox.count
 
 
 def stored(path: Path, url: str) -> list[str]:
@@ -106,7 +105,7 @@ def test_killed_during_a_load_and_started_again(
             started.set()
             if first == 200:
                 killing.join()
-        assert 0 < writer.ledger.waiting < 400
+        assert 0 < writer.ledger.outbox.count < 400
         server.start()
         writer.text.patience = 30  # type: ignore[attr-defined]
     assert waiting(path) == 0
@@ -153,9 +152,9 @@ def test_changes_and_deletes_wait_too(tmp_path: Path, server: ElasticsearchServe
     with writing(path, proxy.url) as writer:
         commit(writer, range(10))
         proxy.down = True
-        writer.forget([image_id(number) for number in range(5)])
+        writer.drop_images([image_id(number) for number in range(5)])
         commit(writer, range(10, 15))
-        assert writer.ledger.waiting == 10
+        assert writer.ledger.outbox.count == 10
     assert waiting(path) == 10
     proxy.down = False
     with writing(path, proxy.url):
@@ -259,7 +258,7 @@ def test_a_full_disk_closes_the_index_and_opens_it_again(
             with caplog.at_level(logging.WARNING):
                 commit(writer, range(10, 20))
             assert "disk is nearly full" in caplog.text
-            assert writer.ledger.waiting == 10
+            assert writer.ledger.outbox.count == 10
         assert waiting(path) == 10
         with pytest.raises(TextStoreUnavailable, match="disk is nearly full"):
             _sync(path)
@@ -342,7 +341,7 @@ def test_verify_finds_what_differs_and_repair_mends_it(
 
 
 def _sync(path: Path) -> int:
-    with Writer.open(path, None, None, untouched_text=True) as writer:
+    with Writer.maintain(path, text="untouched") as writer:
         return writer.outbox.sync()
 
 

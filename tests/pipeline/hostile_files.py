@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from indexer.archive.decoding import DecodeSettings
-from indexer.pipeline.decoding import FileTask, Outcome, file_reader
+from indexer.database.outcomes import Outcome
+from indexer.pipeline.executor import FileTask, file_reader
 from tests.archive.making import film, gdcm_encoded, make_dicom, make_picture, to_bytes
 
 __all__ = ["KINDS", "MEMORY_FOLDER", "hostile_reader", "write_hostile_files"]

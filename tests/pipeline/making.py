@@ -15,9 +15,10 @@ from PIL import Image
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.labels import Labels
+from indexer.database.outcomes import Outcome
 from indexer.database.reader import Database
 from indexer.database.text.store import open_text_store
-from indexer.pipeline.decoding import FileTask, Outcome, file_reader
+from indexer.pipeline.executor import FileTask, file_reader
 
 SIZE, DIMENSIONS = 64, 32
 
@@ -99,13 +100,13 @@ def state_of(path: Path) -> dict[str, Any]:
             store.close()
         files = [
             (os.path.basename(f.archive), f.name, f.status, f.reason, f.image_id)
-            for f in database.ledger.files()
+            for f in database.ledger.files.records()
         ]
         return {
             "counts": database.counts(),
             "files": sorted(files),
-            "readings": {r.image_id: r.reading for r in database.ledger.iterate_images()},
-            "reports": {r.image_id: r.report for r in database.ledger.iterate_images()},
+            "readings": {r.image_id: r.reading for r in database.ledger.images},
+            "reports": {r.image_id: r.report for r in database.ledger.images},
             "documents": {d["id"]: d for d in database.documents()},
             "texts": texts,
             "pictures": {i: database.thumbnail(i) for i in sorted(database.image_ids())},

@@ -30,7 +30,7 @@ def test_two_hundred_hostile_files_cost_nothing_but_themselves(
     assert summary.skipped + summary.failed == 200
     assert not summary.left
     with Database.open(tmp_path / "db") as database:
-        files = {f.name: f for f in database.ledger.files()}
+        files = {f.name: f for f in database.ledger.files.records()}
     ends: dict[str, Counter[str]] = {}
     for name, kind in hostile.items():
         assert files[name].status in ("skipped", "failed"), name

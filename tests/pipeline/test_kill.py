@@ -37,8 +37,8 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade import reading as runtime
     from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference
-    from indexer.database import compaction
-    from indexer.pipeline import stages
+    from indexer.database.writing import compaction
+    from indexer.pipeline.stages import model
     from indexer.pipeline.run import index
 
     class SlowRuntime(runtime.Runtime):
@@ -49,7 +49,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     runtime.Runtime = SlowRuntime
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    stages._COMMIT_FILES = 12
+    model._COMMIT_FILES = 12
     compaction._SMALL_SHARDS = 4
     archive, reports, bundle = map(Path, sys.argv[1:])
     for line in sys.stdin:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.pipeline.meters import Meter, Processor, StagesUse, StageUse
 from indexer.pipeline.run import index
+from indexer.pipeline.stages.meters import Meter, Processor, StagesUse, StageUse
 from indexer.simulation import simulate_pictures
 
 

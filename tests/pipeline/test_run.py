@@ -67,7 +67,7 @@ def test_every_file_ends_once_with_a_reason(
     assert (last.total, last.done, last.duplicate) == (9, 6, 1)
     with Database.open(database) as opened:
         assert opened.counts() == {"done": 6, "duplicate": 1, "skipped": 1, "failed": 1}
-        statuses = {f.name: f for f in opened.ledger.files()}
+        statuses = {f.name: f for f in opened.ledger.files.records()}
         twin = statuses["zzz.png"]
         assert twin.status == "duplicate"
         assert twin.image_id == statuses["002.png"].image_id
@@ -272,7 +272,7 @@ def test_a_simulated_hospital_archive(run: Index, simulation: Simulation, databa
     assert counts == summary.total
     assert verify(database) == []
     with Database.open(database) as opened:
-        ends = {f.name: (f.status, f.reason) for f in opened.ledger.files()}
+        ends = {f.name: (f.status, f.reason) for f in opened.ledger.files.records()}
         assert any(d["report"] for d in opened.documents())
     for file in simulation.files:
         if file.name in ends:
@@ -392,10 +392,10 @@ from pathlib import Path
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.errors import DiskFullError
-from indexer.pipeline import stages
+from indexer.pipeline.stages import model
 from indexer.pipeline.run import index
 
-stages._COMMIT_FILES = 40
+model._COMMIT_FILES = 40
 if __name__ == "__main__":
     archive, database, bundle = map(Path, sys.argv[1:])
     try:

@@ -19,7 +19,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading
 from indexer.cascade.text_space import TextSpace
-from indexer.database.entry import Entry, Header
+from indexer.database.outcomes import File, Header, Read
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
 from indexer.words import sentences
@@ -30,6 +30,7 @@ from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
 from search.language.vocabulary import Vocabulary
 from search.results import Results
 from search.service import Engine
+from tests.database.making import decoded
 from tests.pipeline.making import DIMENSIONS, make_bundle, write_picture
 
 # What an embedding along each axis is placed at among sentences.
@@ -83,18 +84,9 @@ def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
                 Metadata.from_json({**Metadata().to_json(), "sex": sex, "age": age}),
                 (name,),
             )
-            entry = Entry(
-                number,
-                name,
-                1,
-                0,
-                image,
-                "image",
-                image_id=image,
-                header=header,
-                reading=_reading(bundle, name),
-            )
-            writer.commit([entry], partial(_filed, report))
+            reading = _reading(bundle, name)
+            read = Read(File(number, name, 1, 0), image, decoded(image, header), reading)
+            writer.commit([read], partial(_filed, report))
         writer.build_vectors()
         writer.end_run("complete", {})
 

@@ -17,11 +17,12 @@ from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
-from indexer.database.entry import Entry, Header
+from indexer.database.outcomes import File, Header, Read
 from indexer.database.writer import Writer
 from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError
 from search.service import Engine
 from tests.archive.making import make_dicom, make_picture, to_bytes
+from tests.database.making import decoded as make_decoded
 
 STUDIES, VIEWS = 6, 2
 
@@ -97,22 +98,9 @@ def database(
         entries = []
         for name, image, reading in zip(names, decoded, readings, strict=True):
             data = (archive / name).read_bytes()
-            header = Header(image.study, image.patient, image.metadata, image.report_keys)
             ids[name] = image.image_id
-            entries.append(
-                Entry(
-                    number,
-                    name,
-                    len(data),
-                    0,
-                    hashlib.sha256(data).hexdigest(),
-                    "image",
-                    image_id=image.image_id,
-                    header=header,
-                    thumbnail=image.thumbnail,
-                    reading=reading,
-                )
-            )
+            file = File(number, name, len(data), 0)
+            entries.append(Read(file, hashlib.sha256(data).hexdigest(), image, reading))
         writer.commit(entries, find_report)
         writer.build_vectors()
         writer.end_run("complete", {"done": len(entries)})
@@ -293,7 +281,7 @@ def test_an_ambiguous_beginning(bundle: Bundle, tmp_path: Path) -> None:
         writer.begin_run()
         number = writer.archive("archive")
         entries = [
-            Entry(number, name, 1, 0, name, "image", image_id=name, header=header, reading=reading)
+            Read(File(number, name, 1, 0), name, make_decoded(name, header), reading)
             for name in ("abcdef0000000001", "abcdef0000000002", "abcdef1000000003")
         ]
         writer.commit(entries)

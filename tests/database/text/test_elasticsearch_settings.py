@@ -11,6 +11,7 @@ import trustme
 from click.testing import CliRunner
 
 from cli.main import cxrdex
+from indexer.database.choices import Choices
 from indexer.database.layout import Layout
 from indexer.database.text.elasticsearch.settings import (
     ElasticsearchSettings,
@@ -98,7 +99,7 @@ def test_addresses() -> None:
 
 
 def open_database(path: Path, store: str | None = None, url: str | None = None) -> Layout:
-    with Writer.open(path, make_bundle(), KEY, text_store=store, elasticsearch_url=url):
+    with Writer.open(path, make_bundle(), KEY, Choices(store, url)):
         return Layout(path)
 
 
@@ -186,7 +187,8 @@ def test_tls_with_a_login_and_with_an_api_key(
         ElasticsearchTextStore.connect("cxrdex-1", server.url).prepare()
     monkeypatch.setenv("CXRDEX_ELASTICSEARCH_CA_FILE", str(ca_file))
     with caplog.at_level(logging.DEBUG):
-        with Writer.open(path, make_bundle(), KEY, elasticsearch_url=server.url) as writer:
+        choices = Choices(elasticsearch_url=server.url)
+        with Writer.open(path, make_bundle(), KEY, choices) as writer:
             writer.begin_run()
             writer.archive("/archive")
             writer.commit([entry(number) for number in range(5)])

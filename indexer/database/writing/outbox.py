@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Literal
 
 from indexer.database.durable import writing
-from indexer.database.layout import Layout
-from indexer.database.ledger.ledger import Ledger
-from indexer.database.reader import document_of
+from indexer.database.studies import document_of
 from indexer.database.text.documents import Document, document_hash
-from indexer.database.text.store import TextStore
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
 __all__ = ["Outbox"]
@@ -34,35 +29,18 @@ class Outbox:
 
     Parameters
     ----------
-    layout, ledger
-        Of the database.
-    thumbnails, text
-        What the changes are meant for.
+    stores
+        The ledger that has them, and what they are meant for.
     """
 
-    def __init__(
-        self, layout: Layout, ledger: Ledger, thumbnails: Thumbnails, text: TextStore
-    ) -> None:
-        self._layout = layout
-        self._ledger = ledger
-        self._thumbnails = thumbnails
-        self._text = text
+    def __init__(self, stores: Stores) -> None:
+        self._layout = stores.layout
+        self._ledger = stores.ledger
+        self._thumbnails = stores.thumbnails
+        self._text = stores.text
         # Of a text store that did not answer: the pause before the next try, and its end.
         self._pause = 0.0
         self._try_again = 0.0
-
-    @staticmethod
-    def add(
-        sql: sqlite3.Connection,
-        image_id: str,
-        op: Literal["upsert", "hide", "delete"],
-        document: str | None = None,
-    ) -> None:
-        """Put a change of an image into a transaction: its document, or that its picture or all
-        of it is to go."""
-        sql.execute(
-            "INSERT INTO outbox (image_id, op, document) VALUES (?, ?, ?)", (image_id, op, document)
-        )
 
     def drain(self) -> None:
         """Bring the text store and the thumbnails up to what the ledger has committed.
@@ -85,7 +63,7 @@ class Outbox:
         """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
         self._try_again = 0.0
         self.drain()
-        return self._ledger.waiting
+        return self._ledger.outbox.count
 
     def sync(self) -> int:
         """Send all that waits for the text store; gives how many changes that were.
@@ -95,7 +73,7 @@ class Outbox:
         TextStoreUnavailable
             It does not answer; what it has not confirmed goes on waiting.
         """
-        waiting = self._ledger.waiting
+        waiting = self._ledger.outbox.count
         self._drain()
         self._text.finish()
         return waiting
@@ -120,48 +98,49 @@ class Outbox:
         count = self._text.migrate(
             document for page in self._current_documents() for document in page
         )
-        with self._ledger.transaction() as sql:
+        with self._ledger.transaction():
             # All of these are in the new index, in their present form.
-            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
-            sql.execute("DELETE FROM meta WHERE key = 'refill'")
+            self._ledger.outbox.drop_documents()
+            self._ledger.outbox.refilled()
         self.sync()
         return count
 
     def refill(self) -> None:
         """Fill the text store anew from the ledger; goes on when next drained if killed."""
         with writing(self._layout.root):
-            self._ledger.mark_refill()
+            self._mark_refill()
             self.drain()
 
     def _drain(self) -> None:
         with writing(self._layout.root):
             self._text.prepare(self._refill_unless_waiting)
-            if self._ledger.refill:
+            if self._ledger.outbox.refill:
                 self._fill()
-            while batch := self._ledger.outbox(_PAGE):
+            while batch := self._ledger.outbox.oldest():
                 # Only the last word on an image counts; a picture once hidden stays so.
-                last = {image_id: (op, text) for _, image_id, op, text in batch if op != "hide"}
-                hidden = [image_id for _, image_id, op, _ in batch if op == "hide"]
-                deletes = [image_id for image_id, (op, _) in last.items() if op == "delete"]
-                self._text.apply([json.loads(text) for _, text in last.values() if text], deletes)
+                last = {change.image_id: change for change in batch if change.operation != "hide"}
+                hidden = [change.image_id for change in batch if change.operation == "hide"]
+                deletes = [name for name, one in last.items() if one.operation == "delete"]
+                upserts = [json.loads(one.document) for one in last.values() if one.document]
+                self._text.apply(upserts, deletes)
                 if hidden or deletes:
                     self._thumbnails.drop([*hidden, *deletes])
-                with self._ledger.transaction() as sql:
-                    sql.execute("DELETE FROM outbox WHERE seq <= ?", (batch[-1][0],))
+                with self._ledger.transaction():
+                    self._ledger.outbox.confirm(batch[-1].number)
 
     def _fill(self) -> None:
-        with self._ledger.transaction() as sql:
+        with self._ledger.transaction():
             # What waits may be of an earlier version; every document is written below.
-            sql.execute("DELETE FROM outbox WHERE op = 'upsert'")
+            self._ledger.outbox.drop_documents()
         self._text.clear()
         for documents in self._current_documents():
             self._text.apply(documents, [])
-        with self._ledger.transaction() as sql:
-            sql.execute("DELETE FROM meta WHERE key = 'refill'")
+        with self._ledger.transaction():
+            self._ledger.outbox.refilled()
 
     def _current_documents(self) -> Iterator[list[Document]]:
         """All documents as this version makes them, page by page; their hashes follow."""
-        rows = self._ledger.iterate_images()
+        rows = iter(self._ledger.images)
         while page := list(islice(rows, _PAGE)):
             documents = [document_of(row) for row in page]
             yield documents
@@ -171,14 +150,14 @@ class Outbox:
                 for digest, row in zip(digests, page, strict=True)
                 if digest != row.document_hash
             ]
-            with self._ledger.transaction() as sql:
-                sql.executemany("UPDATE images SET document_hash = ? WHERE id = ?", changed)
+            with self._ledger.transaction():
+                self._ledger.images.set_hashes(changed)
 
     def _refill_unless_waiting(self) -> None:
         """A new text store lacks every document that has been sent before."""
-        with self._ledger.lock:
-            sent = self._ledger.connection.execute(
-                "SELECT 1 FROM images WHERE image_id NOT IN (SELECT image_id FROM outbox) LIMIT 1"
-            ).fetchone()
-        if sent:
-            self._ledger.mark_refill()
+        if not self._ledger.outbox.all_wait:
+            self._mark_refill()
+
+    def _mark_refill(self) -> None:
+        with self._ledger.transaction():
+            self._ledger.outbox.mark_refill()

@@ -12,15 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from blake3 import blake3
-
-from indexer.errors import FailedImage, ImageError, SkippedImage
-from indexer.pipeline.meters import Meter
+from indexer.errors import FailedImage
+from indexer.pipeline.stages.meters import Meter
 from indexer.pipeline.workers import (
     Worker,
     crashed,
@@ -30,11 +26,7 @@ from indexer.pipeline.workers import (
     timed_out,
 )
 
-if TYPE_CHECKING:
-    from indexer.archive.decoding import DecodedImage, DecodeSettings
-    from indexer.archive.sources.members import Member
-
-__all__ = ["DecodePool", "FileTask", "Outcome", "file_reader"]
+__all__ = ["DecodePool"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,73 +37,6 @@ _DEPTH = 2
 _CRASHES = 2
 _STILLBORN = 3
 _POLL = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class FileTask:
-    """One file to read.
-
-    Parameters
-    ----------
-    archive
-        Number of its archive in the ledger.
-    member
-        Where it is.
-    checksum
-        BLAKE3 it had when it was last read; if it still has, it is not decoded.
-    touched
-        Whether the ledger's size or time differ from the member's.
-    reread
-        Whether its image is to be read by the model even if that was done before.
-    """
-
-    archive: int
-    member: Member
-    checksum: str | None = None
-    touched: bool = True
-    reread: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a worker made of one file: an image, a reason why not, or neither if unchanged.
-
-    Parameters
-    ----------
-    checksum
-        BLAKE3 in hex; None where the file could not be read.
-    image
-        The decoded image.
-    problem
-        Why there is none.
-    """
-
-    checksum: str | None
-    image: DecodedImage | None = None
-    problem: SkippedImage | FailedImage | None = None
-
-
-def file_reader(settings: DecodeSettings) -> Callable[[FileTask], Outcome]:
-    """The function that workers apply to each file."""
-    return partial(_read_file, settings)
-
-
-def _read_file(settings: DecodeSettings, task: FileTask) -> Outcome:
-    from indexer.archive.decoding import decode
-    from indexer.archive.sources.members import read_member
-
-    checksum = None
-    try:
-        data = read_member(task.member, settings.limits.file_bytes)
-        checksum = blake3(data).hexdigest()
-        if checksum == task.checksum:
-            return Outcome(checksum)
-        return Outcome(checksum, decode(data, task.member.name, settings))
-    except (SkippedImage, FailedImage) as error:
-        # The message alone travels: a chain of causes may not survive pickling.
-        return Outcome(checksum, problem=type(error)(error.reason, error.detail))
-    except ImageError as error:
-        return Outcome(checksum, problem=FailedImage(error.reason, error.detail))
 
 
 class DecodePool(Generic[T, R]):

@@ -1,0 +1,223 @@
+"""The images: readings, reports, and the place of each vector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from indexer.database.ledger.table import Table
+from indexer.database.outcomes import Header, Read
+from indexer.database.text.documents import canonical
+
+if TYPE_CHECKING:
+    from indexer.archive.reports import Report
+
+__all__ = ["ImageRow", "Images", "Place"]
+
+#: Number of a shard, and a row in it.
+Place: TypeAlias = tuple[int, int]
+
+_COLUMNS = (
+    "images.id, image_id, study, patient, metadata, reading, report, report_keys, "
+    "document_hash, thumbnail, shard, row, run, pooled"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One image as the ledger keeps it; the JSON values are parsed."""
+
+    number: int
+    image_id: str
+    study: str
+    patient: str
+    metadata: dict[str, Any]
+    reading: dict[str, Any]
+    report: dict[str, Any] | None
+    report_keys: list[str]
+    document_hash: str
+    thumbnail: bool
+    shard: int
+    row: int
+    run: int
+    #: What the images of its study say together, where there are several and they are pooled.
+    pooled: dict[str, Any] | None
+
+    @property
+    def header(self) -> Header:
+        """What the file it was read from says of it."""
+        from indexer.archive.deidentify import Metadata
+
+        metadata = Metadata.from_json(self.metadata)
+        return Header(self.study, self.patient, metadata, tuple(self.report_keys))
+
+
+class Images(Table):
+    """The table `images`."""
+
+    # ---- asking ---------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._value("SELECT coalesce(sum(live), 0) FROM shards"))
+
+    @property
+    def studies(self) -> int:
+        """How many studies they are of."""
+        return int(self._value("SELECT count(DISTINCT study) FROM images"))
+
+    @property
+    def patients(self) -> int:
+        """How many patients they are of."""
+        return int(self._value("SELECT count(DISTINCT patient) FROM images"))
+
+    def get(self, image_id: str) -> ImageRow | None:
+        """One image by id."""
+        row = self._one(f"SELECT {_COLUMNS} FROM images WHERE image_id = ?", image_id)
+        return _parsed(row) if row else None
+
+    def __contains__(self, image_id: object) -> bool:
+        return self._one("SELECT 1 FROM images WHERE image_id = ?", image_id) is not None
+
+    def __iter__(self) -> Iterator[ImageRow]:
+        """All images in the order in which they were read."""
+        query = f"SELECT {_COLUMNS} FROM images WHERE id > ? ORDER BY id LIMIT ?"
+        return map(_parsed, self._paged(query))
+
+    def of_study(self, study: str) -> list[ImageRow]:
+        """The images of a study in the order in which they were read."""
+        rows = self._all(f"SELECT {_COLUMNS} FROM images WHERE study = ? ORDER BY id", study)
+        return [_parsed(row) for row in rows]
+
+    def studies_of_several(self) -> list[str]:
+        """Studies of several images, and those of one that is kept as if it had mates."""
+        rows = self._all(
+            "SELECT study FROM images GROUP BY study "
+            "HAVING count(*) > 1 OR count(pooled) > 0 ORDER BY study"
+        )
+        return [study for (study,) in rows]
+
+    def ids(self, *, study: str | None = None, patient: str | None = None) -> Iterator[str]:
+        """Ids of all images, or of those of one study or patient, in no fixed order."""
+        column, value = ("study", study) if study is not None else ("patient", patient)
+        query = "SELECT image_id FROM images"
+        if value is None:
+            cursor = self._connection.execute(query)
+        else:
+            cursor = self._connection.execute(f"{query} WHERE {column} = ?", (value,))
+        return (row[0] for row in cursor)
+
+    def in_shard(self, number: int) -> list[str]:
+        """Ids of the images whose vectors a shard has, by row."""
+        rows = self._all("SELECT image_id FROM images WHERE shard = ? ORDER BY row", number)
+        return [image_id for (image_id,) in rows]
+
+    def with_picture(self) -> Iterator[str]:
+        """Ids of the images that have a thumbnail."""
+        query = "SELECT id, image_id FROM images WHERE id > ? AND thumbnail ORDER BY id LIMIT ?"
+        return (image_id for _, image_id in self._paged(query))
+
+    def has_picture(self, image_id: str) -> bool:
+        """Whether there is such an image and it has a thumbnail."""
+        query = "SELECT 1 FROM images WHERE image_id = ? AND thumbnail"
+        return self._one(query, image_id) is not None
+
+    def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each image that is known, the ids of all images of its study, ascending."""
+        mates: dict[str, list[str]] = {}
+        rows = self._rows_of(
+            image_ids,
+            "SELECT own.image_id, mate.image_id FROM images own "
+            "JOIN images mate ON mate.study = own.study "
+            "WHERE own.image_id IN ({}) ORDER BY mate.image_id",
+        )
+        for own, mate in rows:
+            mates.setdefault(own, []).append(mate)
+        return mates
+
+    def owners(
+        self, image_ids: Sequence[str], column: Literal["study", "patient"]
+    ) -> dict[str, str]:
+        """For each image that is known, its study or patient."""
+        statement = f"SELECT image_id, {column} FROM images WHERE image_id IN ({{}})"
+        return dict(self._rows_of(image_ids, statement))
+
+    # ---- changing -------------------------------------------------------------------------------
+
+    def add(self, read: Read, place: Place, run: int, report: Report | None) -> None:
+        """Enter a new image; its document is made by `set_document`."""
+        assert read.reading is not None
+        header = read.header
+        self._change(
+            "INSERT INTO images (image_id, study, patient, metadata, reading, report, "
+            "report_keys, document_hash, thumbnail, shard, row, run) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)",
+            read.image.image_id, header.study, header.patient,
+            canonical(header.metadata.to_json()), canonical(read.reading.to_json()),
+            _report(report), canonical(header.report_keys),
+            read.image.thumbnail is not None, *place, run,
+        )  # fmt: skip
+
+    def set_reading(self, number: int, read: Read, place: Place, run: int) -> None:
+        """Enter a new reading of an image, and the place of its new vector."""
+        assert read.reading is not None
+        self._change(
+            "UPDATE images SET shard = ?, row = ?, reading = ?, run = ? WHERE id = ?",
+            *place, canonical(read.reading.to_json()), run, number,
+        )  # fmt: skip
+
+    def set_header(self, number: int, header: Header, report: Report | None) -> None:
+        """Enter another header and report."""
+        self._change(
+            "UPDATE images SET study = ?, patient = ?, metadata = ?, report = ?, report_keys = ? "
+            "WHERE id = ?",
+            header.study, header.patient, canonical(header.metadata.to_json()), _report(report),
+            canonical(header.report_keys), number,
+        )  # fmt: skip
+
+    def set_document(self, number: int, pooled: dict[str, Any] | None, digest: str) -> None:
+        """Enter what its study says, and the hash of its document."""
+        self._change(
+            "UPDATE images SET pooled = ?, document_hash = ? WHERE id = ?",
+            canonical(pooled) if pooled else None, digest, number,
+        )  # fmt: skip
+
+    def set_hashes(self, hashes: Iterable[tuple[str, int]]) -> None:
+        """Enter hashes of documents by number of the image."""
+        self._change_each("UPDATE images SET document_hash = ? WHERE id = ?", hashes)
+
+    def set_picture(self, image_ids: Iterable[str], there: bool) -> None:
+        """Enter whether images have a thumbnail."""
+        self._change_each(
+            "UPDATE images SET thumbnail = ? WHERE image_id = ?", ((there, i) for i in image_ids)
+        )
+
+    def move(self, moves: Iterable[tuple[int, int, int, int]]) -> None:
+        """Give vectors another place: new shard and row, old shard and row."""
+        self._change_each("UPDATE images SET shard = ?, row = ? WHERE shard = ? AND row = ?", moves)
+
+    def drop(self, image_ids: Iterable[str]) -> None:
+        """Forget images; their files stay."""
+        self._change_each("DELETE FROM images WHERE image_id = ?", ((i,) for i in image_ids))
+
+    def drop_all(self) -> None:
+        """Forget all images, their shards, and what waits to be done with them."""
+        for table in ("outbox", "released", "images", "shards"):
+            self._change(f"DELETE FROM {table}")
+
+
+def _report(report: Report | None) -> str | None:
+    return canonical(report.to_json()) if report else None
+
+
+def _parsed(row: Sequence[Any]) -> ImageRow:
+    number, image_id, study, patient, metadata, reading, report, keys, *rest = row
+    digest, thumbnail, shard, place, run, pooled = rest
+    return ImageRow(
+        number, image_id, study, patient, json.loads(metadata), json.loads(reading),
+        json.loads(report) if report else None, json.loads(keys), digest, bool(thumbnail),
+        shard, place, run, json.loads(pooled) if pooled else None,
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""What the text store and the thumbnails have not confirmed yet."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from indexer.database.ledger.table import PAGE, Table
+
+__all__ = ["Change", "Operation", "PendingChanges"]
+
+Operation: TypeAlias = Literal["upsert", "hide", "delete"]
+
+
+class Change(NamedTuple):
+    """A change of an image: its document as JSON, or that its picture or all of it is to go."""
+
+    number: int
+    image_id: str
+    operation: Operation
+    document: str | None
+
+
+class PendingChanges(Table):
+    """The table `outbox`, and whether the text store is to be filled anew."""
+
+    def oldest(self, limit: int = PAGE) -> list[Change]:
+        """The changes that have waited longest, in order."""
+        rows = self._all(
+            "SELECT seq, image_id, op, document FROM outbox ORDER BY seq LIMIT ?", limit
+        )
+        return [Change(*row) for row in rows]
+
+    @property
+    def count(self) -> int:
+        """How many documents wait."""
+        waiting = int(self._value("SELECT count(*) FROM outbox"))
+        if self.refill:
+            waiting += int(self._value("SELECT coalesce(sum(live), 0) FROM shards"))
+        return waiting
+
+    @property
+    def refill(self) -> bool:
+        """Whether the text store is to be filled anew with all documents."""
+        return self._one("SELECT 1 FROM meta WHERE key = 'refill'") is not None
+
+    @property
+    def all_wait(self) -> bool:
+        """Whether every image's document waits, so that the text store was sent none before."""
+        sent = "SELECT 1 FROM images WHERE image_id NOT IN (SELECT image_id FROM outbox) LIMIT 1"
+        return self._one(sent) is None
+
+    def add(self, image_id: str, operation: Operation, document: str | None = None) -> None:
+        """Let a change wait."""
+        self._change(
+            "INSERT INTO outbox (image_id, op, document) VALUES (?, ?, ?)",
+            image_id, operation, document,
+        )  # fmt: skip
+
+    def confirm(self, number: int) -> None:
+        """Forget the changes up to a number."""
+        self._change("DELETE FROM outbox WHERE seq <= ?", number)
+
+    def drop_documents(self) -> None:
+        """Forget the documents that wait; all are going to be sent."""
+        self._change("DELETE FROM outbox WHERE op = 'upsert'")
+
+    def mark_refill(self) -> None:
+        """Have the text store filled anew when the outbox is drained next."""
+        self._change("INSERT OR REPLACE INTO meta VALUES ('refill', 1)")
+
+    def refilled(self) -> None:
+        """The text store holds all documents."""
+        self._change("DELETE FROM meta WHERE key = 'refill'")

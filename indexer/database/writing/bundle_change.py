@@ -1,0 +1,59 @@
+"""Making room for the readings of another bundle, which cannot stand beside the old ones."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from indexer.database.layout import Manifest
+from indexer.database.writing.stores import Stores
+from indexer.errors import DatabaseMismatch
+
+if TYPE_CHECKING:
+    from indexer.cascade.bundle import Bundle
+
+__all__ = ["check_archives", "forget_readings", "take_bundle"]
+
+
+def check_archives(stores: Stores, archives: Sequence[str]) -> None:
+    """Refuse to read a database anew of which an archive is not among those to be read.
+
+    Raises
+    ------
+    DatabaseMismatch
+        Images of an archive that is not among them would be lost.
+    """
+    known = stores.ledger.files.archives_with_images()
+    missing = [path for path in known if path not in set(archives)]
+    if missing:
+        raise DatabaseMismatch(
+            f"the database {stores.layout.root} also holds images of {', '.join(missing)}: "
+            "to read it again with another bundle, name all its archives"
+        )
+
+
+def forget_readings(stores: Stores) -> None:
+    """Drop all images; their files become unread, so that the run that follows reads them."""
+    ledger = stores.ledger
+    with ledger.transaction():
+        ledger.images.drop_all()
+        ledger.files.drop_all_with_images()
+        # Killed before its end, the next `Writer.open` empties the text store by this.
+        ledger.outbox.mark_refill()
+
+
+def take_bundle(stores: Stores, bundle: Bundle, pool_studies: bool | None) -> None:
+    """Write the manifest of an emptied database with its new bundle."""
+    shutil.rmtree(stores.layout.vectors, ignore_errors=True)
+    before = stores.manifest
+    pool = before.thresholds is not None if pool_studies is None else pool_studies
+    stores.manifest = replace(
+        Manifest.of(bundle, before.key, pool_studies=pool),
+        created_with=before.created_with,
+        text=before.text,
+        text_index=before.text_index,
+        text_url=before.text_url,
+    )
+    stores.layout.create(stores.manifest)

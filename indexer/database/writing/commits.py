@@ -1,0 +1,106 @@
+"""A commit: a shard of new vectors, then one transaction of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from indexer.database.ledger.images import ImageRow, Place
+from indexer.database.outcomes import Outcome, Read, Unchanged
+from indexer.database.vectors.shards import keys_of, write_shard
+from indexer.database.writing.documents import FindReport, hide, publish, rewrite
+from indexer.database.writing.stores import Stores
+from indexer.errors import DatabaseError
+
+__all__ = ["commit"]
+
+
+def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport | None) -> None:
+    """Store what became of some files, in order, all or nothing; see `Writer.commit`."""
+    read = [outcome for outcome in outcomes if isinstance(outcome, Read)]
+    if pictures := [
+        (one.image.image_id, one.image.thumbnail)
+        for one in read
+        if one.image.thumbnail and _wants_picture(stores, one)
+    ]:
+        stores.thumbnails.put(pictures)
+    new = [one for one in read if one.reading is not None]
+    number, checksum = _write_shard(stores, new)
+    places = {one.image.image_id: (number, row) for row, one in enumerate(new)}
+    ledger = stores.ledger
+    with ledger.transaction():
+        if new:
+            ledger.shards.register(number, len(new), checksum)
+        studies: set[str] = set()
+        for outcome in outcomes:
+            if isinstance(outcome, Unchanged):
+                ledger.files.touch(outcome.file)
+            elif isinstance(outcome, Read):
+                place = None if outcome.reading is None else places[outcome.image.image_id]
+                studies |= _store(stores, outcome, place, find_report)
+            else:
+                ledger.files.record(outcome, stores.run)
+        publish(stores, studies)
+
+
+def _write_shard(stores: Stores, new: Sequence[Read]) -> tuple[int, str]:
+    """Number and checksum of the shard that holds the vectors of new readings."""
+    vectors = [one.reading.embedding for one in new if one.reading is not None]
+    if not vectors:
+        return 0, ""
+    number = stores.ledger.shards.next_number
+    keys = keys_of([one.image.image_id for one in new])
+    return number, write_shard(stores.layout.embeddings, number, np.stack(vectors), keys)
+
+
+def _wants_picture(stores: Stores, read: Read) -> bool:
+    """A picture is stored with a new image, or where it is missing and no file forbids it."""
+    image_id, ledger = read.image.image_id, stores.ledger
+    row = ledger.images.get(image_id)
+    if row is None:
+        return read.reading is not None
+    if row.thumbnail or ledger.files.owner(image_id) != read.file.place:
+        return False
+    return not ledger.files.hides(image_id)
+
+
+def _store(
+    stores: Stores, read: Read, place: Place | None, find_report: FindReport | None
+) -> set[str]:
+    """Store a file that holds an image; gives the studies whose documents may have changed."""
+    image, ledger = read.image, stores.ledger
+    row = ledger.images.get(image.image_id)
+    changed: set[str] = set()
+    duplicate = False
+    if row is None:
+        if place is None:
+            raise DatabaseError(f"the image {image.image_id} has no reading")
+        report = find_report(image.report_keys) if find_report else None
+        ledger.images.add(read, place, stores.run, report)
+        changed = {image.study}
+    elif ledger.files.owner(image.image_id) == read.file.place:
+        changed = _store_again(stores, read, row, place, find_report)
+    else:
+        duplicate = True
+        if image.metadata.burned_in and row.thumbnail:
+            hide(stores, image.image_id)
+    ledger.files.record(read, stores.run, duplicate=duplicate)
+    return changed
+
+
+def _store_again(
+    stores: Stores, read: Read, row: ImageRow, place: Place | None, find_report: FindReport | None
+) -> set[str]:
+    """Store an image that the database has, from the file it was read from before."""
+    image, images = read.image, stores.ledger.images
+    if place is not None:
+        images.set_reading(row.number, read, place, stores.run)
+    if image.metadata.burned_in and row.thumbnail:
+        hide(stores, image.image_id)
+    elif image.thumbnail and not row.thumbnail:
+        if _wants_picture(stores, read):
+            images.set_picture([image.image_id], there=True)
+        else:
+            hide(stores, image.image_id)
+    return rewrite(stores, row, read.header, find_report)

@@ -1,0 +1,56 @@
+"""Images whose header, report or study changed, and the documents that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from indexer.database.ledger.images import ImageRow
+from indexer.database.outcomes import Header
+from indexer.database.studies import document_of, pooled_of, report_of
+from indexer.database.text.documents import canonical, document_hash
+from indexer.database.writing.stores import Stores
+
+if TYPE_CHECKING:
+    from indexer.archive.reports import Report
+
+__all__ = ["FindReport", "hide", "publish", "rewrite"]
+
+#: Gives the report filed under one of some keys.
+FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
+
+
+def rewrite(
+    stores: Stores, row: ImageRow, header: Header, find_report: FindReport | None
+) -> set[str]:
+    """Give an image another header or report, in a transaction; gives the studies to `publish`.
+
+    Where no report is found, an image keeps the one of its study.
+    """
+    report = find_report(header.report_keys) if find_report else None
+    if report is None and row.study == header.study:
+        report = report_of(row)
+    stores.ledger.images.set_header(row.number, header, report)
+    return {row.study, header.study}
+
+
+def publish(stores: Stores, studies: Iterable[str]) -> None:
+    """Pool the readings of studies, and send the documents that differ from what was sent."""
+    ledger = stores.ledger
+    for study in sorted(studies):
+        rows = ledger.images.of_study(study)
+        pooled = pooled_of(rows, stores.manifest.thresholds)
+        for row in rows:
+            document = document_of(replace(row, pooled=pooled))
+            digest = document_hash(document)
+            if pooled != row.pooled or digest != row.document_hash:
+                ledger.images.set_document(row.number, pooled, digest)
+            if digest != row.document_hash:
+                ledger.outbox.add(row.image_id, "upsert", canonical(document))
+
+
+def hide(stores: Stores, image_id: str) -> None:
+    """Take the picture of an image away, in a transaction."""
+    stores.ledger.images.set_picture([image_id], there=False)
+    stores.ledger.outbox.add(image_id, "hide")

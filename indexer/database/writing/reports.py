@@ -1,0 +1,66 @@
+"""New and changed reports for images of earlier runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+
+from indexer.database.ledger.images import ImageRow
+from indexer.database.studies import document_of, stale_studies
+from indexer.database.text.documents import canonical, document_hash
+from indexer.database.writing.documents import FindReport, publish, rewrite
+from indexer.database.writing.stores import Stores
+
+__all__ = ["attach_reports", "send_wrong_documents"]
+
+_PAGE = 1000
+
+
+def attach_reports(
+    stores: Stores, find_report: FindReport, states: Mapping[str, str], sent: Callable[[], None]
+) -> int:
+    """Attach new and changed reports to images of earlier runs; see `Writer.update_reports`."""
+
+    def changed() -> Iterator[ImageRow]:
+        for row in stores.ledger.images:
+            if row.run == stores.run:
+                continue
+            report = find_report(row.report_keys)
+            if report is not None and canonical(report.to_json()) != canonical(row.report):
+                yield row
+
+    count = _rewrite_all(stores, changed(), find_report, sent)
+    with stores.ledger.transaction():
+        stores.ledger.runs.set_report_states(states)
+    return count
+
+
+def send_wrong_documents(stores: Stores, sent: Callable[[], None]) -> int:
+    """Send the documents again that are not what their hash, or their study, says."""
+    wrong = (
+        row for row in stores.ledger.images if document_hash(document_of(row)) != row.document_hash
+    )
+    count = _rewrite_all(stores, wrong, None, sent)
+    stale = list(stale_studies(stores.ledger, stores.manifest.thresholds))
+    with stores.ledger.transaction():
+        publish(stores, stale)
+    sent()
+    return count + len(stale)
+
+
+def _rewrite_all(
+    stores: Stores,
+    rows: Iterable[ImageRow],
+    find_report: FindReport | None,
+    sent: Callable[[], None],
+) -> int:
+    count, left = 0, iter(rows)
+    while batch := list(islice(left, _PAGE)):
+        with stores.ledger.transaction():
+            studies: set[str] = set()
+            for row in batch:
+                studies |= rewrite(stores, row, row.header, find_report)
+            publish(stores, studies)
+        sent()
+        count += len(batch)
+    return count

@@ -1,0 +1,112 @@
+"""The stage between the files that were read and the database: counts, model, commits."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Literal
+
+from indexer.database.outcomes import Outcome, Read, Skipped, Unchanged
+from indexer.pipeline.stages.batches import Batches, Reader
+from indexer.pipeline.stages.commits import Committer
+from indexer.pipeline.stages.duplicates import Duplicates
+from indexer.pipeline.stages.meters import Meter
+
+__all__ = ["ModelStage"]
+
+_COMMIT_FILES = 1000
+_COMMIT_SECONDS = 10.0
+
+
+class ModelStage:
+    """Takes outcomes in order, has the new images among them read, and commits.
+
+    A context manager; what is complete is committed while the model goes on.
+
+    Parameters
+    ----------
+    duplicates
+        Tells which images are new.
+    committer
+        Commits.
+    reader, batch_size
+        The model, and how many images it reads at once.
+    reread
+        Whether images are read again that were read from the same file before.
+    """
+
+    def __init__(
+        self,
+        duplicates: Duplicates,
+        committer: Committer,
+        reader: Reader,
+        batch_size: int,
+        *,
+        reread: bool = False,
+    ) -> None:
+        self._duplicates = duplicates
+        self._committer = committer
+        self._batches = Batches(reader, batch_size)
+        self._reread = reread
+        self._committed = time.monotonic()
+        #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.
+        self.counts: Counter[str] = Counter()
+        #: Skipped and failed files by reason.
+        self.reasons: dict[Literal["skipped", "failed"], Counter[str]] = {
+            "skipped": Counter(),
+            "failed": Counter(),
+        }
+
+    def __enter__(self) -> ModelStage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._batches.__exit__()
+
+    @property
+    def meter(self) -> Meter:
+        """Of the threads of the model."""
+        return self._batches.meter
+
+    def take(self, outcome: Outcome) -> None:
+        """Take one file; order matters, as of identical images the first one counts."""
+        read = False
+        if isinstance(outcome, Read):
+            image = self._duplicates.look_up(outcome)
+            read = image == "new" or (image == "own" and self._reread)
+            self.counts["duplicate" if image == "duplicate" else "done"] += 1
+        elif isinstance(outcome, Unchanged):
+            self.counts["unchanged"] += 1
+        else:
+            status: Literal["skipped", "failed"] = (
+                "skipped" if isinstance(outcome, Skipped) else "failed"
+            )
+            self.counts[status] += 1
+            self.reasons[status][outcome.reason] += 1
+        self._batches.add(outcome, read=read)
+        self._commit_if_due()
+
+    def finish(self) -> None:
+        """Read and commit what is left."""
+        self._batches.flush()
+        self._commit()
+        with self.meter.waiting("commit"):
+            self._committer.wait()
+
+    def _commit_if_due(self) -> None:
+        waited = time.monotonic() - self._committed
+        due = max(self._batches.waiting / _COMMIT_FILES, waited / _COMMIT_SECONDS)
+        # With what full batches completed, if any did in time: a part of one costs as much as all.
+        if due >= 2 or (due >= 1 and self._batches.idle):
+            self._batches.flush()
+        if due >= 1:
+            self._commit()
+
+    def _commit(self) -> None:
+        outcomes = self._batches.take()
+        if not outcomes:
+            return
+        with self.meter.waiting("commit"):
+            self._committer.submit(outcomes)
+        self._duplicates.handed_over(outcomes)
+        self._committed = time.monotonic()

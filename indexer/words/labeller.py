@@ -2,9 +2,7 @@
 
 A sentence is searched for the phrases of `indexer.words.labeller_rules`; qualifiers go to the
 finding they stand nearest to, and every finding is affirmed, negated or uncertain by the cues
-around it. The cues have a reach that other words end, as in NegEx (Chapman et al., A simple
-algorithm for identifying negated findings and diseases in discharge summaries, J Biomed Inform
-34, 2001) and ConText (Harkema et al., J Biomed Inform 42, 2009); phrases and rules are our own.
+around it (`indexer.words.certainty`). What is not English is not read.
 """
 
 from __future__ import annotations
@@ -13,22 +11,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias
 
 from indexer.annotation import NORMAL, Annotation, kind_of
 from indexer.words.labeller_rules import (
-    CUES,
     FINDINGS,
     NORMAL_STATEMENTS,
     QUALIFIER_PATTERNS,
     FindingRule,
 )
+from indexer.words import certainty
+from indexer.words.certainty import Status
+from indexer.words.language import denies, is_english
 
-__all__ = ["READ_SECTIONS", "Mention", "Status", "affirmed", "label"]
+__all__ = ["MAX_CHARACTERS", "READ_SECTIONS", "Mention", "Status", "affirmed", "label", "statements"]
 
-Status: TypeAlias = Literal["affirmed", "negated", "uncertain"]
 # Indication and comparison tell of the past and of questions, not of this picture.
 READ_SECTIONS = ("findings", "impression")
+#: So much of a section is read; a report has some hundred characters, and a book is none.
+MAX_CHARACTERS = 100_000
+# A longer one, as lists without full stops make it, is read in pieces.
+_LONGEST_SENTENCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +67,23 @@ class _Found:
     rule: FindingRule
 
 
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start: int
-    end: int
-    kind: str
-
-
 # A phrase's first letters are left at the front, as `re` then skips to them fast.
 _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in FINDINGS)
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
-_CUE = re.compile(
-    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
-    + "|(?P<mark>[;:(])"
-)
 _NORMAL = re.compile(NORMAL_STATEMENTS)
 # A full stop ends a sentence, but not inside a number or after a list's number or a title.
 _END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*\n|\n(?=\s*[-*\d])")
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
-# A verb, and then a new subject: what follows speaks of that one.
-_NEXT_CLAUSE = re.compile(
-    r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
-)
-# Doubt about what comes along says nothing of what it comes with, and "versus" has two sides only.
-_WITH = re.compile(r"\bwith\b")
-_NARROW = re.compile(r"\b(?:with|and)\b")
-_APART = re.compile(r"[,;:]|\b(?:and|with|but)\b")
+_WORD = re.compile(r"\w+")
 _FARTHEST = 3
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
 
 def label(sections: Mapping[str, str]) -> tuple[Mention, ...]:
     """Everything that a report's findings and impression say of known findings.
+
+    Nothing is read of a report in another language than English, nor of such a sentence.
 
     Parameters
     ----------
@@ -106,10 +92,45 @@ def label(sections: Mapping[str, str]) -> tuple[Mention, ...]:
     """
     return tuple(
         mention
-        for section in READ_SECTIONS
+        for section in (READ_SECTIONS if _readable(sections) else ())
         for start, end in _sentences(sections.get(section, ""))
         for mention in _read(sections[section], section, start, end)
     )
+
+
+def statements(sections: Mapping[str, str]) -> dict[str, str]:
+    """The sections that are read, all that they deny or doubt made spaces, so that places stay.
+
+    Words that are denied are blanked whether or not they name a known finding; of what is doubted
+    the known findings are. Sentences in another language are kept where they have no word that
+    denies; what is longer than `MAX_CHARACTERS` is cut off.
+
+    Parameters
+    ----------
+    sections
+        Text by section, as `indexer.archive.reports.Report` has it.
+    """
+    readable = _readable(sections)
+    found: dict[str, str] = {}
+    for section in READ_SECTIONS:
+        if section not in sections:
+            continue
+        text, parts, last = sections[section], list[str](), 0
+        for start, end in _sentences(text):
+            sentence = _lower(text[start:end])
+            if readable and is_english(sentence):
+                spans: Sequence[tuple[int, int]] = _unsaid(sentence)
+            else:
+                spans = ((0, end - start),) if denies(sentence) else ()
+            for first, stop in spans:
+                parts += (text[last : start + first], " " * (stop - first))
+                last = start + stop
+        found[section] = "".join((*parts, text[last:MAX_CHARACTERS]))
+    return found
+
+
+def _readable(sections: Mapping[str, str]) -> bool:
+    return is_english(" ".join(text[:MAX_CHARACTERS] for text in sections.values()))
 
 
 def affirmed(mentions: Iterable[Mention]) -> tuple[Annotation, ...]:
@@ -132,21 +153,32 @@ def _within(small: Annotation, large: Annotation) -> bool:
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Places of the sentences of `text`, up to `MAX_CHARACTERS`."""
+    text = text[:MAX_CHARACTERS]
     start = 0
-    for stop in [*(m.end() for m in _END.finditer(text.lower())), len(text)]:
-        inside = text[start:stop]
-        if inside.strip():
-            left = start + len(inside) - len(inside.lstrip())
-            yield left, start + len(inside.rstrip())
-        start = stop
+    for stop in [*(m.end() for m in _END.finditer(_lower(text))), len(text)]:
+        while start < stop:
+            end = stop
+            if stop - start > _LONGEST_SENTENCE:
+                end = text.rfind(" ", start + 1, start + _LONGEST_SENTENCE) + 1
+                end = end or start + _LONGEST_SENTENCE
+            inside = text[start:end]
+            if inside.strip():
+                left = start + len(inside) - len(inside.lstrip())
+                yield left, start + len(inside.rstrip())
+            start = end
+
+
+def _lower(text: str) -> str:
+    """In lower case, every letter in its place."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = "".join(c if len(c) == 1 else " " for c in map(str.lower, text))
+    return lower
 
 
 def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
-    # Lower case must keep every place in the text.
-    lower = text[start:end].lower()
-    if len(lower) != end - start:
-        lower = "".join(c if len(c) == 1 else " " for c in map(str.lower, text[start:end]))
-    for annotation, status, first, last in _said(lower):
+    for annotation, status, first, last in _said(_lower(text[start:end])):
         yield Mention(annotation, status, section, (start, end), (start + first, start + last))
 
 
@@ -154,15 +186,47 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
 @lru_cache(maxsize=4096)
 def _said(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
     """What a sentence says, with the places of its phrases in it."""
+    if not is_english(sentence):
+        return ()
     found = _findings(sentence)
     if not found and (normal := _NORMAL.search(sentence)):
         said = Annotation.from_words("report", NORMAL, ())
         return ((said, "affirmed", normal.start(), normal.end()),)
-    cues = _cues(sentence) if found else []
+    cues = certainty.cues(sentence) if found else ()
     return tuple(
-        (_annotation(phrase.rule, words), _status(sentence, phrase, cues), phrase.start, phrase.end)
+        (
+            _annotation(phrase.rule, words),
+            certainty.status(sentence, phrase.start, phrase.end, cues),
+            phrase.start,
+            phrase.end,
+        )
         for phrase, words in zip(found, _qualifiers(sentence, found), strict=True)
     )
+
+
+@lru_cache(maxsize=4096)
+def _unsaid(sentence: str) -> tuple[tuple[int, int], ...]:
+    """Places of all that a sentence denies, and of the findings that it doubts."""
+    said = _said(sentence)
+    spans = {(first, last) for _, status, first, last in said if status != "affirmed"}
+    kept = [(first, last) for _, status, first, last in said if status == "affirmed"]
+    cues = certainty.cues(sentence)
+    if any(cue.kind.startswith("negated") for cue in cues):
+        kept += [(cue.start, cue.end) for cue in cues]
+        for word in _WORD.finditer(sentence):
+            start, end = word.span()
+            if (
+                not any(start < last and first < end for first, last in kept)
+                and certainty.status(sentence, start, end, cues) == "negated"
+            ):
+                spans.add((start, end))
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def _findings(sentence: str) -> list[_Found]:
@@ -183,59 +247,6 @@ def _findings(sentence: str) -> list[_Found]:
 def _starts_word(sentence: str, place: int) -> bool:
     before = sentence[place - 1] if place else " "
     return not (before.isalnum() or before in "-_")
-
-
-def _cues(sentence: str) -> list[_Cue]:
-    found: list[_Cue] = []
-    for match in _CUE.finditer(sentence):
-        kind = match.lastgroup or ""
-        if kind == "weak_stop" and " or " in sentence[match.end() :]:
-            continue
-        if kind == "mark":
-            kind = "stop"
-        found.append(_Cue(match.start(), match.end(), kind))
-    return found
-
-
-def _status(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status:
-    inside = [c for c in cues if phrase.start <= c.start < phrase.end]
-    if any(c.kind in ("negated_before", "negated_after") for c in inside):
-        return "negated"
-    after = _after(sentence, phrase, cues)
-    if after:
-        return after
-    doubt: _Cue | None = None
-    for cue in reversed([c for c in cues if c.end <= phrase.start]):
-        if cue.kind in ("stop", "weak_stop"):
-            break
-        if cue.kind == "negated_before":
-            # "No opacity to suggest pneumonia": the doubt itself is denied.
-            if doubt is None or not _APART.search(sentence[cue.end : doubt.start]):
-                return "negated"
-            break
-        if doubt is None and cue.kind in ("uncertain_before", "uncertain_around"):
-            doubt = cue
-    return "uncertain" if doubt else "affirmed"
-
-
-def _after(sentence: str, phrase: _Found, cues: Sequence[_Cue]) -> Status | None:
-    for cue in (c for c in cues if c.start >= phrase.end):
-        if cue.kind in ("stop", "negated_before", "uncertain_before"):
-            return None
-        if cue.kind in ("uncertain_after", "uncertain_around", "negated_after"):
-            between = sentence[phrase.end : cue.start]
-            parts = between.split(",")
-            # Commas are crossed only inside a list, which its last part tells by "and" or "or".
-            if len(parts) > 1 and not re.search(r"\b(?:and|or)\b|^\s*$", parts[-1]):
-                return None
-            normal = sentence.startswith("within", cue.start)
-            narrow = _NARROW if normal or cue.kind == "uncertain_around" else _WITH
-            if _NEXT_CLAUSE.search(between) or (
-                (normal or cue.kind != "negated_after") and narrow.search(between)
-            ):
-                return None
-            return "negated" if cue.kind == "negated_after" else "uncertain"
-    return None
 
 
 def _qualifiers(sentence: str, found: Sequence[_Found]) -> list[list[str]]:

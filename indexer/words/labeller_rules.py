@@ -79,7 +79,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "pulmonary atelectasis",
         rf"(?:lobe|lobar|lung) collapse|collapsed {GAP}(?:lung|lobe)|collapse of {GAP}(?:lung"
-        r"|lobe)",
+        rf"|lobe)|(?:lung|lobe) {GAP}collapsed",
         kinds=_PLACED,
     ),
     _rule("airspace disease", r"air[- ]?space (?:disease|process|infiltrates?)", organ="lung"),
@@ -87,7 +87,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("consolidation", r"consolidat(?:ions?|ive changes?)", organ="lung"),
     _rule("pneumonia", r"(?:broncho)?pneumonias?|pneumonitis", kinds=_PLACED),
     _rule("density", r"densit(?:y|ies)|dense(?= nodul)", organ="lung"),
-    _rule("nodule", r"nod(?:ule|ules)|micronodules?|nodularity", organ="lung"),
+    _rule("nodule", r"nodules?(?:/mass)?|micronodules?|nodularity", organ="lung"),
+    _rule("nodule", r"fibronodular", "round", organ="lung"),
     _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
     _rule(
@@ -99,13 +100,12 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("cysts", r"cysts?\b|cystic (?:lesions?|changes?)"),
     _rule("blister", r"bullae?|blebs?|bullous (?:disease|changes?)", organ="lung"),
     _rule("bullous emphysema", r"bullous emphysema(?:tous changes?)?", organ="lung"),
-    _rule("cicatrix", r"scars?\b|scarring|cicatri(?:x|ces)|scar tissue", organ="lung"),
+    _rule("cicatrix", r"(?:fibrotic )?(?:scars?\b|scarring)|cicatri(?:x|ces)|scar tissue", organ="lung"),
     _rule(
         "calcified granuloma",
         rf"(?<!non )calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
         organ="lung",
     ),
-    _rule("calcified granuloma", r"(?<!non )calcified (?:pulmonary |lung )?nodules?", organ="lung"),
     _rule("granuloma", r"granuloma(?:s|ta)?", organ="lung"),
     _rule(
         "granulomatous disease",
@@ -209,12 +209,21 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "pneumothorax",
-        r"(?:hydro)?pneumothora(?:x|ces|xes)",
+        r"pneumothora(?:x|ces|xes)",
+        kinds=("side", "severity", "location"),
+    ),
+    _rule(
+        "hydropneumothorax",
+        r"hydro-?pneumothora(?:x|ces|xes)",
         kinds=("side", "severity", "location"),
     ),
     _rule(
         "thickening",
-        r"pleural(?: and parenchymal)? thickening|(?:apical|pleural) cap(?:ping)?s?",
+        r"pleural(?: and parenchymal)? thickening|(?:bi)?(?:apical|pleural) cap(?:ping)?s?"
+        r"|pleural plaques?|(?:inter)?(?:fissural|lobar fissur(?:e|al)|pleuroparenchymal) thickening"
+        rf"|(?:thickening|thickened)(?: of| in| along)? {GAP}(?:fissures?|pleura)"
+        rf"|(?:fissures?|pleura) {GAP}thickened|thickened {GAP}(?:fissures?|pleura)"
+        r"|(?:bi)?apical (?:(?!fibro)\w+ )?thickening|(?<=fibronodular )(?:pleural )?thickening",
         "pleura",
         kinds=_PLACED,
     ),
@@ -283,7 +292,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "cardiomegaly",
-        rf"cardiomegaly|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc))"
+        rf"cardiomegaly|{_HEART} (?:\w+ ){{0,3}}upper limits?(?: of)? normal (?:or|to) (?:\w+ )?enlarged"
+        rf"|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc|left|right))"
         rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of"
         rf"|increased?(?: in)?) {GAP}{_HEART}",
         kinds=_SEVERITY,
@@ -611,13 +621,16 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
         r"|progression|improvement|growth|resolution|clearing)"
         r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
+        r"|(?:no|without) enlargement of (?:the|this|these|known) (?:\w+ )?(?:nodule|mass|lesion|opacit"
+        r"|effusion|pneumothora)\w*|(?:further|continued|some|early) clearing of"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
         r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
         r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
         r"|(?:document|ensure|confirm|allow|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
         r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
         r"(?: (?:before|previously|earlier))?"
-        r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)",
+        r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)"
+        r"|(?:most|strongly|highly) (?:suggestive of|compatible with|consistent with)",
     ),
     (
         "uncertain_after",
@@ -626,19 +639,21 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:\w+ly )?(?:excluded|ruled out)"
         r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
         r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
-        rf"|(?:(?:is|are) )?(?:more |most |very )?(?:likely|probable){_END_OF_CLAUSE}"
         r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain"
         r"|account for)|(?:to|must|may|might|can) be considered"
-        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)|(?:is|are) favored(?! to)"
+        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)"
         r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
-        r"|indicated|present|any)",
+        r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
+        r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
     ),
     (
         "negated_after",
         r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
         r"|within (?:the )?(?:limits of normal|normal limits)"
-        rf"|(?:(?:can)?not|neither) (?:be )?(?:\w+ly )?{_SEEN}"
-        r"(?! (?:on|in) (?:the )?(?:previous|prior|last|lateral|frontal))"
+        rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
+        rf"(?:\w+ly )?{_SEEN}"
+        r"(?! (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|lateral|frontal|outside|_|xxxx|\d)"
+        r"| (?:previously|before|earlier))"
         rf"|no longer (?:be )?(?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
         r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
@@ -648,7 +663,6 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|unlikely{_END_OF_CLAUSE}"
         rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
     ),
-    ("uncertain_around", r"versus|vs"),
     (
         "uncertain_before",
         r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out|tell"
@@ -662,14 +676,16 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|unclear whether"
         r"|differential|either|if|history of|h/o|query|equivocal"
         r"|to (?:identify|detect|look for)|detecting"
-        r"|likely|probabl[ey]|suggest(?:s|ed|ing|ive of|ion of)?|presum(?:ed|ably)|favor(?:ed|s)?"
-        r"|consider(?:ations?)?"
-        r"|less likely|would include|potential(?:ly)?)"
+        r"|suggest(?:s|ed|ing|ive of|ion of)?|consider(?:ations?)?"
+        r"|less likely|would include|potential(?:ly)?|versus|vs"
+        r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)"
+        r"(?:,? (?:this|these|it|findings?) (?:\w+ ){0,3}(?:consistent|compatible) with)?)"
         r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
     ),
     (
         "negated_before",
-        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|clear from|absence of"
+        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|(?:clear|free) from"
+        r"|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
@@ -680,16 +696,17 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|except|apart from"
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"
-        r"|whereas|which|because|due to|secondary to|otherwise|consistent with|compatible with"
-        r"|in keeping with|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        r"|whereas|which|because|due to|secondary to|otherwise|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
         r"|appears?)"
         r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
         rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"
         r"| and)(?= )",
     ),
+    # What a denied finding would be consistent with is denied too; doubt ends here.
+    ("link", r"(?:consistent|compatible) with|in keeping with"),
     (
         "weak_stop",
-        rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)"
+        rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)|and with"
         r"|(?:,|and|, and)(?= (?:the|an?)\b)"
         rf"|(?:,|and|, and)(?= (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|remains?)\b(?! {_SEEN}))",
     ),

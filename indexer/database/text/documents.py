@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import orjson
@@ -13,7 +13,6 @@ import orjson
 if TYPE_CHECKING:
     from indexer.archive.deidentify import Metadata
     from indexer.archive.reports import Report
-    from indexer.words.labeller import Mention
 
 __all__ = [
     "Document",
@@ -138,7 +137,7 @@ def read_report(sections: Mapping[str, str]) -> ReportReading:
 # The images of a study follow each other and share its report.
 @functools.lru_cache(maxsize=256)
 def _read(sections: tuple[tuple[str, str], ...]) -> ReportReading:
-    from indexer.words.labeller import READ_SECTIONS, affirmed, label
+    from indexer.words.labeller import affirmed, label, statements
 
     texts = dict(sections)
     mentions = label(texts)
@@ -152,21 +151,8 @@ def _read(sections: tuple[tuple[str, str], ...]) -> ReportReading:
         annotations=[a.to_json() for a in affirmed(mentions)],
         absent=said("negated"),
         uncertain=said("uncertain"),
-        statements={
-            section: _blanked(texts[section], (m for m in mentions if m.section == section))
-            for section in READ_SECTIONS
-            if section in texts
-        },
+        statements=statements(texts),
     )
-
-
-def _blanked(text: str, mentions: Iterable[Mention]) -> str:
-    """The text, every denied or doubted phrase made spaces, so that all places stay."""
-    for mention in mentions:
-        if mention.status != "affirmed":
-            start, end = mention.phrase_span
-            text = text[:start] + " " * (end - start) + text[end:]
-    return text
 
 
 def canonical(value: Any) -> str:

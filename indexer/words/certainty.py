@@ -1,0 +1,117 @@
+"""Whether a sentence affirms, denies or doubts what stands at a place in it.
+
+Cues have a reach that other words end, as in NegEx (Chapman et al., A simple algorithm for
+identifying negated findings and diseases in discharge summaries, J Biomed Inform 34, 2001) and
+ConText (Harkema et al., J Biomed Inform 42, 2009); the cues and their rules are our own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from indexer.words.labeller_rules import CUES
+
+__all__ = ["Cue", "Status", "cues", "status"]
+
+Status: TypeAlias = Literal["affirmed", "negated", "uncertain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Words that deny or doubt, or end the reach of such.
+
+    Parameters
+    ----------
+    start, end
+        Its place in the sentence, in characters.
+    kind
+        A kind of `CUES`.
+    """
+
+    start: int
+    end: int
+    kind: str
+
+
+_CUE = re.compile(
+    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
+    + "|(?P<mark>[;:(])"
+)
+# A verb, and then a new subject: what follows speaks of that one.
+_NEXT_CLAUSE = re.compile(
+    r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
+)
+# Doubt about what comes along says nothing of what it comes with.
+_WITH = re.compile(r"\bwith\b")
+_NARROW = re.compile(r"\b(?:with|and)\b")
+_APART = re.compile(r"[,;:]|\b(?:and|with|but)\b")
+_LIST_ENDS = re.compile(r"\b(?:and|or)\b|^\s*$")
+
+
+def cues(sentence: str) -> tuple[Cue, ...]:
+    """The cues of a sentence in lower case, in order."""
+    found: list[Cue] = []
+    last_or = sentence.rfind(" or ")
+    for match in _CUE.finditer(sentence):
+        kind = match.lastgroup or ""
+        if kind == "weak_stop" and last_or >= match.end():
+            continue
+        found.append(Cue(match.start(), match.end(), "stop" if kind == "mark" else kind))
+    return tuple(found)
+
+
+def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Status:
+    """What a sentence says of the words from `start` to `end`.
+
+    Parameters
+    ----------
+    sentence
+        In lower case.
+    start, end
+        In characters.
+    found
+        `cues` of the sentence.
+    """
+    if any(start <= c.start < end and c.kind.startswith("negated") for c in found):
+        return "negated"
+    after = _after(sentence, end, found)
+    if after:
+        return after
+    doubt = linked = None
+    for cue in reversed([c for c in found if c.end <= start]):
+        if cue.kind in ("stop", "weak_stop"):
+            break
+        if cue.kind == "link":
+            linked = cue
+        elif cue.kind == "negated_before":
+            # "No opacity to suggest pneumonia": the doubt itself is denied.
+            between = doubt or linked
+            if between is None or not _APART.search(sentence[cue.end : between.start]):
+                return "negated"
+            break
+        elif cue.kind == "uncertain_before" and doubt is None and linked is None:
+            doubt = cue
+    return "uncertain" if doubt else "affirmed"
+
+
+def _after(sentence: str, end: int, found: Sequence[Cue]) -> Status | None:
+    for cue in (c for c in found if c.start >= end):
+        if cue.kind in ("stop", "negated_before", "uncertain_before"):
+            return None
+        if cue.kind in ("uncertain_after", "negated_after"):
+            between = sentence[end : cue.start]
+            parts = between.split(",")
+            # Commas are crossed only inside a list, which its last part tells by "and" or "or".
+            if len(parts) > 1 and not _LIST_ENDS.search(parts[-1]):
+                return None
+            normal = sentence.startswith("within", cue.start)
+            narrow = _NARROW if normal else _WITH
+            if _NEXT_CLAUSE.search(between) or (
+                (normal or cue.kind != "negated_after") and narrow.search(between)
+            ):
+                return None
+            return "negated" if cue.kind == "negated_after" else "uncertain"
+    return None

@@ -88,6 +88,7 @@ def test_the_wheel_has_every_module(names: set[str]) -> None:
         (("indexer/cascade/bundles",), "bundle.json"),
         (("indexer/cascade/bundles",), "weights.safetensors"),
         (("search/language",), "lexicon.toml"),
+        (("indexer/words",), "languages.toml"),
     ],
 )
 def test_the_wheel_has_what_is_no_module(

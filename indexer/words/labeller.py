@@ -13,17 +13,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from indexer.annotation import NORMAL, Annotation, kind_of
+from indexer.words import certainty
+from indexer.words.certainty import Status
 from indexer.words.labeller_rules import (
     FINDINGS,
     NORMAL_STATEMENTS,
     QUALIFIER_PATTERNS,
     FindingRule,
 )
-from indexer.words import certainty
-from indexer.words.certainty import Status
 from indexer.words.language import denies, is_english
 
-__all__ = ["MAX_CHARACTERS", "READ_SECTIONS", "Mention", "Status", "affirmed", "label", "statements"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "READ_SECTIONS",
+    "Mention",
+    "Status",
+    "affirmed",
+    "label",
+    "statements",
+]
 
 # Indication and comparison tell of the past and of questions, not of this picture.
 READ_SECTIONS = ("findings", "impression")

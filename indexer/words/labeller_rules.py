@@ -89,7 +89,7 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("density", r"densit(?:y|ies)|dense(?= nodul)", organ="lung"),
     _rule("nodule", r"nodules?(?:/mass)?|micronodules?|nodularity", organ="lung"),
     _rule("nodule", r"fibronodular", "round", organ="lung"),
-    _rule("mass", r"mass(?:es)?(?: lesions?)?", organ="lung"),
+    _rule("mass", r"mass(?:es)?(?![ -]?like)(?: lesions?)?", organ="lung"),
     _rule("lucency", r"lucenc(?:y|ies)"),
     _rule(
         "lung, hyperlucent",
@@ -100,7 +100,11 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule("cysts", r"cysts?\b|cystic (?:lesions?|changes?)"),
     _rule("blister", r"bullae?|blebs?|bullous (?:disease|changes?)", organ="lung"),
     _rule("bullous emphysema", r"bullous emphysema(?:tous changes?)?", organ="lung"),
-    _rule("cicatrix", r"(?:fibrotic )?(?:scars?\b|scarring)|cicatri(?:x|ces)|scar tissue", organ="lung"),
+    _rule(
+        "cicatrix",
+        r"(?:fibrotic )?(?:scars?\b|scarring)|cicatri(?:x|ces)|scar tissue",
+        organ="lung",
+    ),
     _rule(
         "calcified granuloma",
         rf"(?<!non )calcified {GAP}granuloma(?:s|ta)?|granuloma(?:s|ta)? (?:is|are) calcified",
@@ -220,7 +224,8 @@ FINDINGS: tuple[FindingRule, ...] = (
     _rule(
         "thickening",
         r"pleural(?: and parenchymal)? thickening|(?:bi)?(?:apical|pleural) cap(?:ping)?s?"
-        r"|pleural plaques?|(?:inter)?(?:fissural|lobar fissur(?:e|al)|pleuroparenchymal) thickening"
+        r"|pleural plaques?|(?:inter)?(?:fissural|lobar fissur(?:e|al)) thickening"
+        r"|pleuroparenchymal thickening"
         rf"|(?:thickening|thickened)(?: of| in| along)? {GAP}(?:fissures?|pleura)"
         rf"|(?:fissures?|pleura) {GAP}thickened|thickened {GAP}(?:fissures?|pleura)"
         r"|(?:bi)?apical (?:(?!fibro)\w+ )?thickening|(?<=fibronodular )(?:pleural )?thickening",
@@ -292,10 +297,11 @@ FINDINGS: tuple[FindingRule, ...] = (
     ),
     _rule(
         "cardiomegaly",
-        rf"cardiomegaly|{_HEART} (?:\w+ ){{0,3}}upper limits?(?: of)? normal (?:or|to) (?:\w+ )?enlarged"
+        rf"cardiomegaly|{_HEART} (?:\w+ ){{0,3}}upper limits?(?: of)? normal (?:or|to)"
+        r" (?:\w+ )?enlarged"
         rf"|{_HEART} {GAP}{_BIG}(?! (?:aort|hil|mediast|pulm|vasc|left|right))"
-        rf"|enlarged {GAP}{_HEART}|{_HEART} enlargement|(?:enlargement of"
-        rf"|increased?(?: in)?) {GAP}{_HEART}",
+        rf"|heart(?: size)?: (?:\w+ ){{0,2}}enlarged|enlarged {GAP}{_HEART}|{_HEART} enlargement"
+        rf"|(?:enlargement of|increased?(?: in)?) {GAP}{_HEART}",
         kinds=_SEVERITY,
     ),
     _rule(
@@ -621,10 +627,11 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
         r"|progression|improvement|growth|resolution|clearing)"
         r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
-        r"|(?:no|without) enlargement of (?:the|this|these|known) (?:\w+ )?(?:nodule|mass|lesion|opacit"
-        r"|effusion|pneumothora)\w*|(?:further|continued|some|early) clearing of"
+        r"|(?:no|without) enlargement of (?:the|this|these|known) (?:\w+ )?(?:nodule|mass|lesion"
+        r"|opacit|effusion|pneumothora)\w*|(?:further|continued|some|early) clearing of"
         r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
-        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:resolved|cleared)"
+        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:\w+ly )?(?:resolved"
+        r"|cleared)"
         r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
         r"|(?:document|ensure|confirm|allow|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
         r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
@@ -652,12 +659,15 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
         rf"(?:\w+ly )?{_SEEN}"
-        r"(?! (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|lateral|frontal|outside|_|xxxx|\d)"
-        r"| (?:previously|before|earlier))"
-        rf"|no longer (?:be )?(?:\w+ly )?{_SEEN}"
+        r"(?! (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|lateral|frontal|outside|_|xxxx"
+        r"|\d)| (?:previously|before|earlier))"
+        rf"|(?:,? (?:which|that) (?:is|are) )?no longer (?:be )?(?:\w+ly )?{_SEEN}"
         r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
-        r"|(?:has|have|had) (?:now |since |completely |entirely |fully )*(?:resolved|cleared"
-        r"|disappeared)|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
+        r"|(?:,? (?:which|that) )?(?:has|have|had) "
+        r"(?:(?:now|since|completely|entirely|fully|been) )*"
+        r"(?:resolved|cleared|disappeared|drained|evacuated)"
+        r"|(?:resolved|cleared)(?=\s*(?:[.;,]|$))"
+        r"|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
         r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
         r"unlikely(?! to)"
         rf"|unlikely{_END_OF_CLAUSE}"
@@ -677,15 +687,15 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|differential|either|if|history of|h/o|query|equivocal"
         r"|to (?:identify|detect|look for)|detecting"
         r"|suggest(?:s|ed|ing|ive of|ion of)?|consider(?:ations?)?"
-        r"|less likely|would include|potential(?:ly)?|versus|vs"
+        r"|less likely|would include|potential(?:ly)?|versus|vs|favou?red over"
         r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)"
         r"(?:,? (?:this|these|it|findings?) (?:\w+ ){0,3}(?:consistent|compatible) with)?)"
         r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
     ),
     (
         "negated_before",
-        r"removal of|no|not|without|neither|nor|negative for|free of|clear of|(?:clear|free) from"
-        r"|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
+        r"removal of|no|not|cannot|without|neither|nor|negative for|free of|clear of"
+        r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
         r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
@@ -696,7 +706,8 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|except|apart from"
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"
-        r"|whereas|which|because|due to|secondary to|otherwise|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        r"|whereas|which|because|due to|secondary to|otherwise"
+        r"|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
         r"|appears?)"
         r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
         rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"

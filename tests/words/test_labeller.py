@@ -66,10 +66,18 @@ def test_affirmed_findings_of_written_sentences(held_out: str, least: float) -> 
 
 
 # The rules were written with the sentences of "build" in sight; those of "held" are unseen.
-@pytest.mark.parametrize(("half", "least"), [("build", 0.97), ("held", 0.95)])
-def test_affirmed_findings_of_sentences_as_reports_read(half: str, least: float) -> None:
-    gold = _gold(SENTENCES.with_name(f"reading_sentences_{half}.csv"))
-    assert len(gold) >= 100
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("reading_sentences_build", 0.97),
+        ("reading_sentences_held", 0.95),
+        ("hospital_sentences_build", 0.98),
+        ("hospital_sentences_held", 0.96),
+    ],
+)
+def test_affirmed_findings_of_sentences_as_reports_read(name: str, least: float) -> None:
+    gold = _gold(SENTENCES.with_name(f"{name}.csv"))
+    assert len(gold) >= 80
     assert min(_precision_and_recall(gold)) >= least
 
 
@@ -93,9 +101,9 @@ def test_the_sentences_cover_every_status() -> None:
         ("NO EFFUSION.", "pleural effusion", "negated"),
         ("No consolidation, small effusion, or pneumothorax.", "pleural effusion", "negated"),
         ("Interval removal of the left PICC.", "catheters, indwelling", "negated"),
-        ("Likely atelectasis.", "pulmonary atelectasis", "uncertain"),
+        ("Likely atelectasis.", "pulmonary atelectasis", "affirmed"),
         ("Opacity likely due to atelectasis.", "opacity", "affirmed"),
-        ("Opacity likely due to atelectasis.", "pulmonary atelectasis", "uncertain"),
+        ("Opacity likely due to atelectasis.", "pulmonary atelectasis", "affirmed"),
         ("Edema is thought to be unlikely.", "pulmonary edema", "negated"),
         ("No opacity to suggest pneumonia.", "pneumonia", "negated"),
         ("No nodule, possible scar.", "cicatrix", "uncertain"),

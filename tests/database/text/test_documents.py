@@ -46,7 +46,7 @@ def test_statements_are_the_report_without_what_it_denies() -> None:
     )
     assert document["report"] is not None
     assert document["statements"] == {
-        "findings": "Opacity, no         .\nNo              or        ; scar.",
+        "findings": "Opacity, no         .\nNo                        ; scar.",
         "impression": "Possible       .",
     }
     for section, text in document["statements"].items():

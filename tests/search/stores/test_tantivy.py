@@ -403,7 +403,7 @@ def test_findings_do_not_mix(tmp_path: Path) -> None:
     store.apply(documents, [])
     backend = EmbeddedBackend(store)
     for query, digits in {
-        "effusion left": "1234",
+        "effusion left": "123",
         "finding:(effusion AND left)": "23",
         "finding:(effusion left origin:human)": "2",
         "finding:(effusion AND left) origin:predicted": "3",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from indexer.database.text.documents import Document
-from indexer.database.text.tantivy.store import LABELS, label_values
+from indexer.database.text.schema import LABELS, label_values
 from indexer.errors import QueryError
 from search.language.vocabulary import FACETS, nearest
 from search.results import FacetCount

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from indexer.database.text.documents import Document
-from indexer.database.text.tantivy.store import LABELS, analyzer, finding_term
+from indexer.database.text.schema import LABELS, analyzer
+from indexer.database.text.tantivy.store import finding_term
 from search.language.findings import Findings, fold
 from search.language.shapes import matcher
 from search.language.tree import (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from indexer.annotation import Origin
-from indexer.database.text.tantivy.store import LABELS, analyzer
+from indexer.database.text.schema import LABELS, analyzer
 from search.language.shapes import matcher
 from search.language.tree import (
     And,

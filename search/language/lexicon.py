@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from indexer.annotation import Kind
-from indexer.database.text.tantivy.store import LABELS, analyzer
+from indexer.database.text.schema import LABELS, analyzer
 from indexer.errors import NotFoundError, QueryError
 from search.language.tree import (
     And,

@@ -13,7 +13,7 @@ from typing import Any
 
 from indexer.annotation import Origin
 from indexer.database.text.documents import Document
-from indexer.database.text.tantivy.store import analyzer
+from indexer.database.text.schema import analyzer
 from search.language.tree import (
     And,
     Boost,

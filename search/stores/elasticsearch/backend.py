@@ -16,7 +16,7 @@ from indexer.archive.reports import SECTIONS
 from indexer.database.text.elasticsearch.answers import answering
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
-from indexer.database.text.tantivy.store import field_of
+from indexer.database.text.schema import field_of
 from indexer.database.vectors.shards import keys_of
 from indexer.errors import QueryError
 from search.language.shapes import distance

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.text.documents import Document
+from indexer.database.text.schema import analyzer
 from indexer.database.text.tantivy.facet_columns import Column, counted
-from indexer.database.text.tantivy.store import EmbeddedTextStore, analyzer, schema
+from indexer.database.text.tantivy.store import EmbeddedTextStore, schema
 from search.language.findings import Findings, fold
 from search.language.shapes import distance
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction

@@ -11,7 +11,8 @@ from itertools import product
 from typing import TypeAlias
 
 from indexer.annotation import Origin
-from indexer.database.text.tantivy.store import LABELS, analyzer, joint_term
+from indexer.database.text.schema import LABELS, analyzer
+from indexer.database.text.tantivy.store import joint_term
 from search.language.findings import fold
 from search.language.shapes import matcher
 from search.language.tree import (

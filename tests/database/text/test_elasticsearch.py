@@ -28,7 +28,7 @@ from indexer.database.text.elasticsearch.schema import (
 )
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
-from indexer.database.text.tantivy.store import analyzer
+from indexer.database.text.schema import analyzer
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
 from tests.database.making import image_id
 from tests.elasticsearch_proxy import Proxy

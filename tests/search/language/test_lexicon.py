@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from indexer.annotation import NORMAL, QUALIFIERS, kind_of
 from indexer.cascade.bundle import Bundle
 from indexer.database.text.documents import Document
-from indexer.database.text.tantivy.store import EmbeddedTextStore, analyzer
+from indexer.database.text.schema import analyzer
+from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import NotFoundError, QueryError
 from indexer.words.labeller_rules import FINDINGS
 from search.highlights import Highlighter

@@ -7,7 +7,8 @@ from itertools import combinations_with_replacement, starmap
 import pytest
 
 from indexer.annotation import QUALIFIERS, Annotation, Origin
-from indexer.database.text.tantivy.store import ORIGINS, finding_term, joint_items, joint_term
+from indexer.database.text.schema import ORIGINS
+from indexer.database.text.tantivy.store import finding_term, joint_items, joint_term
 from search.language.findings import Findings
 from search.language.lexicon import Lexicon
 from search.language.query import parse

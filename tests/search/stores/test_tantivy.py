@@ -449,7 +449,7 @@ def test_what_a_report_denies_is_not_found(tmp_path: Path) -> None:
         "pneumothorax origin:report": "2",
         "pneumothorax origin:predicted": "5",
         "absent:pneumo*": "1",
-        "zebra": "1",
+        "zebra": "",
     }.items():
         hits = backend.search(parse(query), MatchAll()).hits
         assert sorted(document["id"][0] for _, document in hits) == list(digits), query

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from indexer.archive.reports import SECTIONS
 from indexer.database.text.documents import Document, document_hash
-from indexer.database.text.tantivy.store import LABELS, ORIGINS, field_of, label_values
+from indexer.database.text.schema import (
+    EXACT,
+    KEYWORDS,
+    LABELS,
+    NUMBERS,
+    PLAIN,
+    STEMMED,
+    TEXTS,
+    analyzer,
+    label_values,
+    values_of,
+)
 from indexer.errors import DatabaseMismatch
 
 __all__ = [
@@ -77,7 +87,7 @@ def settings() -> _Json:
                         *stem,
                     ],
                 }
-                for name, stem in (("radiology", stems), ("radiology_plain", []))
+                for name, stem in ((STEMMED, stems), (PLAIN, []))
             },
         },
     }
@@ -88,8 +98,6 @@ def _newer_stems() -> list[str]:
 
     Of 95,000 words of reports and software these begin all that differ, but for ``-logist``.
     """
-    from indexer.database.text.tantivy.store import analyzer
-
     words = (start + end for start, ends in _NEWER.items() for end in ends.split())
     return [f"{word} => {analyzer().analyze(word)[0]}" for word in words]
 
@@ -104,19 +112,17 @@ def mappings() -> _Json:
     keyword, number = {"type": "keyword"}, {"type": "integer"}
     text = {
         "type": "text",
-        "analyzer": "radiology",
+        "analyzer": STEMMED,
         "position_increment_gap": 100,
         "fields": {
             "plain": {
                 "type": "text",
-                "analyzer": "radiology_plain",
+                "analyzer": PLAIN,
                 "position_increment_gap": 100,
             }
         },
     }
-    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
-    single = ("id", "hash", "study", "patient", "view", "projection", "sex", "section", "origin")
-    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
+    single = ("id", "hash", "study", "patient")
     finding = dict.fromkeys(("origin", "status", *LABELS, "other"), keyword)
     return {
         "dynamic": "strict",
@@ -130,9 +136,9 @@ def mappings() -> _Json:
             }
         ],
         "properties": {
-            **dict.fromkeys((*single, *exact, "absent", "uncertain"), keyword),
-            **dict.fromkeys(("age", "year"), number),
-            **dict.fromkeys((*texts, "report", "statement", *SECTIONS), text),
+            **dict.fromkeys((*single, *EXACT, *KEYWORDS), keyword),
+            **dict.fromkeys(NUMBERS, number),
+            **dict.fromkeys(TEXTS, text),
             "finding": {
                 "type": "nested",
                 "properties": {**finding, "text": text, "confidence": {"type": "float"}},
@@ -150,40 +156,16 @@ def probability_field(finding: str) -> str:
 
 def source_of(document: Document) -> _Json:
     """What the index holds of a document, its empty fields left out."""
-    fields: dict[str, list[Any]] = {}
-
-    def put(name: str, *values: Any) -> None:
-        fields.setdefault(name, []).extend(values)
-
+    source: _Json = {**values_of(document)}
+    for name in ("projection", "sex", "view"):
+        source[name] = source[name][0] if name in source else None
+    for name in ("id", "study", "patient", *NUMBERS):
+        source[name] = document[name]  # type: ignore[literal-required]
     said: Mapping[str, Sequence[_Json]] = {
         "affirmed": document["annotations"],
         "negated": document.get("absent", []),
         "uncertain": document.get("uncertain", []),
     }
-    for annotation in said["affirmed"]:
-        put("origin", annotation["origin"])
-        for origin in (None, annotation["origin"]):
-            put(field_of("annotation", origin), annotation["text"])
-            for label, values in label_values(annotation).items():
-                put(field_of(label, origin), *values)
-    for name, status in (("absent", "negated"), ("uncertain", "uncertain")):
-        put(name, *(annotation["disease"].lower() for annotation in said[status]))
-    for section, text in (document["report"] or {}).items():
-        put("report", text)
-        put("section", section)
-        if section in SECTIONS:
-            put(section, text)
-    put("statement", *document.get("statements", {}).values())
-    texts = ("annotation", "report", "statement")
-    source: _Json = {
-        # Text keeps repeated values (they count in the ranking), labels do not.
-        name: values if name.startswith(texts) else list(dict.fromkeys(values))
-        for name, values in fields.items()
-    }
-    for field in ("projection", "sex"):
-        source[field] = str(document[field]).lower() if document[field] else None
-    for field in ("id", "study", "patient", "view", "age", "year"):
-        source[field] = document[field]  # type: ignore[literal-required]
     source["hash"] = document_hash(document)
     source["finding"] = [
         _finding(annotation, status) for status, found in said.items() for annotation in found

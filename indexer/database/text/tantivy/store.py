@@ -10,11 +10,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from indexer.annotation import Origin
-from indexer.archive.reports import SECTIONS
 from indexer.database.text.documents import Document, canonical, document_hash
+from indexer.database.text.schema import (
+    EXACT,
+    KEYWORDS,
+    LABELS,
+    NUMBERS,
+    PLAIN,
+    STEMMED,
+    TEXTS,
+    analyzer,
+    field_of,
+    label_values,
+    values_of,
+)
 from indexer.database.text.tantivy.facet_columns import COLUMNS, FacetColumns
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
@@ -23,25 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOINT",
-    "LABELS",
-    "ORIGINS",
     "SCHEMA_VERSION",
     "EmbeddedTextStore",
-    "analyzer",
-    "field_of",
     "finding_term",
     "is_outdated",
     "joint_items",
     "joint_term",
-    "label_values",
     "schema",
 ]
 
 SCHEMA_VERSION = 4
-ORIGINS: tuple[Origin, ...] = get_args(Origin)
 #: Between the two items of a joint term.
 JOINT = "\x1f"
-LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 
 # Fields whose values have a place in the facet columns.
 _COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
@@ -49,22 +53,6 @@ _COUNTED += ("view", "projection", "sex")
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
-
-
-@functools.cache
-def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
-    """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
-    return "_".join(filter(None, (name, origin, "plain" if plain else None)))
-
-
-@functools.cache
-def analyzer(*, plain: bool = False) -> tantivy.TextAnalyzer:
-    """The analyzer of text fields: lower case, ASCII folded and, unless `plain`, stemmed."""
-    import tantivy
-
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold())
-    return (builder if plain else builder.filter(tantivy.Filter.stemmer("english"))).build()
 
 
 @functools.cache
@@ -86,38 +74,20 @@ def schema() -> tantivy.Schema:
     builder.add_unsigned_field("key", indexed=True, fast=True)
     builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
     builder.add_bytes_field("document", stored=True)
-    exact = [field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS)]
-    single = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
-    for name in (*exact, *single):
+    for name in (*EXACT, *KEYWORDS):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in COLUMNS:
         builder.add_unsigned_field(name, fast=True)
     for name in ("study", "patient", "finding", "joint"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in ("age", "year"):
+    for name in NUMBERS:
         builder.add_integer_field(name, indexed=True, fast=True)
-    texts = [field_of("annotation", origin) for origin in (None, *ORIGINS)]
-    for name in (*texts, "statement", "report", *SECTIONS):
-        builder.add_text_field(name, tokenizer_name="radiology")
+    for name in TEXTS:
+        builder.add_text_field(name, tokenizer_name=STEMMED)
         builder.add_text_field(
-            field_of(name, plain=True), tokenizer_name="radiology_plain", index_option="basic"
+            field_of(name, plain=True), tokenizer_name=PLAIN, index_option="basic"
         )
     return builder.build()
-
-
-def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The values of an annotation's label fields, in lower case, by field.
-
-    Parameters
-    ----------
-    annotation
-        `Annotation.to_json()`.
-    """
-    values: dict[str, list[str]] = {"composite": [annotation["text"].lower()]}
-    for word in annotation["words"]:
-        if word["kind"] in LABELS:
-            values.setdefault(word["kind"], []).append(word["text"].lower())
-    return values
 
 
 def joint_items(annotation: Mapping[str, Any]) -> list[str]:
@@ -133,11 +103,8 @@ def joint_term(first: str, second: str | None = None) -> str:
 
 def finding_term(annotation: Mapping[str, Any]) -> str:
     """An annotation as one term: canonical JSON of its origin, its label values and its text."""
-    return _finding_term(annotation, label_values(annotation))
-
-
-def _finding_term(annotation: Mapping[str, Any], values: Mapping[str, list[str]]) -> str:
-    return canonical({"origin": annotation["origin"], "text": annotation["text"], **values})
+    said = {"origin": annotation["origin"], "text": annotation["text"]}
+    return canonical({**said, **label_values(annotation)})
 
 
 class EmbeddedTextStore:
@@ -183,8 +150,8 @@ class EmbeddedTextStore:
             self.index = tantivy.Index.open(str(path))
         except (OSError, ValueError) as error:
             raise _error(path, error) from error
-        self.index.register_tokenizer("radiology", analyzer())
-        self.index.register_tokenizer("radiology_plain", analyzer(plain=True))
+        self.index.register_tokenizer(STEMMED, analyzer())
+        self.index.register_tokenizer(PLAIN, analyzer(plain=True))
         self.index.config_reader("manual")
         self._opstamp: tuple[int, int] | None = None
         self.generation = 0
@@ -353,44 +320,21 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
         "document": canonical(document).encode("utf-8", "surrogatepass"),
         "study": document["study"],
         "patient": document["patient"],
-        "view": document["view"],
     }
-    for name in ("projection", "sex"):
-        if value := document[name]:
-            fields[name] = str(value).lower()
-    for name in ("age", "year"):
+    for name in NUMBERS:
         if (number := document[name]) is not None:  # type: ignore[literal-required]
             fields[name] = number
-    collected: dict[str, list[str]] = {}
-
-    def put_text(name: str, text: str, origin: Origin | None = None) -> None:
-        for plain in (False, True):
-            collected.setdefault(field_of(name, origin, plain=plain), []).append(text)
-
+    values = values_of(document)
+    values |= {field_of(name, plain=True): values[name] for name in TEXTS if name in values}
+    findings: dict[str, None] = {}
+    joints: dict[str, None] = {}
     for annotation in document["annotations"]:
-        labels = label_values(annotation)
-        for origin in (None, annotation["origin"]):
-            put_text("annotation", annotation["text"], origin)
-            for label, values in labels.items():
-                collected.setdefault(field_of(label, origin), []).extend(values)
-        collected.setdefault("origin", []).append(annotation["origin"])
-        collected.setdefault("finding", []).append(_finding_term(annotation, labels))
+        findings[finding_term(annotation)] = None
         items = itertools.combinations_with_replacement(joint_items(annotation), 2)
-        collected.setdefault("joint", []).extend(itertools.starmap(joint_term, items))
-    collected["absent"] = [annotation["disease"].lower() for annotation in document["absent"]]
-    collected["uncertain"] = [annotation["disease"].lower() for annotation in document["uncertain"]]
-    for section, text in (document["report"] or {}).items():
-        put_text("report", text)
-        if section in SECTIONS:
-            put_text(section, text)
-        collected.setdefault("section", []).append(section)
-    for text in document["statements"].values():
-        put_text("statement", text)
-    for name, values in collected.items():
-        # Text keeps repeated values (they count in the ranking), labels do not (they are counted).
-        repeated = name.startswith(("annotation", "report", "statement"))
-        kept = values if repeated else list(dict.fromkeys(values))
-        fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in kept]
+        joints |= dict.fromkeys(itertools.starmap(joint_term, items))
+    values |= {"finding": list(findings), "joint": list(joints)}
+    for name, said in values.items():
+        fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in said]
     counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
     numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)

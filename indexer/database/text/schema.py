@@ -1,0 +1,123 @@
+"""The fields of a document in a text store, whichever it is: their names, values and analyzers.
+
+Labels stand under their kind (``disease``) and under kind and origin (``disease_human``), text as
+stems and, in a field of its own, as it is written.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
+
+from indexer.annotation import Origin
+from indexer.archive.reports import SECTIONS
+
+if TYPE_CHECKING:
+    import tantivy
+
+    from indexer.database.text.documents import Document
+
+__all__ = [
+    "EXACT",
+    "KEYWORDS",
+    "LABELS",
+    "NUMBERS",
+    "ORIGINS",
+    "PLAIN",
+    "STEMMED",
+    "TEXTS",
+    "analyzer",
+    "field_of",
+    "label_values",
+    "values_of",
+]
+
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+#: What a label field says of a finding; the composite label is all its words.
+LABELS = ("disease", "organ", "location", "side", "severity", "composite")
+#: Names of the analyzers of text: of stems, and of words as they are written.
+STEMMED, PLAIN = "radiology", "radiology_plain"
+NUMBERS = ("age", "year")
+#: Exact fields beside the labels.
+KEYWORDS = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
+
+
+@functools.cache
+def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
+    """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
+    return "_".join(filter(None, (name, origin, "plain" if plain else None)))
+
+
+#: The label fields, of all origins and of each.
+EXACT = tuple(field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS))
+#: The text fields; `statement` is the report without what it denies or doubts.
+TEXTS = (
+    *(field_of("annotation", origin) for origin in (None, *ORIGINS)),
+    "statement",
+    "report",
+    *SECTIONS,
+)
+
+
+@functools.cache
+def analyzer(*, plain: bool = False) -> tantivy.TextAnalyzer:
+    """The analyzer of text fields: lower case, ASCII folded and, unless `plain`, stemmed.
+
+    Elasticsearch is told to cut and fold words as this one does.
+    """
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold())
+    return (builder if plain else builder.filter(tantivy.Filter.stemmer("english"))).build()
+
+
+def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The values of an annotation's label fields, in lower case, by field.
+
+    Parameters
+    ----------
+    annotation
+        `Annotation.to_json()`.
+    """
+    values: dict[str, list[str]] = {"composite": [annotation["text"].lower()]}
+    for word in annotation["words"]:
+        if word["kind"] in LABELS:
+            values.setdefault(word["kind"], []).append(word["text"].lower())
+    return values
+
+
+def values_of(document: Document) -> dict[str, list[str]]:
+    """What stands in a document's fields, by field; what is empty is left out.
+
+    Values of text are repeated as often as they are said, which counts in the ranking; all others
+    stand once.
+    """
+    values: dict[str, list[str]] = {}
+
+    def put(name: str, *more: str) -> None:
+        values.setdefault(name, []).extend(more)
+
+    for annotation in document["annotations"]:
+        put("origin", annotation["origin"])
+        for origin in (None, annotation["origin"]):
+            put(field_of("annotation", origin), annotation["text"])
+            for label, said in label_values(annotation).items():
+                put(field_of(label, origin), *said)
+    put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
+    put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
+    for section, text in (document["report"] or {}).items():
+        put("report", text)
+        put("section", section)
+        if section in SECTIONS:
+            put(section, text)
+    put("statement", *document.get("statements", {}).values())
+    for name in ("projection", "sex"):
+        put(name, *filter(None, [(document[name] or "").lower()]))  # type: ignore[literal-required]
+    put("view", document["view"])
+    return {
+        name: said if name in TEXTS else list(dict.fromkeys(said))
+        for name, said in values.items()
+        if said
+    }

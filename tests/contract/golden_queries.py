@@ -34,6 +34,12 @@ GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("comparison:none", (), "in the last section"),
     ("report:pneumothorax", (), "as written, denied or not"),
     ("report:no", (), "even the word that denies"),
+    # Sides
+    ("finding:(effusion AND right)", (), "a bilateral finding is on the right, too"),
+    ("side:left disease:effusion", (), "and on the left"),
+    ("side:bilateral", (), "one on a single side is not bilateral"),
+    ("location:RLL", (), "one of both lower lobes is in the right one"),
+    ("finding:(RLL opacity)", (), "likewise in words"),
     # What a report denies or doubts
     ("pneumothorax", (), "a denied one is no hit"),
     ('"pleural effusion"', (), "the phrase, a denied one is no hit"),

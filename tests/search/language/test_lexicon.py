@@ -352,6 +352,34 @@ def test_searching(tmp_path: Path, query: str, numbers: list[int]) -> None:
     assert keys.tolist() == numbers
 
 
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("finding:(effusion AND right)", [1, 2]),
+        ("finding:(effusion AND left)", [1, 3]),
+        ("finding:(disease:effusion AND side:left)", [1, 3]),
+        ("side:right", [1, 2, 4]),
+        ("side:bilateral", [1, 4]),
+        ("right effusion", [1, 2]),
+        ("location:RLL", [4]),
+        ("RLL", [4]),
+        ("finding:(effusion -left)", [2]),
+    ],
+)
+def test_what_is_bilateral_is_on_each_side(
+    tmp_path: Path, query: str, numbers: list[int]
+) -> None:
+    store = EmbeddedTextStore(tmp_path / "text", create=True)
+    said = ["effusion; bilateral", "effusion; right", "effusion; left"]
+    said = [f"pleural {text}" for text in said] + ["opacity; lung; lower lobe; bilateral"]
+    store.apply(
+        [image_document(f"{n:016x}", [("human", text)]) for n, text in enumerate(said, 1)], []
+    )
+    keys = EmbeddedBackend(store).keys(LEXICON.expand(parse(query, Vocabulary())))
+    store.close()
+    assert keys.tolist() == numbers
+
+
 def test_highlights_mark_synonyms() -> None:
     def marks(query: str, document: Document) -> list[str]:
         found = Highlighter(LEXICON.expand(parse(query, Vocabulary()))).mark(document)

@@ -114,7 +114,7 @@ def values_of(document: Document) -> dict[str, list[str]]:
             put(section, text)
     put("statement", *document.get("statements", {}).values())
     for name in ("projection", "sex"):
-        put(name, *filter(None, [(document[name] or "").lower()]))  # type: ignore[literal-required]
+        put(name, *filter(None, [(document[name] or "").lower()]))
     put("view", document["view"])
     return {
         name: said if name in TEXTS else list(dict.fromkeys(said))

@@ -366,9 +366,7 @@ def test_searching(tmp_path: Path, query: str, numbers: list[int]) -> None:
         ("finding:(effusion -left)", [2]),
     ],
 )
-def test_what_is_bilateral_is_on_each_side(
-    tmp_path: Path, query: str, numbers: list[int]
-) -> None:
+def test_what_is_bilateral_is_on_each_side(tmp_path: Path, query: str, numbers: list[int]) -> None:
     store = EmbeddedTextStore(tmp_path / "text", create=True)
     said = ["effusion; bilateral", "effusion; right", "effusion; left"]
     said = [f"pleural {text}" for text in said] + ["opacity; lung; lower lobe; bilateral"]

@@ -40,6 +40,16 @@ _REPORT_PROBLEMS = 5
     help="Folder of reports to attach: Open-i *.xml, or *.txt named by file stem, "
     "SOPInstanceUID, StudyInstanceUID or AccessionNumber.",
 )
+@click.option(
+    "--labels",
+    "label_sets",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DATASET",
+    help="A data set whose labels, annotations or captions become those of the images of the same "
+    "names, as people's words: a folder with dataset.toml, or a published collection such as "
+    "CheXpert (docs/datasets.md). May be given several times.",
+)
 @click.option("--retry-failed", is_flag=True, help="Read files again that failed before.")
 @click.option("--checksum", is_flag=True, help="Compare contents, not just size and time.")
 @click.option(
@@ -111,6 +121,7 @@ def index(
     archives: tuple[Path, ...],
     database: Path,
     reports: Path | None,
+    label_sets: tuple[Path, ...],
     retry_failed: bool,
     checksum: bool,
     reread: bool,
@@ -149,6 +160,7 @@ def index(
             archives,
             database,
             reports=reports,
+            labels=label_sets,
             compute=compute,
             workers=workers,
             batch_size=batch_size,
@@ -289,6 +301,7 @@ def print_summary(summary: Summary) -> None:
     for count, what in (
         (summary.left, "files are left to be read"),
         (summary.reports_changed, "images got a new or changed report"),
+        (summary.labels_unmatched, "labelled images of the data sets are none of the files read"),
         (len(summary.report_problems), "report files could not be read:"),
     ):
         if count:

@@ -45,6 +45,8 @@ _OLDEST = 90
 _FIRST_RADIOGRAPH = 1895
 _AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
+# So many folders above a file may tell it from others of its name.
+_FOLDERS = 3
 # A suffix starts with a letter: a UID used as a file name keeps its last component.
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 _OPEN_I = re.compile(r"^(CXR\d+)_(?:\d+_)?IM-")
@@ -221,6 +223,14 @@ def file_stem(name: str) -> str:
     return _SUFFIX.sub("", PurePosixPath(name).name)
 
 
+def _with_folders(name: str) -> list[str]:
+    """A file's name without suffix after its last one, two and three folders: some collections call
+    all their pictures alike (``patient00001/study1/view1_frontal.jpg``)."""
+    folders = PurePosixPath(name).parts[:-1]
+    depths = range(1, min(len(folders), _FOLDERS) + 1)
+    return ["/".join((*folders[-depth:], file_stem(name))) for depth in depths]
+
+
 def open_i_uid(name: str) -> str | None:
     """``"CXR<uid>"`` of an Open-i picture's name (``CXR12_1_IM-0100-1001.png``), else None."""
     match = _OPEN_I.match(file_stem(name))
@@ -237,7 +247,10 @@ def picture_identity(key: bytes, name: str, image: str) -> Identity:
     """
     uid = open_i_uid(name)
     study = pseudonym(key, "study", uid if uid else f"image:{image}")
-    return Identity(study, study, (pseudonym(key, "report", file_stem(name)),))
+    keys = dict.fromkeys(
+        pseudonym(key, "report", n) for n in (file_stem(name), *_with_folders(name))
+    )
+    return Identity(study, study, tuple(keys))
 
 
 def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identity:
@@ -252,6 +265,7 @@ def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identi
     owner = f"{issuer}\0{number}" if number else f"study:{study}"
     names = [file_stem(name)]
     names += [_text(header, k) for k in ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber")]
+    names += _with_folders(name)
     keys = dict.fromkeys(pseudonym(key, "report", n) for n in names if n)
     return Identity(study, pseudonym(key, "patient", owner), tuple(keys))
 

@@ -70,6 +70,8 @@ class Summary:
         Images of earlier runs that got a new or changed report.
     report_problems
         Report files that cannot be read, one line each, with their names: for the terminal only.
+    labels_unmatched
+        Images that the tables of data sets say something of, and that no file read was.
     seconds
         Time it took.
     images_per_second
@@ -94,6 +96,7 @@ class Summary:
     pruned: int = 0
     reports_changed: int = 0
     report_problems: tuple[str, ...] = ()
+    labels_unmatched: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
     stages: StagesUse | None = None

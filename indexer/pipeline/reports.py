@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.archive.sources.members import open_archive
+from indexer.pipeline.labels import LabelledImages, joined
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report, ReportIndex
@@ -24,20 +25,25 @@ class Reports:
         Where reports are.
     key
         The secret of the pseudonymous ids.
+    labels
+        Data sets whose tables say something of the images.
 
     Raises
     ------
     ArchiveError
         One of the folders cannot be read.
+    TrainingError
+        One of the data sets is none.
     """
 
-    def __init__(self, folders: Sequence[Path], key: bytes) -> None:
+    def __init__(self, folders: Sequence[Path], key: bytes, labels: Sequence[Path] = ()) -> None:
         self._archives = [open_archive(folder) for folder in dict.fromkeys(folders)]
         self._key = key
+        self._labels = [LabelledImages(folder, key) for folder in dict.fromkeys(labels)]
         self._indexes: list[ReportIndex] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._archives)
+        return bool(self._archives or self._labels)
 
     def open(self) -> None:
         """Look through the folders now."""
@@ -47,12 +53,18 @@ class Reports:
             self._indexes = []
             for archive in self._archives:
                 self._indexes.append(ReportIndex.open(Path(archive.path), self._key))
+            for labels in self._labels:
+                labels.open()
 
     def find(self, report_keys: Sequence[str]) -> Report | None:
-        """The report filed under the first of `report_keys` that names one."""
+        """The report filed under the first of `report_keys` that names one, with what labels say
+        of the image."""
         self.open()
         found = (index.find(report_keys) for index in self._indexes or ())
-        return next((report for report in found if report is not None), None)
+        report = next((report for report in found if report is not None), None)
+        for labels in self._labels:
+            report = joined(report, labels.find(report_keys))
+        return report
 
     def states(self) -> dict[str, str]:
         """Per folder, a hash of the names, sizes and times of what is in it."""
@@ -63,12 +75,20 @@ class Reports:
                 digest.update(f"{member.name}\0{member.size}\0{member.mtime_ns}\n".encode())
             path = hashlib.sha256(archive.path.encode("utf-8", "surrogateescape")).hexdigest()
             states[path] = digest.hexdigest()
+        for labels in self._labels:
+            states |= labels.states()
         return states
 
     @property
     def problems(self) -> list[str]:
         """Report files that cannot be read, one line each."""
-        return [line for index in self._indexes or () for line in index.problems]
+        sources = (*(self._indexes or ()), *self._labels)
+        return [line for source in sources for line in source.problems]
+
+    @property
+    def unmatched(self) -> int:
+        """Images of the data sets that none of the files was."""
+        return sum(labels.unmatched for labels in self._labels)
 
     def close(self) -> None:
         """Forget everything."""

@@ -51,6 +51,7 @@ def index(
     database: Path,
     *,
     reports: Path | None = None,
+    labels: Sequence[Path] = (),
     compute: Compute = Compute(),
     workers: int | None = None,
     batch_size: int = 32,
@@ -83,6 +84,9 @@ def index(
         The folder to fill; made where there is none.
     reports
         Folder of reports; None takes those of an archive in the Open-i layout.
+    labels
+        Data sets (see `indexer.datasets.images.Dataset.open`) whose labels, annotations and
+        captions become those of the images of the same names.
     compute
         The bundle, and where and in what it computes.
     workers
@@ -119,6 +123,8 @@ def index(
     ------
     ArchiveError
         An archive or the report folder is missing or cannot be read.
+    TrainingError
+        What `labels` names is no data set, or a table of it is malformed.
     DatabaseLocked, DatabaseMismatch, DatabaseError
         The database is being written, does not fit, or cannot be written.
     BundleError
@@ -153,7 +159,7 @@ def index(
         limits=limits or Limits(),
     )
     with ExitStack() as stack:
-        found = Reports(folders if reports is None else [reports], key)
+        found = Reports(folders if reports is None else [reports], key, labels)
         stack.callback(found.close)
         writer = stack.enter_context(
             Writer.open(database, bundle, fingerprint(key), choices, other_bundle=reread)
@@ -249,6 +255,7 @@ class _Run:
         return Summary(
             **counts,
             report_problems=tuple(self._reports.problems),
+            labels_unmatched=self._reports.unmatched,
             seconds=seconds,
             interrupted=interrupted,
         )

@@ -16,7 +16,7 @@ def _human(database: Path) -> dict[str, list[str]]:
     """By file name, what people say of it."""
     found = {}
     with Database.open(database) as opened:
-        for file in opened.ledger.files(statuses=("done",)):
+        for file in opened.ledger.files.records(statuses=("done",)):
             assert file.image_id is not None
             document = opened.image(file.image_id).document
             found[file.name] = [

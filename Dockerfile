@@ -9,6 +9,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY indexer indexer
 COPY search search
 COPY cli cli
+COPY cxrdex cxrdex
 RUN pip install --no-cache-dir --constraint constraints.txt . && rm -rf /source/*
 
 USER cxrdex

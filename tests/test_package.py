@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("cli", "indexer", "search")
+PACKAGES = ("cli", "cxrdex", "indexer", "search")
 LARGEST_WHEEL = 40_000_000
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64", "extra": ""}
 MAC = {"sys_platform": "darwin", "platform_machine": "arm64", "extra": ""}

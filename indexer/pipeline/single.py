@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
+from multiprocessing import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ class FileDecoder:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._closed = False
+        # Workers do not mind a signal to end, so a process that forgot to close its decoder would
+        # wait for them as it ends.
+        util.Finalize(self, _end, args=(self._idle,), exitpriority=1)
 
     def __enter__(self) -> FileDecoder:
         return self
@@ -94,9 +98,7 @@ class FileDecoder:
         """End the workers; calls that are under way still get their answer."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.end()
+            _end(self._idle)
 
     def _ask(self, task: tuple[bytes | str, str]) -> DecodedImage | ImageError:
         problem = FailedImage("decoder_crashed", "its decoder ended the process")
@@ -164,6 +166,11 @@ class FileDecoder:
                 self._idle.append(worker)
                 return
         worker.end()
+
+
+def _end(idle: list[Worker]) -> None:
+    while idle:
+        idle.pop().end()
 
 
 def _decode(

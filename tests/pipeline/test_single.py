@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -146,3 +148,27 @@ def test_errors_keep_their_type(decoder: FileDecoder) -> None:
         decoder.decode(to_bytes(make_dicom(film(), Modality="CT")))
     with pytest.raises(FailedImage):
         decoder.decode(to_bytes(make_dicom(film()))[:-50])
+
+
+def test_a_process_that_forgets_to_close_its_decoder_ends_all_the_same(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from indexer.archive.decoding import DecodeSettings\n"
+        "from indexer.errors import SkippedImage\n"
+        "from indexer.pipeline.single import FileDecoder\n"
+        "if __name__ == '__main__':\n"
+        "    decoder = FileDecoder(DecodeSettings())\n"
+        "    try:\n"
+        "        decoder.decode(b'a letter')\n"
+        "    except SkippedImage as error:\n"
+        "        print(error.reason)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "not_an_image\n"

@@ -238,6 +238,10 @@ class Shards:
             with suppress(DatabaseError):  # which is raised again when it is needed
                 self._map(index)
 
+    def mapped(self, index: int) -> npt.NDArray[np.float16]:
+        """All rows of the shard at `index`, dead ones too; they stay in the file."""
+        return self._map(index)
+
     def _map(self, index: int) -> npt.NDArray[np.float16]:
         if index not in self._maps:
             shard = self.shards[index]

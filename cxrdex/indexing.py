@@ -1,0 +1,118 @@
+"""Filling a database from Python: `cxrdex.index`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.archive.limits import Limits
+    from indexer.pipeline.run import Progress, Summary
+
+__all__ = ["index"]
+
+
+def index(
+    archives: str | Path | Sequence[str | Path],
+    database: str | Path,
+    *,
+    reports: str | Path | None = None,
+    bundle: str | Path | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    workers: int | None = None,
+    batch_size: int = 32,
+    retry_failed: bool = False,
+    checksum: bool = False,
+    prune: bool = False,
+    reread: bool = False,
+    text_store: str | None = None,
+    elasticsearch_url: str | None = None,
+    pool_studies: bool | None = None,
+    limits: Limits | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Read every chest X-ray of some archives into a database, as ``cxrdex index`` does.
+
+    >>> summary = cxrdex.index("archive", "database", reports="archive/reports")
+    >>> summary.total, summary.unchanged, summary.done
+    (167, 167, 0)
+
+    Here nothing was new since the first run, which ended as ``(167, 0, 94)``. Files are decoded in
+    processes of their own, so a script must call this under ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    archives
+        A folder, a zip or tar file, a DICOMDIR or a single file, or several of these.
+    database
+        The folder to fill; made where there is none.
+    reports
+        Folder of reports to attach.
+    bundle
+        Folder of a trained bundle; None for the one that ships with cxrdex.
+    device, runtime, precision
+        What computes: as the options of the command (docs/settings.md).
+    workers
+        Processes that decode; None for one per core.
+    batch_size
+        Images that the model reads at once.
+    retry_failed
+        Read files again that failed before.
+    checksum
+        Compare contents, not just size and time.
+    prune
+        Drop images whose files are gone from the archives.
+    reread
+        Read all files again; brings a database made with another bundle up to this one.
+    text_store, elasticsearch_url
+        Of a database that is made now: ``"embedded"`` or ``"elasticsearch"``, and its address.
+    pool_studies
+        Of a database that is made now: whether the images of a study share their findings.
+    limits
+        What one file may cost; None for the defaults of the command.
+    progress
+        Called a few times a second, in this thread.
+
+    Returns
+    -------
+    Summary
+        How many files ended how, and why files were left out.
+
+    Raises
+    ------
+    ArchiveError
+        An archive or the folder of reports cannot be read.
+    DatabaseLocked, DatabaseMismatch, DatabaseError
+        The database is being written, does not fit, or cannot be written.
+    BundleError, MissingExtraError
+        The bundle, the runtime or the device cannot be used.
+    DiskFullError
+        There is no space left; what was committed is safe.
+    """
+    from indexer.cascade.bundle import Bundle
+    from indexer.pipeline.run import index as run
+
+    several = [archives] if isinstance(archives, str | Path) else archives
+    return run(
+        [Path(archive) for archive in several],
+        Path(database),
+        reports=None if reports is None else Path(reports),
+        bundle=Bundle.load(None if bundle is None else Path(bundle)),
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        workers=workers,
+        batch_size=batch_size,
+        retry_failed=retry_failed,
+        checksum=checksum,
+        prune=prune,
+        reread=reread,
+        text_store=text_store,
+        elasticsearch_url=elasticsearch_url,
+        pool_studies=pool_studies,
+        limits=limits,
+        progress=progress or (lambda _: None),
+    )

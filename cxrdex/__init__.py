@@ -9,9 +9,10 @@
 >>> [hit.document["view"] for hit in alike.hits]
 ['frontal', 'frontal', 'frontal', 'frontal', 'frontal']
 
-The database of these examples is that of ``cxrdex demo --folder .``. Only what this package names is promised to its users; `indexer`, `search` and `cli`, which it is
-made of, may change with any version. Importing it imports nothing heavy: models and indexes are
-loaded when they are first needed.
+The database of these examples is that of ``cxrdex demo --folder .``. Only what this package names
+is promised to its users; `indexer`, `search` and `cli`, which it is made of, may change with any
+version. Importing it imports nothing heavy: models and indexes are loaded when they are first
+needed.
 
 May import: `search` and `indexer`; nothing of `cli`.
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from cxrdex.database import Database, open
 from cxrdex.indexing import index
 from cxrdex.reading import FileReading, read
+from indexer.cascade.compute import Compute
 from indexer.errors import (
     ArchiveError,
     BundleError,
@@ -55,6 +57,7 @@ __all__ = [
     "Annotation",
     "ArchiveError",
     "BundleError",
+    "Compute",
     "CxrdexError",
     "Database",
     "DatabaseError",

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from indexer.cascade.compute import Compute
+
 if TYPE_CHECKING:
     from cxrdex.embeddings import Embeddings
     from cxrdex.frame import Row
@@ -18,14 +20,7 @@ __all__ = ["Database", "open"]
 _PAGE = 1000
 
 
-def open(
-    path: str | Path,
-    *,
-    bundle: str | Path | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
-) -> Database:
+def open(path: str | Path, *, compute: Compute = Compute()) -> Database:
     """Open a database for searching.
 
     >>> db = cxrdex.open("database")
@@ -36,11 +31,9 @@ def open(
     ----------
     path
         The folder that `cxrdex.index` or the command ``cxrdex index`` filled.
-    bundle
-        Folder of the bundle it was made with; None for the one that ships with cxrdex. It reads
-        pictures that are not in the database.
-    device, runtime, precision
-        What computes: as the options of the command (docs/settings.md).
+    compute
+        What reads pictures that are not in the database: the bundle it was made with, the device
+        and the runtime.
 
     Raises
     ------
@@ -52,8 +45,7 @@ def open(
     from search.service import Engine
 
     folder = Path(path)
-    engine = Engine(folder, None if bundle is None else Path(bundle), device, runtime, precision)
-    return Database(engine, folder)
+    return Database(Engine(folder, compute), folder)
 
 
 class Database:

@@ -26,11 +26,10 @@ def frame(
     rows: Iterable[Row], probabilities: bool, library: Literal["pandas", "polars"] | None
 ) -> Any:
     """One row per document; columns as in `cxrdex.Database.frame`."""
-    library = _installed(library)
+    installed = _installed(library)
     names = ("id", "score", *_TEXT[1:], *_NUMBERS, *_LISTS, "report")
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    chances: dict[str, list[float | None]] = {}
-    count = 0
+    chances: list[dict[str, float]] = []
     for document, score in rows:
         for name in (*_TEXT, *_NUMBERS):
             columns[name].append(document[name])  # type: ignore[literal-required]
@@ -39,12 +38,10 @@ def frame(
         columns["score"].append(score)
         report = document["report"]
         columns["report"].append(None if report is None else "\n".join(report.values()))
-        if probabilities:
-            for finding, chance in document["probabilities"].items():
-                chances.setdefault(finding, [None] * count).append(chance)
-        count += 1
-    columns |= {finding: chances[finding] for finding in sorted(chances)}
-    if library == "polars":
+        chances.append(document["probabilities"] if probabilities else {})
+    for finding in sorted(set().union(*chances)):
+        columns[finding] = [chance.get(finding) for chance in chances]
+    if installed == "polars":
         return _polars(columns)
     import pandas
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.cascade.compute import Compute
+
 if TYPE_CHECKING:
     from indexer.archive.limits import Limits
     from indexer.pipeline.run import Progress, Summary
@@ -18,10 +20,7 @@ def index(
     database: str | Path,
     *,
     reports: str | Path | None = None,
-    bundle: str | Path | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
+    compute: Compute = Compute(),
     workers: int | None = None,
     batch_size: int = 32,
     retry_failed: bool = False,
@@ -51,10 +50,8 @@ def index(
         The folder to fill; made where there is none.
     reports
         Folder of reports to attach.
-    bundle
-        Folder of a trained bundle; None for the one that ships with cxrdex.
-    device, runtime, precision
-        What computes: as the options of the command (docs/settings.md).
+    compute
+        The bundle that reads the images, and what computes it.
     workers
         Processes that decode; None for one per core.
     batch_size
@@ -92,7 +89,6 @@ def index(
     DiskFullError
         There is no space left; what was committed is safe.
     """
-    from indexer.cascade.bundle import Bundle
     from indexer.pipeline.run import index as run
 
     several = [archives] if isinstance(archives, str | Path) else archives
@@ -100,10 +96,7 @@ def index(
         [Path(archive) for archive in several],
         Path(database),
         reports=None if reports is None else Path(reports),
-        bundle=Bundle.load(None if bundle is None else Path(bundle)),
-        device=device,
-        runtime=runtime,
-        precision=precision,
+        compute=compute,
         workers=workers,
         batch_size=batch_size,
         retry_failed=retry_failed,

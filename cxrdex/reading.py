@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.cascade.compute import Compute
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -43,14 +45,7 @@ class FileReading:
     metadata: dict[str, Any]
 
 
-def read(
-    source: str | Path | bytes,
-    *,
-    bundle: str | Path | None = None,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: str = "auto",
-) -> FileReading:
+def read(source: str | Path | bytes, *, compute: Compute = Compute()) -> FileReading:
     """Read one DICOM or picture file.
 
     >>> reading = cxrdex.read(film)
@@ -68,10 +63,8 @@ def read(
     ----------
     source
         Its path, or its content.
-    bundle
-        Folder of a bundle; None for the one that ships with cxrdex.
-    device, runtime, precision
-        What computes: as the options of the command (docs/settings.md).
+    compute
+        The bundle that reads it, and what computes that.
 
     Raises
     ------
@@ -82,31 +75,28 @@ def read(
     BundleError
         The bundle, the runtime or the device cannot be used.
     """
-    path = None if bundle is None else Path(bundle)
-    reader = _reader(path, device, runtime, precision)
-    return reader.read(Path(source) if isinstance(source, str) else source)
+    return _reader(compute).read(Path(source) if isinstance(source, str) else source)
 
 
 @lru_cache(maxsize=4)
-def _reader(bundle: Path | None, device: str, runtime: str, precision: str) -> _Reader:
-    return _Reader(bundle, device, runtime, precision)
+def _reader(compute: Compute) -> _Reader:
+    return _Reader(compute)
 
 
 class _Reader:
     """A loaded bundle and the process that decodes for it."""
 
-    def __init__(self, bundle: Path | None, device: str, runtime: str, precision: str) -> None:
+    def __init__(self, compute: Compute) -> None:
         from indexer.archive.decoding import DecodeSettings
-        from indexer.cascade.bundle import Bundle
         from indexer.cascade.reading import Runtime
         from indexer.pipeline.single import FileDecoder
 
-        loaded = Bundle.load(bundle)
-        settings = DecodeSettings(loaded.size, loaded.squash, thumbnail=0)
+        bundle = compute.load_bundle()
+        settings = DecodeSettings(bundle.size, bundle.squash, thumbnail=0)
         self._decoder = FileDecoder(settings)
         # The worker starts while the model loads.
         self._decoder.warm()
-        self._runtime = Runtime(loaded, device, 1, runtime, precision)
+        self._runtime = Runtime(bundle, compute, batch_size=1)
 
     def read(self, source: Path | bytes) -> FileReading:
         decoded = self._decoder.decode(source)

@@ -28,7 +28,7 @@ class Compute:
         What it multiplies in: ``"auto"``, ``"float32"``, ``"bf16"`` or ``"int8"``.
     """
 
-    bundle: Path | None = None
+    bundle: str | Path | None = None
     device: str = "auto"
     runtime: str = "auto"
     precision: str = "auto"
@@ -43,4 +43,4 @@ class Compute:
         """
         from indexer.cascade.bundle import Bundle
 
-        return Bundle.load(self.bundle)
+        return Bundle.load(None if self.bundle is None else Path(self.bundle))

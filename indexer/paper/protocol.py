@@ -56,7 +56,7 @@ def evaluate(
         The metrics are not installed.
     """
     require_metrics()
-    cascade = Cascade.load(compute.bundle, embeddings)
+    cascade = Cascade.load(None if compute.bundle is None else Path(compute.bundle), embeddings)
     pictures = load_pictures(
         dataset,
         part,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli import logs
 from cli.terminal import echo, harmless, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
@@ -53,6 +54,7 @@ class _LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        logs.add_to(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -62,23 +64,34 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
         except CxrdexError as error:
             raise _Failure(error) from error
         except click.ClickException as error:
             # It quotes what was typed, which a script may have taken from an archive.
             error.message = harmless(error.message)  # type: ignore[misc]
             raise
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                place = error.filename or "the disk"
-                raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
-            raise
         except KeyboardInterrupt:
             echo("Interrupted.", err=True)
             ctx.exit(130)
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                place = error.filename or "the disk"
+                raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
+            from cli import crash
+
+            if not crash.unforeseen(error):
+                raise
+            text = one_line(crash.message(error, ctx.invoked_subcommand or "cxrdex"))
+            failure = click.ClickException(text)
+            failure.exit_code = crash.EXIT_CODE  # type: ignore[misc]
+            raise failure from error
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": HELP_OPTIONS})
+@click.group(
+    cls=_LazyGroup, params=[*logs.OPTIONS], context_settings={"help_option_names": HELP_OPTIONS}
+)
 @click.version_option(package_name="cxrdex", prog_name="cxrdex")
 def cxrdex() -> None:
     """Turn an archive of chest X-rays into a database searched by picture and by words."""

@@ -18,7 +18,8 @@
     ├── TrainingError          11   a training set or recipe is unusable
     └── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
 
-Usage errors end with 2 (click's own), an interrupted run with 130.
+Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
+interrupted run with 130.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from cli.logs import log_on_stderr
 from cli.options import device_option
 from cli.terminal import echo
 from indexer.paper.recipe import RECIPES
@@ -168,7 +168,7 @@ def train(
     thresholds are chosen on `val`.
     """
     _refuse(ctx, recipe, _OF_PAPER if recipe == _PRODUCT else _OF_PRODUCT)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log_on_stderr(ctx)
     folder = work or output.with_name(f"{output.name}.work")
     if recipe != _PRODUCT:
         changes: dict[str, Any] = {"batch_size": batch_size, "seed": seed}

@@ -1,0 +1,148 @@
+"""`-v` and `--log-file` of every command: what cxrdex logs, with times, on stderr and in a file.
+
+Only cxrdex's own loggers are shown, whose lines hold nothing of a patient: what other libraries log
+may quote a header.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["OPTIONS", "add_to", "log_on_stderr"]
+
+_PACKAGES = ("cli", "search", "indexer", "cxrdex")
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_KEY = "cxrdex.logs"
+_log = logging.getLogger(__name__)
+
+
+class _Logs:
+    """The handlers of one command; those given again replace the former ones."""
+
+    def __init__(self) -> None:
+        self.verbose = 0
+        self.path: Path | None = None
+        self._handlers: list[logging.Handler] = []
+
+    def start(self) -> None:
+        self.stop()
+        level = logging.DEBUG if self.verbose > 1 else logging.INFO
+        if self.path is not None:
+            self._add(logging.FileHandler(self.path, encoding="utf-8"), level)
+        # Beside a file, warnings still go to the person at the terminal.
+        self._add(logging.StreamHandler(), level if self.verbose else logging.WARNING)
+        for name in _PACKAGES:
+            logging.getLogger(name).setLevel(level)
+            logging.getLogger(name).propagate = False
+
+    def stop(self) -> None:
+        for handler in self._handlers:
+            for name in _PACKAGES:
+                logging.getLogger(name).removeHandler(handler)
+            handler.close()
+        self._handlers.clear()
+        for name in _PACKAGES:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+            logging.getLogger(name).propagate = True
+
+    def _add(self, handler: logging.Handler, level: int) -> None:
+        handler.setLevel(level)
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        self._handlers.append(handler)
+        for name in _PACKAGES:
+            logging.getLogger(name).addHandler(handler)
+
+
+def _logs(context: click.Context) -> _Logs:
+    """The logs of a command line: one for the group and the command under it."""
+    root = context.find_root()
+    if _KEY not in root.meta:
+        root.meta[_KEY] = logs = _Logs()
+        root.call_on_close(logs.stop)
+    found: _Logs = root.meta[_KEY]
+    return found
+
+
+def _set_verbose(context: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        logs = _logs(context)
+        logs.verbose = max(logs.verbose, value)
+        logs.start()
+
+
+def _set_file(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        logs = _logs(context)
+        logs.path = value
+        try:
+            logs.start()
+        except OSError as error:
+            raise click.BadParameter(f"{value}: {error.strerror}") from error
+
+
+#: Taken by the group and by every command.
+OPTIONS: tuple[click.Option, ...] = (
+    click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        callback=_set_verbose,
+        help="Log what is done, with times, on stderr; -vv logs more.",
+    ),
+    click.Option(
+        ["--log-file"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        expose_value=False,
+        callback=_set_file,
+        help="Log it to the end of this file, too; it holds nothing of a patient.",
+    ),
+)
+
+
+def log_on_stderr(context: click.Context) -> None:
+    """Log on stderr as with `-v`: for commands that work for hours."""
+    logs = _logs(context)
+    logs.verbose = max(logs.verbose, 1)
+    logs.start()
+
+
+def add_to(command: click.Command) -> None:
+    """Give a command these options, and log that it begins and how it ends."""
+    if OPTIONS[0] in command.params:
+        return
+    command.params += OPTIONS
+    if command.callback is not None:
+        command.callback = _logged(command.name or "", command.callback)
+
+
+def _logged(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def logged(*given: Any, **options: Any) -> Any:
+        if not _log.isEnabledFor(logging.INFO):
+            return run(*given, **options)
+        from importlib.metadata import version
+
+        started = time.monotonic()
+        _log.info("%s begins (cxrdex %s)", name, version("cxrdex"))
+        how = "ends"
+        try:
+            return run(*given, **options)
+        except SystemExit as error:
+            how = f"ends with code {error.code}"
+            raise
+        except BaseException as error:
+            # Its text may name a file, so it goes to the terminal alone.
+            how = f"is ended by {type(error).__name__}"
+            raise
+        finally:
+            _log.info("%s %s after %.1f s", name, how, time.monotonic() - started)
+
+    return logged

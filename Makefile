@@ -3,7 +3,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check docs bench bench-full constraints clean
+# Tests that take no model, no server and no run: what a change of a few lines breaks first.
+QUICK := tests/archive tests/datasets tests/search/language tests/search/test_fusion.py \
+	tests/search/test_highlights.py tests/words tests/test_annotation.py tests/test_docs.py tests/test_house.py
+
+.PHONY: help demo test quick check docs site bench bench-full constraints clean
+
+help:  ## list these
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/demo  ## index a small simulated archive and search it
 	$(BIN)/cxrdex demo
@@ -11,7 +18,12 @@ demo: .venv/demo  ## index a small simulated archive and search it
 test: .venv/test check  ## all checks and tests
 	$(BIN)/python -m pytest
 
-check: .venv/test
+quick: .venv/test  ## style and the tests that take no model and no server, in under a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q $(QUICK)
+
+check: .venv/test  ## style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -19,6 +31,10 @@ check: .venv/test
 
 docs: .venv/test  ## write the generated parts of docs/ anew
 	$(BIN)/python -m cli.reference
+	$(BIN)/python -m docs.architecture
+
+site: .venv/test  ## the documents as a site that is read from the disk, in build/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 bench: .venv/test  ## every benchmark at a small size, in minutes; results in build/benchmarks
 	$(BIN)/python -m benchmarks.all

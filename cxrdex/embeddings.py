@@ -44,11 +44,12 @@ class Embeddings:
     """
 
     def __init__(self, database: Path) -> None:
-        from indexer.database.reader import Database, shards_of
+        from indexer.database.reader import Database
 
         with Database.open(database) as opened:
-            dimensions = opened.manifest.dimensions
-            self._shards = shards_of(opened.ledger, opened.layout, dimensions)
+            self._shards = opened.ledger.shards.open(
+                opened.layout.embeddings, opened.manifest.dimensions
+            )
             # While the ledger is open: it tells which rows are live. From then on a writer may drop
             # files, as these stay mapped.
             self._positions, self._keys = self._shards.positions, self._shards.keys

@@ -10,7 +10,7 @@ from indexer.cascade.compute import Compute
 
 if TYPE_CHECKING:
     from indexer.archive.limits import Limits
-    from indexer.pipeline.run import Progress, Summary
+    from indexer.pipeline.run import Progress, Stop, Summary
 
 __all__ = ["index"]
 
@@ -32,6 +32,7 @@ def index(
     pool_studies: bool | None = None,
     limits: Limits | None = None,
     progress: Callable[[Progress], None] | None = None,
+    stop: Stop | None = None,
 ) -> Summary:
     """Read every chest X-ray of some archives into a database, as ``cxrdex index`` does.
 
@@ -72,6 +73,8 @@ def index(
         What one file may cost; None for the defaults of the command.
     progress
         Called a few times a second, in this thread.
+    stop
+        A `threading.Event` or the like: once it is set, the run commits what it has read and ends.
 
     Returns
     -------
@@ -108,4 +111,5 @@ def index(
         pool_studies=pool_studies,
         limits=limits,
         progress=progress or (lambda _: None),
+        stop=stop,
     )

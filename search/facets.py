@@ -1,4 +1,4 @@
-"""Facets: which there are, and their counts over documents at hand."""
+"""Counts of facets over documents at hand."""
 
 from __future__ import annotations
 
@@ -7,27 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, label_values
-from indexer.errors import QueryError
-from search.language.vocabulary import FACETS, nearest
+from search.language.vocabulary import check_facets
 from search.results import FacetCount
 
 __all__ = ["check_facets", "facet_counts"]
-
-
-def check_facets(names: Iterable[str]) -> tuple[str, ...]:
-    """The names without repetitions.
-
-    Raises
-    ------
-    QueryError
-        One is no facet.
-    """
-    for name in names:
-        if name not in FACETS:
-            guess = nearest(name, FACETS)
-            hint = f'did you mean "{guess}"?' if guess else f"there are {', '.join(FACETS)}"
-            raise QueryError(f'no facet is called "{name[:40]}"; {hint}')
-    return tuple(dict.fromkeys(names))
 
 
 def facet_counts(

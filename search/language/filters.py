@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable
 
 from indexer.errors import QueryError
-from search.facets import check_facets
 from search.language.query import parse
 from search.language.tree import And, Node, Not, Or, Value, conjunction, disjunction
-from search.language.vocabulary import FIELDS, Vocabulary, nearest
+from search.language.vocabulary import FIELDS, Vocabulary, check_facets, nearest
 
 __all__ = ["parse_choices", "parse_filters"]
 

@@ -7,8 +7,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 from indexer.annotation import QUALIFIERS, Origin
+from indexer.errors import QueryError
 
-__all__ = ["FACETS", "FIELDS", "FINDING_FIELDS", "FieldType", "Vocabulary", "nearest"]
+__all__ = [
+    "FACETS",
+    "FIELDS",
+    "FINDING_FIELDS",
+    "FieldType",
+    "Vocabulary",
+    "check_facets",
+    "nearest",
+]
 
 FieldType: TypeAlias = Literal["text", "closed", "open", "number", "finding"]
 
@@ -64,6 +73,22 @@ def nearest(word: str, choices: Collection[str]) -> str | None:
     close += sorted(choice for choice in choices if word and choice.startswith(word))
     close += difflib.get_close_matches(word, choices, 1, 0.5)
     return close[0] if close else None
+
+
+def check_facets(names: Iterable[str]) -> tuple[str, ...]:
+    """The names without repetitions.
+
+    Raises
+    ------
+    QueryError
+        One is no facet.
+    """
+    for name in names:
+        if name not in FACETS:
+            guess = nearest(name, FACETS)
+            hint = f'did you mean "{guess}"?' if guess else f"there are {', '.join(FACETS)}"
+            raise QueryError(f'no facet is called "{name[:40]}"; {hint}')
+    return tuple(dict.fromkeys(names))
 
 
 class Vocabulary:

@@ -13,7 +13,7 @@ import click
 import torch
 
 from benchmarks.record import write_result
-from indexer.cascade.networks.encoder import Member
+from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.learning.depthwise import speed_up
 from indexer.memory import keep_freed_memory
 from indexer.training.recipe import Recipe
@@ -27,7 +27,9 @@ def main(steps: int) -> None:
     recipe = Recipe()
     ways = {}
     for name in ("torch", "cxrdex"):
-        member = Member(recipe.backbones[0], recipe.dimensions, 200, drop_path=recipe.drop_path)
+        member = EnsembleMember(
+            recipe.backbones[0], recipe.dimensions, 200, drop_path=recipe.drop_path
+        )
         member.to(memory_format=torch.channels_last).train()
         if name == "cxrdex":
             speed_up(member)

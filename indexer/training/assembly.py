@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer.annotation import NORMAL
-from indexer.cascade.networks.encoder import Encoder, Member, Outputs
+from indexer.cascade.networks.encoder import Encoder, EnsembleMember, Outputs
 from indexer.training.calibration import calibrate
 from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
@@ -38,7 +38,7 @@ class TrainedMember:
         Shape (k,): which of all labels the first k scores of its head are.
     """
 
-    member: Member
+    member: EnsembleMember
     said: Mapping[str, Outputs]
     columns: npt.NDArray[np.int64]
 
@@ -103,7 +103,7 @@ def join(
     places = sentences.DIMENSIONS if recipe.text_weight else 0
     encoder = Encoder(recipe.backbones[: len(members)], recipe.dimensions, total, places).eval()
     for own, trained, head in zip(encoder.members, members, heads, strict=True):
-        assert isinstance(own, Member)
+        assert isinstance(own, EnsembleMember)
         _fold(head, scale, shift)
         state = {"head.weight": head.weight, "head.bias": head.bias}
         # Of sentences only the joint head is kept.

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade.networks.backbones import build_backbone
-from indexer.cascade.networks.encoder import Member, Outputs
+from indexer.cascade.networks.encoder import EnsembleMember, Outputs
 from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
 from indexer.learning.pretrained import imagenet_weights, load_weights
@@ -72,7 +72,7 @@ def train_member(
     validation: Validation,
     work: Path,
     device: torch.device,
-) -> tuple[Member, list[dict[str, float]]]:
+) -> tuple[EnsembleMember, list[dict[str, float]]]:
     """A CNN as the moving average of its weights, after the epoch that does best on val, and its
     scores on val after every epoch.
 
@@ -168,7 +168,7 @@ def train_member(
         torch.save({**state, "history": history, "best": best}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
     trained = average.module
-    assert isinstance(trained, Member)
+    assert isinstance(trained, EnsembleMember)
     trained.load_state_dict(best)
     return trained.eval(), history
 
@@ -183,11 +183,11 @@ def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Member:
+def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> EnsembleMember:
     """A member before training, its new layers drawn for it alone."""
     torch.manual_seed(recipe.seed * 100_000 + number)
     backbone = recipe.backbones[number]
-    member = Member(
+    member = EnsembleMember(
         backbone,
         recipe.dimensions,
         supervision.labels.shape[1],

@@ -3,18 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from indexer.cascade.networks.encoder import Encoder, Member
+from indexer.cascade.networks.encoder import Encoder, EnsembleMember
 
 PICTURES = torch.randint(0, 255, (5, 1, 32, 32), generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
-def members() -> list[Member]:
+def members() -> list[EnsembleMember]:
     torch.manual_seed(0)
-    return [Member("test_resnet", 8, 3, sentences=6).eval() for _ in range(2)]
+    return [EnsembleMember("test_resnet", 8, 3, sentences=6).eval() for _ in range(2)]
 
 
-def _encoder(members: list[Member], dimensions: int = 8, sentences: int = 0) -> Encoder:
+def _encoder(members: list[EnsembleMember], dimensions: int = 8, sentences: int = 0) -> Encoder:
     encoder = Encoder(["test_resnet"] * len(members), dimensions, 3, sentences).eval()
     for own, member in zip(encoder.members, members, strict=True):
         own.load_state_dict({k: v for k, v in member.state_dict().items() if "sentence" not in k})
@@ -22,7 +22,7 @@ def _encoder(members: list[Member], dimensions: int = 8, sentences: int = 0) -> 
 
 
 @torch.inference_mode()
-def test_one_member_says_what_the_encoder_says(members: list[Member]) -> None:
+def test_one_member_says_what_the_encoder_says(members: list[EnsembleMember]) -> None:
     one, alone = _encoder(members[:1])(PICTURES), members[0](PICTURES)
     torch.testing.assert_close(one.logits, alone.logits)
     torch.testing.assert_close(one.view, alone.view)
@@ -30,7 +30,7 @@ def test_one_member_says_what_the_encoder_says(members: list[Member]) -> None:
 
 
 @torch.inference_mode()
-def test_members_are_averaged_and_joined(members: list[Member]) -> None:
+def test_members_are_averaged_and_joined(members: list[EnsembleMember]) -> None:
     with pytest.raises(RuntimeError):
         _encoder(members, dimensions=16)
     encoder = _encoder(members, sentences=6)
@@ -43,7 +43,7 @@ def test_members_are_averaged_and_joined(members: list[Member]) -> None:
 
 
 @torch.inference_mode()
-def test_likeness_is_looks_and_shared_labels(members: list[Member]) -> None:
+def test_likeness_is_looks_and_shared_labels(members: list[EnsembleMember]) -> None:
     encoder = _encoder(members)
     encoder.worth.copy_(torch.tensor([2.0, 0.5, 3.0]))
     apart = [member(PICTURES).embedding for member in members]
@@ -57,7 +57,7 @@ def test_likeness_is_looks_and_shared_labels(members: list[Member]) -> None:
 
 @pytest.mark.parametrize("name", ["densenet121", "mobilenetv3_small_050", "nin_bn"])
 def test_any_backbone_makes_a_member(name: str) -> None:
-    member = Member(name, 8, 3, sentences=6, drop_path=0.1).eval()
+    member = EnsembleMember(name, 8, 3, sentences=6, drop_path=0.1).eval()
     with torch.inference_mode():
         outputs = member(PICTURES.repeat(1, 1, 2, 2))
     assert outputs.embedding.shape == (5, 8)

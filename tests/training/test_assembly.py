@@ -6,7 +6,7 @@ import torch
 
 from indexer.annotation import Annotation
 from indexer.cascade.labels import Labels
-from indexer.cascade.networks.encoder import Member
+from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.training.assembly import Joined, TrainedMember, join
 from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
@@ -24,7 +24,7 @@ def members() -> list[TrainedMember]:
     torch.manual_seed(0)
     found = []
     for columns in _COLUMNS:
-        member = Member("test_resnet", 8, len(columns)).eval()
+        member = EnsembleMember("test_resnet", 8, len(columns)).eval()
         with torch.inference_mode():
             said = {"train": member(_PICTURES[:30]), "val": member(_PICTURES[30:])}
         found.append(TrainedMember(member, said, columns))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from indexer.cascade.networks.backbones import build_backbone
 
-__all__ = ["Encoder", "Member", "Outputs"]
+__all__ = ["Encoder", "EnsembleMember", "Outputs"]
 
 # So many numbers fill two of the widest registers, which are computed at once.
 _REGISTERS = 32
@@ -22,13 +22,13 @@ class Outputs(NamedTuple):
     Parameters
     ----------
     embedding
-        Shape (n, dimensions): of a `Member` of unit length, of an `Encoder` the search vector.
+        Shape (n, dimensions): of a `EnsembleMember` of unit length, of an `Encoder` the search vector.
     logits
         Shape (n, labels).
     view
         Shape (n,): logit of a lateral view.
     sentence
-        Shape (n, sentences): the picture's place among sentence vectors, of a `Member` of unit
+        Shape (n, sentences): the picture's place among sentence vectors, of a `EnsembleMember` of unit
         length; of no columns where there is no sentence head.
     """
 
@@ -38,7 +38,7 @@ class Outputs(NamedTuple):
     sentence: Tensor
 
 
-class Member(nn.Module):
+class EnsembleMember(nn.Module):
     """A backbone, a projection to the embedding, and linear heads on it.
 
     The heads read the embedding alone, so whatever tells findings apart is in the vector that
@@ -95,7 +95,7 @@ class Member(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One or several `Member`s that read a picture side by side as one CNN.
+    """One or several `EnsembleMember`s that read a picture side by side as one CNN.
 
     Their scores are averaged. The search vector is an orthogonal projection of their embeddings
     and of the labels' probabilities. The inner product of two such vectors is nearly the mean
@@ -108,7 +108,7 @@ class Encoder(nn.Module):
     backbones
         The name of each member's.
     dimensions, labels, sentences
-        As of `Member`.
+        As of `EnsembleMember`.
     """
 
     worth: Tensor
@@ -122,7 +122,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         # Only their joint place among sentences is asked for, so the members' own heads are gone.
-        self.members = nn.ModuleList(Member(name, dimensions, labels) for name in backbones)
+        self.members = nn.ModuleList(EnsembleMember(name, dimensions, labels) for name in backbones)
         self.register_buffer("worth", torch.ones(labels))
         self.join = nn.Linear(len(backbones) * dimensions + labels, dimensions, bias=False)
         self.sentence = nn.Linear(dimensions, sentences) if sentences else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from indexer.cascade.networks.encoder import Encoder, Member
+from indexer.cascade.networks.encoder import Encoder, EnsembleMember
 from indexer.errors import BundleError
 
 __all__ = ["Localiser"]
@@ -58,7 +58,7 @@ def _blind() -> BundleError:
     return BundleError("the bundle's networks cannot tell where they look: no heat maps")
 
 
-def _cells(member: Member, pictures: Tensor) -> Tensor:
+def _cells(member: EnsembleMember, pictures: Tensor) -> Tensor:
     pixels = pictures.float().div(127.5).sub(1)
     backbone = member.backbone
     last = backbone.layers if hasattr(backbone, "layers") else backbone.forward_features

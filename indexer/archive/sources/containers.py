@@ -23,7 +23,7 @@ __all__ = [
     "BROKEN",
     "TAR_SUFFIXES",
     "ZIP_SUFFIXES",
-    "Entry",
+    "ContainerEntry",
     "container_kind",
     "entries",
     "file_head",
@@ -48,7 +48,7 @@ BROKEN = (
 _OPEN_HANDLES = 4
 
 
-class Entry(NamedTuple):
+class ContainerEntry(NamedTuple):
     """One file in a zip or tar, as `indexer.archive.sources.members.Member` has it."""
 
     name: str
@@ -71,7 +71,7 @@ def container_kind(head: bytes) -> Literal["zip", "tar"] | None:
     return "tar" if packed or head[257:262] == b"ustar" else None
 
 
-def entries(path: str) -> Iterator[Entry]:
+def entries(path: str) -> Iterator[ContainerEntry]:
     """The files in a zip or tar, but for litter; raises one of `BROKEN` where it is damaged."""
     container = container_kind(file_head(path))
     if container is None and tarfile.is_tarfile(path):
@@ -88,7 +88,7 @@ def read_entry(path: str, name: str, size: int, offset: int | None) -> bytes:
     Parameters
     ----------
     name, size, offset
-        As its `Entry` says; without an offset a tar is searched for the name.
+        As its `ContainerEntry` says; without an offset a tar is searched for the name.
 
     Raises
     ------
@@ -103,11 +103,11 @@ def read_entry(path: str, name: str, size: int, offset: int | None) -> bytes:
         return _reader(path).read(name, size, offset)
 
 
-def _zip_entries(path: str) -> Iterator[Entry]:
+def _zip_entries(path: str) -> Iterator[ContainerEntry]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.NameToInfo.values():
             if not info.is_dir():
-                yield Entry(info.filename, info.file_size, _zip_time(info.date_time), None)
+                yield ContainerEntry(info.filename, info.file_size, _zip_time(info.date_time), None)
 
 
 def _zip_time(date_time: tuple[int, ...]) -> int:
@@ -118,14 +118,14 @@ def _zip_time(date_time: tuple[int, ...]) -> int:
         return 0
 
 
-def _tar_entries(path: str) -> Iterator[Entry]:
+def _tar_entries(path: str) -> Iterator[ContainerEntry]:
     with tarfile.open(path, "r:*", errorlevel=2) as archive:
         while info := archive.next():
             # tarfile keeps every entry it has read, which would fill the memory.
             archive.members.clear()  # type: ignore[attr-defined]
             if info.isreg():
                 name = shown_name(info.name).removeprefix("./")
-                yield Entry(name, info.size, int(info.mtime * 10**9), info.offset_data)
+                yield ContainerEntry(name, info.size, int(info.mtime * 10**9), info.offset_data)
         # tarfile takes a damaged header for the end: only zeros, or nothing, are one.
         stream = archive.fileobj
         if stream is not None:
@@ -154,7 +154,7 @@ class _TarReader:
     def __init__(self, path: str) -> None:
         self._path = path
         self._stream = _decompressed(path)
-        self._scan: Iterator[Entry] = iter(())
+        self._scan: Iterator[ContainerEntry] = iter(())
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
         self._stream.seek(self._find(name) if offset is None else offset)

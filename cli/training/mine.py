@@ -13,7 +13,7 @@ from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
     from indexer.datasets.annotated import Collection, LabelSource, Part
-    from indexer.datasets.mining import Entry, MiningReport
+    from indexer.datasets.mining import Candidate, MiningReport
 
 __all__ = ["mine"]
 
@@ -97,7 +97,7 @@ def _to_json(collection: Collection, report: MiningReport) -> dict[str, Any]:
     }
 
 
-def _sections(report: MiningReport) -> Iterator[tuple[str, Sequence[Entry[Any]]]]:
+def _sections(report: MiningReport) -> Iterator[tuple[str, Sequence[Candidate[Any]]]]:
     yield "class", report.classes
     yield "finding", report.findings
     yield "pair", report.pairs

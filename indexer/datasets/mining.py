@@ -23,7 +23,7 @@ from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS
 
 __all__ = [
     "PAPER_CLASSES",
-    "Entry",
+    "Candidate",
     "MiningReport",
     "Totals",
     "encode_labels",
@@ -148,7 +148,7 @@ def encode_sequences(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class Candidate(Generic[T]):
     """One thing that could be learned, and whether it is.
 
     Parameters
@@ -231,10 +231,10 @@ class MiningReport:
     protocol: str
     min_images: int | None
     totals: Totals
-    classes: tuple[Entry[tuple[str, ...]], ...]
-    findings: tuple[Entry[str], ...]
-    pairs: tuple[Entry[tuple[str, str]], ...]
-    words: tuple[Entry[str], ...]
+    classes: tuple[Candidate[tuple[str, ...]], ...]
+    findings: tuple[Candidate[str], ...]
+    pairs: tuple[Candidate[tuple[str, str]], ...]
+    words: tuple[Candidate[str], ...]
     overlaps: tuple[tuple[str, str, int], ...]
     labels: Labels
 
@@ -344,7 +344,7 @@ def _entries(
     names: Callable[[AnnotatedImage], set[T]],
     refusal: Callable[[T, int], str],
     remark: Callable[[T], str] = lambda _: "",
-) -> tuple[Entry[T], ...]:
+) -> tuple[Candidate[T], ...]:
     counts: Counter[T] = Counter()
     shared: Counter[T] = Counter()
     studies: dict[T, set[str]] = {}
@@ -358,7 +358,9 @@ def _entries(
     for name, count in _ranked(counts):
         refused = refusal(name, count)
         reason = "; ".join(text for text in (refused, remark(name)) if text)
-        entries.append(Entry(name, count, len(studies[name]), shared[name], not refused, reason))
+        entries.append(
+            Candidate(name, count, len(studies[name]), shared[name], not refused, reason)
+        )
     return tuple(entries)
 
 

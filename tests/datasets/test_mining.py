@@ -7,7 +7,7 @@ from indexer.cascade.labels import END
 from indexer.datasets.annotated import AnnotatedImage
 from indexer.datasets.mining import (
     PAPER_CLASSES,
-    Entry,
+    Candidate,
     encode_labels,
     encode_sequences,
     mine,
@@ -103,8 +103,8 @@ def test_a_survey_keeps_what_training_would() -> None:
 
 def test_a_survey_counts_images_studies_and_overlap() -> None:
     report = survey(COLLECTION, 2)
-    assert report.findings[0] == Entry("opacity", 3, 2, 2, True)
-    assert report.classes[0] == Entry(("cardiomegaly", "opacity"), 2, 1, 2, True)
+    assert report.findings[0] == Candidate("opacity", 3, 2, 2, True)
+    assert report.classes[0] == Candidate(("cardiomegaly", "opacity"), 2, 1, 2, True)
     assert report.overlaps == (("cardiomegaly", "opacity", 2),)
     reasons = {e.name: e.reason for e in report.findings}
     assert reasons["nodule"] == "fewer than 2 images"

@@ -11,7 +11,7 @@ from cli.options import format_option
 from cli.terminal import console, echo, emit_json
 
 if TYPE_CHECKING:
-    from search.language.lexicon import Entry, Heading, Lexicon
+    from search.language.lexicon import Expansion, Heading, Lexicon
 
 __all__ = ["lexicon"]
 
@@ -59,7 +59,7 @@ def _list(known: Lexicon, form: str) -> None:
     echo(f"{len(headings)} headings ({counts}), {forms} surface forms")
 
 
-def _show(entry: Entry, known: Lexicon) -> None:
+def _show(entry: Expansion, known: Lexicon) -> None:
     from rich.text import Text
 
     from search.language.lexicon import written

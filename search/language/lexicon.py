@@ -34,7 +34,15 @@ from search.language.tree import (
     leaves,
 )
 
-__all__ = ["MAX_ALTERNATIVES", "MAX_LEAVES", "Entry", "Heading", "Lexicon", "unsayable", "written"]
+__all__ = [
+    "MAX_ALTERNATIVES",
+    "MAX_LEAVES",
+    "Expansion",
+    "Heading",
+    "Lexicon",
+    "unsayable",
+    "written",
+]
 
 # So many ways to say one term are looked for, and so many leaves an expanded query may have.
 MAX_ALTERNATIVES = 60
@@ -84,7 +92,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Expansion:
     """What a term becomes.
 
     Parameters
@@ -209,7 +217,7 @@ class Lexicon:
         """A heading and all that stand below it, nearest first."""
         return self._within[name]
 
-    def describe(self, term: str) -> Entry:
+    def describe(self, term: str) -> Expansion:
         """What a term becomes.
 
         Raises
@@ -226,7 +234,7 @@ class Lexicon:
             shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in term)
             raise NotFoundError(f'the lexicon does not know "{shown[:60]}"{hint}')
         words = (Word(word) for word in term.split() if _stems(word))
-        return Entry(term, headings, self.expand(conjunction(*words)))
+        return Expansion(term, headings, self.expand(conjunction(*words)))
 
     # ---- trees ----------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.film import expose
 from indexer.simulation.studies import header_of, instance_of
 
@@ -45,5 +45,5 @@ def _write_film(folder: Path, syntax: str, count: int, seed: int, film: int) -> 
     for number in range(film, count, _FILMS):
         shifted = np.roll(pixels, (number // _FILMS, number % 7), (0, 1))
         tags = header | instance_of(header, _PLAIN, number + 1)
-        data = dicom_file(shifted, Encoding(syntax), tags)
+        data = dicom_file(shifted, PixelEncoding(syntax), tags)
         (folder / f"image{number:05d}.dcm").write_bytes(data)

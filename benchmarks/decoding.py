@@ -25,19 +25,19 @@ from PIL import Image
 
 from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.radiograph import radiograph
 
 _KEY = bytes(range(32))
 _ENCODINGS = {
-    "uncompressed, 12 bits": Encoding("ExplicitVRLittleEndian"),
-    "JPEG 2000 lossless, 12 bits": Encoding("JPEG2000Lossless"),
-    "JPEG 2000 lossy, 12 bits": Encoding("JPEG2000"),
-    "JPEG lossless, 12 bits": Encoding("JPEGLosslessSV1"),
-    "JPEG-LS lossless, 12 bits": Encoding("JPEGLSLossless"),
-    "RLE, 12 bits": Encoding("RLELossless"),
-    "JPEG baseline, 8 bits": Encoding("JPEGBaseline8Bit", 8),
-    "JPEG extended, 12 bits": Encoding("JPEGExtended12Bit"),
+    "uncompressed, 12 bits": PixelEncoding("ExplicitVRLittleEndian"),
+    "JPEG 2000 lossless, 12 bits": PixelEncoding("JPEG2000Lossless"),
+    "JPEG 2000 lossy, 12 bits": PixelEncoding("JPEG2000"),
+    "JPEG lossless, 12 bits": PixelEncoding("JPEGLosslessSV1"),
+    "JPEG-LS lossless, 12 bits": PixelEncoding("JPEGLSLossless"),
+    "RLE, 12 bits": PixelEncoding("RLELossless"),
+    "JPEG baseline, 8 bits": PixelEncoding("JPEGBaseline8Bit", 8),
+    "JPEG extended, 12 bits": PixelEncoding("JPEGExtended12Bit"),
 }
 _HEADER: dict[str, object] = {
     "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1",

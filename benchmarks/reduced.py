@@ -27,13 +27,13 @@ from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import load_examples
 from indexer.errors import FailedImage, SkippedImage
-from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.studies import header_of, instance_of
 
 _ENCODINGS = {
-    "JPEG 2000 lossless, 12 bits": Encoding("JPEG2000Lossless"),
-    "JPEG 2000 lossy, 12 bits": Encoding("JPEG2000"),
-    "JPEG baseline, 8 bits": Encoding("JPEGBaseline8Bit", 8),
+    "JPEG 2000 lossless, 12 bits": PixelEncoding("JPEG2000Lossless"),
+    "JPEG 2000 lossy, 12 bits": PixelEncoding("JPEG2000"),
+    "JPEG baseline, 8 bits": PixelEncoding("JPEGBaseline8Bit", 8),
 }
 _GRAIN = 0.008
 _PLAIN = 16

@@ -20,11 +20,11 @@ from indexer.simulation.radiograph import Film
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["ENCODINGS", "Encoding", "dicom_file"]
+__all__ = ["ENCODINGS", "PixelEncoding", "dicom_file"]
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
+class PixelEncoding:
     """How pixels are stored: a transfer syntax by pydicom's keyword, and what goes with it."""
 
     syntax: str
@@ -35,20 +35,20 @@ class Encoding:
 
 
 ENCODINGS = (
-    Encoding("ExplicitVRLittleEndian", 12),
-    Encoding("JPEGLSLossless", 12, inverted=True),
-    Encoding("ImplicitVRLittleEndian", 16, signed=True),
-    Encoding("RLELossless", 10, inverted=True, window=False),
-    Encoding("JPEG2000Lossless", 12),
-    Encoding("JPEGBaseline8Bit", 8),
-    Encoding("JPEGLosslessSV1", 14, inverted=True),
-    Encoding("DeflatedExplicitVRLittleEndian", 12),
-    Encoding("ExplicitVRBigEndian", 15, inverted=True),
-    Encoding("JPEG2000", 12),
-    Encoding("ExplicitVRLittleEndian", 8, inverted=True, window=False),
-    Encoding("JPEGExtended12Bit", 12),
-    Encoding("ImplicitVRLittleEndian", 12, inverted=True),
-    Encoding("JPEGLSNearLossless", 12),
+    PixelEncoding("ExplicitVRLittleEndian", 12),
+    PixelEncoding("JPEGLSLossless", 12, inverted=True),
+    PixelEncoding("ImplicitVRLittleEndian", 16, signed=True),
+    PixelEncoding("RLELossless", 10, inverted=True, window=False),
+    PixelEncoding("JPEG2000Lossless", 12),
+    PixelEncoding("JPEGBaseline8Bit", 8),
+    PixelEncoding("JPEGLosslessSV1", 14, inverted=True),
+    PixelEncoding("DeflatedExplicitVRLittleEndian", 12),
+    PixelEncoding("ExplicitVRBigEndian", 15, inverted=True),
+    PixelEncoding("JPEG2000", 12),
+    PixelEncoding("ExplicitVRLittleEndian", 8, inverted=True, window=False),
+    PixelEncoding("JPEGExtended12Bit", 12),
+    PixelEncoding("ImplicitVRLittleEndian", 12, inverted=True),
+    PixelEncoding("JPEGLSNearLossless", 12),
 )
 _LOSSY = frozenset({"JPEGBaseline8Bit", "JPEGExtended12Bit", "JPEG2000"})
 # What pydicom's encoders need to know beyond the transfer syntax.
@@ -59,7 +59,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def dicom_file(
-    film: Film, encoding: Encoding, header: Mapping[str, object], meta: bool = True
+    film: Film, encoding: PixelEncoding, header: Mapping[str, object], meta: bool = True
 ) -> bytes:
     """A DICOM file of `film` (rows, columns), 0..1.
 
@@ -92,7 +92,7 @@ def dicom_file(
     return buffer.getvalue()
 
 
-def _stored_values(film: Film, encoding: Encoding, image: Dataset) -> npt.NDArray[np.generic]:
+def _stored_values(film: Film, encoding: PixelEncoding, image: Dataset) -> npt.NDArray[np.generic]:
     """Stored values of `film`, the tags that explain them set in `image`."""
     full = 2**encoding.bits - 1
     low, high = (0.06 * full, 0.9 * full) if encoding.window else (0.0, float(full))
@@ -113,7 +113,7 @@ def _stored_values(film: Film, encoding: Encoding, image: Dataset) -> npt.NDArra
     return (pixels - shift).astype(f"{sign}{image.BitsAllocated // 8}")
 
 
-def _set_pixels(image: Dataset, pixels: npt.NDArray[np.generic], encoding: Encoding) -> None:
+def _set_pixels(image: Dataset, pixels: npt.NDArray[np.generic], encoding: PixelEncoding) -> None:
     from pydicom.encaps import encapsulate
 
     syntax = image.file_meta.TransferSyntaxUID

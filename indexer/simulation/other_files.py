@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from indexer.simulation.dicom_files import Encoding, dicom_file
+from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.film import expose
 from indexer.simulation.packing import zipped
 from indexer.simulation.radiograph import Film, data_folder
@@ -40,7 +40,7 @@ def _damaged(seed: int) -> Iterator[tuple[str, bytes, Outcome, str]]:
     ) -> bytes:
         own = {"StudyInstanceUID": uid_of(seed, name), "PatientID": f"SIM {name}"}
         header = header_of(1, seed) | own | tags
-        return dicom_file(picture, Encoding(syntax), header | instance_of(header, 1, 1))
+        return dicom_file(picture, PixelEncoding(syntax), header | instance_of(header, 1, 1))
 
     whole = made("truncated")
     yield "truncated.dcm", whole[: len(whole) * 3 // 5], "failed", "truncated"

@@ -17,7 +17,7 @@ from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
-__all__ = ["Joined", "TrainedMember", "join"]
+__all__ = ["Ensemble", "TrainedMember", "join"]
 
 _FloatArray = npt.NDArray[np.float32]
 # How firmly the weights between search vectors and sentences are held to zero, on either side.
@@ -44,7 +44,7 @@ class TrainedMember:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class Ensemble:
     """Members side by side.
 
     Parameters
@@ -68,7 +68,7 @@ def join(
     members: Sequence[TrainedMember],
     goals: _FloatArray,
     supervision: Supervision,
-) -> Joined:
+) -> Ensemble:
     """Assemble an encoder of trained members.
 
     A label's score is the mean over the members that were taught it.
@@ -119,7 +119,7 @@ def join(
         vectors = {part: encoder.join(value).numpy() for part, value in sides.items()}
     if encoder.sentence is not None:
         _place(encoder.sentence, torch.from_numpy(vectors["train"]), supervision)
-    return Joined(encoder, calibrated, vectors)
+    return Ensemble(encoder, calibrated, vectors)
 
 
 @torch.no_grad()

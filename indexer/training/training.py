@@ -32,7 +32,7 @@ from indexer.paper.classes import check_apart, in_a_class
 from indexer.paper.model import PaperModel
 from indexer.paper.recipe import named
 from indexer.paper.training import train_cascade
-from indexer.training.assembly import Joined, TrainedMember, join
+from indexer.training.assembly import Ensemble, TrainedMember, join
 from indexer.training.bundle_report import write_bundle_report
 from indexer.training.calibration import choose_thresholds
 from indexer.training.feedback import LONGEST, Composites, composites_of
@@ -245,7 +245,7 @@ def _close_round(
     members: Sequence[TrainedMember],
     composites: Composites,
     supervision: Supervision,
-) -> tuple[Joined, Annotator, dict[str, Any]]:
+) -> tuple[Ensemble, Annotator, dict[str, Any]]:
     """The CNNs so far side by side, the RNN over them, and how both do on val."""
     goals, findings = data.with_composites(composites), len(data.labels.findings)
     joined = join(recipe, data.labels.findings, members, goals["val"], supervision)

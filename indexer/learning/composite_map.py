@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["JointMap", "map_joint_vectors"]
+__all__ = ["CompositeMap", "map_composite_vectors"]
 
 
 @dataclass(frozen=True, slots=True)
-class JointMap:
+class CompositeMap:
     """Joint vectors in two dimensions (t-SNE).
 
     Parameters
@@ -27,12 +27,12 @@ class JointMap:
     labels: tuple[str, ...]
 
 
-def map_joint_vectors(
+def map_composite_vectors(
     vectors: npt.NDArray[np.float32], labels: Sequence[str], seed: int
-) -> JointMap:
+) -> CompositeMap:
     """Lay out joint vectors of shape (n, d) by t-SNE, each with the name of its label."""
     from sklearn.manifold import TSNE
 
     near = min(30.0, (len(vectors) - 1) / 3)
     places = TSNE(perplexity=near, init="random", random_state=seed).fit_transform(vectors)
-    return JointMap(places.astype(np.float32), tuple(labels))
+    return CompositeMap(places.astype(np.float32), tuple(labels))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from indexer.errors import MissingExtraError, TrainingError
-from indexer.learning.composite_map import JointMap
+from indexer.learning.composite_map import CompositeMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ def draw_curves(
     return _png(figure)
 
 
-def draw_map(joint: JointMap) -> bytes:
+def draw_map(joint: CompositeMap) -> bytes:
     """A PNG of joint vectors, marked by label."""
     figure = _figure()
     names = sorted(set(joint.labels))

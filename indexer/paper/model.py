@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from indexer.errors import BundleError
-from indexer.learning.composite_map import JointMap
+from indexer.learning.composite_map import CompositeMap
 from indexer.paper.annotations import Vocabulary
 from indexer.paper.classes import CLASSES
 from indexer.paper.networks import Classifier, Writer, build_classifier
@@ -107,7 +107,7 @@ class PaperModel:
     record
         How it was trained and what it scored on val.
     maps
-        Per variant, the joint vectors' `JointMap`, where training drew it; it is not saved.
+        Per variant, the joint vectors' `CompositeMap`, where training drew it; it is not saved.
     """
 
     backbone: str
@@ -121,7 +121,7 @@ class PaperModel:
     commonest: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bundle: str | None = None
     record: dict[str, Any] = field(default_factory=dict)
-    maps: dict[str, JointMap] = field(default_factory=dict)
+    maps: dict[str, CompositeMap] = field(default_factory=dict)
 
     def predict(self, inputs: npt.NDArray[Any]) -> dict[str, list[tuple[str, ...]]]:
         """Per variant, the words of each image: its class, then the annotation.

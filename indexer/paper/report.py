@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.learning.composite_map import JointMap
+from indexer.learning.composite_map import CompositeMap
 from indexer.learning.report_page import Section, Table, draw_curves, draw_map, write_page
 from indexer.paper.scores import ORDERS
 
@@ -20,7 +20,7 @@ def write_report(
     path: Path,
     record: Mapping[str, Any],
     ablations: Mapping[str, Mapping[str, Any]] | None = None,
-    maps: Mapping[str, JointMap] | None = None,
+    maps: Mapping[str, CompositeMap] | None = None,
 ) -> None:
     """Write what a training recorded.
 
@@ -48,7 +48,7 @@ def write_report(
 def _sections(
     record: Mapping[str, Any],
     ablations: Mapping[str, Mapping[str, Any]],
-    maps: Mapping[str, JointMap],
+    maps: Mapping[str, CompositeMap],
 ) -> list[Section]:
     val, images = record["val"], record["images"]
     intro = (

@@ -21,7 +21,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.errors import TrainingError
 from indexer.learning.composite_labels import CompositeLabels, cluster, joint_vectors
-from indexer.learning.composite_map import JointMap, map_joint_vectors
+from indexer.learning.composite_map import CompositeMap, map_composite_vectors
 from indexer.memory import keep_freed_memory
 from indexer.paper.annotations import Vocabulary
 from indexer.paper.cases import Cases, load_cases
@@ -534,10 +534,12 @@ def _fit(
     return history
 
 
-def _flat(vectors: npt.NDArray[np.float32], labels: CompositeLabels, seed: int) -> JointMap:
+def _flat(vectors: npt.NDArray[np.float32], labels: CompositeLabels, seed: int) -> CompositeMap:
     """The map of the diseased images; normal ones are one label, and would fill it."""
     rows = [row for row, label in enumerate(labels.rows) if labels.diseases[label] != NORMAL]
-    return map_joint_vectors(vectors[rows], [labels.names[labels.rows[row]] for row in rows], seed)
+    return map_composite_vectors(
+        vectors[rows], [labels.names[labels.rows[row]] for row in rows], seed
+    )
 
 
 def _facts(recipe: PaperRecipe, names: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indexer.learning.composite_map import map_joint_vectors
+from indexer.learning.composite_map import map_composite_vectors
 from indexer.learning.report_page import Section, draw_curves, draw_map, write_page
 from indexer.training.feedback import Composites
 
@@ -63,7 +63,7 @@ def write_bundle_report(
         ),
     ]
     if composites.names:
-        joint = map_joint_vectors(composites.joint, composites.joint_labels, seed)
+        joint = map_composite_vectors(composites.joint, composites.joint_labels, seed)
         rows = [[label, str(size)] for label, size in record["composites"].items()]
         shown = (
             ("label", "train images"),

@@ -19,7 +19,7 @@ from indexer.errors import BundleError
 from indexer.learning.composite_map import CompositeMap
 from indexer.paper.annotations import Vocabulary
 from indexer.paper.classes import CLASSES
-from indexer.paper.networks import Classifier, Writer, build_classifier
+from indexer.paper.networks import Classifier, PaperAnnotator, build_classifier
 from indexer.paper.recipe import FROZEN
 
 __all__ = ["FORMAT", "PaperModel", "Variant", "prepare"]
@@ -50,7 +50,7 @@ class Variant:
     """
 
     classifier: Classifier
-    writer: Writer
+    writer: PaperAnnotator
     labels: tuple[str, ...]
     diseases: tuple[str, ...]
     bias: npt.NDArray[np.float32]
@@ -210,7 +210,9 @@ class PaperModel:
                     shape["features"],
                     len(labels),
                 )
-                writer = Writer(classifier.features, len(vocabulary.words), **shape["writer"])
+                writer = PaperAnnotator(
+                    classifier.features, len(vocabulary.words), **shape["writer"]
+                )
                 for part, module in (("classifier", classifier), ("writer", writer)):
                     prefix = f"{name}.{part}."
                     module.load_state_dict(

@@ -11,7 +11,7 @@ from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.networks.backbones import build_backbone
 from indexer.paper.recipe import FROZEN
 
-__all__ = ["Classifier", "Writer", "build_classifier"]
+__all__ = ["Classifier", "PaperAnnotator", "build_classifier"]
 
 
 class _Perceptron(nn.Module):
@@ -86,7 +86,7 @@ def build_classifier(
     return Classifier(build_backbone(backbone), labels)
 
 
-class Writer(Annotator):
+class PaperAnnotator(Annotator):
     """An RNN, the state of every layer of which starts as the image embedding.
 
     As in the paper the embedding itself is the state where the sizes agree and `project` is

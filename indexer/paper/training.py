@@ -27,7 +27,7 @@ from indexer.paper.annotations import Vocabulary
 from indexer.paper.cases import Cases, load_cases
 from indexer.paper.classes import CLASSES, check_apart, commonest_annotations
 from indexer.paper.model import PaperModel, Variant, prepare
-from indexer.paper.networks import Writer, build_classifier
+from indexer.paper.networks import PaperAnnotator, build_classifier
 from indexer.paper.recipe import Cell, PaperRecipe
 from indexer.paper.sampling import draw_epoch
 from indexer.paper.scores import ORDERS, bleu, evaluate_paper
@@ -231,7 +231,7 @@ def _train_round(
         "project": recipe.project,
     }
     torch.manual_seed(seed)
-    writer = Writer(classifier.features, len(vocabulary.words), **shape)
+    writer = PaperAnnotator(classifier.features, len(vocabulary.words), **shape)
     variant = Variant(
         classifier,
         writer,
@@ -241,7 +241,7 @@ def _train_round(
         {"features": recipe.features, "writer": shape},
     )
     classifier_history = _fit_classifier(recipe, variant, labels, train, val, seed, work, device)
-    writer_history = _fit_writer(recipe, variant, train, val, vocabulary, seed, work, device)
+    writer_history = _fit_annotator(recipe, variant, train, val, vocabulary, seed, work, device)
     variant.bias, prior = _choose_prior(recipe, variant, labels, train, val, vocabulary, device)
     record = {
         "labels": labels.sizes(),
@@ -318,7 +318,7 @@ def _class_loss(log_chances: Tensor, classes: _Ints) -> dict[str, float]:
     }
 
 
-def _fit_writer(
+def _fit_annotator(
     recipe: PaperRecipe,
     variant: Variant,
     train: Cases,
@@ -385,14 +385,14 @@ def _fit_writer(
 
 @torch.inference_mode()
 def writer_loss(
-    model: Writer, features: Tensor, tokens: Tensor, device: torch.device | None = None
+    model: PaperAnnotator, features: Tensor, tokens: Tensor, device: torch.device | None = None
 ) -> float:
     """Cross-entropy of the words after the first, the state started by each image's own features.
 
     Parameters
     ----------
     features, tokens
-        As `Writer.loss` takes them.
+        As `PaperAnnotator.loss` takes them.
     """
     model.eval()
     place = device if device is not None else torch.device("cpu")

@@ -16,7 +16,7 @@ from indexer.errors import BundleError, TrainingError
 from indexer.paper.cases import Cases
 from indexer.paper.classes import CLASSES, class_of, commonest_annotations
 from indexer.paper.model import PaperModel
-from indexer.paper.networks import Writer
+from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import RECIPES, PaperRecipe, named
 from indexer.paper.report import write_report
 from indexer.paper.sampling import draw_epoch, normal_share
@@ -205,7 +205,7 @@ def test_the_state_of_every_layer_starts_as_the_image(
     cell: Literal["gru", "lstm"], project: bool
 ) -> None:
     torch.manual_seed(0)
-    writer = Writer(8, 12, cell, 8, 3, project).eval()
+    writer = PaperAnnotator(8, 12, cell, 8, 3, project).eval()
     images = torch.randn(2, 8)
     state = writer.initial_state(images)
     assert len(state) == (1 if cell == "gru" else 2)

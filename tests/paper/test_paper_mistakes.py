@@ -24,7 +24,7 @@ from indexer.paper.annotations import Vocabulary
 from indexer.paper.cases import Cases, load_cases
 from indexer.paper.classes import commonest_annotations
 from indexer.paper.model import PaperModel, Variant, prepare
-from indexer.paper.networks import Writer
+from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import PaperRecipe
 from indexer.paper.scores import bleu, evaluate_paper
 from indexer.paper.training import first_labels, train_cascade, writer_loss
@@ -52,9 +52,9 @@ LEARNING = replace(
 PICTURES = {"train": 80, "val": 40}
 
 
-def _writer(words: int = 12) -> Writer:
+def _writer(words: int = 12) -> PaperAnnotator:
     torch.manual_seed(0)
-    return Writer(8, words, "gru", 16, 1, project=True).eval()
+    return PaperAnnotator(8, words, "gru", 16, 1, project=True).eval()
 
 
 @pytest.fixture(scope="module")

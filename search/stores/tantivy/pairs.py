@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from indexer.annotation import Origin
 from indexer.database.text.schema import LABELS, analyzer
-from indexer.database.text.tantivy.store import joint_term
+from indexer.database.text.tantivy.store import pair_term
 from search.language.findings import fold
 from search.language.shapes import matcher
 from search.language.tree import (
@@ -31,7 +31,7 @@ from search.language.tree import (
     conjunction,
 )
 
-__all__ = ["Joints"]
+__all__ = ["ItemPairs"]
 
 _MOST = 5_000
 
@@ -39,8 +39,8 @@ _MOST = 5_000
 _Ways: TypeAlias = list[tuple[frozenset[str], ...]]
 
 
-class Joints:
-    """Items (`indexer.database.text.tantivy.store.joint_items`) by what they say.
+class ItemPairs:
+    """Items (`indexer.database.text.tantivy.store.pair_items`) by what they say.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Joints:
         ways = self._ways(node)
         if ways is None or sum(len(a) * len(b[0] if b else "1") for a, *b in ways) > _MOST:
             return None
-        return sorted({joint_term(*pair) for way in ways for pair in product(*way)})
+        return sorted({pair_term(*pair) for way in ways for pair in product(*way)})
 
     def _ways(self, node: Node, origin: Origin | None = None) -> _Ways | None:
         match node:

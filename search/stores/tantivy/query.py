@@ -164,9 +164,9 @@ class _Compiler:
         return self._constant(self._query.term_set_query(self._schema, field, terms))
 
     def _finding(self, node: Finding) -> tantivy.Query:
-        joints = self._state.joints(node)
-        if joints is not None:
-            return self._among("joint", joints)
+        pairs = self._state.pairs(node)
+        if pairs is not None:
+            return self._among("joint", pairs)
         return self._among("finding", self._state.findings(node))
 
     def _weighted(

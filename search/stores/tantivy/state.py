@@ -8,12 +8,12 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from indexer.database.text.tantivy.facet_columns import FacetColumns
-from indexer.database.text.tantivy.store import JOINT
+from indexer.database.text.tantivy.store import PAIR_SEPARATOR
 from indexer.errors import QueryError
 from search.language.findings import Findings
 from search.language.shapes import Terms, compile_shape
 from search.language.tree import Finding
-from search.stores.tantivy.pairs import Joints
+from search.stores.tantivy.pairs import ItemPairs
 
 if TYPE_CHECKING:
     import tantivy
@@ -49,7 +49,7 @@ class State:
         self._findings = findings
         self._terms: dict[str, Terms] = {}
         self._learnt = False
-        self._joints: Joints | None = None
+        self._pairs: ItemPairs | None = None
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
@@ -65,12 +65,12 @@ class State:
                 self._kept.popitem(last=False)
         return made
 
-    def joints(self, finding: Finding) -> list[str] | None:
+    def pairs(self, finding: Finding) -> list[str] | None:
         """The joint terms that a finding means, if it is a set of them."""
-        if self._joints is None:
+        if self._pairs is None:
             terms = self.searcher.terms_with_prefix("joint", "")
-            self._joints = Joints(term for term, _ in terms if JOINT not in term)
-        return self._joints.terms(finding)
+            self._pairs = ItemPairs(term for term, _ in terms if PAIR_SEPARATOR not in term)
+        return self._pairs.terms(finding)
 
     def findings(self, finding: Finding) -> list[str]:
         """The terms of the annotations that a finding means."""

@@ -8,12 +8,12 @@ import pytest
 
 from indexer.annotation import QUALIFIERS, Annotation, Origin
 from indexer.database.text.schema import ORIGINS
-from indexer.database.text.tantivy.store import finding_term, joint_items, joint_term
+from indexer.database.text.tantivy.store import finding_term, pair_items, pair_term
 from search.language.findings import Findings
 from search.language.lexicon import Lexicon
 from search.language.query import parse
 from search.language.tree import Finding, Node
-from search.stores.tantivy.pairs import Joints
+from search.stores.tantivy.pairs import ItemPairs
 from tests.contract.trees import random_finding
 
 _DISEASES = ("opacity", "pleural effusion", "tube, inserted", "lung", "cardiomegaly", "effusion")
@@ -32,11 +32,11 @@ def _annotations() -> list[dict[str, object]]:
 
 ANNOTATIONS = _annotations()
 FINDINGS = Findings(map(finding_term, ANNOTATIONS))
-JOINTS = Joints(item for annotation in ANNOTATIONS for item in joint_items(annotation))
+JOINTS = ItemPairs(item for annotation in ANNOTATIONS for item in pair_items(annotation))
 
 
 def _pairs(annotation: dict[str, object]) -> set[str]:
-    return {*starmap(joint_term, combinations_with_replacement(joint_items(annotation), 2))}
+    return {*starmap(pair_term, combinations_with_replacement(pair_items(annotation), 2))}
 
 
 def _check(finding: Finding) -> bool:
@@ -96,4 +96,4 @@ def test_random_findings() -> None:
 
 def test_terms_hold_no_other_terms() -> None:
     assert json.loads(finding_term(ANNOTATIONS[0]))["origin"] in ORIGINS
-    assert joint_term("b", "a") == joint_term("a", "b") != joint_term("a")
+    assert pair_term("b", "a") == pair_term("a", "b") != pair_term("a")

@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     import tantivy
 
 __all__ = [
-    "JOINT",
+    "PAIR_SEPARATOR",
     "SCHEMA_VERSION",
     "EmbeddedTextStore",
     "finding_term",
     "is_outdated",
-    "joint_items",
-    "joint_term",
+    "pair_items",
+    "pair_term",
     "schema",
 ]
 
 SCHEMA_VERSION = 4
 #: Between the two items of a joint term.
-JOINT = "\x1f"
+PAIR_SEPARATOR = "\x1f"
 
 # Fields whose values have a place in the facet columns.
 _COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
@@ -63,7 +63,7 @@ def schema() -> tantivy.Schema:
     stands twice: stemmed with positions, and plain for words that are given by their shape.
     `statement` is the report without what it denies or doubts. `finding` holds each annotation as
     one exact term (`finding_term`), and `joint` the items of each and its pairs of items
-    (`joint_term`), by which most findings are found. `key` is the id as an unsigned integer,
+    (`pair_term`), by which most findings are found. `key` is the id as an unsigned integer,
     `state` the id with the document's hash, and `section` names the report sections there are.
     Facets are counted by the columns of `indexer.database.text.tantivy.facet_columns`.
     """
@@ -90,15 +90,15 @@ def schema() -> tantivy.Schema:
     return builder.build()
 
 
-def joint_items(annotation: Mapping[str, Any]) -> list[str]:
+def pair_items(annotation: Mapping[str, Any]) -> list[str]:
     """What is said of one finding, a word of it or its origin each: ``kind:text``, sorted."""
     said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
     return sorted({f"origin:{annotation['origin']}", *said})
 
 
-def joint_term(first: str, second: str | None = None) -> str:
+def pair_term(first: str, second: str | None = None) -> str:
     """The term of an item, or of two items of one finding."""
-    return JOINT.join(sorted({first, second or first}))
+    return PAIR_SEPARATOR.join(sorted({first, second or first}))
 
 
 def finding_term(annotation: Mapping[str, Any]) -> str:
@@ -327,12 +327,12 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
     values = values_of(document)
     values |= {field_of(name, plain=True): values[name] for name in TEXTS if name in values}
     findings: dict[str, None] = {}
-    joints: dict[str, None] = {}
+    pairs: dict[str, None] = {}
     for annotation in document["annotations"]:
         findings[finding_term(annotation)] = None
-        items = itertools.combinations_with_replacement(joint_items(annotation), 2)
-        joints |= dict.fromkeys(itertools.starmap(joint_term, items))
-    values |= {"finding": list(findings), "joint": list(joints)}
+        items = itertools.combinations_with_replacement(pair_items(annotation), 2)
+        pairs |= dict.fromkeys(itertools.starmap(pair_term, items))
+    values |= {"finding": list(findings), "joint": list(pairs)}
     for name, said in values.items():
         fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in said]
     counted = {name: fields[name] for name in _COUNTED if fields.get(name)}

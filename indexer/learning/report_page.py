@@ -97,19 +97,19 @@ def draw_curves(
     return _png(figure)
 
 
-def draw_map(joint: CompositeMap) -> bytes:
+def draw_map(points: CompositeMap) -> bytes:
     """A PNG of joint vectors, marked by label."""
     figure = _figure()
-    names = sorted(set(joint.labels))
+    names = sorted(set(points.labels))
     # The map keeps its height whatever room the names below it take.
     figure.set_figheight(5.0 + 0.11 * -(-len(names) // _NAMES_A_ROW))
     axes = figure.add_subplot()
     marks = "o^sDvP*X<>"
     for number, name in enumerate(names):
-        rows = [row for row, label in enumerate(joint.labels) if label == name]
+        rows = [row for row, label in enumerate(points.labels) if label == name]
         axes.scatter(
-            joint.places[rows, 0],
-            joint.places[rows, 1],
+            points.places[rows, 0],
+            points.places[rows, 1],
             s=9,
             color=f"C{number % 10}",
             marker=marks[number // 10 % len(marks)],

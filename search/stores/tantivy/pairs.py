@@ -54,7 +54,7 @@ class ItemPairs:
         self._first = {stems[0] for stems in self._stems.values() if stems}
 
     def terms(self, finding: Finding) -> list[str] | None:
-        """The joint terms of which a finding has one; None where it is no such set."""
+        """The pair terms of which a finding has one; None where it is no such set."""
         node = finding.node
         if finding.origin:
             node = conjunction(Value("origin", finding.origin), node)

@@ -66,7 +66,7 @@ class State:
         return made
 
     def pairs(self, finding: Finding) -> list[str] | None:
-        """The joint terms that a finding means, if it is a set of them."""
+        """The pair terms that a finding means, if it is a set of them."""
         if self._pairs is None:
             terms = self.searcher.terms_with_prefix("joint", "")
             self._pairs = ItemPairs(term for term, _ in terms if PAIR_SEPARATOR not in term)

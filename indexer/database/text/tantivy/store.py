@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 4
-#: Between the two items of a joint term.
+#: Between the two items of a pair term.
 PAIR_SEPARATOR = "\x1f"
 
 # Fields whose values have a place in the facet columns.

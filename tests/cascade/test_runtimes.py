@@ -22,7 +22,7 @@ from indexer.cascade import runtimes
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.encoder import Outputs
 from indexer.cascade.reading import Runtime
-from indexer.cascade.runtimes import Encoded, Encoding, OutOfDeviceMemory, openvino_cpu
+from indexer.cascade.runtimes import Encoded, EncoderRuntime, OutOfDeviceMemory, openvino_cpu
 from indexer.cascade.runtimes.cuda import Cuda
 from indexer.cascade.runtimes.export import round_filters
 from indexer.cascade.runtimes.reference import Reference, build_encoder
@@ -32,11 +32,11 @@ from indexer.simulation.film import expose
 ByteArray = npt.NDArray[np.uint8]
 
 
-def _loader(name: str, precision: str) -> Callable[[Bundle], Encoding]:
+def _loader(name: str, precision: str) -> Callable[[Bundle], EncoderRuntime]:
     return lambda bundle: runtimes.load(bundle, name, precision=precision)
 
 
-def _cuda_on_cpu(bundle: Bundle) -> Encoding:
+def _cuda_on_cpu(bundle: Bundle) -> EncoderRuntime:
     return Cuda(build_encoder(bundle), torch.device("cpu"), torch.bfloat16)
 
 
@@ -81,7 +81,7 @@ def reference(bundle: Bundle, canvases: ByteArray) -> Encoded:
 
 @pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_it_agrees_with_the_reference(
-    load: Callable[[Bundle], Encoding],
+    load: Callable[[Bundle], EncoderRuntime],
     least: float,
     off: float,
     bundle: Bundle,
@@ -100,7 +100,7 @@ def test_it_agrees_with_the_reference(
 
 @pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_a_reading_does_not_depend_on_its_neighbours(
-    load: Callable[[Bundle], Encoding],
+    load: Callable[[Bundle], EncoderRuntime],
     least: float,
     off: float,
     bundle: Bundle,
@@ -119,7 +119,7 @@ def test_a_reading_does_not_depend_on_its_neighbours(
 
 @pytest.mark.parametrize(("load", "least", "off"), EVERY)
 def test_threads_may_read_at_once(
-    load: Callable[[Bundle], Encoding],
+    load: Callable[[Bundle], EncoderRuntime],
     least: float,
     off: float,
     bundle: Bundle,
@@ -154,7 +154,9 @@ class _Alone(nn.Module):
 def test_torch_is_asked_by_one_thread_at_a_time(made: str) -> None:
     encoder: Any = _Alone()
     cpu = torch.device("cpu")
-    encoding: Encoding = Reference(encoder, cpu) if made == "torch" else Cuda(encoder, cpu, None)
+    encoding: EncoderRuntime = (
+        Reference(encoder, cpu) if made == "torch" else Cuda(encoder, cpu, None)
+    )
     with ThreadPoolExecutor(4) as pool:
         assert len([*pool.map(encoding.encode, [np.zeros((1, 8, 8), np.uint8)] * 8)]) == 8
 
@@ -165,7 +167,7 @@ class _Small:
     precision = "float32"
     fixed_batch = True
 
-    def __init__(self, encoding: Encoding, room: int) -> None:
+    def __init__(self, encoding: EncoderRuntime, room: int) -> None:
         self.room = room
         self.batches: list[int] = []
         self._encoding = encoding

@@ -22,14 +22,15 @@ class Outputs(NamedTuple):
     Parameters
     ----------
     embedding
-        Shape (n, dimensions): of a `EnsembleMember` of unit length, of an `Encoder` the search vector.
+        Shape (n, dimensions): of an `EnsembleMember` of unit length, of an `Encoder` the search
+        vector.
     logits
         Shape (n, labels).
     view
         Shape (n,): logit of a lateral view.
     sentence
-        Shape (n, sentences): the picture's place among sentence vectors, of a `EnsembleMember` of unit
-        length; of no columns where there is no sentence head.
+        Shape (n, sentences): the picture's place among sentence vectors, of an `EnsembleMember` of
+        unit length; of no columns where there is no sentence head.
     """
 
     embedding: Tensor

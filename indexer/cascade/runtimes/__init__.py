@@ -1,4 +1,4 @@
-"""What computes the CNN: one module per runtime, all behind `Encoding`, chosen by `load`."""
+"""What computes the CNN: one module per runtime, all behind `EncoderRuntime`, chosen by `load`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import ctypes
 import importlib
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.runtimes.encoder_runtime import Encoded, EncoderRuntime, OutOfDeviceMemory
 from indexer.errors import BundleError, MissingExtraError
 
 __all__ = [
     "NAMES",
     "PRECISIONS",
     "Encoded",
-    "Encoding",
+    "EncoderRuntime",
     "OutOfDeviceMemory",
     "available",
     "choose",
@@ -31,49 +32,6 @@ NAMES = ("auto", "torch", "openvino", "cuda")
 #: ``auto`` is the fastest that keeps the cosine to float32 over .999 (docs/adr/0008).
 PRECISIONS = ("auto", "float32", "bf16", "int8")
 
-FloatArray = npt.NDArray[np.float32]
-
-
-class Encoded(NamedTuple):
-    """What the CNN says of n pictures.
-
-    Parameters
-    ----------
-    embedding
-        Shape (n, dimensions): the search vectors.
-    logits
-        Shape (n, labels), calibrated.
-    view
-        Shape (n,): logit of a lateral view.
-    """
-
-    embedding: FloatArray
-    logits: FloatArray
-    view: FloatArray
-
-
-class OutOfDeviceMemory(Exception):  # noqa: N818
-    """A batch does not fit into the device's memory; a smaller one may."""
-
-
-class Encoding(Protocol):
-    """A bundle's CNN, loaded; several threads may read with it.
-
-    Attributes
-    ----------
-    precision
-        What it multiplies in, such as ``"float32"``.
-    fixed_batch
-        Whether what it says of a picture may depend on how many there are, by a last bit: it must
-        then always be given equally many.
-    """
-
-    precision: str
-    fixed_batch: bool
-
-    def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
-        """Read pictures of shape (n, size, size); raises `OutOfDeviceMemory`."""
-
 
 class _Module(Protocol):
     """What each module of this package has."""
@@ -81,7 +39,7 @@ class _Module(Protocol):
     def is_available(self) -> bool:
         """Whether the machine has what it needs; imports as little as possible."""
 
-    def load(self, bundle: Bundle, device: str, precision: str) -> Encoding:
+    def load(self, bundle: Bundle, device: str, precision: str) -> EncoderRuntime:
         """The bundle's CNN; raises `BundleError` for a precision that it does not have."""
 
 
@@ -135,7 +93,7 @@ def available(name: str) -> bool:
 
 def load(
     bundle: Bundle, name: str = "auto", device: str = "auto", precision: str = "auto"
-) -> Encoding:
+) -> EncoderRuntime:
     """A bundle's CNN on the runtime that `choose` chooses.
 
     Raises

@@ -13,7 +13,7 @@ import torch
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.cascade.networks.encoder import Encoder
-from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory
+from indexer.cascade.runtimes.encoder_runtime import Encoded, OutOfDeviceMemory
 from indexer.cascade.runtimes.reference import build_encoder
 from indexer.errors import BundleError
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.runtimes import Encoded
+from indexer.cascade.runtimes.encoder_runtime import Encoded
 from indexer.errors import BundleError
 
 __all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load", "load_localiser"]

@@ -13,7 +13,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.cascade.networks.encoder import Encoder
 from indexer.cascade.networks.localiser import Localiser
-from indexer.cascade.runtimes import Encoded
+from indexer.cascade.runtimes.encoder_runtime import Encoded
 from indexer.errors import BundleError
 from indexer.memory import keep_freed_memory
 

@@ -93,7 +93,7 @@ class Runtime:
     ) -> None:
         self.bundle = bundle
         self.batch_size = batch_size
-        self._encoding = load(bundle, compute.runtime, compute.device, compute.precision)
+        self._encoder = load(bundle, compute.runtime, compute.device, compute.precision)
         # What the device's memory has room for, should that be less.
         self._at_once = batch_size
         weights = {
@@ -110,7 +110,7 @@ class Runtime:
     @property
     def precision(self) -> str:
         """What the CNN multiplies in."""
-        return self._encoding.precision
+        return self._encoder.precision
 
     def read(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         """Readings of decoded pictures, in order.
@@ -175,11 +175,11 @@ class Runtime:
 
     def _encode(self, canvases: npt.NDArray[np.uint8], size: int) -> Encoded:
         count = len(canvases)
-        if self._encoding.fixed_batch and count < size:
+        if self._encoder.fixed_batch and count < size:
             batch = np.zeros((size, *canvases.shape[1:]), np.uint8)
             batch[:count] = canvases
             canvases = batch
-        return Encoded(*(part[:count] for part in self._encoding.encode(canvases)))
+        return Encoded(*(part[:count] for part in self._encoder.encode(canvases)))
 
     def interpret(self, encoded: Encoded) -> list[Reading]:
         """Readings made of what the CNN said: findings over their thresholds, described."""

@@ -170,13 +170,13 @@ class _Small:
     def __init__(self, encoding: EncoderRuntime, room: int) -> None:
         self.room = room
         self.batches: list[int] = []
-        self._encoding = encoding
+        self._encoder = encoding
 
     def encode(self, canvases: ByteArray, /) -> Encoded:
         self.batches.append(len(canvases))
         if len(canvases) > self.room:
             raise OutOfDeviceMemory("256 MiB wanted")
-        return self._encoding.encode(canvases)
+        return self._encoder.encode(canvases)
 
 
 def test_a_batch_that_does_not_fit_is_halved(

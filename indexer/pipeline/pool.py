@@ -35,7 +35,7 @@ R = TypeVar("R")
 _DEPTH = 2
 # What ended one worker may have been hit by chance (memory); what ends two is to blame.
 _CRASHES = 2
-_STILLBORN = 3
+_MOST_FAILED_STARTS = 3
 _POLL = 0.1
 
 
@@ -88,11 +88,11 @@ class DecodePool(Generic[T, R]):
         self._waiting: deque[int] = deque()
         self._answers: dict[int, R | FailedImage] = {}
         self._crashes: dict[int, int] = {}
-        self._stillborn = 0
+        self._failed_starts = 0
         self._error: Exception | None = None
         self._closed = False
         self._condition = threading.Condition()
-        self._ears, self._bell = multiprocessing.Pipe(duplex=False)
+        self._wake_receiver, self._wake_sender = multiprocessing.Pipe(duplex=False)
         #: Of all workers together.
         self.meter = Meter()
         self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
@@ -105,10 +105,10 @@ class DecodePool(Generic[T, R]):
     def __exit__(self, *_: object) -> None:
         with self._condition:
             self._closed = True
-            self._bell.send_bytes(b"!")
+            self._wake_sender.send_bytes(b"!")
         self._pump.join()
-        self._ears.close()
-        self._bell.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
 
     def __iter__(self) -> Iterator[tuple[T, R | FailedImage]]:
         """Tasks and answers.
@@ -142,7 +142,7 @@ class DecodePool(Generic[T, R]):
             with self._condition:
                 self._tasks[self._tail] = task
                 if not self._waiting:
-                    self._bell.send_bytes(b"!")
+                    self._wake_sender.send_bytes(b"!")
                 self._waiting.append(self._tail)
             self._tail += 1
 
@@ -190,15 +190,15 @@ class DecodePool(Generic[T, R]):
         by_pipe = {worker.connection: worker for worker in self._workers}
         busy = [w.since for w in self._workers if w.ready and w.tickets]
         rest = min(busy) + self._timeout - time.monotonic() if busy else None
-        for pipe in wait([self._ears, *by_pipe], None if rest is None else max(rest, 0.0)):
-            if pipe is self._ears:
-                self._ears.recv_bytes()
+        for pipe in wait([self._wake_receiver, *by_pipe], None if rest is None else max(rest, 0.0)):
+            if pipe is self._wake_receiver:
+                self._wake_receiver.recv_bytes()
                 continue
             worker = by_pipe[pipe]  # type: ignore[index]
             try:
                 answer = worker.connection.recv()
             except (EOFError, OSError):
-                self._bury(worker)
+                self._after_its_end(worker)
                 continue
             now = time.monotonic()
             if worker.ready:
@@ -206,7 +206,7 @@ class DecodePool(Generic[T, R]):
             worker.since = now
             if not worker.ready:
                 worker.ready = True
-                self._stillborn = 0
+                self._failed_starts = 0
             else:
                 self._answer(worker.tickets.popleft(), answer)
 
@@ -217,17 +217,17 @@ class DecodePool(Generic[T, R]):
                 self._answer(worker.tickets.popleft(), timed_out(self._timeout))
                 self._return(worker)
 
-    def _bury(self, worker: Worker) -> None:
+    def _after_its_end(self, worker: Worker) -> None:
         worker.process.join()
         code = worker.process.exitcode or 0
         if not worker.ready:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
                 raise not_startable(code)
         elif worker.tickets:
-            guilty = worker.tickets[0]
-            self._crashes[guilty] = self._crashes.get(guilty, 0) + 1
-            if self._crashes[guilty] >= _CRASHES:
+            suspect = worker.tickets[0]
+            self._crashes[suspect] = self._crashes.get(suspect, 0) + 1
+            if self._crashes[suspect] >= _CRASHES:
                 self._answer(worker.tickets.popleft(), crashed(code))
         self._return(worker)
 

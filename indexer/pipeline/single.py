@@ -19,7 +19,7 @@ __all__ = ["FileDecoder"]
 
 # What ended one worker may have been hit by chance (memory); what ends two is to blame.
 _CRASHES = 2
-_STILLBORN = 3
+_MOST_FAILED_STARTS = 3
 # A worker that has not begun by then never will.
 _START_SECONDS = 60.0
 
@@ -127,7 +127,7 @@ class FileDecoder:
             return start(self._function, self.settings.limits.memory_bytes)
 
     def _take(self) -> Worker:
-        stillborn = 0
+        failed_starts = 0
         while True:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
@@ -139,8 +139,8 @@ class FileDecoder:
             if self._begun(worker):
                 return worker
             code = worker.end()
-            stillborn += 1
-            if stillborn >= _STILLBORN:
+            failed_starts += 1
+            if failed_starts >= _MOST_FAILED_STARTS:
                 raise not_startable(code)
 
     @staticmethod

@@ -12,7 +12,7 @@ from indexer.annotation import NORMAL, Annotation, Word
 __all__ = ["pool_readings"]
 
 # Readings are kept with four decimals, and no logit is infinite.
-_LEAST = 0.00005
+_MIN_PROBABILITY = 0.00005
 
 
 def pool_readings(
@@ -36,7 +36,7 @@ def pool_readings(
     """
     names = list(readings[0]["probabilities"])
     kept = np.array([[reading["probabilities"][name] for name in names] for reading in readings])
-    chances = kept.clip(_LEAST, 1 - _LEAST)
+    chances = kept.clip(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
     logits = np.log(chances / (1 - chances)).mean(0)
     pooled = dict(zip(names, (1 / (1 + np.exp(-logits))).round(4).tolist(), strict=True))
     said: dict[str, Annotation] = {}

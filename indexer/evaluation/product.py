@@ -18,7 +18,7 @@ __all__ = ["WORD_KINDS", "calibration_error", "drawn_aucs", "evaluate_product", 
 
 WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
 # The mean is over findings of at least so many positives.
-_LEAST_POSITIVES = 10
+_MIN_POSITIVES = 10
 _BINS = 15
 
 FloatArray = npt.NDArray[np.float32]
@@ -45,9 +45,7 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     reported = _reported(bundle.thresholds, names, chances)
     positives = goals.sum(0)
     aucs = [_auc(goals[:, c], logits[:, c]) for c in range(len(names))]
-    often = [
-        c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= _LEAST_POSITIVES
-    ]
+    often = [c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= _MIN_POSITIVES]
     findings = {
         name: {
             "auc": _rounded(aucs[c]),

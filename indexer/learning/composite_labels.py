@@ -21,7 +21,7 @@ __all__ = ["CompositeLabels", "cluster", "joint_vectors"]
 _NAME_WORDS = 4
 _COMPANIONS = 2
 # Share of its annotations that must have what a label is named by.
-_LEAST_SHARE = 0.25
+_MIN_SHARE = 0.25
 _ALONE = "alone"
 
 
@@ -198,7 +198,7 @@ def _telling(groups: Sequence[Sequence[Collection[str]]], index: int) -> list[st
     here = _shares(groups[index])
     rest = _shares([words for i, group in enumerate(groups) if i != index for words in group])
     # A word's share here times how much it exceeds its share elsewhere.
-    weight = {w: s * (s - rest.get(w, 0.0)) for w, s in here.items() if s >= _LEAST_SHARE}
+    weight = {w: s * (s - rest.get(w, 0.0)) for w, s in here.items() if s >= _MIN_SHARE}
     return sorted((w for w in weight if weight[w] > 0), key=lambda w: (-weight[w], w))
 
 

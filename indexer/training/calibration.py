@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 # How firmly a finding's scale is held to that of all findings, and its shift to none.
 _SCALE_PRIOR, _SHIFT_PRIOR = 100.0, 5.0
 # A threshold is fitted on val only where val has this many positives.
-_LEAST_POSITIVES = 5
+_MIN_POSITIVES = 5
 # A finding may be reported so many times as often as people reported it.
 _EXCESS = 2.0
 
@@ -71,7 +71,7 @@ def choose_thresholds(
     for column, name in enumerate(findings):
         share = float(train_goals[:, column].mean())
         threshold = float(np.quantile(chances[:, column], 1 - share))
-        if goals[:, column].sum() >= _LEAST_POSITIVES:
+        if goals[:, column].sum() >= _MIN_POSITIVES:
             precision, recall, limits = precision_recall_curve(goals[:, column], chances[:, column])
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
             lowest = np.quantile(chances[:, column], max(0.0, 1 - _EXCESS * share))

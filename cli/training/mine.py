@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["mine"]
 
 _COLUMNS = ("label", "name", "images", "studies", "shared", "kept", "reason")
-_LEAST = 20
+_MIN_IMAGES = 20
 
 
 @click.command()
@@ -37,7 +37,7 @@ _LEAST = 20
 @click.option(
     "--min-images",
     type=click.IntRange(1),
-    help=f"Fewest images of a label, where they are mined.  [default: {_LEAST}]",
+    help=f"Fewest images of a label, where they are mined.  [default: {_MIN_IMAGES}]",
 )
 @click.option(
     "--part",
@@ -76,7 +76,7 @@ def mine(
     if classes and min_images is not None:
         raise click.UsageError("--min-images is for mined labels; --classes paper has fixed ones.")
     collection = load_annotated(source, labels, part)
-    report = survey(collection.images, None if classes else min_images or _LEAST)
+    report = survey(collection.images, None if classes else min_images or _MIN_IMAGES)
     for problem in collection.problems:
         echo(f"Warning: {problem}", err=True)
     if form == "json":

@@ -26,7 +26,7 @@ from search.language.query import parse
 from search.language.tree import Value, conjunction
 from search.stores.tantivy.backend import EmbeddedBackend
 
-_LEAST = 0.95
+_MIN_SHARE = 0.95
 _HUMAN = Value("origin", "human")
 
 
@@ -91,7 +91,7 @@ def main(dataset: Path) -> None:
                     recalls[name].append(float(share))
                 expected = np.union1d(wide, plain)
                 precisions.append(float(np.isin(found, expected).mean()))
-                if min(shares["recall"], shares["recall_exact"]) < _LEAST:
+                if min(shares["recall"], shares["recall_exact"]) < _MIN_SHARE:
                     low.append({"heading": heading.name, "synonym": synonym, **shares})
         backend.close()
     write_result(

@@ -31,7 +31,7 @@ _SAME = {
     "diaphragm flattened": "diaphragm bilateral",
     "aorta, thoracic": "aorta tortuous",
 }
-_LEAST = 5
+_MIN_REPORTS = 5
 # The findings that most collections of chest X-rays label, and the terms that say so.
 _COMMON = {
     "atelectasis": ("pulmonary atelectasis",),
@@ -95,7 +95,7 @@ def _scores(human: list[set[str]], found: list[set[str]]) -> tuple[dict[str, Any
     terms = {
         term: both(true[term], said[term], count)
         for term, count in truth.most_common()
-        if count >= _LEAST
+        if count >= _MIN_REPORTS
     }
     return both(true.total(), said.total(), truth.total()), terms
 

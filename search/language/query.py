@@ -60,8 +60,8 @@ MAX_SHAPES = 20
 MAX_STARS = 5
 MAX_BOOST = 100.0
 
-_LEAST_LETTERS = 2
-_LEAST_FUZZY = 3
+_MIN_LETTERS = 2
+_MIN_FUZZY_LETTERS = 3
 _ONE_OFF = 5
 # All boosts around one word together, so that no score runs out of its float.
 _MOST_WEIGHT = 1e6
@@ -251,7 +251,7 @@ class _Converter:
             _refuse(position, f'field "{field}" takes numbers, as in {field}:[40 TO 60]')
         if kind == "text" and not all(c.isalnum() for c in text):
             _refuse(position + first, "beside a wildcard stand letters and digits only")
-        if sum(c.isalnum() for c in text) < _LEAST_LETTERS:
+        if sum(c.isalnum() for c in text) < _MIN_LETTERS:
             _refuse(position + first, "beside a wildcard stand at least two letters or digits")
         if "*" in text or "?" in text:
             _refuse(position + first, "no value has a * or ? in it")
@@ -271,8 +271,8 @@ class _Converter:
             _refuse(position, f'field "{field}" takes numbers, as in {field}:[40 TO 60]')
         if kind == "text" and not text.isalnum():
             _refuse(position, "before a ~ stand letters and digits only")
-        if sum(c.isalnum() for c in text) < _LEAST_FUZZY:
-            _refuse(position, f"before a ~ stand at least {_LEAST_FUZZY} letters or digits")
+        if sum(c.isalnum() for c in text) < _MIN_FUZZY_LETTERS:
+            _refuse(position, f"before a ~ stand at least {_MIN_FUZZY_LETTERS} letters or digits")
         distance = item.degree
         if self.text[position : position + item.size].rstrip().endswith("~"):
             distance = 1 if len(text) <= _ONE_OFF else 2

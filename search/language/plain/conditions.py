@@ -13,8 +13,8 @@ from dataclasses import dataclass
 __all__ = ["CONDITIONS", "Found", "ReadText", "extract"]
 
 #: Younger than this, a bare number beside "over" or "at least" is no age.
-_LEAST_BARE_AGE = 18
-_MOST_AGE = 120
+_MIN_BARE_AGE = 18
+_MAX_AGE = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ _NO_SIZE = r"(?![\d.,]*\d)(?!\s*(?:mm|cm|%|x\b|percent))"
 _AGED = r"(?:\b(?:aged?|ages|age group)\b[ :=]*)"
 _OVER = r"(?:over|above|older than|greater than|more than|beyond|past|>)"
 _UNDER = r"(?:under|below|younger than|less than|<)"
-_LEAST = r"(?:at least|>=|=>|≥|from)"
+_AT_LEAST = r"(?:at least|>=|=>|≥|from)"
 _MOST = r"(?:at most|up to|<=|=<|≤)"
 _TO = r"\s*(?:-|–|—|to|and|through)\s*"
 _LENGTH = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
@@ -115,7 +115,7 @@ def _bare(test: str) -> Callable[[re.Match[str]], str | None]:
 
 
 def _is_age(number: str) -> bool:
-    return _LEAST_BARE_AGE <= int(number) <= _MOST_AGE
+    return _MIN_BARE_AGE <= int(number) <= _MAX_AGE
 
 
 def _span(match: re.Match[str]) -> str | None:
@@ -178,7 +178,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             for cue, test in (
                 (_OVER, "age:>{0}"),
                 (_UNDER, "age:<{0}"),
-                (_LEAST, "age:>={0}"),
+                (_AT_LEAST, "age:>={0}"),
                 (_MOST, "age:<={0}"),
             )
         ),
@@ -191,7 +191,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             for cue, test in (
                 (_OVER, "age:>{0}"),
                 (_UNDER, "age:<{0}"),
-                (_LEAST, "age:>={0}"),
+                (_AT_LEAST, "age:>={0}"),
                 (_MOST, "age:<={0}"),
             )
         ),
@@ -211,7 +211,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             for cue, test in (
                 (rf"(?<!\w){_OVER}", "age:>{0}"),
                 (rf"(?<!\w){_UNDER}", "age:<{0}"),
-                (rf"(?<!\w){_LEAST}", "age:>={0}"),
+                (rf"(?<!\w){_AT_LEAST}", "age:>={0}"),
                 (rf"(?<!\w){_MOST}", "age:<={0}"),
             )
         ),

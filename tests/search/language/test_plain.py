@@ -20,7 +20,7 @@ from search.language.vocabulary import Vocabulary
 from tests.contract.golden_queries import GOLDEN
 from tests.search.hostile import hostile_queries
 
-_LEAST = 0.9
+_MIN_UNDERSTOOD = 0.9
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -28,7 +28,7 @@ def test_queries_are_understood_as_meant(apart: bool) -> None:
     half: list[Case] = [case for case in cases() if case.is_kept_apart == apart]
     assert len(half) >= 100
     missed = [case.text for case in half if not is_understood(case)]
-    assert len(missed) <= (1 - _LEAST) * len(half), missed
+    assert len(missed) <= (1 - _MIN_UNDERSTOOD) * len(half), missed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.errors import QueryError
-from search.language.vocabulary import nearest
+from search.language.spelling import nearest
 
 __all__ = ["Cursor", "Sort", "SortField", "signature"]
 

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, get_args
 from indexer.annotation import Kind
 from indexer.database.text.schema import LABELS, analyzer
 from indexer.errors import NotFoundError, QueryError
+from search.language.spelling import nearest
 from search.language.tree import (
     And,
     Boost,
@@ -225,8 +226,6 @@ class Lexicon:
         NotFoundError
             No heading is called so; the text names the nearest spelling.
         """
-        from search.language.vocabulary import nearest
-
         headings = self.senses(term)
         if not headings:
             guess = nearest(" ".join(term.split()), self.forms)

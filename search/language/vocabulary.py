@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 from indexer.annotation import QUALIFIERS, Origin
 from indexer.errors import QueryError
+from search.language.spelling import nearest
 
 __all__ = [
     "FACETS",
@@ -16,7 +16,6 @@ __all__ = [
     "FieldType",
     "Vocabulary",
     "check_facets",
-    "nearest",
 ]
 
 FieldType: TypeAlias = Literal["text", "closed", "open", "number", "finding"]
@@ -64,15 +63,6 @@ _ALWAYS: Mapping[str, frozenset[str]] = {
     "origin": frozenset(get_args(Origin)),
     **{str(kind): words for kind, words in QUALIFIERS.items()},
 }
-
-
-def nearest(word: str, choices: Collection[str]) -> str | None:
-    """The choice that `word` was most likely meant to be, or None."""
-    word = word[:64].lower()
-    close = difflib.get_close_matches(word, choices, 1, 0.75)
-    close += sorted(choice for choice in choices if word and choice.startswith(word))
-    close += difflib.get_close_matches(word, choices, 1, 0.5)
-    return close[0] if close else None
 
 
 def check_facets(names: Iterable[str]) -> tuple[str, ...]:

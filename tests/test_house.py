@@ -1,0 +1,151 @@
+"""The house rules: short modules, small folders, no circle, few parameters, rooms kept apart."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("cxrdex", "cli", "search", "indexer")
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs")
+MOST_LINES, MOST_MODULES, MOST_PARAMETERS = 400, 12, 7
+
+#: Tables of rules and words, as long as the field is wide.
+DATA = frozenset({"indexer/words/labeller_rules.py"})
+#: One script for each documented command `python -m benchmarks.NAME`.
+SCRIPTS = frozenset({"benchmarks"})
+
+# What does not keep the rules yet: these lists may only become shorter.
+LONG_MODULES = frozenset(
+    {
+        "indexer/archive/pictures/dicom.py",
+        "indexer/paper/training.py",
+        "search/language/lexicon.py",
+        "search/service.py",
+        "search/stores/elasticsearch/backend.py",
+        "tests/archive/test_dicom.py",
+        "tests/archive/test_privacy.py",
+        "tests/archive/test_sources.py",
+        "tests/database/text/test_elasticsearch.py",
+        "tests/database/vectors/test_index.py",
+        "tests/pipeline/test_run.py",
+        "tests/search/stores/test_tantivy.py",
+    }
+)
+WIDE_FUNCTIONS = frozenset(
+    {
+        "cli/training/train.py: _train_paper",
+        "indexer/paper/training.py: _fit",
+        "indexer/paper/training.py: _fit_annotator",
+        "indexer/paper/training.py: _fit_classifier",
+        "indexer/paper/training.py: _train_round",
+        "tests/database/vectors/test_index.py: test_filters_of_every_selectivity_at_every_moment",
+    }
+)
+
+
+def modules() -> Iterator[Path]:
+    for folder in FOLDERS:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_modules_are_short() -> None:
+    long = {name_of(p) for p in modules() if len(p.read_text().splitlines()) > MOST_LINES}
+    assert long - DATA <= LONG_MODULES
+
+
+def test_folders_are_small() -> None:
+    counts: dict[str, int] = {}
+    for path in modules():
+        if path.name != "__init__.py":
+            folder = name_of(path.parent)
+            counts[folder] = counts.get(folder, 0) + 1
+    assert {name for name, count in counts.items() if count > MOST_MODULES} - SCRIPTS == set()
+
+
+def wide_functions(path: Path) -> Iterator[str]:
+    """Functions of too many parameters, but for commands and public ones that name them all.
+
+    Those of commands are options, which click passes by name.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        positional = [
+            a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")
+        ]
+        if any("click.command" in ast.unparse(d) for d in node.decorator_list):
+            continue
+        every = len(positional) + len(node.args.kwonlyargs)
+        if every > MOST_PARAMETERS and (
+            node.name.startswith("_") or len(positional) > MOST_PARAMETERS
+        ):
+            yield f"{name_of(path)}: {node.name}"
+
+
+def test_functions_have_few_parameters() -> None:
+    assert {f for path in modules() for f in wide_functions(path)} <= WIDE_FUNCTIONS
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_says_what_it_is(package: str) -> None:
+    for path in (ROOT / package).rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), name_of(path)
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+    imports = {m: graph.find_modules_directly_imported_by(m) for m in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import each other: {' <- '.join(error.args[1])}")
+
+
+def without_torch(code: str, *words: str | Path) -> None:
+    """Run `code` in a process of its own, which must end without having imported torch."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nassert 'torch' not in sys.modules", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_word_search_imports_no_torch(tmp_path: Path) -> None:
+    """Reading and searching a database never does, where OpenVINO computes."""
+    pytest.importorskip("openvino")
+    code = """
+import os, sys
+from pathlib import Path
+from indexer.cascade.compute import Compute
+from tests.pipeline.making import write_pictures
+import cxrdex
+home = Path(sys.argv[1])
+os.environ["CXRDEX_KEY_FILE"] = str(home / "key")
+if __name__ == "__main__":
+    pictures = write_pictures(home / "pictures", 3)
+    compute = Compute(runtime="openvino")
+    assert cxrdex.index(pictures, home / "database", compute=compute, workers=1).done == 3
+    with cxrdex.open(home / "database", compute=compute) as db:
+        assert db.search("*").total == 3
+        db.similar(db.embeddings().ids[0], k=2)
+        db.similar(pictures / "000.png", k=2)
+        db.frame()
+    cxrdex.read(pictures / "000.png", compute=compute)
+"""
+    without_torch(code, tmp_path)

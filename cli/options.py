@@ -53,12 +53,15 @@ def format_option(*formats: str) -> Callable[[F], F]:
 
 
 def bundle_option(function: F) -> F:
-    """`--bundle DIR`; without it the bundle that ships with cxrdex."""
+    """`--bundle DIR`, or the environment's CXRDEX_BUNDLE."""
     return click.option(
         "--bundle",
         "bundle_path",
         type=click.Path(path_type=Path),
-        help="Folder of a trained bundle.  [default: the one that ships with cxrdex]",
+        envvar="CXRDEX_BUNDLE",
+        show_envvar=True,
+        help="Folder of a trained bundle.  [default: the one that the database was last filled "
+        "with, else the one that ships with cxrdex]",
     )(function)
 
 

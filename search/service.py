@@ -97,7 +97,7 @@ class Engine:
     ) -> None:
         self.database = Database.open(database)
         self._path = database
-        self._compute = compute
+        self._compute = compute.with_bundle_of(self.database.manifest.bundle_path)
         self._no_text_space = ""
 
     def close(self) -> None:

@@ -67,6 +67,11 @@ class Bundle:
     paper: Mapping[str, Any] | None = None
 
     @property
+    def place(self) -> str | None:
+        """Where it is found again: its folder; None of the one that ships."""
+        return None if self.path == SHIPPED else str(self.path.resolve())
+
+    @property
     def findings(self) -> tuple[str, ...]:
         """The findings it can report, ``normal`` among them."""
         return self.labels.findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,10 @@ class Compute:
     device: str = "auto"
     runtime: str = "auto"
     precision: str = "auto"
+
+    def with_bundle_of(self, place: str | None) -> Compute:
+        """As this one; where it names no bundle, with that of a database, which lies in `place`."""
+        return self if self.bundle is not None else replace(self, bundle=place)
 
     def load_bundle(self) -> Bundle:
         """The bundle.

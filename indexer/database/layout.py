@@ -50,6 +50,8 @@ class Manifest:
     thresholds
         Per finding, the probability from which on a study has it; None where every image is read
         for itself.
+    bundle_path
+        Folder of the bundle when it was last used; None of the one that ships with cxrdex.
     """
 
     format: int
@@ -64,6 +66,7 @@ class Manifest:
     text_index: str | None = None
     text_url: str | None = None
     thresholds: dict[str, float] | None = None
+    bundle_path: str | None = None
 
     @classmethod
     def of(
@@ -100,6 +103,7 @@ class Manifest:
             text_index=f"cxrdex-{secrets.token_hex(4)}" if server else None,
             text_url=url if server else None,
             thresholds=dict(bundle.thresholds) if pool_studies else None,
+            bundle_path=bundle.place,
         )
 
 
@@ -207,7 +211,7 @@ class Layout:
             raise DatabaseMismatch(
                 f"the database {self.root} was made with the bundle {manifest.bundle_name} "
                 f"({manifest.bundle}), not with {bundle.name} ({bundle.hash}): name that bundle "
-                "with --bundle, or bring the database up to date with "
+                "with --bundle or in CXRDEX_BUNDLE, or bring the database up to date with "
                 f"`cxrdex index ARCHIVE --database {self.root} --reread`"
             )
         if key is not None and key != manifest.key:

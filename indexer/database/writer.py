@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -115,6 +116,9 @@ class Writer:
             choices.check_text(layout, manifest)
             if not other_bundle:
                 choices.check_pooling(layout, manifest)
+                if manifest.bundle_path != bundle.place:
+                    manifest = replace(manifest, bundle_path=bundle.place)
+                    layout.create(manifest)
             with _opened(layout, manifest) as stores:
                 writer = cls(stores)
                 writer._recover()

@@ -19,6 +19,7 @@ from indexer.archive.limits import Limits
 from indexer.archive.sources.members import Archive, open_archive
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
+from indexer.database.layout import Layout
 from indexer.database.writer import Writer
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
@@ -134,6 +135,9 @@ def index(
     DiskFullError
         There is no space left; what was committed is safe.
     """
+    layout = Layout(database)
+    if not reread and layout.manifest.exists():
+        compute = compute.with_bundle_of(layout.read_manifest().bundle_path)
     bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
     key = load_key()

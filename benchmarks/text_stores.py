@@ -28,7 +28,7 @@ from typing import Any, TypeAlias
 import click
 
 from benchmarks.record import RESULTS, write_result
-from indexer.annotation import QUALIFIERS, Annotation, Origin
+from indexer.annotation import Annotation, Origin, qualifiers
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
 from indexer.database.text.documents import Document, build_document
@@ -55,7 +55,7 @@ _HEAP = "1g"
 _FACETS = ("disease", "side", "severity", "view", "sex")
 _DISEASES = tuple(dict.fromkeys(rule.disease for rule in FINDINGS))
 _ORGANS, _PLACES, _SIDES, _DEGREES = (
-    tuple(sorted(QUALIFIERS[kind])) for kind in ("organ", "location", "side", "severity")
+    tuple(sorted(qualifiers()[kind])) for kind in ("organ", "location", "side", "severity")
 )
 _WORDS = tuple(
     word for name in _DISEASES for word in name.split() if len(word) > 5 and word.isalpha()

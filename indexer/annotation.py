@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "KINDS",
     "NORMAL",
-    "QUALIFIERS",
     "Annotation",
     "Kind",
     "Origin",
     "Word",
     "kind_of",
     "parse_mesh",
+    "qualifiers",
+    "vocabulary",
 ]
 
 Origin: TypeAlias = Literal["predicted", "human", "report"]
@@ -30,77 +34,35 @@ _ORGAN_HEADINGS = frozenset(
 # "No Indexing" says that nobody annotated the study, so it is no label.
 _NO_LABEL = frozenset({"", "no indexing"})
 
-# The words of the collection that say where, on which side and how much.
-QUALIFIERS: dict[Kind, frozenset[str]] = {
-    "side": frozenset({"left", "right", "bilateral"}),
-    "severity": frozenset({"mild", "moderate", "severe", "borderline", "small", "large"}),
-    "organ": frozenset(
-        [
-            "abdomen",
-            "adipose tissue",
-            "aorta",
-            "aorta, thoracic",
-            "aortic valve",
-            "blood vessels",
-            "breast",
-            "breast implants",
-            "bronchi",
-            "cervical vertebrae",
-            "clavicle",
-            "coronary vessels",
-            "diaphragm",
-            "esophagus",
-            "heart",
-            "heart atria",
-            "heart ventricles",
-            "humerus",
-            "lumbar vertebrae",
-            "lung",
-            "lymph nodes",
-            "mediastinum",
-            "mitral valve",
-            "neck",
-            "pleura",
-            "pulmonary alveoli",
-            "pulmonary artery",
-            "ribs",
-            "shoulder",
-            "spine",
-            "sternum",
-            "thoracic vertebrae",
-            "thorax",
-            "trachea",
-            "trachea, carina",
-        ]
-    ),
-    "location": frozenset(
-        [
-            "anterior",
-            "apex",
-            "base",
-            "cardiophrenic angle",
-            "costophrenic angle",
-            "hilum",
-            "lingula",
-            "lower lobe",
-            "middle lobe",
-            "multilobar",
-            "paratracheal",
-            "pleural sinus",
-            "posterior",
-            "retrocardiac",
-            "sulcus",
-            "supracardiac",
-            "upper lobe",
-        ]
-    ),
-}
-_KIND_OF: dict[str, Kind] = {word: kind for kind, words in QUALIFIERS.items() for word in words}
+_VOCABULARY = Path(__file__).with_name("words") / "chest.toml"
+
+
+@functools.cache
+def vocabulary() -> Mapping[str, Any]:
+    """The vocabulary of chest radiology, headings by kind, as ``words/chest.toml`` has it."""
+    return tomllib.loads(_VOCABULARY.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def qualifiers() -> Mapping[Kind, frozenset[str]]:
+    """The words that say where, on which side and how much, by kind."""
+    words: dict[Kind, set[str]] = {kind: set() for kind in KINDS[1:-1]}
+    for kind in KINDS:
+        for name, entry in vocabulary()[kind].items():
+            for also in (kind, *entry.get("also", ())):
+                if also in words and not entry.get("means"):
+                    words[also].add(name)
+    return {kind: frozenset(some) for kind, some in words.items()}
+
+
+@functools.cache
+def _kinds() -> Mapping[str, Kind]:
+    return {word: kind for kind, words in qualifiers().items() for word in words}
 
 
 def kind_of(qualifier: str) -> Kind:
     """Kind of a qualifier word; ``"other"`` for one that says neither where nor how much."""
-    return _KIND_OF.get(qualifier, "other")
+    return _kinds().get(qualifier, "other")
 
 
 @dataclass(frozen=True, slots=True)

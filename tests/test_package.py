@@ -87,7 +87,7 @@ def test_the_wheel_has_every_module(names: set[str]) -> None:
         (("indexer/database/ledger/migrations",), "*.sql"),
         (("indexer/cascade/bundles",), "bundle.json"),
         (("indexer/cascade/bundles",), "weights.safetensors"),
-        (("search/language",), "lexicon.toml"),
+        (("indexer/words",), "chest.toml"),
         (("indexer/words",), "languages.toml"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from indexer.annotation import NORMAL, QUALIFIERS, Annotation
+from indexer.annotation import NORMAL, Annotation, qualifiers
 from indexer.cascade.labels import END, Labels
 from indexer.datasets.annotated import AnnotatedImage
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS
@@ -67,7 +67,7 @@ _OTHER_WORDS = frozenset(
     ]
 )
 _KNOWN_WORDS = frozenset().union(
-    *QUALIFIERS.values(),
+    *qualifiers().values(),
     {word for word, _ in QUALIFIER_PATTERNS},
     *(rule.qualifiers for rule in FINDINGS),
     _OTHER_WORDS,

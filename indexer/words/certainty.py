@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from indexer.words.labeller_rules import CUES
+from indexer.words.cues import CUES
 
 __all__ = ["Cue", "Status", "cues", "status"]
 

@@ -15,12 +15,8 @@ from functools import lru_cache
 from indexer.annotation import NORMAL, Annotation, kind_of
 from indexer.words import certainty
 from indexer.words.certainty import Status
-from indexer.words.labeller_rules import (
-    FINDINGS,
-    NORMAL_STATEMENTS,
-    QUALIFIER_PATTERNS,
-    FindingRule,
-)
+from indexer.words.cues import NORMAL_STATEMENTS
+from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
 from indexer.words.language import denies, is_english
 
 __all__ = [

@@ -1,24 +1,22 @@
 """The lexicon: what words of chest radiology mean, and the query tree widened by it.
 
-The data is ``lexicon.toml``. Expansion happens once, in the tree, so that every store finds the
-same: a word becomes any of its synonyms, its heading and the narrower headings; the value of a
-label field its heading and the narrower ones. Words in quotes, and words given by their beginning,
-shape or likeness, stay as they are.
+The headings are those of `indexer.words.headings`. Expansion happens once, in the tree, so that
+every store finds the same: a word becomes any of its synonyms, its heading and the narrower
+headings; the value of a label field its heading and the narrower ones. Words in quotes, and words
+given by their beginning, shape or likeness, stay as they are.
 """
 
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product, zip_longest
-from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
-from indexer.annotation import Kind
 from indexer.database.text.schema import LABELS, analyzer
 from indexer.errors import NotFoundError, QueryError
+from indexer.words.headings import Heading, headings, loose_forms
 from search.language.spelling import nearest
 from search.language.tree import (
     And,
@@ -49,47 +47,8 @@ __all__ = [
 MAX_ALTERNATIVES = 60
 MAX_LEAVES = 5_000
 
-_DATA = Path(__file__).with_name("lexicon.toml")
-_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _Stems: TypeAlias = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading and how people say it.
-
-    Parameters
-    ----------
-    name
-        In the spelling of annotations.
-    kinds
-        What it may stand as in an annotation, the usual kind first.
-    forms
-        Other ways to say it, the commonest first.
-    broader, narrower
-        Headings right above and right below it.
-    means
-        Kind and word, where the name says several things of one finding; never of a disease.
-    """
-
-    name: str
-    kinds: tuple[Kind, ...]
-    forms: tuple[str, ...] = ()
-    broader: tuple[str, ...] = ()
-    narrower: tuple[str, ...] = ()
-    means: tuple[tuple[Kind, str], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """``{"heading", "kinds", "forms", "broader", "narrower", "means"}``."""
-        return {
-            "heading": self.name,
-            "kinds": list(self.kinds),
-            "forms": list(self.forms),
-            "broader": list(self.broader),
-            "narrower": list(self.narrower),
-            "means": [f"{kind}:{word}" for kind, word in self.means],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,22 +136,7 @@ class Lexicon:
     @functools.cache
     def load(cls) -> Lexicon:
         """The lexicon that ships with cxrdex."""
-        data = tomllib.loads(_DATA.read_text())
-        loose = data.pop("loose")
-        if unknown := sorted(data.keys() - set(_KINDS)):
-            raise ValueError(f"the lexicon has no kind {unknown[0]}")
-        headings = (
-            Heading(
-                name,
-                (kind, *entry.get("also", ())),
-                tuple(entry.get("forms", ())),
-                tuple(entry.get("broader", ())),
-                means=tuple(tuple(part.split(":", 1)) for part in entry.get("means", ())),
-            )
-            for kind in _KINDS
-            for name, entry in data[kind].items()
-        )
-        return cls(headings, loose)
+        return cls(headings(), loose_forms())
 
     @property
     def forms(self) -> list[str]:

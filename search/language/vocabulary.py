@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
-from indexer.annotation import QUALIFIERS, Origin
+from indexer.annotation import Origin, qualifiers
 from indexer.errors import QueryError
+from search.language.lexicon import Lexicon
 from search.language.spelling import nearest
 
 __all__ = [
@@ -61,7 +62,6 @@ _ALWAYS: Mapping[str, frozenset[str]] = {
     "projection": frozenset({"pa", "ap", "ll", "rl"}),
     "sex": frozenset({"f", "m", "o"}),
     "origin": frozenset(get_args(Origin)),
-    **{str(kind): words for kind, words in QUALIFIERS.items()},
 }
 
 
@@ -98,8 +98,11 @@ class Vocabulary:
         values: Mapping[str, Iterable[str]] | None = None,
         sayable: Callable[[], Mapping[str, Iterable[str]]] = dict,
     ) -> None:
+        known: Mapping[str, frozenset[str]] = {str(k): words for k, words in qualifiers().items()}
         self._values: dict[str, set[str]] = {
-            field: set(_ALWAYS.get(field, ())) for field, kind in FIELDS.items() if kind == "closed"
+            field: {*_ALWAYS.get(field, ()), *known.get(field, ())}
+            for field, kind in FIELDS.items()
+            if kind == "closed"
         }
         self._values["absent"] = self._values["uncertain"] = self._values["disease"]
         self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
@@ -115,8 +118,6 @@ class Vocabulary:
         A form of the lexicon becomes its heading; one of several headings stays as it is, for
         `search.language.lexicon.Lexicon.expand`.
         """
-        from search.language.lexicon import Lexicon
-
         value = " ".join(value.lower().split())
         value = _ALIASES.get(field, {}).get(value, value)
         if value in self._values[field]:
@@ -130,8 +131,6 @@ class Vocabulary:
 
     def suggest(self, field: str, value: str) -> str | None:
         """The value of `field`, or the form of one, nearest to a wrong one."""
-        from search.language.lexicon import Lexicon
-
         value, lexicon = " ".join(value.split()), Lexicon.load()
         guess, kind = nearest(value, self._values[field]), _NAMED_AS.get(field, field)
         return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, kind)])

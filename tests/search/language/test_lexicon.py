@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.annotation import NORMAL, QUALIFIERS, kind_of
+from indexer.annotation import NORMAL, kind_of, qualifiers
 from indexer.cascade.bundle import Bundle
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
@@ -84,7 +84,7 @@ def test_kinds_are_those_of_annotations() -> None:
         for kind, word in heading.means:
             assert kind in LEXICON.headings[word].kinds
             assert heading.kinds[0] != "disease"
-    for kind, words in QUALIFIERS.items():
+    for kind, words in qualifiers().items():
         for word in words:
             assert kind in LEXICON.headings[word].kinds, word
 

@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement, starmap
 
 import pytest
 
-from indexer.annotation import QUALIFIERS, Annotation, Origin
+from indexer.annotation import Annotation, Origin, qualifiers
 from indexer.database.text.schema import ORIGINS
 from indexer.database.text.tantivy.store import finding_term, pair_items, pair_term
 from search.language.findings import Findings
@@ -21,7 +21,8 @@ _DISEASES = ("opacity", "pleural effusion", "tube, inserted", "lung", "cardiomeg
 
 def _annotations() -> list[dict[str, object]]:
     rng = random.Random(0)
-    parts = [*QUALIFIERS["organ"], *QUALIFIERS["location"], *QUALIFIERS["side"], "mild", "severe"]
+    known = qualifiers()
+    parts = [*known["organ"], *known["location"], *known["side"], "mild", "severe"]
 
     def one() -> Annotation:
         origin: Origin = rng.choice(ORIGINS)

@@ -1,0 +1,137 @@
+"""Words that say whether a finding is there, as data: cues of denial and doubt, and that all is well.
+
+Patterns are regular expressions on lower-case text.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CUES", "NORMAL_STATEMENTS"]
+
+# Statements that a whole chest, or what was looked for in it, is well.
+NORMAL_STATEMENTS = (
+    r"no (?:evidence of |radiographic evidence of )?(?:acute|active|significant)\b"
+    r"|(?:lungs?|chest|heart|mediastin\w+|silhouettes?|contours?|cardio\w*|examination|exam|study) "
+    r"(?:\S+ ){0,5}(?:clear|normal|unremarkable|negative)\b"
+    r"|(?:normal|unremarkable|negative|clear) (?:\S+ ){0,3}"
+    r"(?:chest|lungs?|heart|mediastin\w+|silhouette|cardio\w*|exam\w*|study|radiographs?"
+    r"|examination)"
+    r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
+)
+
+_SEEN = (
+    r"(?:seen|identified|visuali[sz]ed|visible|present|evident|apparent|demonstrated|noted|found"
+    r"|appreciated|detected|observed|suspected|confirmed|shown|recogni[sz]ed)"
+)
+_BE = r"(?:is|are|was|were|has been|have been|had been)"
+# What may still be said after a finding that is there: it ends the reach of a "no" before it.
+_ASSERTING = (
+    r"(?:stable|unchanged|persistent|mild(?:ly)?|moderate(?:ly)?|minimal(?:ly)?|chronic|old|prior"
+    r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status"
+    r"|residual|decreas\w+|increas\w+|improv\w+|worsen\w+|resolving|known|definite|calcified"
+    r"|multiple|several|severe|bilateral|left|right|only)"
+)
+_VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
+_END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
+# In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
+# "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
+CUES: tuple[tuple[str, str], ...] = (
+    (
+        "nothing",
+        rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
+        r"|progression|improvement|growth|resolution|clearing)"
+        r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
+        r"|(?:no|without) enlargement of (?:the|this|these|known) (?:\w+ )?(?:nodule|mass|lesion"
+        r"|opacit|effusion|pneumothora)\w*|(?:further|continued|some|early) clearing of"
+        r"|not only|no more than|no doubt|without doubt|not necessarily|without difficulty"
+        r"|(?:partly|partially|nearly|almost|incompletely|largely|mostly) (?:\w+ly )?(?:resolved"
+        r"|cleared)"
+        r"|(?:near(?:ly)?[- ]complete|partial|incomplete) (?:interval )?(?:resolution|clearing)"
+        r"|(?:document|ensure|confirm|allow|until|verify|for|to) (?:\w+ )?(?:resolution|clearing)"
+        r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
+        r"(?: (?:before|previously|earlier))?"
+        r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)"
+        r"|(?:most|strongly|highly) (?:suggestive of|compatible with|consistent with)",
+    ),
+    (
+        "uncertain_after",
+        r"(?:cannot|can not|can't|could not|may not) be (?:\w+ )?(?:excluded|ruled out|told"
+        r"|distinguished|differentiated|separated)"
+        rf"|{_BE} not (?:\w+ )?(?:excluded|ruled out)|not (?:\w+ly )?(?:excluded|ruled out)"
+        r"|(?:is|are|remains?) (?:also )?(?:possible|questionable|doubtful|uncertain(?! whether)"
+        r"|questioned|suspected|less likely|a possibility|a consideration|a concern)"
+        r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain"
+        r"|account for)|(?:to|must|may|might|can) be considered"
+        r"|(?:is|are|would be|could be|may be) (?:hard|difficult)"
+        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
+        r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
+        r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
+    ),
+    (
+        "negated_after",
+        r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"|within (?:the )?(?:limits of normal|normal limits)"
+        rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
+        rf"(?:\w+ly )?{_SEEN}"
+        r"(?! (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|lateral|frontal|outside|_|xxxx"
+        r"|\d)| (?:previously|before|earlier))"
+        rf"|(?:,? (?:which|that) (?:is|are) )?no longer (?:be )?(?:\w+ly )?{_SEEN}"
+        r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
+        r"|(?:,? (?:which|that) )?(?:has|have|had) "
+        r"(?:(?:now|since|completely|entirely|fully|been) )*"
+        r"(?:resolved|cleared|disappeared|drained|evacuated)"
+        r"|(?:resolved|cleared)(?=\s*(?:[.;,]|$))"
+        r"|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
+        r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
+        r"unlikely(?! to)"
+        rf"|unlikely{_END_OF_CLAUSE}"
+        rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
+    ),
+    (
+        "uncertain_before",
+        r"(?:(?:cannot|can not|can't|could not|does not|do not) (?:\w+ )?(?:exclude|rule out|tell"
+        r"|distinguish|differentiate|separate)"
+        r"|(?:difficult|hard) to (?:\w+ )?exclude"
+        r"|(?:to )?(?:rule out|exclude)|r/o|evaluate for|assess for|question(?:able|ed| of)?"
+        r"|correlat(?:e|ion) (?:\w+ )?for"
+        r"|possib(?:le|ly)|possibility of|may|might|could|perhaps|maybe|suspicious for"
+        r"|suspicion (?:of|for)"
+        r"|suspect(?:ed)?|concern(?:ing)? for|worrisome for|doubtful|uncertain whether"
+        r"|unclear whether"
+        r"|differential|either|if|history of|h/o|query|equivocal"
+        r"|to (?:identify|detect|look for)|detecting"
+        r"|suggest(?:s|ed|ing|ive of|ion of)?|consider(?:ations?)?"
+        r"|less likely|would include|potential(?:ly)?|versus|vs|favou?red over"
+        r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)"
+        r"(?:,? (?:this|these|it|findings?) (?:\w+ ){0,3}(?:consistent|compatible) with)?)"
+        r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
+    ),
+    (
+        "negated_before",
+        r"removal of|no|not|cannot|without|neither|nor|negative for|free of|clear of"
+        r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
+        r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
+        r"|fails? to (?:show|reveal|demonstrate)"
+        r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
+    ),
+    (
+        "stop",
+        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though"
+        r"|except|apart from"
+        r"|aside from|other than|exception of|save for|besides"
+        r"|despite|yet|while"
+        r"|whereas|which|because|due to|secondary to|otherwise"
+        r"|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        r"|appears?)"
+        r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"
+        r"| and)(?= )",
+    ),
+    # What a denied finding would be consistent with is denied too; doubt ends here.
+    ("link", r"(?:consistent|compatible) with|in keeping with"),
+    (
+        "weak_stop",
+        rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)|and with"
+        r"|(?:,|and|, and)(?= (?:the|an?)\b)"
+        rf"|(?:,|and|, and)(?= (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|remains?)\b(?! {_SEEN}))",
+    ),
+)

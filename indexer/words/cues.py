@@ -1,4 +1,4 @@
-"""Words that say whether a finding is there, as data: cues of denial and doubt, and that all is well.
+"""Cues of denial and doubt, and statements that all is well, as data.
 
 Patterns are regular expressions on lower-case text.
 """

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 
 from indexer.database.text.schema import LABELS, analyzer
 from indexer.errors import NotFoundError, QueryError
-from indexer.words.headings import Heading, headings, loose_forms
+from indexer.words import headings as chest
+from indexer.words.headings import Heading
 from search.language.spelling import nearest
 from search.language.tree import (
     And,
@@ -136,7 +137,7 @@ class Lexicon:
     @functools.cache
     def load(cls) -> Lexicon:
         """The lexicon that ships with cxrdex."""
-        return cls(headings(), loose_forms())
+        return cls(chest.headings(), chest.loose_forms())
 
     @property
     def forms(self) -> list[str]:

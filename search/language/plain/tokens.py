@@ -9,7 +9,8 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from indexer.annotation import NORMAL
-from search.language.lexicon import Heading, Lexicon
+from indexer.words.headings import Heading
+from search.language.lexicon import Lexicon
 from search.language.plain.conditions import Found, ReadText
 from search.language.plain.cues import CUES, FILLERS, REASONS
 from search.language.plain.understood import PartKind

@@ -6,27 +6,32 @@ say never quotes the header, so it may be logged.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive import deidentify, windowing
+from indexer.archive import deidentify, scaling, windowing
+from indexer.archive.appearance import looks
+from indexer.archive.content import refusal
 from indexer.archive.deidentify import Identity, Metadata
 from indexer.archive.limits import Limits
-from indexer.archive.pictures import dicom, raster
+from indexer.archive.pictures import raster
+from indexer.archive.pictures.dicom.chest import is_capture
+from indexer.archive.pictures.dicom.elements import quiet
+from indexer.archive.pictures.dicom.header import is_dicom
+from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.windowing import GreyImage
-from indexer.errors import FailedImage, ImageError, SkippedImage
+from indexer.errors import FailedImage, ImageError
 
 if TYPE_CHECKING:
     from indexer.archive.sources.members import Member
 
-__all__ = ["DecodeSettings", "DecodedImage", "decode", "decode_member"]
+__all__ = ["DecodeSettings", "DecodedImage", "Thumbnails", "decode", "decode_member"]
 
-_DICOM_NAME = re.compile(r"\.(dcm|dicom|dic)$", re.IGNORECASE)
-_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
+Thumbnails: TypeAlias = Literal["unmarked", "clean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,13 @@ class DecodeSettings:
         Secret for the pseudonymous ids, from `load_key`.
     thumbnail
         Longest side of the thumbnail in pixels; 0 for none.
+    thumbnails
+        Which images get one: ``"unmarked"`` for all but those that say that text is burned into
+        them, and secondary captures that do not say there is none; ``"clean"`` only for those
+        that say there is none.
+    polarity
+        By beginnings of manufacturers' names, whether small values are white (MONOCHROME1),
+        whatever their headers say.
     reduce
         Decode JPEG and JPEG 2000 no larger than the canvas needs.
     limits
@@ -53,6 +65,8 @@ class DecodeSettings:
     squash: bool = True
     key: bytes = field(default=b"", repr=False)
     thumbnail: int = 256
+    thumbnails: Thumbnails = "unmarked"
+    polarity: Mapping[str, bool] = field(default_factory=dict)
     reduce: bool = True
     limits: Limits = field(default_factory=Limits)
 
@@ -127,9 +141,8 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
         kind = raster.picture_format(data)
         if kind and data[128:132] != b"DICM":
             return _decode_picture(data, kind, name, settings)
-        dicom.check_inflated(data, settings.limits.file_bytes)
-        if dicom.is_dicom(data):
-            with dicom.quiet():
+        if is_dicom(data):
+            with quiet():
                 return _decode_dicom(data, name, settings)
     except ImageError:
         raise
@@ -141,27 +154,18 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
         raise FailedImage(
             "undecodable_pixels", f"damaged in an unforeseen way ({type(error).__name__})"
         ) from None
-    raise _no_image(data, name)
-
-
-def _no_image(data: bytes, name: str) -> ImageError:
-    called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
-    if called is None:
-        return SkippedImage("not_an_image", "neither DICOM nor a known picture format")
-    suffix = called[0].lower()
-    if not data:
-        return FailedImage("truncated", f"an empty file called {suffix}")
-    if _DICOM_NAME.search(name):
-        return FailedImage("not_dicom", f"called {suffix}, but its content is not DICOM")
-    return FailedImage("undecodable_pixels", f"called {suffix}, but its content is no picture")
+    raise refusal(data, name)
 
 
 def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
-    header = dicom.read_header(data)
-    dicom.require_chest(header)
-    image, transfer_syntax = dicom.read_image(data, header, settings.target, settings.limits)
+    file = open_dicom(data, settings.limits)
+    image, transfer_syntax = read_image(file, settings.target, settings.limits, settings.polarity)
+    header = file.header
     rows, columns = image.shape
-    metadata = deidentify.dicom_metadata(header, rows, columns, transfer_syntax, image.mirrored)
+    metadata = replace(
+        deidentify.dicom_metadata(header, rows, columns, transfer_syntax, image.mirrored),
+        burned_in=deidentify.burned_in(header, is_capture(header), settings.thumbnails == "clean"),
+    )
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.dicom_identity(settings.key, header, name, image_id)
     return _finish(image, image_id, identity, metadata, settings)
@@ -170,7 +174,13 @@ def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedIm
 def _decode_picture(data: bytes, kind: str, name: str, settings: DecodeSettings) -> DecodedImage:
     image = raster.read_picture(data, kind, settings.target, settings.limits)
     rows, columns = image.shape
-    metadata = Metadata(rows=rows, columns=columns, format=kind, mirrored=image.mirrored)
+    metadata = Metadata(
+        rows=rows,
+        columns=columns,
+        format=kind,
+        mirrored=image.mirrored,
+        burned_in=settings.thumbnails == "clean",
+    )
     image_id = deidentify.image_id(settings.key, windowing.pixel_digest(image))
     identity = deidentify.picture_identity(settings.key, name, image_id)
     return _finish(image, image_id, identity, metadata, settings)
@@ -183,12 +193,14 @@ def _finish(
     metadata: Metadata,
     settings: DecodeSettings,
 ) -> DecodedImage:
-    picture = windowing.render(image)
+    picture, notes = windowing.develop(image)
     thumbnail = None
     if settings.thumbnail and not metadata.burned_in:
-        thumbnail = windowing.thumbnail(picture, settings.thumbnail, image.grid)
+        thumbnail = scaling.thumbnail(picture, settings.thumbnail, image.grid)
+    canvas = scaling.to_canvas(picture, settings.size, settings.squash, image.grid)
+    metadata = replace(metadata, notes=(*notes, *looks(picture, canvas)))
     return DecodedImage(
-        canvas=windowing.to_canvas(picture, settings.size, settings.squash, image.grid),
+        canvas=canvas,
         image_id=image_id,
         study=identity.study,
         patient=identity.patient,

@@ -25,6 +25,7 @@ __all__ = [
     "Identity",
     "Metadata",
     "Sex",
+    "burned_in",
     "dicom_identity",
     "dicom_metadata",
     "file_stem",
@@ -85,9 +86,11 @@ class Metadata:
     transfer_syntax
         Name of the DICOM transfer syntax; None for plain pictures.
     burned_in
-        Whether Burned In Annotation says YES: no picture of it may be shown.
+        Whether text is, or may be, burned into the image: no picture of it may be shown.
     mirrored
         Whether the stored pixels had to be flipped to put the patient's right on the left.
+    notes
+        What was not taken as the file has it (`indexer.archive.notes`).
     """
 
     view: str | None = None
@@ -101,15 +104,17 @@ class Metadata:
     transfer_syntax: str | None = None
     burned_in: bool = False
     mirrored: bool = False
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back."""
-        return asdict(self)
+        return {**asdict(self), "notes": list(self.notes)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Metadata:
         """The metadata of which `to_json` made `data`."""
-        return cls(**data)
+        # Databases made before version 0.3 have no notes.
+        return cls(**{**data, "notes": tuple(data.get("notes", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +275,31 @@ def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identi
     return Identity(study, pseudonym(key, "patient", owner), tuple(keys))
 
 
+def burned_in(header: Dataset, capture: bool, strict: bool = False) -> bool:
+    """Whether text may be burned into an image, by what its header says.
+
+    Parameters
+    ----------
+    capture
+        Whether it is a secondary capture: scans and screenshots show names as often as not.
+    strict
+        Take every image for one that may have text, unless its header says NO.
+
+    Returns
+    -------
+    bool
+        True where Burned In Annotation means yes (``YES``, ``Y``, ``YES\\NO``), and where it says
+        neither yes nor no of a capture.
+    """
+    value = _read(lambda: header.get("BurnedInAnnotation"), None)
+    parts = [value] if isinstance(value, str) or value is None else list(value)
+    words = {str(part or "").strip("\0 \t\r\n").upper() for part in parts}
+    words = {word for part in words for word in part.split("\\")}
+    if any(word[:1] in ("Y", "T", "1") for word in words):
+        return True
+    return (capture or strict) and words != {"NO"}
+
+
 def dicom_metadata(
     header: Dataset, rows: int, columns: int, transfer_syntax: str, mirrored: bool
 ) -> Metadata:
@@ -286,7 +316,6 @@ def dicom_metadata(
         columns=columns,
         format="DICOM",
         transfer_syntax=transfer_syntax,
-        burned_in=_text(header, "BurnedInAnnotation").upper() == "YES",
         mirrored=mirrored,
     )
 
@@ -295,7 +324,7 @@ def _text(header: Dataset, keyword: str) -> str:
     return _read(lambda: str(header.get(keyword) or "").strip("\0 \t\r\n"), "")
 
 
-def _read(value: Callable[[], str], default: str) -> str:
+def _read(value: Callable[[], Any], default: Any) -> Any:
     # pydicom converts a value when it is first asked for: a malformed one fails only here.
     try:
         return value()

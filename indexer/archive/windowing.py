@@ -6,7 +6,6 @@ alone, so they are composed in floating point for every possible value and appli
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from indexer.archive.limits import Limits
+from indexer.archive.plausibility import signed_otherwise
 from indexer.errors import FailedImage
 
 __all__ = [
@@ -25,12 +25,12 @@ __all__ = [
     "Grid",
     "Picture",
     "Tone",
+    "Values",
     "check_size",
+    "develop",
     "grey_of",
     "pixel_digest",
     "render",
-    "thumbnail",
-    "to_canvas",
 ]
 
 # Rows that are worked on at once.
@@ -39,11 +39,16 @@ _ROWS = 32
 CORNERS: npt.NDArray[np.uint8] = np.arange(4, dtype=np.uint8).reshape(2, 2)
 # Share of the pixels beyond either end of the shown range.
 _TAIL = 0.005
+# One side of the middle of a film, in parts of the whole: what lies around it may be no patient.
+_MARGIN = 8
+# A film of which less is left is no film: the padding that says so is wrong.
+_LEAST_SHOWN = 0.05
+# Where less of the middle of a film than this is neither black nor white, a window hides it.
+_HIDDEN = 0.2
 # Enough values for stable percentiles.
 _SAMPLES = 250_000
 # JPEG colour conversion turns equal channels into values a few levels apart.
 _COLOUR_TOLERANCE = 0.02
-_WEBP_QUALITY = 80
 
 Values: TypeAlias = npt.NDArray[np.float64]
 #: Grey levels 0..255, (rows, columns).
@@ -97,26 +102,36 @@ class GreyImage:
         Bits stored per value; the largest unsigned value is ``2**bits - 1``.
     inverted
         Whether small values are white, as in MONOCHROME1.
-    tone
-        Maps stored values to what the maker wants shown (modality, VOI); None for identity.
+    tones
+        Ways to map stored values to what the maker wants shown (modality, VOI), the preferred one
+        first and the plainest one last; none for identity.
     padding
-        First and last stored value that mark pixels outside the image.
+        First and last stored value of each range that marks pixels outside the image.
+    outside
+        Further pixels outside the image, (rows, columns); only of an image that is not reduced.
+    exchanged
+        Whether black and white are to be exchanged, whatever `inverted` says.
     mirrored
         Whether the image was flipped to stand upright.
     grid
         Where `pixels` are a smaller copy of the image, how they lie on it.
     encoded
         What names the image in place of its pixels: digest of its codestream and its orientation.
+    notes
+        What was odd about it so far (`indexer.archive.notes`).
     """
 
     pixels: npt.NDArray[Any]
     bits: int
     inverted: bool = False
-    tone: Tone | None = None
-    padding: tuple[int, int] | None = None
+    tones: tuple[Tone, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    outside: npt.NDArray[np.bool_] | None = None
+    exchanged: bool = False
     mirrored: bool = False
     grid: Grid | None = None
     encoded: bytes | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -178,10 +193,21 @@ def pixel_digest(image: GreyImage) -> bytes:
 
 
 def render(image: GreyImage) -> Picture:
+    """The picture that `develop` makes of an image."""
+    return develop(image)[0]
+
+
+def develop(image: GreyImage) -> tuple[Picture, tuple[str, ...]]:
     """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
 
-    Of a smaller copy of a deeper image the levels are not rounded yet. Padding is left out of the
-    percentiles and shown black. A window that hides nearly all of the image is not used.
+    Of a smaller copy of a deeper image the levels are not rounded yet. What lies outside the image
+    is left out of the percentiles and shown black. Padding that would cover nearly all of the
+    image, and a window or table that hides most of it, are not used.
+
+    Returns
+    -------
+    tuple
+        The picture, and notes (`indexer.archive.notes`) on what was not taken as the header has it.
 
     Raises
     ------
@@ -193,21 +219,20 @@ def render(image: GreyImage) -> Picture:
         raise FailedImage("blank_image", "all pixels have one value; a radiograph has contrast")
     index, ramp = _indexed(image.pixels, int(low), int(high))
     step = max(1, int((index.size / _SAMPLES) ** 0.5))
-    counts = np.bincount(index[::step, ::step].ravel(), minlength=ramp.size)
-    outside = np.zeros(ramp.size, dtype=bool)
-    if image.padding is not None:
-        first, last = image.padding
-        outside = (ramp >= first) & (ramp <= last)
-        if counts[~outside].sum() == 0:
-            outside[:] = False
-    counts[outside] = 0
-    sign = -1.0 if image.inverted else 1.0
-    plain = sign * ramp.astype(np.float64)
-    tones = plain if image.tone is None else sign * image.tone(ramp)
-    limits = _robust_range(tones, counts)
+    counts, middle = _histograms(index[::step, ::step], ramp.size, image.outside, step)
+    notes = list(image.notes)
+    outside = _padded(image, ramp, counts, notes)
+    counts[outside] = middle[outside] = 0
+    values = ramp.astype(np.float64)
+    if resigned := signed_otherwise(image.pixels, image.bits):
+        values = resigned(values)
+        notes.append("sign_as_found")
+    sign = -1.0 if image.inverted != image.exchanged else 1.0
+    tones, limits = _shown(image.tones, values, sign, counts, middle, notes)
     if limits[0] >= limits[1]:
-        tones = plain
-        limits = _robust_range(tones, counts)
+        tones = sign * values
+        seen = tones[counts > 0]
+        limits = float(seen.min()), float(seen.max())
     if limits[0] >= limits[1]:
         ends = sorted((sign * float(low), sign * float(high)))
         limits = ends[0], ends[1]
@@ -215,9 +240,77 @@ def render(image: GreyImage) -> Picture:
     level[outside] = 0.0
     # A smaller copy of a deep image has no noise left that would even out the rounding.
     if image.grid and image.bits > 8:
-        return _look_up((level * 255.0).astype(np.float32), index)
-    table = np.rint(level * 255.0).astype(np.uint8)
-    return _look_up(table, index)
+        picture: Picture = _look_up((level * 255.0).astype(np.float32), index)
+    else:
+        picture = _look_up(np.rint(level * 255.0).astype(np.uint8), index)
+    if image.outside is not None:
+        picture[image.outside] = 0
+    return picture, tuple(dict.fromkeys(notes))
+
+
+def _histograms(
+    index: npt.NDArray[Any], size: int, outside: npt.NDArray[np.bool_] | None, step: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """How often each value is in a thinned image, and how often in its middle."""
+    rows, columns = (side // _MARGIN for side in index.shape)
+    part = (slice(rows, index.shape[0] - rows), slice(columns, index.shape[1] - columns))
+    if outside is None:
+        parts = index.ravel(), index[part].ravel()
+    else:
+        inside = ~outside[::step, ::step]
+        parts = index[inside], index[part][inside[part]]
+    counts, middle = (np.bincount(values, minlength=size) for values in parts)
+    return counts, middle
+
+
+def _padded(
+    image: GreyImage,
+    ramp: npt.NDArray[Any],
+    counts: npt.NDArray[np.int64],
+    notes: list[str],
+) -> npt.NDArray[np.bool_]:
+    """Values that are padding, unless nearly all pixels would be."""
+    outside = np.zeros(ramp.size, dtype=bool)
+    for first, last in image.padding:
+        outside |= (ramp >= first) & (ramp <= last)
+    if counts[~outside].sum() < _LEAST_SHOWN * counts.sum():
+        notes.append("padding_ignored")
+        outside[:] = False
+    return outside
+
+
+def _shown(
+    ways: tuple[Tone, ...],
+    values: Values,
+    sign: float,
+    counts: npt.NDArray[np.int64],
+    middle: npt.NDArray[np.int64],
+    notes: list[str],
+) -> tuple[Values, tuple[float, float]]:
+    """Grey levels by the first way that does not hide the film, and which of them are shown."""
+    candidates = [sign * way(values) for way in ways[:1]] or [sign * values]
+    tones, limits = candidates[0], _robust_range(candidates[0], counts)
+    if len(ways) < 2 or _share(tones, limits, middle) >= _HIDDEN:
+        return tones, limits
+    plain = sign * ways[-1](values)
+    plain_limits = _robust_range(plain, counts)
+    enough = min(_HIDDEN, _HIDDEN * _share(plain, plain_limits, middle))
+    for way in ways[:-1]:
+        tones = sign * way(values)
+        limits = _robust_range(tones, counts)
+        if _share(tones, limits, middle) >= enough:
+            break
+        if "window_ignored" not in notes:
+            notes.append("window_ignored")
+    else:
+        return plain, plain_limits
+    return tones, limits
+
+
+def _share(tones: Values, limits: tuple[float, float], counts: npt.NDArray[np.int64]) -> float:
+    """Part of the pixels that are neither all black nor all white."""
+    between = (tones > limits[0]) & (tones < limits[1])
+    return float(counts[between].sum() / max(counts.sum(), 1))
 
 
 def _look_up(table: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -252,80 +345,3 @@ def _robust_range(tones: Values, counts: npt.NDArray[np.int64]) -> tuple[float, 
     ranks = np.searchsorted(below, [rank, below[-1] - 1 - rank], side="right")
     low, high = tones[order[ranks]]
     return float(low), float(high)
-
-
-def to_canvas(
-    picture: Picture, size: int, squash: bool, grid: Grid | None = None
-) -> npt.NDArray[np.uint8]:
-    """A picture scaled to (size, size): squashed, or centred on black with its aspect ratio kept.
-
-    Shrinking averages over areas; a picture that has the right size is returned unchanged.
-
-    Parameters
-    ----------
-    picture
-        (rows, columns).
-    size
-        Pixels.
-    squash
-        Whether the aspect ratio may change.
-    grid
-        Where `picture` is a smaller copy, how it lies on the whole one.
-    """
-    rows, columns = (grid.rows, grid.columns) if grid else picture.shape
-    if squash:
-        return _resize(picture, size, size, grid)
-    scale = size / max(rows, columns)
-    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
-    canvas = np.zeros((size, size), dtype=np.uint8)
-    top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
-    canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-    return canvas
-
-
-def thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes:
-    """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
-    from PIL import Image
-
-    shape = (grid.rows, grid.columns) if grid else picture.shape
-    scale = min(1.0, longest / max(shape))
-    rows, columns = (max(1, round(side * scale)) for side in shape)
-    buffer = io.BytesIO()
-    coarse = 1 if grid else int(min(shape) / (2 * longest))
-    if coarse > 1:
-        # By whole pixels first, which is faster and no worse for looking at.
-        picture = np.asarray(Image.fromarray(picture).reduce(coarse))
-    small = Image.fromarray(_resize(picture, rows, columns, grid))
-    small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
-    return buffer.getvalue()
-
-
-def _resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
-    if grid is not None:
-        lines = _means(picture, _ends(rows, grid.rows) / grid.step + grid.top)
-        means = _means(lines.T, _ends(columns, grid.columns) / grid.step + grid.left).T
-        return np.rint(means).astype(np.uint8)
-    picture = picture.astype(np.uint8, copy=False)
-    if picture.shape == (rows, columns):
-        return picture
-    from PIL import Image
-
-    shrinks = rows <= picture.shape[0] and columns <= picture.shape[1]
-    way = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(picture).resize((columns, rows), way))
-
-
-def _ends(count: int, length: int) -> Values:
-    """Where `count` equal parts of `length` pixels begin and end: whole pixels, as in Pillow."""
-    ends: Values = np.floor(np.arange(count + 1) * (length / count) + 0.5)
-    return ends
-
-
-def _means(values: npt.NDArray[Any], ends: Values) -> npt.NDArray[np.float32]:
-    """Means of the rows between neighbouring `ends`, which need not lie between two rows."""
-    ends = np.clip(ends, 0, len(values)).astype(np.float32)
-    row = np.minimum(ends.astype(np.intp), len(values) - 1)
-    parts = (ends - row)[:, None] * values[row]
-    sums = np.add.reduceat(values, row, axis=0, dtype=np.float32)[:-1] + np.diff(parts, axis=0)
-    means: npt.NDArray[np.float32] = sums / np.diff(ends)[:, None]
-    return means

@@ -14,7 +14,7 @@ from PIL import Image
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode, decode_member
 from indexer.archive.deidentify import pseudonym
-from indexer.archive.windowing import to_canvas
+from indexer.archive.scaling import to_canvas
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
 
@@ -242,7 +242,7 @@ def test_shrinking_averages_areas() -> None:
     [
         (b"Dear colleague", "letter.dcm", FailedImage, "not_dicom"),
         (b"Dear colleague", "letter.DICOM", FailedImage, "not_dicom"),
-        (b"Dear colleague", "letter.png", FailedImage, "undecodable_pixels"),
+        (b"Dear colleague", "letter.png", FailedImage, "not_a_picture"),
         (b"Dear colleague", "letter.txt", SkippedImage, "not_an_image"),
         (b"Dear colleague", "letter", SkippedImage, "not_an_image"),
         (b"", "empty.dcm", FailedImage, "truncated"),

@@ -17,7 +17,9 @@ from pydicom.dataset import Dataset
 
 from indexer.archive.decoders import decoders
 from indexer.archive.decoders.jpeg import frame_header
-from indexer.archive.pictures.dicom import is_dicom, read_header, read_image, require_chest, upright
+from indexer.archive.pictures.dicom.header import is_dicom
+from indexer.archive.pictures.dicom.orientation import upright
+from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.windowing import GreyImage, pixel_digest, render
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from tests.archive.making import film, gdcm_encoded, make_dicom, to_bytes
@@ -41,9 +43,7 @@ def pydicom_data() -> Path:
 
 def read(data: bytes) -> GreyImage:
     assert is_dicom(data)
-    header = read_header(data)
-    require_chest(header)
-    return read_image(data, header)[0]
+    return read_image(open_dicom(data))[0]
 
 
 def reason(data: bytes) -> str:

@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate, get_frame
 
 from indexer.archive.decoders.reduced import codestream_digest
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode
-from indexer.archive.pictures.dicom import read_header, read_image
+from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.windowing import GreyImage
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
 
@@ -24,7 +24,7 @@ REDUCED, FULL = DecodeSettings(key=KEY), DecodeSettings(key=KEY, reduce=False)
 
 
 def read(data: bytes, target: int) -> GreyImage:
-    return read_image(data, read_header(data), target)[0]
+    return read_image(open_dicom(data), target)[0]
 
 
 def encapsulated(stream: bytes, pixels: Array, uid: str, bits: int, **attributes: Any) -> bytes:

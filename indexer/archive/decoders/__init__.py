@@ -104,7 +104,7 @@ def decode_pixels(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:
     Raises
     ------
     FailedImage
-        ``unsupported_transfer_syntax`` or ``undecodable_pixels``.
+        ``unsupported_transfer_syntax``, ``undecodable_pixels`` or ``contradictory_header``.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     uid = str(syntax)
@@ -130,6 +130,12 @@ def decode_pixels(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:
             if isinstance(error, MemoryError) or not (panic or isinstance(error, Exception)):
                 raise
             causes.append(f"{plugin or 'pydicom'}: {type(error).__name__}")
+    if not plugins:
+        depth, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+        raise FailedImage(
+            "contradictory_header",
+            f"{samples} samples of {depth} bits in its Photometric Interpretation cannot be read",
+        )
     raise FailedImage(
         "undecodable_pixels", f"{syntax.name} pixel data is damaged ({', '.join(causes)})"
     )

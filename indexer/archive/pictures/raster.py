@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from indexer.archive.decoders.reduced import codestream_digest, draft, grid_of, open_level
 from indexer.archive.limits import Limits
+from indexer.archive.pictures.tiff import quantised, read_tiff
 from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_of
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
@@ -40,6 +41,8 @@ _MIRRORING = frozenset({2, 4, 5, 7})
 _ENCODED = frozenset({"JPEG", "JPEG2000"})
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
+_SUBFILE = 254
+_MP_ENTRIES = 0xB002
 
 
 def picture_format(data: bytes) -> str | None:
@@ -79,18 +82,24 @@ def read_picture(
     FailedImage
         ``truncated``, ``undecodable_pixels`` or ``too_large``.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     most = (limits or Limits()).pixels
     # Pillow warns beyond this, and refuses twice as many.
     Image.MAX_IMAGE_PIXELS = most
     if kind == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise FailedImage("truncated", "the WEBP file is shorter than its header says")
-    with _pillow_remarks(kind), Image.open(BytesIO(data), formats=[kind]) as picture:
-        if getattr(picture, "n_frames", 1) > 1:
-            raise SkippedImage(
-                "multi_frame", f"{kind} of several pages; only single images are indexed"
-            )
+    with _pillow_remarks(kind):
+        try:
+            opened = Image.open(BytesIO(data), formats=[kind])
+        except UnidentifiedImageError:
+            if kind != "TIFF":
+                raise
+            pixels, white = read_tiff(data, most)
+            bits = 8 * pixels.dtype.itemsize
+            return GreyImage(pixels=np.ascontiguousarray(pixels), bits=bits, inverted=white)
+    with _pillow_remarks(kind), opened as picture:
+        data = _one_page(picture, kind, data)
         check_size(picture.height, picture.width, most)
         rows, columns = picture.height, picture.width
         encoded = codestream_digest(data) if kind in _ENCODED else None
@@ -103,6 +112,26 @@ def read_picture(
         return _grey_image(picture, None, encoded)
 
 
+def _one_page(picture: Image.Image, kind: str, data: bytes) -> bytes:
+    """Go to the one picture of a file; its bytes, without those of smaller copies after a JPEG."""
+    if getattr(picture, "n_frames", 1) == 1:
+        return data
+    if kind == "JPEG":
+        # Cameras and phones put previews of other sizes behind the picture (CIPA DC-007).
+        size = int(picture.mpinfo[_MP_ENTRIES][0]["Size"])  # type: ignore[attr-defined]
+        return data[:size] if 0 < size <= len(data) else data
+    if kind == "TIFF":
+        whole = []
+        for page in range(picture.n_frames):  # type: ignore[attr-defined]
+            picture.seek(page)
+            if not dict(getattr(picture, "tag_v2", {})).get(_SUBFILE, 0) & 1:
+                whole.append(page)
+        if len(whole) == 1:
+            picture.seek(whole[0])
+            return data
+    raise SkippedImage("multi_frame", f"{kind} of several pages; only single images are indexed")
+
+
 def _grey_image(picture: Image.Image, grid: Grid | None, encoded: bytes | None) -> GreyImage:
     from PIL import ImageOps
 
@@ -111,7 +140,7 @@ def _grey_image(picture: Image.Image, grid: Grid | None, encoded: bytes | None) 
     tags: dict[int, Any] = dict(getattr(picture, "tag_v2", {}))
     picture.load()
     # Pillow turns 8-bit white-is-zero TIFFs round, but not deeper ones.
-    inverted = picture.mode.startswith("I") and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    inverted = picture.mode[:1] in "IF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     pixels = _grey_pixels(ImageOps.exif_transpose(picture))
     return GreyImage(
         pixels=np.ascontiguousarray(pixels),
@@ -134,7 +163,7 @@ def _turned_corners(orientation: int) -> bytes:
 def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
     mode = picture.mode
     if mode == "F":
-        return _quantised(np.asarray(picture))
+        return quantised(np.asarray(picture))
     if mode.startswith("I"):
         values = np.asarray(picture)
         return values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -146,15 +175,6 @@ def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
     if grey is None:
         raise SkippedImage("colour", "a colour picture; only grey ones are indexed")
     return grey
-
-
-def _quantised(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise FailedImage("undecodable_pixels", "pixel values that are no finite numbers")
-    scale = 65535.0 / (high - low) if high > low else 0.0
-    quantised: npt.NDArray[np.uint16] = np.rint((values - low) * scale).astype(np.uint16)
-    return quantised
 
 
 @contextmanager

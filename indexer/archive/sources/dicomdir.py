@@ -36,7 +36,7 @@ def file_ids(path: str) -> list[list[str]]:
     """
     import pydicom
 
-    from indexer.archive.pictures.dicom import quiet
+    from indexer.archive.pictures.dicom.elements import quiet
 
     try:
         with quiet():

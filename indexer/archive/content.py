@@ -1,0 +1,68 @@
+"""What a file is that holds no picture: the reason why it is left out, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+
+from indexer.errors import FailedImage, ImageError, SkippedImage
+
+__all__ = ["refusal"]
+
+_DICOM_NAME = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
+_PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
+# Beginnings of other files: what it is, and what would be right.
+_KINDS: tuple[tuple[bytes, str], ...] = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file: fetch it with `git lfs pull`"),
+    (b"%PDF", "a PDF: export its pictures"),
+    (b"PK\3\4", "a zip file: unpack it, or give it a name that ends with .zip"),
+    (b"\x1f\x8b", "packed by gzip, more than once or damaged: unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z file: unpack it"),
+    (b"Rar!", "a RAR file: unpack it"),
+    (b"\xd0\xcf\x11\xe0", "an Office document"),
+    (b"GIF8", "a GIF: films are sent as DICOM, PNG, JPEG or TIFF"),
+    (b"\0\0\0\x18ftyp", "a video"),
+    (b"\0\0\0\x20ftyp", "a video"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"SQLite format 3", "a database"),
+    (b"{\\rtf", "a text (RTF)"),
+    (b"MSH|", "an HL7 message: name its folder with --reports"),
+    (b"\x5c\x01\x10\0", "a NIfTI volume"),
+)
+_HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype html|html|head|body)", re.IGNORECASE)
+_XML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml")
+
+
+def refusal(data: bytes, name: str) -> ImageError:
+    """The error for a file whose content is no picture that is known.
+
+    Parameters
+    ----------
+    data
+        Its content.
+    name
+        Its name: a file that is called an image, but is none, has failed.
+    """
+    called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
+    if called is None:
+        kind = _kind_of(data)
+        said = f"{kind}; neither DICOM" if kind else "neither DICOM"
+        return SkippedImage("not_an_image", f"{said} nor a known picture format")
+    suffix = called[0].lower()
+    if not data:
+        return FailedImage("truncated", f"an empty file called {suffix}")
+    if not data.strip(b"\0"):
+        return FailedImage("truncated", f"called {suffix}, but it holds nothing but zeros")
+    kind = _kind_of(data)
+    if _DICOM_NAME.search(name):
+        return FailedImage("not_dicom", f"called {suffix}, but it is {kind or 'not DICOM'}")
+    return FailedImage(
+        "not_a_picture", f"called {suffix}, but it is {kind or 'no picture of a known format'}"
+    )
+
+
+def _kind_of(data: bytes) -> str | None:
+    if _HTML.match(data[:200]):
+        return "a web page, as servers send in place of a file: fetch the file again"
+    if _XML.match(data[:200]):
+        return "an XML file"
+    return next((kind for start, kind in _KINDS if data.startswith(start)), None)

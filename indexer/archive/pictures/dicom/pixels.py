@@ -1,0 +1,337 @@
+"""Stored values of a DICOM image, as its pixel data has them where the header says otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.archive.decoders import decode_pixels
+from indexer.archive.decoders.jpeg import frame_header
+from indexer.archive.decoders.reduced import reduced_pixels, stated_size
+from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
+from indexer.archive.pictures.dicom.elements import number, text
+from indexer.archive.pictures.dicom.encapsulation import PixelData, codec_of, find_pixels
+from indexer.archive.plausibility import fits_better, roughness
+from indexer.archive.windowing import Grid, check_size, grey_of
+from indexer.errors import FailedImage, SkippedImage
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = ["attach_pixels", "reduced_values", "stored_values"]
+
+_JPEG = "1.2.840.10008.1.2.4."
+_RLE = "1.2.840.10008.1.2.5"
+_IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+_NATIVE = frozenset({_IMPLICIT, _EXPLICIT, _BIG})
+# Transfer syntaxes that one decoder reads alike: which of them a header names does not matter.
+_ALIKE = (
+    frozenset(_JPEG + end for end in ("50", "51")),
+    frozenset(_JPEG + end for end in ("57", "70")),
+    frozenset(_JPEG + end for end in ("80", "81")),
+    frozenset(_JPEG + end for end in ("90", "91")),
+    frozenset(_JPEG + end for end in ("201", "202", "203")),
+    frozenset({_RLE}),
+)
+# What is written for the defined terms of Photometric Interpretation.
+_LOOSELY = {
+    "MONOCHROME": "MONOCHROME2",
+    "MONOCHROME 2": "MONOCHROME2",
+    "MONO2": "MONOCHROME2",
+    "GRAYSCALE": "MONOCHROME2",
+    "MONOCHROME 1": "MONOCHROME1",
+    "MONO1": "MONOCHROME1",
+    "PALETTE_COLOR": "PALETTE COLOR",
+}
+_START = b"\xff\x4f\xff\x51"
+# Mean step between neighbours, in parts of the range, from which the byte order is doubted.
+_ROUGH = 0.1
+# Neutral chroma of YBR, which grey images stored so have everywhere.
+_NEUTRAL = 128
+
+
+def attach_pixels(
+    dataset: Dataset, data: bytes, place: int, most: int
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """Give a header its pixel data, both made to fit each other.
+
+    Parameters
+    ----------
+    dataset
+        The header, from `split_at_pixels`; filled in and put right.
+    data, place
+        The file, and where the pixel data element starts.
+    most
+        Pixels that the image may have.
+
+    Returns
+    -------
+    tuple
+        The codestream of an encoded image, else None; and notes on what did not fit.
+
+    Raises
+    ------
+    SkippedImage
+        ``no_pixels``.
+    FailedImage
+        ``truncated``, ``too_large``, ``contradictory_header``, ``unsupported_transfer_syntax``.
+    """
+    _complete(dataset)
+    rows, columns = (int(number(dataset, key) or 0) for key in ("Rows", "Columns"))
+    if rows and columns:
+        check_size(rows, columns, most)
+    _, little = dataset.original_encoding
+    native = _native_bytes(dataset, rows, columns) if rows and columns else None
+    found = find_pixels(data, place, little=little is not False, native=native)
+    if found is None:
+        if not (rows and columns) and text(dataset, "SOPClassUID") in RADIOGRAPHS:
+            raise FailedImage("truncated", "a radiograph that ends before its pixels and its size")
+        raise SkippedImage("no_pixels", "an image header without pixel data")
+    if found.encoded:
+        return _attach_encoded(dataset, found, most)
+    return None, _attach_native(dataset, found, (rows, columns), most)
+
+
+def _complete(dataset: Dataset) -> None:
+    """Fill in what a decoder needs and a sloppy writer left out."""
+    from pydicom.dataset import FileMetaDataset
+
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    samples = int(number(dataset, "SamplesPerPixel") or 1)
+    dataset.SamplesPerPixel = samples
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    unsaid = "MONOCHROME2" if samples == 1 else "RGB"
+    dataset.PhotometricInterpretation = _LOOSELY.get(photometric, photometric) or unsaid
+    allocated = int(number(dataset, "BitsAllocated") or 0)
+    if allocated <= 0:
+        allocated = 16 if (number(dataset, "BitsStored") or 8) > 8 else 8
+    _set_depth(dataset, allocated, int(number(dataset, "BitsStored") or allocated))
+    dataset.PixelRepresentation = 1 if number(dataset, "PixelRepresentation") == 1 else 0
+    if samples > 1 and number(dataset, "PlanarConfiguration") is None:
+        dataset.PlanarConfiguration = 0
+    if "NumberOfFrames" in dataset:
+        del dataset.NumberOfFrames
+
+
+def _set_depth(dataset: Dataset, allocated: int, stored: int) -> None:
+    dataset.BitsAllocated = allocated
+    dataset.BitsStored = stored if 1 <= stored <= allocated else allocated
+    high = number(dataset, "HighBit")
+    valid = high is not None and dataset.BitsStored - 1 <= high < allocated
+    dataset.HighBit = int(high) if high is not None and valid else dataset.BitsStored - 1
+
+
+def _native_bytes(dataset: Dataset, rows: int, columns: int) -> int:
+    values = rows * columns * int(dataset.SamplesPerPixel)
+    # Subsampled colour (C.7.6.3.1.2) has two values per pixel.
+    if str(dataset.PhotometricInterpretation) == "YBR_FULL_422":
+        values = values * 2 // 3
+    return (values * int(dataset.BitsAllocated) + 7) // 8
+
+
+# ---- encoded ------------------------------------------------------------------------------------
+
+
+def _attach_encoded(dataset: Dataset, found: PixelData, most: int) -> tuple[bytes, tuple[str, ...]]:
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
+
+    notes = list(found.notes)
+    stream, stated = found.value, str(dataset.file_meta.get("TransferSyntaxUID") or "")
+    codec = codec_of(stream)
+    if codec and not any({codec, stated} <= alike for alike in _ALIKE):
+        if stated:
+            notes.append("encoding_as_found")
+        dataset.file_meta.TransferSyntaxUID = UID(codec)
+    elif not stated or stated in _NATIVE:
+        raise FailedImage(
+            "undecodable_pixels", "its encoded pixel data is in no known encoding, or damaged"
+        )
+    size = stated_size(stream)
+    if size and min(size) > 0:
+        # A codestream may be larger than the header says.
+        check_size(*size, most)
+        if size != (number(dataset, "Rows"), number(dataset, "Columns")):
+            notes.append("size_as_found")
+        dataset.Rows, dataset.Columns = size
+    elif not (number(dataset, "Rows") and number(dataset, "Columns")):
+        raise _no_size()
+    if _fit_samples(dataset, stream):
+        notes.append("bits_as_found")
+    if not found.whole:
+        raise FailedImage("truncated", f"the pixel data ends after {len(stream)} bytes, too early")
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].is_undefined_length = True
+    return stream, tuple(notes)
+
+
+def _fit_samples(dataset: Dataset, stream: bytes) -> bool:
+    """Take components and depth from the codestream; tells whether the header said otherwise."""
+    components, precision = _components(stream)
+    if components not in (1, 3):
+        return False
+    grey = str(dataset.PhotometricInterpretation).startswith(("MONOCHROME", "PALETTE"))
+    changed = components != dataset.SamplesPerPixel or grey != (components == 1)
+    if changed:
+        dataset.SamplesPerPixel = components
+        if components == 1:
+            dataset.PhotometricInterpretation = "MONOCHROME2"
+        else:
+            dct = stream[:2] == b"\xff\xd8"
+            dataset.PhotometricInterpretation = "YBR_FULL_422" if dct else "RGB"
+            dataset.PlanarConfiguration = 0
+    allocated = 8 if precision <= 8 else 16
+    if 0 < precision <= 16 and allocated != dataset.BitsAllocated:
+        _set_depth(dataset, allocated, min(precision, int(dataset.BitsStored)))
+        changed = True
+    return changed
+
+
+def _components(stream: bytes) -> tuple[int, int]:
+    """Components and bits per sample of a JPEG, JPEG-LS or JPEG 2000 codestream; else zeros."""
+    place = stream.find(_START, 0, 2**16)
+    if place >= 0 and len(stream) > place + 42:
+        return int.from_bytes(stream[place + 40 : place + 42]), (stream[place + 42] & 0x7F) + 1
+    try:
+        header = frame_header(stream)
+    except ValueError:
+        return 0, 0
+    return header.components, header.precision
+
+
+# ---- native -------------------------------------------------------------------------------------
+
+
+def _attach_native(
+    dataset: Dataset, found: PixelData, size: tuple[int, int], most: int
+) -> tuple[str, ...]:
+    from pydicom.uid import UID
+
+    notes: list[str] = []
+    value, (implicit, little) = found.value, dataset.original_encoding
+    stated = str(dataset.file_meta.get("TransferSyntaxUID") or "")
+    if stated not in _NATIVE:
+        if stated:
+            notes.append("encoding_as_found")
+        native = _IMPLICIT if implicit else _EXPLICIT if little is not False else _BIG
+        dataset.file_meta.TransferSyntaxUID = UID(native)
+    if not all(size):
+        size = _size_by_length(dataset, size, found.announced or len(value))
+        check_size(*size, most)
+        notes.append("size_as_found")
+    dataset.Rows, dataset.Columns = size
+    wanted = _native_bytes(dataset, *size)
+    if len(value) < wanted or not value:
+        said = f"the pixel data ends after {len(value)} bytes of {wanted}"
+        if found.whole:
+            # All that was announced is there.
+            said += ": it is cut short, or rows, columns or bits of the header are wrong"
+        raise FailedImage("truncated", said)
+    dataset.PixelData = value
+    dataset["PixelData"].VR = found.vr
+    return tuple(notes)
+
+
+def _size_by_length(dataset: Dataset, size: tuple[int, int], length: int) -> tuple[int, int]:
+    """Rows and columns, of which one is missing, by the length of the pixel data."""
+    known = max(size)
+    line = known * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
+    # One byte more may fill up the element.
+    other = length // line if line and length % line <= 1 else 0
+    if not known or not other:
+        raise _no_size()
+    return (other, known) if size[1] else (known, other)
+
+
+def _no_size() -> FailedImage:
+    return FailedImage(
+        "contradictory_header", "Rows or Columns are empty, and the pixel data does not tell them"
+    )
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+
+def reduced_values(
+    dataset: Dataset, stream: bytes | None, target: int, padding: list[tuple[int, int]]
+) -> tuple[npt.NDArray[Any], Grid] | None:
+    """Stored values of a grey image, decoded to a smaller one; None where that cannot be."""
+    grey = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if stream is None or not target or not grey or dataset.SamplesPerPixel != 1:
+        return None
+    small = reduced_pixels(dataset, stream, target)
+    if small is not None:
+        # Averaged with its neighbours, padding would be mistaken for the darkest part of the film.
+        for first, last in padding:
+            if ((small[0] >= first) & (small[0] <= last)).any():
+                return None
+    return small
+
+
+def stored_values(dataset: Dataset, native: bool) -> tuple[npt.NDArray[Any], int, tuple[str, ...]]:
+    """Grey values (rows, columns), their bits, and notes on what the header had wrong.
+
+    Raises
+    ------
+    SkippedImage
+        ``colour``.
+    FailedImage
+        ``undecodable_pixels`` or ``unsupported_transfer_syntax``.
+    """
+    bits = int(dataset.BitsStored)
+    palette = dataset.PhotometricInterpretation == "PALETTE COLOR"
+    if dataset.SamplesPerPixel != 1 or palette:
+        return (*_grey_of_colour(dataset, native, palette), ())
+    shift = dataset.HighBit + 1 - bits
+    if native and shift:
+        # Values that sit above unused low bits (PS3.5 8.1.1): decode them in, shift them out.
+        dataset.BitsStored = bits + shift
+        values = decode_pixels(dataset, raw=True) >> shift
+    else:
+        values = decode_pixels(dataset, raw=True)
+    if not native and str(dataset.file_meta.TransferSyntaxUID) != _RLE:
+        return values, bits, ()
+    better, notes = _mended(dataset, values, native)
+    return better, bits, notes
+
+
+def _mended(
+    dataset: Dataset, values: npt.NDArray[Any], native: bool
+) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Values whose rows fit each other, if another size or byte order makes them do so."""
+    along, across = roughness(values)
+    if across > 4 * along and values.shape[0] != values.shape[1]:
+        turned = values.reshape(values.shape[::-1])
+        if fits_better(turned, values):
+            return turned, ("size_as_found",)
+    if native and values.dtype.itemsize == 2 and dataset.BitsAllocated == 16:
+        raw = np.frombuffer(dataset.PixelData, "<u2", values.size).reshape(values.shape)
+        little = dataset.file_meta.TransferSyntaxUID.is_little_endian
+        swapped = raw.byteswap() if little else raw
+        if along > _ROUGH and fits_better(swapped, values):
+            mask = np.uint16(2 ** int(dataset.BitsStored) - 1)
+            return (swapped & mask).astype(values.dtype), ("bytes_swapped",)
+    return values, ()
+
+
+def _grey_of_colour(dataset: Dataset, native: bool, palette: bool) -> tuple[npt.NDArray[Any], int]:
+    colour, bits = decode_pixels(dataset, raw=palette), int(dataset.BitsStored)
+    if palette:
+        from pydicom.pixels.processing import apply_color_lut
+
+        colour = apply_color_lut(colour, dataset)
+        bits = 8 * colour.dtype.itemsize
+    grey = grey_of(colour)
+    if grey is None and native:
+        planes = colour.reshape(3, *colour.shape[:2])
+        # By planes where the header says by pixel; or YBR without chroma where it says RGB.
+        if int(dataset.get("PlanarConfiguration") or 0) == 0:
+            grey = grey_of(np.moveaxis(planes, 0, 2))
+        if grey is None and (np.abs(colour[:, :, 1:].astype(int) - _NEUTRAL) <= 1).all():
+            grey = colour[:, :, 0]
+    if grey is None:
+        raise SkippedImage("colour", "a colour image; only grey images are indexed")
+    return grey, bits

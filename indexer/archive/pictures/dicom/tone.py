@@ -1,0 +1,121 @@
+"""What the maker wants shown: from stored values through modality and VOI to grey levels.
+
+Several ways may be in a header; each is a candidate, and which one is used is decided by what comes
+out (`indexer.archive.windowing.render`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.archive.pictures.dicom.elements import integers, number, numbers, text, texts
+from indexer.archive.windowing import Tone, Values
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = ["tones_of"]
+
+# How far a table may go up and down, in multiples of its range: 1 for one that only goes up or
+# down, hundreds for one whose bytes were taken for something else.
+_UPS_AND_DOWNS = 4.0
+
+
+def tones_of(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
+    """The ways in which a header wants stored values shown, the preferred one first, and notes.
+
+    Each takes stored values through modality LUT or rescale (C.11.1) and one VOI LUT or window
+    (C.11.2). The last one is without either, so there is always one.
+    """
+    notes: list[str] = []
+    tables, damaged = _tables(dataset, "ModalityLUTSequence")
+    slope = number(dataset, "RescaleSlope") or 1.0
+    intercept = number(dataset, "RescaleIntercept") or 0.0
+    modality = partial(_look_up, tables[0]) if tables else partial(_rescale, slope, intercept)
+    voi_tables, voi_damaged = _tables(dataset, "VOILUTSequence")
+    if damaged or voi_damaged:
+        notes.append("lut_ignored")
+    ways: list[Tone] = [partial(_chain, modality, partial(_look_up, table)) for table in voi_tables]
+    ways += (partial(_chain, modality, window) for window in _windows(dataset))
+    return (*ways, modality), tuple(notes)
+
+
+def _chain(first: Tone, second: Tone, values: npt.NDArray[Any]) -> Values:
+    return second(first(values))
+
+
+def _rescale(slope: float, intercept: float, values: npt.NDArray[Any]) -> Values:
+    return values.astype(np.float64) * slope + intercept
+
+
+def _look_up(lut: tuple[int, Values], values: npt.NDArray[Any]) -> Values:
+    first, table = lut
+    # Beyond its ends, and where it is shorter than it says, the last entry holds (C.11.1.1).
+    return table[np.clip(np.rint(values - float(first)), 0, table.size - 1).astype(np.intp)]
+
+
+def _windows(dataset: Dataset) -> Iterator[Tone]:
+    function = text(dataset, "VOILUTFunction").upper() or "LINEAR"
+    centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
+    for center, width in zip(centers, widths, strict=False):
+        # C.11.2.1.2: a width below 1 makes no sense, below 0 or at 0 none in any function.
+        if width > 0 and width >= (function == "LINEAR"):
+            yield partial(_window, center, width, function)
+
+
+def _window(center: float, width: float, function: str, values: Values) -> Values:
+    """Grey level 0..1 by the functions of C.11.2.1.2 and C.11.2.1.3."""
+    if function == "SIGMOID":
+        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700, 700)))
+    if function == "LINEAR":
+        center, width = center - 0.5, max(width - 1.0, 1e-6)
+    return np.clip((values - center) / width + 0.5, 0.0, 1.0)
+
+
+def _tables(dataset: Dataset, keyword: str) -> tuple[list[tuple[int, Values]], bool]:
+    """First stored value and entries of each usable LUT, and whether there is an unusable one."""
+    try:
+        items = list(dataset.get(keyword) or ())
+    except (TypeError, ValueError, AttributeError):
+        return [], True
+    found = [_table(dataset, item) for item in items]
+    return [table for table in found if table is not None], None in found
+
+
+def _table(dataset: Dataset, item: Dataset) -> tuple[int, Values] | None:
+    descriptor = integers(item, "LUTDescriptor")
+    if len(descriptor) != 3:
+        return None
+    # 0 stands for 65,536 entries; a signed reading of the descriptor may show it as negative.
+    entries, first, bits = descriptor[0] % 65536 or 65536, descriptor[1], descriptor[2]
+    little = dataset.file_meta.TransferSyntaxUID.is_little_endian
+    candidates = _entries(item.get("LUTData"), texts(item, "LUTData"), entries, bits, little)
+    for table in candidates:
+        table = table[:entries].astype(np.float64)
+        span = float(np.ptp(table)) if table.size else 0.0
+        if span > 0 and float(np.abs(np.diff(table)).sum()) <= _UPS_AND_DOWNS * span:
+            if dataset.PixelRepresentation == 1 and first > 32767:
+                first -= 65536
+            return first, table
+    return None
+
+
+def _entries(
+    data: Any, listed: list[str], entries: int, bits: int, little: bool
+) -> Iterator[npt.NDArray[Any]]:
+    """Ways to take LUT Data, the likeliest first."""
+    if not isinstance(data, bytes):
+        if data is not None and len(listed) > 1:
+            yield np.atleast_1d(np.asarray(data, dtype=np.float64))
+        return
+    # pydicom leaves words in the byte order of the file; entries of up to 8 bits may be packed.
+    orders = ("<u2", ">u2") if little else (">u2", "<u2")
+    words = [np.frombuffer(data[: len(data) // 2 * 2], order) for order in orders]
+    octets = np.frombuffer(data, "u1")
+    packed = entries <= len(data) <= entries + 1 and entries > 1
+    yield from ([octets, *words] if packed and bits <= 8 else [*words, octets] if packed else words)

@@ -1,0 +1,92 @@
+"""Pictures scaled to the model's canvas and to thumbnails."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.archive.windowing import Grid, Picture, Values
+
+__all__ = ["thumbnail", "to_canvas"]
+
+_WEBP_QUALITY = 80
+
+
+def to_canvas(
+    picture: Picture, size: int, squash: bool, grid: Grid | None = None
+) -> npt.NDArray[np.uint8]:
+    """A picture scaled to (size, size): squashed, or centred on black with its aspect ratio kept.
+
+    Shrinking averages over areas; a picture that has the right size is returned unchanged.
+
+    Parameters
+    ----------
+    picture
+        (rows, columns).
+    size
+        Pixels.
+    squash
+        Whether the aspect ratio may change.
+    grid
+        Where `picture` is a smaller copy, how it lies on the whole one.
+    """
+    rows, columns = (grid.rows, grid.columns) if grid else picture.shape
+    if squash:
+        return _resize(picture, size, size, grid)
+    scale = size / max(rows, columns)
+    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
+    canvas = np.zeros((size, size), dtype=np.uint8)
+    top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
+    canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return canvas
+
+
+def thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes:
+    """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
+    from PIL import Image
+
+    shape = (grid.rows, grid.columns) if grid else picture.shape
+    scale = min(1.0, longest / max(shape))
+    rows, columns = (max(1, round(side * scale)) for side in shape)
+    buffer = io.BytesIO()
+    coarse = 1 if grid else int(min(shape) / (2 * longest))
+    if coarse > 1:
+        # By whole pixels first, which is faster and no worse for looking at.
+        picture = np.asarray(Image.fromarray(picture).reduce(coarse))
+    small = Image.fromarray(_resize(picture, rows, columns, grid))
+    small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
+    return buffer.getvalue()
+
+
+def _resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
+    if grid is not None:
+        lines = _means(picture, _ends(rows, grid.rows) / grid.step + grid.top)
+        means = _means(lines.T, _ends(columns, grid.columns) / grid.step + grid.left).T
+        return np.rint(means).astype(np.uint8)
+    picture = picture.astype(np.uint8, copy=False)
+    if picture.shape == (rows, columns):
+        return picture
+    from PIL import Image
+
+    shrinks = rows <= picture.shape[0] and columns <= picture.shape[1]
+    way = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(picture).resize((columns, rows), way))
+
+
+def _ends(count: int, length: int) -> Values:
+    """Where `count` equal parts of `length` pixels begin and end: whole pixels, as in Pillow."""
+    ends: Values = np.floor(np.arange(count + 1) * (length / count) + 0.5)
+    return ends
+
+
+def _means(values: npt.NDArray[Any], ends: Values) -> npt.NDArray[np.float32]:
+    """Means of the rows between neighbouring `ends`, which need not lie between two rows."""
+    ends = np.clip(ends, 0, len(values)).astype(np.float32)
+    row = np.minimum(ends.astype(np.intp), len(values) - 1)
+    parts = (ends - row)[:, None] * values[row]
+    sums = np.add.reduceat(values, row, axis=0, dtype=np.float32)[:-1] + np.diff(parts, axis=0)
+    means: npt.NDArray[np.float32] = sums / np.diff(ends)[:, None]
+    return means

@@ -321,7 +321,7 @@ def dicom_metadata(
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    return _read(lambda: str(header.get(keyword) or "").strip("\0 \t\r\n"), "")
+    return str(_read(lambda: str(header.get(keyword) or "").strip("\0 \t\r\n"), ""))
 
 
 def _read(value: Callable[[], Any], default: Any) -> Any:

@@ -19,6 +19,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode
 from indexer.errors import FailedImage, ImageError, SkippedImage
@@ -354,7 +355,7 @@ def encapsulated(uid: str = JPEG + "90", bits: int = 12) -> Dataset:
 def baseline(**header: Any) -> Dataset:
     """An 8-bit JPEG, as Pillow writes it."""
     dataset = make_dicom(chest(8), 8, **header)
-    dataset.file_meta.TransferSyntaxUID = JPEG + "50"
+    dataset.file_meta.TransferSyntaxUID = UID(JPEG + "50")
     dataset.PixelData = encapsulate([make_picture(chest(8), "JPEG", quality=95)])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
@@ -418,7 +419,7 @@ def test_a_codestream_without_items() -> None:
     stream = make_picture(chest(8), "JPEG", quality=95)
     dataset.PixelData = stream + b"\0" * (len(stream) % 2)
     dataset["PixelData"].is_undefined_length = False
-    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1")
     same(read(dataset), "encapsulation_mended", "encoding_as_found")
 
 
@@ -432,7 +433,7 @@ def test_the_codestream_tells_its_encoding(codec: str, said: str) -> None:
     was = dataset.file_meta.TransferSyntaxUID
     alike = [{"50", "51"}, {"57", "70"}, {"80", "81"}, {"90", "91"}]
     fits = any({was.rpartition(".")[2], said} <= group and was.startswith(JPEG) for group in alike)
-    dataset.file_meta.TransferSyntaxUID = JPEG + said
+    dataset.file_meta.TransferSyntaxUID = UID(JPEG + said)
     same(read(dataset), *([] if fits else ["encoding_as_found"]))
 
 
@@ -462,7 +463,10 @@ def test_deflated_otherwise_than_the_standard_has_it(wrap: str) -> None:
     whole = to_bytes(make_dicom(chest()), DEFLATED)
     start = 144 + int.from_bytes(whole[140:144], "little")
     body = zlib.decompress(whole[start:], -zlib.MAX_WBITS)
-    packed = {"zlib": zlib.compress, "gzip": gzip.compress, "none": bytes}[wrap](body)
+    wraps: dict[str, Callable[[bytes], bytes]] = {
+        "zlib": zlib.compress, "gzip": gzip.compress, "none": bytes
+    }  # fmt: skip
+    packed = wraps[wrap](body)
     same(read(whole[:start] + packed), "encoding_as_found")
 
 
@@ -636,7 +640,7 @@ def test_other_parts_are_skipped(part: str) -> None:
 
 
 def test_tags_that_contradict_each_other() -> None:
-    hand = {"StudyDescription": "XR HAND LEFT", "SeriesDescription": "HAND AP"}
+    hand: dict[str, Any] = {"StudyDescription": "XR HAND LEFT", "SeriesDescription": "HAND AP"}
     found, detail = reason(make_dicom(chest(), **hand))
     assert found == "other_body_part"
     assert "descriptions" in detail

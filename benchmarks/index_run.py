@@ -45,7 +45,7 @@ _BATCH = 32
 def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
     """Core-milliseconds per image of a decode worker's task, and the canvases."""
     from indexer.archive.decoding import DecodeSettings
-    from indexer.archive.deidentify import load_key
+    from indexer.archive.id_key import load_key
     from indexer.archive.sources.members import open_archive
     from indexer.cascade.bundle import Bundle
     from indexer.database.outcomes import Read

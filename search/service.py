@@ -459,7 +459,8 @@ class Engine:
 
     def _key(self, path: Path) -> bytes:
         """The secret behind the database's ids, without which a file's study is unknown."""
-        from indexer.archive.deidentify import fingerprint, load_key
+        from indexer.archive.deidentify import fingerprint
+        from indexer.archive.id_key import load_key
 
         key = load_key()
         if fingerprint(key) != self.database.manifest.key:

@@ -56,6 +56,8 @@ def _answer(shown: Shown, source: bool) -> dict[str, Any]:
 def _page(answer: dict[str, Any]) -> None:
     from rich.text import Text
 
+    from indexer.archive.notes import NOTES
+
     out = console()
     out.print(Text.assemble(("image ", "dim"), (answer["id"], "cyan")))
     facts = [
@@ -89,6 +91,8 @@ def _page(answer: dict[str, Any]) -> None:
         out.print(Text("\nreport", "bold"))
         for section, text in answer["report"].items():
             out.print(Text.assemble((f"  {section}: ", "dim"), text))
+    for note in answer["metadata"].get("notes", ()):
+        out.print(Text.assemble(("\nnote: ", "bold"), NOTES.get(note, note)))
     out.print(Text("\nprovenance", "bold"))
     metadata = {key: answer["metadata"][key] for key in ("format", "transfer_syntax")}
     for name, value in {**metadata, **answer["provenance"]}.items():

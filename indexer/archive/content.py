@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from indexer.archive.sources.names import unpacked_name
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
 __all__ = ["refusal"]
@@ -42,6 +43,7 @@ def refusal(data: bytes, name: str) -> ImageError:
     name
         Its name: a file that is called an image, but is none, has failed.
     """
+    name = unpacked_name(name)
     called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
     if called is None:
         kind = _kind_of(data)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from indexer.errors import CxrdexError
+from indexer.archive.report_names import image_names
+from indexer.archive.sources.names import stem
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -28,10 +26,8 @@ __all__ = [
     "burned_in",
     "dicom_identity",
     "dicom_metadata",
-    "file_stem",
     "fingerprint",
     "image_id",
-    "load_key",
     "open_i_uid",
     "picture_identity",
     "pseudonym",
@@ -39,17 +35,11 @@ __all__ = [
 
 Sex: TypeAlias = Literal["M", "F", "O"]
 
-_KEY_BYTES = 32
-_MIN_KEY_BYTES = 16
 # Ages above 89 are grouped, as the HIPAA safe harbour (45 CFR 164.514(b)(2)) asks.
 _OLDEST = 90
 _FIRST_RADIOGRAPH = 1895
 _AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
-# So many folders above a file may tell it from others of its name.
-_FOLDERS = 3
-# A suffix starts with a letter: a UID used as a file name keeps its last component.
-_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 _OPEN_I = re.compile(r"^(CXR\d+)_(?:\d+_)?IM-")
 # View Position, C.8.1.1.1, and what is written there besides; free text may name anyone.
 _VIEWS = frozenset(
@@ -160,85 +150,9 @@ def fingerprint(key: bytes) -> str:
     return hashlib.sha256(b"cxrdex key:" + key).hexdigest()[:8]
 
 
-def load_key(path: Path | None = None) -> bytes:
-    """The secret under which all pseudonyms are made; created at first use, readable by its owner.
-
-    Parameters
-    ----------
-    path
-        The key file; None takes ``$CXRDEX_KEY_FILE``, else ``key`` in the user's configuration.
-
-    Raises
-    ------
-    CxrdexError
-        The file cannot be read or created, or is too short to be a key.
-    """
-    if path is None:
-        named = os.environ.get("CXRDEX_KEY_FILE")
-        if named:
-            path = Path(named)
-        else:
-            import platformdirs
-
-            path = platformdirs.user_config_path("cxrdex") / "key"
-    try:
-        if not path.exists():
-            _create_key(path)
-        key = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise CxrdexError(
-            f"key file {path}: {reason}; name a readable one in CXRDEX_KEY_FILE"
-        ) from error
-    if len(key) < _MIN_KEY_BYTES:
-        raise CxrdexError(
-            f"key file {path}: {len(key)} bytes; a key has at least {_MIN_KEY_BYTES} bytes"
-        )
-    return key
-
-
-def _create_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link never replaces: of two processes that start at once, both end with the same key.
-        if not path.exists():
-            _link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _link(draft: Path, path: Path) -> None:
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    except OSError:
-        # Some file systems have no hard links; there the last of two racing processes wins.
-        draft.replace(path)
-
-
-def file_stem(name: str) -> str:
-    """A member's file name without folders and suffix; a UID used as name stays whole."""
-    return _SUFFIX.sub("", PurePosixPath(name).name)
-
-
-def _with_folders(name: str) -> list[str]:
-    """A file's name without suffix after its last one, two and three folders: some collections call
-    all their pictures alike (``patient00001/study1/view1_frontal.jpg``)."""
-    folders = PurePosixPath(name).parts[:-1]
-    depths = range(1, min(len(folders), _FOLDERS) + 1)
-    return ["/".join((*folders[-depth:], file_stem(name))) for depth in depths]
-
-
 def open_i_uid(name: str) -> str | None:
     """``"CXR<uid>"`` of an Open-i picture's name (``CXR12_1_IM-0100-1001.png``), else None."""
-    match = _OPEN_I.match(file_stem(name))
+    match = _OPEN_I.match(stem(name))
     return match[1] if match else None
 
 
@@ -252,10 +166,7 @@ def picture_identity(key: bytes, name: str, image: str) -> Identity:
     """
     uid = open_i_uid(name)
     study = pseudonym(key, "study", uid if uid else f"image:{image}")
-    keys = dict.fromkeys(
-        pseudonym(key, "report", n) for n in (file_stem(name), *_with_folders(name))
-    )
-    return Identity(study, study, tuple(keys))
+    return Identity(study, study, _report_keys(key, name, []))
 
 
 def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identity:
@@ -268,11 +179,13 @@ def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identi
     number = _text(header, "PatientID")
     issuer = _text(header, "IssuerOfPatientID")
     owner = f"{issuer}\0{number}" if number else f"study:{study}"
-    names = [file_stem(name)]
-    names += [_text(header, k) for k in ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber")]
-    names += _with_folders(name)
-    keys = dict.fromkeys(pseudonym(key, "report", n) for n in names if n)
-    return Identity(study, pseudonym(key, "patient", owner), tuple(keys))
+    numbers = [_text(header, k) for k in ("SOPInstanceUID", "StudyInstanceUID", "AccessionNumber")]
+    return Identity(study, pseudonym(key, "patient", owner), _report_keys(key, name, numbers))
+
+
+def _report_keys(key: bytes, name: str, numbers: list[str]) -> tuple[str, ...]:
+    names = image_names(name, [number for number in numbers if number])
+    return tuple(dict.fromkeys(pseudonym(key, "report", n) for n in names if n))
 
 
 def burned_in(header: Dataset, capture: bool, strict: bool = False) -> bool:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from indexer.annotation import Annotation, parse_mesh
-from indexer.archive.deidentify import file_stem, pseudonym
-from indexer.archive.sources.members import Member, open_archive, read_member
+from indexer.archive.deidentify import pseudonym
+from indexer.archive.report_names import report_names
+from indexer.archive.report_texts import NotAText, read_text
+from indexer.archive.sources.members import REPORT_SUFFIXES, Member, open_archive, read_member
+from indexer.archive.sources.names import stem
 from indexer.errors import ArchiveError, ImageError
 
 __all__ = ["SECTIONS", "Report", "ReportIndex", "parse_report"]
+
+# A report may hold a letterhead's pictures (RTF); a file beyond this is something else.
+_LARGEST = 2**24
+_OTHER_TEXTS = (".pdf", ".doc", ".docx", ".odt")
 
 SECTIONS = ("indication", "comparison", "findings", "impression")
 
@@ -31,6 +39,28 @@ _SECTION_OF = {
     "history": "indication",
     "comparisons": "comparison",
     "finding": "findings",
+    # Other languages' headings: the text is kept in its sections, but not read for findings.
+    "befund": "findings",
+    "befunde": "findings",
+    "beurteilung": "impression",
+    "zusammenfassung": "impression",
+    "fragestellung": "indication",
+    "klinische angaben": "indication",
+    "indikation": "indication",
+    "hallazgos": "findings",
+    "impresión": "impression",
+    "conclusión": "impression",
+    "indicación": "indication",
+    "résultats": "findings",
+    "résultat": "findings",
+    "compte rendu": "findings",
+    "referto": "findings",
+    "conclusioni": "impression",
+    "achados": "findings",
+    "impressão": "impression",
+    "conclusão": "impression",
+    "bevindingen": "findings",
+    "conclusie": "impression",
     "impressions": "impression",
     "conclusion": "impression",
     "opinion": "impression",
@@ -95,7 +125,7 @@ def parse_report(data: bytes, name: str, key: bytes) -> Report:
     name
         Name of the file; its stem says what a plain text is about.
     key
-        The secret of `indexer.archive.deidentify.load_key`.
+        The secret of `indexer.archive.id_key.load_key`.
 
     Raises
     ------
@@ -112,7 +142,8 @@ class ReportIndex:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._problems: dict[str, None] = {}
+        self._problems: dict[str, str] = {}
+        self._claimed: set[int] = set()
         self._key = key
         self._archive = ""
         self._reports = 0
@@ -122,6 +153,7 @@ class ReportIndex:
         self._table.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;"
             "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT, size INT, mtime INT, place INT);"
+            # `file` is NULL where several files of other folders claim a name that says little.
             "CREATE TABLE report (key TEXT PRIMARY KEY, file INT) WITHOUT ROWID;"
         )
 
@@ -132,15 +164,16 @@ class ReportIndex:
         Parameters
         ----------
         folder
-            Holds Open-i ``*.xml`` and ``*.txt`` files named by an image file's stem, a SOP or
-            Study Instance UID, or an accession number; or an Open-i download as a whole.
+            Holds Open-i ``*.xml``, HL7 messages (``*.hl7``), and texts (``*.txt``, ``*.rtf``,
+            ``*.html``) named by an image file's stem or folder, a SOP or Study Instance UID, or an
+            accession number; or an Open-i download as a whole.
         key
-            The secret of `indexer.archive.deidentify.load_key`.
+            The secret of `indexer.archive.id_key.load_key`.
 
         Raises
         ------
         ArchiveError
-            `folder` cannot be read, or holds no ``.xml`` and no ``.txt`` file.
+            `folder` cannot be read, or holds no file that is called a report.
         """
         archive = open_archive(folder)
         if archive.reports is not None:
@@ -150,11 +183,13 @@ class ReportIndex:
             index._archive = archive.path
             index._table.execute("BEGIN")
             for member in archive.members():
-                if member.name.lower().endswith((".xml", ".txt")):
+                if member.name.lower().endswith(REPORT_SUFFIXES):
                     index._add(member)
+                elif member.name.lower().endswith(_OTHER_TEXTS):
+                    index._refuse(member.name, "a document: export the report as text")
             index._table.execute("COMMIT")
             if not index._reports and not index._problems:
-                raise ArchiveError(f"reports {folder}: no .xml or .txt file in it")
+                raise ArchiveError(f"reports {folder}: no {', '.join(REPORT_SUFFIXES)} file in it")
         except BaseException:
             index.close()
             raise
@@ -164,11 +199,13 @@ class ReportIndex:
         """The report filed under the first of `report_keys` that names one, else None."""
         for report_key in report_keys:
             row = self._table.execute(
-                "SELECT name, size, mtime, place FROM report JOIN file ON file = id WHERE key = ?",
+                "SELECT id, name, size, mtime, place FROM report JOIN file ON file = id "
+                "WHERE key = ?",
                 (report_key,),
             ).fetchone()
             if row:
-                member = Member(self._archive, *row)
+                self._claimed.add(row[0])
+                member = Member(self._archive, *row[1:])
                 # The images of a study mostly follow each other.
                 if self._latest is None or self._latest[0] != member:
                     self._latest = member, self._read(member)
@@ -185,13 +222,37 @@ class ReportIndex:
             found.update(row or ())
         return len(found)
 
+    def claim(self, report_keys: Sequence[str]) -> bool:
+        """Note that there is an image of the report that `find` would give, without reading it."""
+        for report_key in report_keys:
+            row = self._table.execute(
+                "SELECT file FROM report WHERE key = ? AND file IS NOT NULL", (report_key,)
+            ).fetchone()
+            if row:
+                self._claimed.add(row[0])
+                return True
+        return False
+
+    def unclaimed(self) -> list[str]:
+        """Names of the reports that `find` and `claim` were not asked for by any image.
+
+        For the person at the terminal, and for no log or index.
+        """
+        rows = self._table.execute("SELECT id, name FROM file ORDER BY id")
+        return [name for number, name in rows if number not in self._claimed]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why files are no readable reports, in words, and how many of each."""
+        return dict(Counter(self._problems.values()).most_common())
+
     @property
     def problems(self) -> list[str]:
         """One line for each file found to be no readable report: XML at once, text when asked for.
 
         They hold file names: for the person at the terminal, and for no log or index.
         """
-        return list(self._problems)
+        return [f"report {name}: {detail}" for name, detail in self._problems.items()]
 
     def close(self) -> None:
         """Forget everything."""
@@ -207,32 +268,40 @@ class ReportIndex:
         self.close()
 
     def _add(self, member: Member) -> None:
-        if _is_xml(member.name):
+        names = list(report_names(member.name))
+        keys: list[tuple[str, bool]] = []
+        if _is_xml(member.name) or member.name.lower().endswith(".hl7"):
             report = self._read(member)
             if report is None:
                 return
-            keys = report.images
-        else:
+            keys = [(k, True) for k in report.images]
+        if not _is_xml(member.name):
             # A text is named by what it is about: it need not be read before it is asked for.
-            keys = (pseudonym(self._key, "report", file_stem(member.name)),)
+            keys += ((pseudonym(self._key, "report", name), alone) for name, alone in names)
         self._reports += 1
-        row = self._table.execute(
+        number = self._table.execute(
             "INSERT INTO file (name, size, mtime, place) VALUES (?, ?, ?, ?)",
             (member.name, member.size, member.mtime_ns, member.offset),
-        )
-        # Of two reports on one image the first by name counts: the order of a listing is fixed.
+        ).lastrowid
+        # Of two reports on one image the first by name counts: the order of a listing is fixed. Of
+        # files that share a common name such as IM1 in several folders none does.
         self._table.executemany(
-            "INSERT OR IGNORE INTO report VALUES (?, ?)", [(k, row.lastrowid) for k in keys]
+            "INSERT INTO report VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET "
+            "file = CASE WHEN ? OR file = excluded.file THEN file END",
+            [(k, number, alone) for k, alone in keys],
         )
 
     def _read(self, member: Member) -> Report | None:
         try:
-            return parse_report(read_member(member), member.name, self._key)
+            return parse_report(read_member(member, _LARGEST), member.name, self._key)
         except ImageError as error:
-            self._problems[f"report {member.name}: {error.detail}"] = None
+            self._refuse(member.name, error.detail)
         except ArchiveError as error:
-            self._problems[str(error)] = None
+            self._refuse(member.name, str(error).removeprefix(f"report {member.name}: "))
         return None
+
+    def _refuse(self, name: str, detail: str) -> None:
+        self._problems[name] = detail
 
 
 def _is_xml(name: str) -> bool:
@@ -272,14 +341,13 @@ def _parse_xml(data: bytes, name: str, key: bytes) -> Report:
 
 
 def _parse_text(data: bytes, name: str, key: bytes) -> Report:
-    if b"\0" in data:
-        raise ArchiveError(f"report {name}: not a text")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
-    own = pseudonym(key, "report", file_stem(name))
-    return Report(own, _join(_split(text)), (), (own,))
+        found = read_text(data)
+    except NotAText as error:
+        raise ArchiveError(f"report {name}: {error}") from None
+    own = pseudonym(key, "report", stem(name))
+    numbers = (pseudonym(key, "report", number) for number in found.names)
+    return Report(own, _join(_split(found.text)), (), tuple(dict.fromkeys((own, *numbers))))
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from indexer.archive.sources.members import NESTED
+from indexer.archive.sources.containers import NESTED
 from indexer.simulation.other_files import other_files
 from indexer.simulation.packing import zipped
 from indexer.simulation.radiograph import data_folder

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.archive.sources.members import NESTED
+from indexer.archive.sources.containers import NESTED
 from indexer.simulation.dicom_files import ENCODINGS, dicom_file
 from indexer.simulation.film import expose, stamp
 from indexer.simulation.findings import study_findings

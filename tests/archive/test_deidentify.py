@@ -13,14 +13,13 @@ from indexer.archive.deidentify import (
     Metadata,
     dicom_identity,
     dicom_metadata,
-    file_stem,
     fingerprint,
     image_id,
-    load_key,
     open_i_uid,
     picture_identity,
     pseudonym,
 )
+from indexer.archive.id_key import load_key
 from indexer.errors import CxrdexError
 from tests.archive.making import film, make_dicom
 
@@ -87,7 +86,7 @@ def test_image_id_depends_on_key_and_pixels() -> None:
     ],
 )
 def test_stem(name: str, stem: str) -> None:
-    assert file_stem(name) == stem
+    assert stem(name) == stem
 
 
 @pytest.mark.parametrize(

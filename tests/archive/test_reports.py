@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.archive.deidentify import file_stem, picture_identity, pseudonym
+from indexer.archive.deidentify import picture_identity, pseudonym
 from indexer.archive.reports import SECTIONS, Report, ReportIndex, parse_report
+from indexer.archive.sources.names import stem
 from indexer.errors import ArchiveError
 
 KEY = b"k" * 32
@@ -236,7 +237,7 @@ def test_all_of_open_i(shared: Path) -> None:
                 studies += any(a.disease != "normal" for a in report.annotations)
     assert len(rows) == 6332
     assert len(seen) == 3262
-    assert file_stem(f"{rows[0]['image_id']}.jpg") == rows[0]["image_id"]
+    assert stem(f"{rows[0]['image_id']}.jpg") == rows[0]["image_id"]
     # Distinct major terms that label something; studies with one that is not "normal".
     assert (annotations, studies) == (6810, 2082)
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.archive.deidentify import Metadata, fingerprint, load_key, pseudonym
+from indexer.archive.deidentify import Metadata, fingerprint, pseudonym
+from indexer.archive.id_key import load_key
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute

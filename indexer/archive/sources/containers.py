@@ -13,27 +13,32 @@ import threading
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
+from io import BytesIO
 from typing import BinaryIO, Literal, NamedTuple, TypeAlias
 
-from indexer.archive.sources.names import is_litter, shown_name
-from indexer.errors import FailedImage
+from indexer.archive.sources.names import is_left_out, shown_name
+from indexer.errors import FailedImage, SkippedImage
 
 __all__ = [
     "BROKEN",
-    "TAR_SUFFIXES",
-    "ZIP_SUFFIXES",
+    "NESTED",
     "ContainerEntry",
     "container_kind",
     "entries",
     "file_head",
+    "is_container_name",
+    "is_packed",
+    "is_tar",
     "read_entry",
+    "unpacked",
 ]
 
 _Stream: TypeAlias = BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 
-ZIP_SUFFIXES = (".zip",)
-TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_ZIP_SUFFIXES = (".zip",)
+_TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # Everything the readers of the standard library raise over damaged or foreign bytes.
 BROKEN = (
     OSError,
@@ -46,6 +51,22 @@ BROKEN = (
     lzma.LZMAError,
 )
 _OPEN_HANDLES = 4
+#: Between the name of a zip or tar inside another archive and the name of a file in it.
+NESTED = "!/"
+# How deep containers in containers are opened, and how large one may be that is.
+_DEPTH, _INNER_BYTES = 4, 2**28
+# Compression methods of zip files that the standard library does not read (APPNOTE 4.4.5).
+_METHODS = {
+    1: "Shrink",
+    6: "Implode",
+    9: "Deflate64",
+    93: "Zstandard",
+    95: "XZ",
+    96: "JPEG",
+    97: "WavPack",
+    98: "PPMd",
+    99: "AES encryption",
+}
 
 
 class ContainerEntry(NamedTuple):
@@ -64,22 +85,82 @@ def file_head(path: str) -> bytes:
 
 
 def container_kind(head: bytes) -> Literal["zip", "tar"] | None:
-    """What a file that starts with `head` is, if it is a container."""
+    """What a file that starts with `head` is, if it is a container; a packed file may be none."""
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         return "zip"
-    packed = head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"))
-    return "tar" if packed or head[257:262] == b"ustar" else None
+    return "tar" if is_packed(head) or head[257:262] == b"ustar" else None
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file that starts with `head` is packed by gzip, bzip2 or xz."""
+    return head.startswith((b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0"))
+
+
+def is_tar(path: str) -> bool:
+    """Whether there is a tar in a file, which may be packed."""
+    try:
+        return tarfile.is_tarfile(path)
+    except BROKEN:
+        return False
+
+
+def unpacked(data: bytes, most: int) -> bytes:
+    """What is packed in one file by gzip, bzip2 or xz; any other data as they are.
+
+    Raises
+    ------
+    SkippedImage
+        ``too_large``: it unpacks to more than `most` bytes.
+    OSError
+        Or another of `BROKEN`: the packed data are damaged.
+    """
+    if not is_packed(data[:6]):
+        return data
+    with _decompressed(BytesIO(data)) as stream:
+        found = stream.read(most + 1)
+    if len(found) > most:
+        raise SkippedImage("too_large", f"unpacks to over {most >> 20} MiB, the limit for a file")
+    return found
 
 
 def entries(path: str) -> Iterator[ContainerEntry]:
-    """The files in a zip or tar, but for litter; raises one of `BROKEN` where it is damaged."""
+    """The files in a zip or tar, but for litter; raises one of `BROKEN` where it is damaged.
+
+    A zip or tar in it is opened in its turn, down to four in each other, and its files are named
+    ``inner.zip!/name``; where it cannot be, it stands for itself.
+    """
     container = container_kind(file_head(path))
-    if container is None and tarfile.is_tarfile(path):
-        container = "tar"  # the oldest tars have no magic number
-    if container is None:
+    if container is None and not is_tar(path):
         raise zipfile.BadZipFile("neither zip nor tar")
-    found = _zip_entries(path) if container == "zip" else _tar_entries(path)
-    return (e for e in found if not any(map(is_litter, e.name.removeprefix("./").split("/"))))
+    with open(path, "rb") as file:
+        yield from _listed(file, "zip" if container == "zip" else "tar", 1)
+
+
+def _listed(file: BinaryIO, kind: Literal["zip", "tar"], depth: int) -> Iterator[ContainerEntry]:
+    for entry, load in (_zip_entries if kind == "zip" else _tar_entries)(file):
+        if is_left_out(entry.name):
+            continue
+        inner = None
+        if depth < _DEPTH and entry.size <= _INNER_BYTES and is_container_name(entry.name):
+            inner = _inner_entries(load, depth)
+        if inner is None:
+            yield entry
+        else:
+            yield from (e._replace(name=entry.name + NESTED + e.name) for e in inner)
+
+
+def is_container_name(name: str) -> bool:
+    """Whether a file is called a zip or tar."""
+    return name.lower().endswith(_ZIP_SUFFIXES + _TAR_SUFFIXES)
+
+
+def _inner_entries(load: Callable[[], bytes], depth: int) -> list[ContainerEntry] | None:
+    try:
+        data = load()
+        kind = container_kind(data[:1024])
+        return None if kind is None else list(_listed(BytesIO(data), kind, depth + 1))
+    except (*BROKEN, FailedImage):
+        return None
 
 
 def read_entry(path: str, name: str, size: int, offset: int | None) -> bytes:
@@ -93,21 +174,58 @@ def read_entry(path: str, name: str, size: int, offset: int | None) -> bytes:
     Raises
     ------
     FailedImage
-        ``unreadable_file``: it is encrypted.
+        ``unreadable_file``: it is encrypted, or packed in a way that is not read.
     KeyError
         There is none of this name.
     OSError
         Or another of `BROKEN`: the container is damaged.
     """
     with _lock:
-        return _reader(path).read(name, size, offset)
+        return _read_inside(path, (), name, size, offset)
 
 
-def _zip_entries(path: str) -> Iterator[ContainerEntry]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.NameToInfo.values():
-            if not info.is_dir():
-                yield ContainerEntry(info.filename, info.file_size, _zip_time(info.date_time), None)
+def _read_inside(
+    path: str, outer: tuple[str, ...], name: str, size: int, offset: int | None
+) -> bytes:
+    at = name.find(NESTED)
+    while at >= 0 and len(outer) < _DEPTH - 1:
+        if is_container_name(name[:at]):
+            try:
+                chain = (*outer, name[:at])
+                return _read_inside(path, chain, name[at + len(NESTED) :], size, offset)
+            except KeyError:
+                pass  # a folder in it is called so
+        at = name.find(NESTED, at + 1)
+    return _reader(path, outer).read(name, size, offset)
+
+
+_Loaded: TypeAlias = tuple[ContainerEntry, Callable[[], bytes]]
+
+
+def _zip_entries(file: BinaryIO) -> Iterator[_Loaded]:
+    with zipfile.ZipFile(file) as archive:
+        for name, info in _zip_names(archive).items():
+            entry = ContainerEntry(name, info.file_size, _zip_time(info.date_time), None)
+            yield entry, partial(_zip_bytes, archive, info, info.file_size)
+
+
+def _zip_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files of a zip by name; of several of one name the second is ``name (2)``."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    numbers: dict[str, int] = {}
+    for info in archive.infolist():
+        if not info.is_dir():
+            found[_another(info.filename, found, numbers)] = info
+    return found
+
+
+def _another(name: str, taken: Container[str], numbers: dict[str, int]) -> str:
+    """The name itself, or with the first number that makes it another than those taken."""
+    free = name
+    while free in taken:
+        numbers[name] = numbers.get(name, 1) + 1
+        free = f"{name} ({numbers[name]})"
+    return free
 
 
 def _zip_time(date_time: tuple[int, ...]) -> int:
@@ -118,14 +236,33 @@ def _zip_time(date_time: tuple[int, ...]) -> int:
         return 0
 
 
-def _tar_entries(path: str) -> Iterator[ContainerEntry]:
-    with tarfile.open(path, "r:*", errorlevel=2) as archive:
+def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
+    if info.flag_bits & 1:
+        raise FailedImage("unreadable_file", "encrypted in its zip file: decrypt that first")
+    try:
+        with archive.open(info) as file:
+            # No more than the size that was listed, whatever the packed data unpack to.
+            return file.read(size) + file.read(1)
+    except NotImplementedError:
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
+        raise FailedImage(
+            "unreadable_file",
+            f"packed in its zip file by {method}, which is not read: pack it again with Deflate",
+        ) from None
+
+
+def _tar_entries(file: BinaryIO) -> Iterator[_Loaded]:
+    seen: set[int] = set()
+    numbers: dict[str, int] = {}
+    with tarfile.open(fileobj=file, mode="r:*", errorlevel=2) as archive:
         while info := archive.next():
             # tarfile keeps every entry it has read, which would fill the memory.
             archive.members.clear()  # type: ignore[attr-defined]
             if info.isreg():
-                name = shown_name(info.name).removeprefix("./")
-                yield ContainerEntry(name, info.size, int(info.mtime * 10**9), info.offset_data)
+                name = _another(shown_name(info.name).removeprefix("./"), _Hashed(seen), numbers)
+                seen.add(hash(name))
+                entry = ContainerEntry(name, info.size, int(info.mtime * 10**9), info.offset_data)
+                yield entry, partial(_tar_bytes, archive, info)
         # tarfile takes a damaged header for the end: only zeros, or nothing, are one.
         stream = archive.fileobj
         if stream is not None:
@@ -134,76 +271,120 @@ def _tar_entries(path: str) -> Iterator[ContainerEntry]:
                 raise tarfile.ReadError("damaged header")
 
 
+class _Hashed:
+    """Names by their hashes alone, which take a fraction of the memory."""
+
+    def __init__(self, hashes: set[int]) -> None:
+        self._hashes = hashes
+
+    def __contains__(self, name: object) -> bool:
+        return hash(name) in self._hashes
+
+
+def _tar_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(info)
+    return b"" if file is None else file.read()
+
+
 class _ZipReader:
-    def __init__(self, path: str) -> None:
-        self._archive = zipfile.ZipFile(path)
+    def __init__(self, opened: Callable[[], BinaryIO]) -> None:
+        self._file = file = opened()
+        self._archive = zipfile.ZipFile(file)
+        self._names = _zip_names(self._archive)
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
-        info = self._archive.getinfo(name)
-        if info.flag_bits & 1:
-            raise FailedImage("unreadable_file", "encrypted in its zip file: decrypt that first")
-        with self._archive.open(info) as file:
-            # No more than the size that was listed, whatever the packed data unpack to.
-            return file.read(size) + file.read(1)
+        return _zip_bytes(self._archive, self._names[name], size)
+
+    def whole(self, name: str) -> bytes:
+        info = self._names[name]
+        if info.file_size > _INNER_BYTES:
+            raise KeyError(name)
+        return _zip_bytes(self._archive, info, info.file_size)
 
     def close(self) -> None:
         self._archive.close()
+        self._file.close()
 
 
 class _TarReader:
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._stream = _decompressed(path)
-        self._scan: Iterator[ContainerEntry] = iter(())
+    def __init__(self, opened: Callable[[], BinaryIO]) -> None:
+        self._opened = opened
+        self._file = opened()
+        self._stream = _decompressed(self._file)
+        self._scan: Iterator[_Loaded] = iter(())
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
-        self._stream.seek(self._find(name) if offset is None else offset)
+        self._stream.seek(self._find(name).offset or 0 if offset is None else offset)
         data = self._stream.read(size)
         if len(data) < size:
             raise EOFError
         return data
 
-    def _find(self, name: str) -> int:
+    def whole(self, name: str) -> bytes:
+        entry = self._find(name)
+        if entry.size > _INNER_BYTES:
+            raise KeyError(name)
+        return self.read(name, entry.size, entry.offset)
+
+    def _find(self, name: str) -> ContainerEntry:
         # On from the last one found, as members are mostly read in order; then once from the start.
         for attempt in range(2):
             if attempt:
-                self._scan = _tar_entries(self._path)
-            for entry in self._scan:
+                self._scan = _tar_entries(self._opened())
+            for entry, _ in self._scan:
                 if entry.name == name and entry.offset is not None:
-                    return entry.offset
+                    return entry
         raise KeyError(name)
 
     def close(self) -> None:
         self._stream.close()
+        self._file.close()
 
 
-def _decompressed(path: str) -> _Stream:
-    head = file_head(path)
+def _decompressed(file: BinaryIO) -> _Stream:
+    head = file.read(6)
+    file.seek(0)
     if head.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(path)
+        return gzip.GzipFile(fileobj=file)
     if head.startswith(b"BZh"):
-        return bz2.BZ2File(path)
+        return bz2.BZ2File(file)
     if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(path)
-    return open(path, "rb")
+        return lzma.LZMAFile(file)
+    return file
 
 
 _lock = threading.Lock()
-_readers: OrderedDict[tuple[int, str, int, int], _ZipReader | _TarReader] = OrderedDict()
+_Key: TypeAlias = tuple[int, str, tuple[str, ...], int, int]
+_readers: OrderedDict[_Key, _ZipReader | _TarReader] = OrderedDict()
 
 
-def _reader(path: str) -> _ZipReader | _TarReader:
+def _reader(path: str, outer: tuple[str, ...]) -> _ZipReader | _TarReader:
+    """The reader of a file, or of the container that lies in others in it; raises KeyError."""
     status = os.stat(path)
     # The process is part of the key: a forked one would share the file's position.
-    key = (os.getpid(), path, status.st_mtime_ns, status.st_size)
+    key = (os.getpid(), path, outer, status.st_mtime_ns, status.st_size)
     if key not in _readers:
-        _readers[key] = (_ZipReader if container_kind(file_head(path)) == "zip" else _TarReader)(
-            path
-        )
+        if outer:
+            data = _reader(path, outer[:-1]).whole(outer[-1])
+            head, opened = data[:1024], partial(_in_memory, data)
+            # Of those that lie in others, which are held in memory, one is kept.
+            for old in [k for k in _readers if k[2]]:
+                _readers.pop(old).close()
+        else:
+            head, opened = file_head(path), partial(_on_disk, path)
+        _readers[key] = (_ZipReader if container_kind(head) == "zip" else _TarReader)(opened)
     _readers.move_to_end(key)
     while len(_readers) > _OPEN_HANDLES:
         _readers.popitem(last=False)[1].close()
     return _readers[key]
+
+
+def _in_memory(data: bytes) -> BinaryIO:
+    return BytesIO(data)
+
+
+def _on_disk(path: str) -> BinaryIO:
+    return open(path, "rb")
 
 
 @atexit.register

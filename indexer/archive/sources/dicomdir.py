@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
+
+
+# What stands behind a file id in the name that a file has got.
+_ADDED = re.compile(r"(?:\.[a-z][a-z0-9]{0,7}|\.)?(?:;\d+)?$")
 
 
 def file_ids(path: str) -> list[list[str]]:
@@ -82,6 +87,9 @@ def _match_case(
 
 def _names_by_case(folder: str) -> dict[str, str]:
     try:
-        return {name.casefold(): name for name in sorted(os.listdir(folder), reverse=True)}
+        names = sorted(os.listdir(folder), reverse=True)
     except OSError:
         return {}
+    # Copying puts suffixes behind the names, and some systems show ISO 9660's version numbers.
+    bare = {_ADDED.sub("", name.casefold()): name for name in names}
+    return {**bare, **{name.casefold(): name for name in names}}

@@ -8,9 +8,13 @@ disk.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import stat
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,21 +24,24 @@ from typing import Literal, TypeAlias
 from indexer.archive.limits import Limits
 from indexer.archive.sources.containers import (
     BROKEN,
-    TAR_SUFFIXES,
-    ZIP_SUFFIXES,
+    NESTED,
     container_kind,
     entries,
     file_head,
+    is_container_name,
+    is_packed,
+    is_tar,
     read_entry,
+    unpacked,
 )
 from indexer.archive.sources.dicomdir import file_ids, referenced_files
 from indexer.archive.sources.folders import walk
-from indexer.archive.sources.names import real_path, shown_name
+from indexer.archive.sources.names import has_suffix, real_path, shown_name
 from indexer.errors import ArchiveError, FailedImage, SkippedImage
 
 __all__ = [
-    "NESTED",
     "OPEN_I_REPORTS",
+    "REPORT_SUFFIXES",
     "Archive",
     "Kind",
     "Member",
@@ -47,9 +54,9 @@ __all__ = [
 Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir"]
 
 OPEN_I_REPORTS = "ecgen-radiology"
+#: What reports are called.
+REPORT_SUFFIXES = (".xml", ".txt", ".hl7", ".rtf", ".html", ".htm")
 
-# Between the name of a zip or tar inside a folder and the name of a file in it.
-NESTED = "!/"
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"
 _PICTURES = (
     b"\x89PNG\r\n\x1a\n",
@@ -110,7 +117,7 @@ class Archive:
         """All files in a fixed order, one at a time.
 
         Left out are hidden files, litter of other systems (``Thumbs.db``), DICOMDIRs (they name
-        files that are listed anyway) and the ``.xml`` and ``.txt`` files below `reports`.
+        files that are listed anyway) and files that are called reports below `reports`.
         """
         if self.kind == "dicomdir":
             for name, status in referenced_files(self.path):
@@ -195,8 +202,8 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
         if entry is None:
-            return _read_file(path, most)
-        return read_entry(path, entry, member.size, member.offset)
+            return unpacked(_read_file(path, most), most)
+        return unpacked(read_entry(path, entry, member.size, member.offset), most)
 
 
 def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
@@ -217,7 +224,7 @@ def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
         ``too_large``.
     """
     with _named_reasons():
-        return _read_file(path, most)
+        return unpacked(_read_file(path, most), most)
 
 
 def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
@@ -240,12 +247,12 @@ def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
     with _named_reasons():
         path, packed = _locate(Member(archive, name, 0, 0))
         if packed is None:
-            return _read_file(path, most)
+            return unpacked(_read_file(path, most), most)
         for entry in entries(path):
             if entry.name == packed:
                 if entry.size > most:
                     raise _large(most)
-                return read_entry(path, packed, entry.size, entry.offset)
+                return unpacked(read_entry(path, packed, entry.size, entry.offset), most)
         raise FailedImage("missing_file", "is not in its container any more")
 
 
@@ -256,6 +263,8 @@ def _kind(path: str, head: bytes) -> Kind | None:
     if head[128:132] == b"DICM":
         return "dicomdir" if _MEDIA_DIRECTORY in head else "folder"
     container = container_kind(head)
+    if container and is_packed(head) and not is_tar(path):
+        return "folder"  # one packed file
     if container:
         return container
     name = os.path.basename(path).lower()
@@ -266,7 +275,9 @@ def _kind(path: str, head: bytes) -> Kind | None:
     bare = head.startswith(_BARE_DICOM) and b"\0" in head[4:]
     if webp or bmp or bare or head.startswith(_PICTURES) or name.endswith((".dcm", ".dicom")):
         return "folder"
-    return "tar" if name.endswith(TAR_SUFFIXES) else "zip" if name.endswith(ZIP_SUFFIXES) else None
+    if is_container_name(name):
+        return "zip" if name.endswith(".zip") else "tar"
+    return None
 
 
 def _open_i_reports(folder: str) -> Path | None:
@@ -288,9 +299,9 @@ def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
         texts = "" if texts == "." else texts + "/"
     for name, status in walk(path):
         lower = name.lower()
-        if reports is not None and lower.endswith((".xml", ".txt")) and name.startswith(texts):
+        if reports is not None and lower.endswith(REPORT_SUFFIXES) and name.startswith(texts):
             continue
-        if status and lower.endswith(ZIP_SUFFIXES + TAR_SUFFIXES):
+        if status and _is_container(os.path.join(path, name)):
             try:
                 for entry in entries(os.path.join(path, name)):
                     yield Member(archive, shown_name(name) + NESTED + entry.name, *entry[1:])
@@ -298,6 +309,18 @@ def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
             except BROKEN:
                 pass  # what could not be listed stands for itself, and fails when it is read
         yield _file(archive, name, status)
+
+
+def _is_container(path: str) -> bool:
+    """Whether a file is a zip or tar by its name or, where that has no suffix, by its content."""
+    if has_suffix(path):
+        return is_container_name(path)
+    try:
+        kind = container_kind(file_head(path))
+    except OSError:
+        return False
+    # A single packed file is unpacked when it is read.
+    return kind == "zip" or (kind == "tar" and is_tar(path))
 
 
 def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
@@ -321,8 +344,24 @@ def _named_reasons() -> Iterator[None]:
         raise FailedImage("missing_file", "the file is named, but is not there") from None
     except BROKEN as error:
         # Neither str(error) nor the error as cause: its text may hold a patient's name.
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise FailedImage("unreadable_file", f"cannot be read: {reason}") from None
+        raise FailedImage("unreadable_file", f"cannot be read: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """What an error means, by its type, and what to do about it."""
+    if isinstance(error, PermissionError):
+        return "permission denied: let the user who runs cxrdex read it"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, EOFError):
+        return "what it is packed in ends too early: fetch that again"
+    if isinstance(error, zipfile.BadZipFile):
+        return "damaged in its zip file, whose checksum or structure is wrong"
+    if isinstance(error, tarfile.TarError):
+        return "damaged in its tar file"
+    if isinstance(error, zlib.error | lzma.LZMAError | OSError):
+        return "damaged inside what it is packed in"
+    return f"damaged in what it is packed in ({type(error).__name__})"
 
 
 def _read_file(path: str, most: int) -> bytes:
@@ -330,7 +369,8 @@ def _read_file(path: str, most: int) -> bytes:
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise FailedImage("unreadable_file", "no regular file: a pipe, device or socket")
+            folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, device or socket"
+            raise FailedImage("unreadable_file", f"no regular file: {folder}")
         if status.st_size > most:
             raise _large(most)
         # Python takes memory for all that it is asked to read; a file may grow meanwhile.
@@ -354,7 +394,7 @@ def _locate(member: Member) -> tuple[str, str | None]:
         return root, None
     path = real_path(os.path.join(root, member.name))
     if os.path.lexists(path):
-        if path.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES) and os.path.isfile(path):
+        if is_container_name(path) and os.path.isfile(path):
             raise FailedImage("unreadable_file", "damaged, or not the zip or tar it is called")
         return path, None
     for match in re.finditer(re.escape(NESTED), member.name):

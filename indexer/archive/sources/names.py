@@ -4,15 +4,50 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PurePosixPath
 
-__all__ = ["is_litter", "real_path", "shown_name"]
+__all__ = [
+    "has_suffix",
+    "is_left_out",
+    "is_litter",
+    "real_path",
+    "shown_name",
+    "stem",
+    "unpacked_name",
+]
 
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx", "dicomdir"})
+_LITTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+_LITTER_FOLDERS = frozenset({"__macosx"})
+_PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
+# A suffix starts with a letter: the last component of a UID is none.
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 
 
-def is_litter(name: str) -> bool:
-    """Whether a file or folder is hidden, other systems' litter, or a DICOMDIR."""
-    return name.startswith(".") or name.lower() in _LITTER
+def is_litter(name: str, *, folder: bool) -> bool:
+    """Whether a file or folder is hidden, other systems' litter, or a DICOMDIR (but no folder)."""
+    hidden = name.startswith(".") and name.strip(".") != ""
+    return hidden or name.lower() in (_LITTER_FOLDERS if folder else _LITTER)
+
+
+def is_left_out(path: str) -> bool:
+    """Whether a file in a zip or tar is litter, or lies in a folder that is."""
+    *folders, name = path.removeprefix("./").split("/")
+    return is_litter(name, folder=False) or any(is_litter(f, folder=True) for f in folders)
+
+
+def has_suffix(name: str) -> bool:
+    """Whether a file's name says of what kind it is."""
+    return _SUFFIX.search(name) is not None
+
+
+def stem(path: str) -> str:
+    """A file's name without folders and suffix; a UID used as name stays whole."""
+    return _SUFFIX.sub("", unpacked_name(PurePosixPath(path).name))
+
+
+def unpacked_name(name: str) -> str:
+    """The name of what is packed in a file: ``film.dcm`` of ``film.dcm.gz``."""
+    return _PACKED.sub("", name)
 
 
 def shown_name(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from indexer.annotation import Annotation, parse_mesh
-from indexer.archive.deidentify import file_stem, pseudonym
+from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report, ReportIndex, parse_report
 from indexer.datasets.description import FILE, Description
 from indexer.datasets.example import Example
@@ -357,7 +357,7 @@ class _Texts:
 def _keys(image: Described) -> list[str]:
     """What an image's report may be named by."""
     names = (image.image_id, image.study, image.patient)
-    return [pseudonym(_KEY, "report", file_stem(name)) for name in names if name]
+    return [pseudonym(_KEY, "report", stem(name)) for name in names if name]
 
 
 def sentences_of(sections: dict[str, str]) -> tuple[str, ...]:
@@ -383,7 +383,7 @@ def _lacking(root: Path, description: Description) -> tuple[float, str]:
 def _without_suffix(name: str) -> str:
     """A picture's name without its suffix; folders stay."""
     folder, slash, own = name.rpartition("/")
-    return f"{folder}{slash}{file_stem(own)}"
+    return f"{folder}{slash}{stem(own)}"
 
 
 def _share(name: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from indexer.archive.deidentify import file_stem
+from indexer.archive.sources.names import stem
 from indexer.errors import TrainingError
 
 __all__ = ["PictureFinder"]
@@ -63,6 +63,6 @@ class PictureFinder:
             folders = sorted(self._root.glob(folder)) if folder else [self._root]
             for path in (p for f in folders if f.is_dir() for p in f.iterdir()):
                 found.setdefault(path.name, path)
-                found.setdefault(file_stem(path.name) + _ANY_SUFFIX, path)
+                found.setdefault(stem(path.name) + _ANY_SUFFIX, path)
             self._listed[folder] = found
         return self._listed[folder]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -16,10 +16,11 @@ from cli.options import (
     database_option,
     format_option,
 )
-from cli.terminal import console, echo, emit_json
+from cli.terminal import console, echo, emit_json, one_line
 
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
+    from indexer.pipeline.reports import ReportCount
     from indexer.pipeline.run import Progress, Summary
     from indexer.pipeline.stages.meters import StagesUse
 
@@ -27,8 +28,6 @@ __all__ = ["index"]
 
 # Without a terminal, a line is logged this often.
 _SECONDS_BETWEEN_LINES = 10.0
-# So many names of unreadable reports are shown.
-_REPORT_PROBLEMS = 5
 
 
 @click.command()
@@ -37,8 +36,14 @@ _REPORT_PROBLEMS = 5
 @click.option(
     "--reports",
     type=click.Path(path_type=Path),
-    help="Folder of reports to attach: Open-i *.xml, or *.txt named by file stem, "
-    "SOPInstanceUID, StudyInstanceUID or AccessionNumber.",
+    help="Folder of reports to attach: Open-i *.xml, HL7 messages, or texts (*.txt, *.rtf, *.html) "
+    "named by file stem, folder, SOPInstanceUID, StudyInstanceUID or AccessionNumber.",
+)
+@click.option(
+    "--list-reports",
+    is_flag=True,
+    help="Name the report files that cannot be read or that no image has; names may hold patient "
+    "data.",
 )
 @click.option(
     "--labels",
@@ -115,12 +120,29 @@ _REPORT_PROBLEMS = 5
     metavar="MIB",
     help="Memory that reading one file may take; more, and the file fails.",
 )
+@click.option(
+    "--thumbnails",
+    type=click.Choice(["unmarked", "clean"]),
+    default="unmarked",
+    show_default=True,
+    help="Keep small pictures of all images but those that may have text burned in, or only of "
+    "those whose header says that they have none.",
+)
+@click.option(
+    "--polarity",
+    "polarities",
+    multiple=True,
+    metavar="MAKER=MONOCHROME1|MONOCHROME2",
+    help="Whether small values are white (MONOCHROME1) in films of a manufacturer whose headers "
+    "have it wrong. May be repeated.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @format_option("json")
 def index(
     archives: tuple[Path, ...],
     database: Path,
     reports: Path | None,
+    list_reports: bool,
     label_sets: tuple[Path, ...],
     retry_failed: bool,
     checksum: bool,
@@ -136,6 +158,8 @@ def index(
     max_file_size: int,
     max_pixels: int,
     worker_memory: int,
+    thumbnails: Literal["unmarked", "clean"],
+    polarities: tuple[str, ...],
     quiet: bool,
     form: str,
 ) -> None:
@@ -172,6 +196,8 @@ def index(
             elasticsearch_url=elasticsearch_url,
             pool_studies=pool_studies,
             progress=progress,
+            thumbnails=thumbnails,
+            polarity=dict(map(_polarity, polarities)),
             limits=Limits(
                 file_bytes=max_file_size * 2**20,
                 pixels=max_pixels * 1_000_000,
@@ -183,6 +209,9 @@ def index(
         emit_json(summary.to_json())
     else:
         print_summary(summary)
+    if list_reports and summary.reports is not None:
+        for line in summary.reports.names:
+            echo(one_line(line), err=form == "json")
     if summary.waiting:
         echo(
             f"Warning: {summary.waiting} documents wait for Elasticsearch; images can be searched, "
@@ -192,6 +221,17 @@ def index(
     if summary.interrupted:
         echo("Interrupted; run the same command again to go on.", err=True)
         sys.exit(130)
+
+
+def _polarity(text: str) -> tuple[str, bool]:
+    maker, _, meaning = text.rpartition("=")
+    meaning = meaning.strip().upper()
+    if not maker.strip() or meaning not in ("MONOCHROME1", "MONOCHROME2"):
+        raise click.BadParameter(
+            f'{text}: name a manufacturer and MONOCHROME1 or MONOCHROME2, as in "Acme=MONOCHROME2"',
+            param_hint="--polarity",
+        )
+    return " ".join(maker.casefold().split()), meaning == "MONOCHROME1"
 
 
 def _nothing(progress: Progress) -> None:
@@ -286,8 +326,22 @@ def _print_stages(use: StagesUse) -> None:
     echo(f"  {cores}limited by: {use.limit}")
 
 
+def _print_reports(reports: ReportCount) -> None:
+    """How many reports there are, and what matched nothing."""
+    if reports.without_image:
+        echo(f"  {reports.without_image} of {reports.files} reports belong to no image")
+    elif reports.files:
+        echo(f"  {reports.files} reports, each of an image")
+    for reason, count in reports.unreadable.items():
+        echo(f"  {count} report files left out: {reason}")
+    if reports.without_image or reports.unreadable:
+        echo("  --list-reports names them.")
+
+
 def print_summary(summary: Summary) -> None:
     """What a run did, and why it left files out."""
+    from indexer.archive.notes import NOTES
+
     echo(
         f"{summary.total} files: {summary.done} done, {summary.duplicate} duplicate, "
         f"{summary.skipped} skipped, {summary.failed} failed, {summary.unchanged} unchanged; "
@@ -298,16 +352,17 @@ def print_summary(summary: Summary) -> None:
     for status, reasons in summary.reasons.items():
         for reason, count in reasons.items():
             echo(f"  {status} {count:6} {reason.replace('_', ' ')}")
+    for note, count in summary.notes.items():
+        echo(f"  noted   {count:6} {note.replace('_', ' ')}: {NOTES[note]}")
     for count, what in (
         (summary.left, "files are left to be read"),
         (summary.reports_changed, "images got a new or changed report"),
         (summary.labels_unmatched, "labelled images of the data sets are none of the files read"),
-        (len(summary.report_problems), "report files could not be read:"),
     ):
         if count:
             echo(f"  {count} {what}")
-    for problem in summary.report_problems[:_REPORT_PROBLEMS]:
-        echo(f"    {problem}")
+    if summary.reports is not None:
+        _print_reports(summary.reports)
     if summary.pruned:
         echo(f"  {summary.pruned} files gone from the archive were dropped")
     elif summary.removed:

@@ -13,6 +13,7 @@ from typing import Literal
 from indexer.annotation import Annotation, parse_mesh
 from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report, ReportIndex, parse_report
+from indexer.archive.sources.names import stem
 from indexer.datasets.description import FILE, Description
 from indexer.datasets.example import Example
 from indexer.datasets.meanings import Claims, Known, known, read_labels

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from indexer.pipeline.reports import ReportCount
 from indexer.pipeline.stages.meters import StagesUse
 
 __all__ = ["Clock", "Progress", "Summary", "end_counts"]
@@ -68,8 +69,10 @@ class Summary:
         How many of those were dropped from the database.
     reports_changed
         Images of earlier runs that got a new or changed report.
-    report_problems
-        Report files that cannot be read, one line each, with their names: for the terminal only.
+    notes
+        Notes on the images of this run (`indexer.archive.notes`), commonest first.
+    reports
+        What became of the files of the report folders; None where there are none.
     labels_unmatched
         Images that the tables of data sets say something of, and that no file read was.
     seconds
@@ -95,7 +98,8 @@ class Summary:
     removed: int = 0
     pruned: int = 0
     reports_changed: int = 0
-    report_problems: tuple[str, ...] = ()
+    notes: dict[str, int] = field(default_factory=dict)
+    reports: ReportCount | None = None
     labels_unmatched: int = 0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -104,9 +108,10 @@ class Summary:
     interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
+        """A JSON object, without the names of report files."""
         stages = None if self.stages is None else self.stages.to_json()
-        return {**asdict(self), "stages": stages}
+        reports = None if self.reports is None else self.reports.to_json()
+        return {**asdict(self), "stages": stages, "reports": reports}
 
 
 class Clock:

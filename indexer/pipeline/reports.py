@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexer.archive.sources.members import open_archive
 from indexer.pipeline.labels import LabelledImages, joined
@@ -13,7 +15,38 @@ from indexer.pipeline.labels import LabelledImages, joined
 if TYPE_CHECKING:
     from indexer.archive.reports import Report, ReportIndex
 
-__all__ = ["Reports"]
+__all__ = ["ReportCount", "Reports"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCount:
+    """What became of the files of report folders.
+
+    Parameters
+    ----------
+    files
+        Readable ones.
+    without_image
+        Those of them that no image of the database is filed under.
+    unreadable
+        Others, by why they are no reports.
+    names
+        A line for each that is unreadable or without image, with its name: only for the person at
+        the terminal who asked for it.
+    """
+
+    files: int = 0
+    without_image: int = 0
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, without names."""
+        return {
+            "files": self.files,
+            "without_image": self.without_image,
+            "unreadable": dict(self.unreadable),
+        }
 
 
 class Reports:
@@ -79,11 +112,33 @@ class Reports:
             states |= labels.states()
         return states
 
-    @property
-    def problems(self) -> list[str]:
-        """Report files that cannot be read, one line each."""
-        sources = (*(self._indexes or ()), *self._labels)
-        return [line for source in sources for line in source.problems]
+    def claim(self, report_keys: Iterable[Sequence[str]]) -> None:
+        """Note which reports the images of a database have, whether they were just read or not."""
+        for keys in report_keys:
+            for index in self._indexes or ():
+                if index.claim(keys):
+                    break
+
+    def count(self) -> ReportCount:
+        """How many reports there are, and how many of them no image asked for."""
+        indexes = self._indexes or ()
+        unclaimed = [name for index in indexes for name in index.unclaimed()]
+        problems = [line for labels in self._labels for line in labels.problems]
+        unreadable: Counter[str] = Counter()
+        for index in indexes:
+            unreadable.update(index.reasons)
+        if problems:
+            unreadable["a report of a data set that cannot be read"] += len(problems)
+        return ReportCount(
+            files=sum(map(len, indexes)),
+            without_image=len(unclaimed),
+            unreadable=dict(unreadable.most_common()),
+            names=(
+                *(line for index in indexes for line in index.problems),
+                *problems,
+                *(f"report {name}: no image has it" for name in unclaimed),
+            ),
+        )
 
     @property
     def unmatched(self) -> int:

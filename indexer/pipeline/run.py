@@ -7,33 +7,32 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from indexer.archive.deidentify import fingerprint, load_key
+from indexer.archive.decoding import DecodeSettings, Thumbnails
+from indexer.archive.deidentify import fingerprint
+from indexer.archive.id_key import drafted_key, find_key, key_path
 from indexer.archive.limits import Limits
 from indexer.archive.sources.members import Archive, open_archive
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
 from indexer.database.writer import Writer
+from indexer.errors import DatabaseMismatch
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
-from indexer.pipeline.reports import Reports
+from indexer.pipeline.reports import ReportCount, Reports
 from indexer.pipeline.stages.batches import Reader
 from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
 from indexer.pipeline.stages.meters import Processor, StageUse
 from indexer.pipeline.stages.model import ModelStage
-
-if TYPE_CHECKING:
-    from indexer.archive.decoding import DecodeSettings
-    from indexer.cascade.bundle import Bundle
 
 __all__ = ["Progress", "Stop", "Summary", "index"]
 
@@ -66,6 +65,8 @@ def index(
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
     limits: Limits | None = None,
+    thumbnails: Thumbnails = "unmarked",
+    polarity: Mapping[str, bool] | None = None,
     reader: Reader | None = None,
     executor: Executor | None = None,
     stop: Stop | None = None,
@@ -113,6 +114,9 @@ def index(
         Read at most so many files.
     limits
         What one file may cost; None for the defaults.
+    thumbnails, polarity
+        Which images get a thumbnail, and by beginnings of manufacturers' names whether small values
+        are white whatever a header says; see `indexer.archive.decoding.DecodeSettings`.
     reader
         What reads the canvases in the bundle's place; None loads the bundle.
     executor
@@ -140,8 +144,14 @@ def index(
         compute = compute.with_bundle_of(layout.read_manifest().bundle_path)
     bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
-    key = load_key()
+    key = find_key()
+    if key is None and Layout(database).manifest.exists():
+        raise DatabaseMismatch(
+            f"the database {database} was made with an id key, but there is none at {key_path()}: "
+            "name the file of that key in CXRDEX_KEY_FILE"
+        )
     folders = [archive.reports for archive in opened if archive.reports is not None]
+    folders = folders if reports is None else [reports]
     choices = Choices(text_store, elasticsearch_url, pool_studies)
 
     def load_reader() -> Reader:
@@ -163,23 +173,35 @@ def index(
         limits=limits or Limits(),
     )
     with ExitStack() as stack:
-        found = Reports(folders if reports is None else [reports], key, labels)
+        keep = None
+        if key is None:
+            # Kept only when the run is not refused.
+            key, keep = stack.enter_context(drafted_key())
+        found = Reports(folders, key, labels)
         stack.callback(found.close)
         writer = stack.enter_context(
             Writer.open(database, bundle, fingerprint(key), choices, other_bundle=reread)
         )
+        if keep is not None and (kept := keep()) != key:
+            # Another run has made one meanwhile; nothing has this one's ids yet.
+            key, found = kept, Reports(folders, kept, labels)
+            stack.callback(found.close)
+            writer.manifest = replace(writer.manifest, key=fingerprint(key))
+            writer.layout.create(writer.manifest)
         if reread:
             names = [archive_name(archive) for archive in opened]
             writer.change_bundle(bundle, names, pool_studies)
         stopped = stack.enter_context(_interruptible(stop))
         run = _Run(writer, found, options, stopped, progress)
-        return run.execute(opened, _settings(bundle, key, options.limits), load_reader, executor)
-
-
-def _settings(bundle: Bundle, key: bytes, limits: Limits) -> DecodeSettings:
-    from indexer.archive.decoding import DecodeSettings
-
-    return DecodeSettings(bundle.size, bundle.squash, key, limits=limits)
+        settings = DecodeSettings(
+            bundle.size,
+            bundle.squash,
+            key,
+            thumbnails=thumbnails,
+            polarity=dict(polarity or {}),
+            limits=options.limits,
+        )
+        return run.execute(opened, settings, load_reader, executor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +271,7 @@ class _Run:
             committer.call(lambda: writer.settle(committer.find))
             if self._reports and not interrupted:
                 counts["reports_changed"] = committer.call(self._update_reports)
+                counts["reports"] = committer.call(self._count_reports)
             counts["waiting"] = committer.call(writer.outbox.finish)
             writer.compact()
             writer.build_vectors()
@@ -258,7 +281,6 @@ class _Run:
         _log.info("%s after %.1f s", "interrupted" if interrupted else "complete", seconds)
         return Summary(
             **counts,
-            report_problems=tuple(self._reports.problems),
             labels_unmatched=self._reports.unmatched,
             seconds=seconds,
             interrupted=interrupted,
@@ -323,10 +345,16 @@ class _Run:
             **end_counts(stage.counts, unchanged),
             "left": listing.todo - clock.count,
             "reasons": reasons,
+            "notes": dict(stage.notes.most_common()),
             "images_per_second": round(clock.mean, 2),
             # After the workers' end: only then does the system tell what they used.
             "stages": processor.use(seconds, uses, _cores()),
         }
+
+    def _count_reports(self) -> ReportCount:
+        self._reports.open()
+        self._reports.claim(self._writer.ledger.images.report_keys())
+        return self._reports.count()
 
     def _update_reports(self) -> int:
         states = self._reports.states()

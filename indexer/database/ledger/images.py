@@ -110,6 +110,11 @@ class Images(Table):
             cursor = self._connection.execute(f"{query} WHERE {column} = ?", (value,))
         return (row[0] for row in cursor)
 
+    def report_keys(self) -> Iterator[list[str]]:
+        """The report keys of each image."""
+        query = "SELECT id, report_keys FROM images WHERE id > ? ORDER BY id LIMIT ?"
+        return (json.loads(keys) for _, keys in self._paged(query))
+
     def in_shard(self, number: int) -> list[str]:
         """Ids of the images whose vectors a shard has, by row."""
         rows = self._all("SELECT image_id FROM images WHERE shard = ? ORDER BY row", number)

@@ -56,6 +56,8 @@ class ModelStage:
             "skipped": Counter(),
             "failed": Counter(),
         }
+        #: Notes on the images that were read, by their code.
+        self.notes: Counter[str] = Counter()
 
     def __enter__(self) -> ModelStage:
         return self
@@ -75,6 +77,7 @@ class ModelStage:
             image = self._duplicates.look_up(outcome)
             read = image == "new" or (image == "own" and self._reread)
             self.counts["duplicate" if image == "duplicate" else "done"] += 1
+            self.notes.update(outcome.image.metadata.notes)
         elif isinstance(outcome, Unchanged):
             self.counts["unchanged"] += 1
         else:

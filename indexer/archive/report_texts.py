@@ -97,7 +97,7 @@ def _of_rtf(text: str) -> str:
     from striprtf.striprtf import rtf_to_text
 
     try:
-        return str(rtf_to_text(text, errors="replace"))
+        return str(rtf_to_text(text, errors="replace"))  # type: ignore[no-untyped-call]
     except Exception as error:
         raise NotAText("a damaged RTF file") from error
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -182,12 +182,11 @@ def index(
         writer = stack.enter_context(
             Writer.open(database, bundle, fingerprint(key), choices, other_bundle=reread)
         )
-        if keep is not None and (kept := keep()) != key:
-            # Another run has made one meanwhile; nothing has this one's ids yet.
-            key, found = kept, Reports(folders, kept, labels)
-            stack.callback(found.close)
-            writer.manifest = replace(writer.manifest, key=fingerprint(key))
-            writer.layout.create(writer.manifest)
+        if keep is not None and keep() != key:
+            raise DatabaseMismatch(
+                f"another run has made the id key {key_path()} at the same moment: remove the new, "
+                f"empty database {database}, and run again"
+            )
         if reread:
             names = [archive_name(archive) for archive in opened]
             writer.change_bundle(bundle, names, pool_studies)

@@ -19,7 +19,8 @@ from indexer.archive.deidentify import (
     picture_identity,
     pseudonym,
 )
-from indexer.archive.id_key import load_key
+from indexer.archive.id_key import drafted_key, find_key, load_key
+from indexer.archive.sources.names import stem
 from indexer.errors import CxrdexError
 from tests.archive.making import film, make_dicom
 
@@ -51,8 +52,28 @@ def test_two_keys_differ(tmp_path: Path) -> None:
 
 def test_short_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"short")
+    (tmp_path / "key").chmod(0o600)
     with pytest.raises(CxrdexError, match="5 bytes"):
         load_key(tmp_path / "key")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "key").write_bytes(bytes(32))
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(CxrdexError, match="chmod 600"):
+        load_key(tmp_path / "key")
+
+
+def test_a_draft_that_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
+    with drafted_key(tmp_path / "new" / "key") as (key, _):
+        assert len(key) == 32
+    assert find_key(tmp_path / "new" / "key") is None
+    assert list((tmp_path / "new").iterdir()) == []
+    with drafted_key(tmp_path / "key") as (one, keep), drafted_key(tmp_path / "key") as (_, late):
+        assert keep() == one
+        assert late() == one, "of two the first one counts"
+    assert load_key(tmp_path / "key") == one
 
 
 def test_unusable_key_file_is_named(tmp_path: Path) -> None:
@@ -76,7 +97,7 @@ def test_image_id_depends_on_key_and_pixels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "stem"),
+    ("name", "expected"),
     [
         ("a/b/scan.dcm", "scan"),
         ("export.zip!/x/1.2.840.10008", "1.2.840.10008"),
@@ -85,8 +106,8 @@ def test_image_id_depends_on_key_and_pixels() -> None:
         ("IM0001", "IM0001"),
     ],
 )
-def test_stem(name: str, stem: str) -> None:
-    assert stem(name) == stem
+def test_stem(name: str, expected: str) -> None:
+    assert stem(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -118,9 +139,8 @@ def test_dicom_identity_and_report_keys() -> None:
     header = make_dicom(film())
     identity = dicom_identity(KEY, header, "in/file7.dcm", "0" * 16)
     assert identity.study == pseudonym(KEY, "study", "1.2.3.4")
-    assert identity.report_keys == tuple(
-        pseudonym(KEY, "report", name) for name in ("file7", "1.2.3.4.5", "1.2.3.4", "ACC9")
-    )
+    names = ("in/file7", "file7", "1.2.3.4.5", "1.2.3.4", "ACC9", "acc9")
+    assert identity.report_keys == tuple(pseudonym(KEY, "report", name) for name in names)
     header.IssuerOfPatientID = "Hospital B"
     assert dicom_identity(KEY, header, "f", "0" * 16).patient != identity.patient
 

@@ -29,7 +29,8 @@ from search.language.lexicon import Lexicon
 from search.language.plain.free_text import is_free, understand
 from search.language.query import parse
 from search.language.tree import And, Finding, Node, Not, Or, Phrase, Value, Word
-from search.service import Engine
+from search.request import ImageId, SearchRequest
+from search.service import SearchService
 
 _FILE = Path(__file__).with_name("plain_queries.toml")
 _FIRST = 10
@@ -168,12 +169,12 @@ def _shares(found: list[tuple[Case, bool, list[bool] | None]]) -> dict[str, Any]
     }
 
 
-def _judged(service: Engine, case: Case, known: dict[str, Labels]) -> list[bool] | None:
+def _judged(service: SearchService, case: Case, known: dict[str, Labels]) -> list[bool] | None:
     """Whether each of the first hits is right; None where labels cannot tell."""
     if not case.right:
         return None
-    results = service.search(case.text, limit=_FIRST, facets=())
-    files = (service.database.image(hit.id).files[0] for hit in results.hits)
+    results = service.search(SearchRequest(words=case.text, limit=_FIRST, facets=()))
+    files = (service.show(ImageId(hit.id)).record.files[0] for hit in results.hits)
     return [known[Path(file.name).stem].fit(case.right) for file in files]
 
 
@@ -187,7 +188,7 @@ def main(dataset: Path, database: Path | None) -> None:
         if database is None:
             database = Path(folder) / "database"
             cxrdex(["index", str(dataset), "--database", str(database)], standalone_mode=False)
-        with Engine(database) as service:
+        with SearchService(database) as service:
             found = [(c, is_understood(c), _judged(service, c, known)) for c in cases()]
     write_result(
         "plain-queries",

@@ -8,9 +8,11 @@
     │   └── FailedImage             one file should have been read, but could not be
     ├── DatabaseError           4   a database is missing, unwritable or damaged
     │   ├── DatabaseLocked          another process is writing it
+    │   ├── ShardMissing            a shard that it had is gone: of an earlier moment, or lost
     │   └── DatabaseMismatch        made with another bundle, format version or id key
     ├── BundleError             5   a bundle is missing, damaged or of another format
     ├── QueryError              6   a query or filter is malformed
+    │   └── RequestError        2   what is asked for does not go together
     ├── NotFoundError           7   no image has this id
     ├── InconsistentError       8   `verify` found stores that disagree
     ├── DiskFullError           9   no space is left where a file is to be written
@@ -38,6 +40,8 @@ __all__ = [
     "MissingExtraError",
     "NotFoundError",
     "QueryError",
+    "RequestError",
+    "ShardMissing",
     "SkippedImage",
     "TextStoreUnavailable",
     "TrainingError",
@@ -98,6 +102,10 @@ class DatabaseMismatch(DatabaseError):  # noqa: N818
     """The database was made with another bundle, format version or id key."""
 
 
+class ShardMissing(DatabaseError):  # noqa: N818
+    """A shard is gone: a compaction has taken its place since, or it was lost."""
+
+
 class BundleError(CxrdexError):
     """A bundle is missing, damaged or of another format version."""
 
@@ -108,6 +116,12 @@ class QueryError(CxrdexError):
     """A query, filter or facet is malformed."""
 
     exit_code = 6
+
+
+class RequestError(QueryError):
+    """What is asked for does not go together, such as a sort by age of what is found by meaning."""
+
+    exit_code = 2
 
 
 class NotFoundError(CxrdexError):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from indexer.database.reader import Database
 from indexer.database.text.documents import Document
+from indexer.database.vectors.shards import keys_of
 from indexer.errors import QueryError
-from search.facets import facet_counts
+from search.facets import check_facets, facet_counts
 from search.fusion import fuse
 from search.highlights import Highlighter
 from search.language.tree import (
@@ -32,14 +33,16 @@ from search.language.tree import (
     origin_of,
 )
 from search.language.vocabulary import FIELDS
+from search.pictures.likeness import alike
+from search.pictures.query import QueryPicture
+from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
-from search.semantic import Meaning
+from search.semantic import Meaning, Semantic
+from search.snapshot import Snapshot
 from search.stores.backend import Backend
+from search.understanding import Terms
 
-__all__ = ["MODES", "WINDOW", "Asked", "Mode", "answer", "check_page", "demands", "sentence_of"]
-
-Mode: TypeAlias = Literal["words", "semantic", "hybrid"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+__all__ = ["WINDOW", "Asked", "answer", "check_page", "demands", "search_combined", "sentence_of"]
 
 #: Each ranking is read to this depth, and so many fused images are given.
 WINDOW = 1000
@@ -76,7 +79,7 @@ class Asked:
     left_out: frozenset[str] = field(default_factory=frozenset)
 
 
-def check_page(page: int, limit: int) -> None:
+def check_page(request: SearchRequest) -> None:
     """Refuse a page that lies outside the window.
 
     Raises
@@ -84,14 +87,74 @@ def check_page(page: int, limit: int) -> None:
     QueryError
         Its text says how far pages go.
     """
-    if page < 1 or limit < 0:
-        raise QueryError(f"page {page} of {limit} hits: pages count from 1, hits from 0")
-    if (page - 1) * limit >= WINDOW:
+    if (request.page - 1) * request.limit >= WINDOW:
         raise QueryError(
-            f"page {page} of {limit} hits begins after the first {WINDOW:,} images, and no more "
-            "are ranked by meaning or by several things at once: narrow the search by --filter, "
-            "or search by words alone"
+            f"page {request.page} of {request.limit} hits begins after the first {WINDOW:,} "
+            "images, and no more are ranked by meaning or by several things at once: narrow the "
+            "search by a filter, or search by words alone"
         )
+
+
+def search_combined(
+    request: SearchRequest,
+    snapshot: Snapshot,
+    terms: Terms,
+    semantic: Callable[[], tuple[Semantic, str]],
+    picture: QueryPicture | None,
+) -> Results:
+    """Images found by words, by meaning, by picture or by all of them, with the reasons.
+
+    Parameters
+    ----------
+    semantic
+        Gives what answers sentences, and why it cannot compare them with pictures, if so.
+    picture
+        That of the request.
+
+    Raises
+    ------
+    QueryError
+        Query, filter, facet or page is wrong.
+    MissingExtraError
+        The sentence model is not installed.
+    """
+    check_page(request)
+    check_facets(request.facets)
+    conditions = terms.conditions(request.filters)
+    tree = meaning = None
+    sentence = request.meaning
+    understood: Mapping[str, Any] | None = None
+    notes: list[str] = []
+    if request.words is not None:
+        query = terms.read(request.words, literal=request.literal)
+        tree, understood = query.tree, query.understood
+        conditions = conjunction(conditions, demands(tree))
+        notes += query.notes
+        if request.meaning == request.words:
+            sentence = sentence_of(query.asked)
+    if sentence is not None and (sentence or tree is None):
+        asked, why_not = semantic()
+        meaning = asked.ask(sentence)
+        if why_not:
+            notes.append(f"pictures were not compared with the words: {why_not}")
+    elif sentence is not None:
+        notes.append("the query has no words that could mean something; it is answered as is")
+    near: list[tuple[str, float]] = []
+    left_out = frozenset({picture.id} if picture is not None and picture.id else ())
+    if picture is not None:
+        restricted = not isinstance(conditions, MatchAll)
+        near = alike(
+            snapshot.database,
+            snapshot.vectors(),
+            picture.vector,
+            WINDOW,
+            same=picture.id,
+            keys=snapshot.text.keys(conditions) if restricted else None,
+            excluded=keys_of(sorted(left_out)),
+        )
+    return answer(
+        Asked(conditions, tree, meaning, near, left_out), request, snapshot, notes, understood
+    )
 
 
 def demands(tree: Node) -> Node:
@@ -127,13 +190,8 @@ def sentence_of(tree: Node) -> str:
 
 def answer(
     asked: Asked,
-    database: Database,
-    backend: Backend,
-    *,
-    facets: Sequence[str],
-    facet_size: int,
-    limit: int,
-    page: int,
+    request: SearchRequest,
+    snapshot: Snapshot,
     notes: Iterable[str] = (),
     understood: Mapping[str, Any] | None = None,
 ) -> Results:
@@ -142,15 +200,9 @@ def answer(
     An image that one search finds is also judged by the words and by the annotations, so that it is
     not worse off for having been found another way.
 
-    Parameters
-    ----------
-    facets
-        Checked names; counted over all images ranked, at most `WINDOW`.
-    limit, page
-        Hits per page, and which page, from 1.
-    understood
-        How free text was read.
+    Facets are counted over all images ranked, at most `WINDOW`.
     """
+    backend = snapshot.text
     documents, scores = _words(asked, backend)
     origin = origin_of(asked.conditions)
     found = [image for image, _ in asked.picture]
@@ -162,7 +214,7 @@ def answer(
         found += [image for image, _ in pictures]
         found += asked.meaning.annotated(WINDOW, keys, origin)
     missing = [image for image in dict.fromkeys(found) if image not in documents]
-    documents |= _documents(missing, database, backend)
+    documents |= _documents(missing, snapshot.database, backend)
     if asked.words is not None and len(scores) >= WINDOW and missing:
         # Beyond the depth of the word search the others' finds may match the words as well.
         scores |= _scores(asked.words, asked.conditions, missing, backend)
@@ -185,7 +237,7 @@ def answer(
     tree = asked.words if asked.words is not None else MatchAll()
     highlighter = Highlighter(narrow(tree, origin))
     hits = []
-    for one in fused[(page - 1) * limit : page * limit]:
+    for one in fused[(request.page - 1) * request.limit : request.page * request.limit]:
         texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}
         reasons = [
             Reason(kind, one.ranks[kind], by_name[kind][one.id], texts.get(kind))
@@ -195,7 +247,8 @@ def answer(
         document = documents[one.id]
         marks = highlighter.mark(document) if "words" in one.ranks else None
         hits.append(Hit(one.id, one.score, document, marks, tuple(reasons)))
-    counts = facet_counts((documents[one.id] for one in fused), facets, facet_size)
+    every = (documents[one.id] for one in fused)
+    counts = facet_counts(every, check_facets(request.facets), request.facet_size)
     return Results(len(fused), hits, counts, notes=tuple(notes), understood=understood)
 
 

@@ -9,22 +9,22 @@ pictures are placed there by the map that the database's bundle learned
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import Origin
 from indexer.cascade.text_space import TextSpace
-from indexer.database.reader import Database
 from indexer.database.text.documents import Document
 from indexer.database.vectors.shards import id_of, keys_of
 from indexer.errors import QueryError
 from search.language.glossary import in_plain_words
 from search.language.tree import Value
+from search.snapshot import Snapshot
 from search.stores.backend import Backend
 
-__all__ = ["LEAST", "MAX_SENTENCE", "Meaning", "Semantic"]
+__all__ = ["LEAST", "MAX_SENTENCE", "AnnotationTexts", "Meaning", "Semantic"]
 
 #: Annotations less similar than this do not mean what was asked.
 LEAST = 0.35
@@ -32,22 +32,62 @@ LEAST = 0.35
 MAX_SENTENCE = 2000
 
 
-class Semantic:
-    """One database's annotations and pictures, to be asked by sentences.
+class AnnotationTexts:
+    """The distinct annotation texts of a database, and what they mean.
 
     Parameters
     ----------
-    database
-        The database.
-    backend
+    text
         Its text store.
+    folder
+        Where their vectors are kept (`Layout.semantic`).
+
+    Attributes
+    ----------
+    texts
+        n of them.
+    own, plain
+        Shape (n, 384): their vectors as they stand, and in everyday words.
+
+    Raises
+    ------
+    MissingExtraError
+        The sentence model is not installed.
+    """
+
+    def __init__(self, text: Backend, folder: Path) -> None:
+        from indexer.database.text.meanings import meanings
+        from indexer.words import sentences
+
+        self.texts = text.values("composite")
+        plain = [in_plain_words(name) for name in self.texts]
+        vectors = meanings(folder, [*self.texts, *plain])
+
+        def table(names: list[str]) -> npt.NDArray[np.float32]:
+            shape = (len(names), sentences.DIMENSIONS)
+            return np.array([vectors[name] for name in names], np.float32).reshape(shape)
+
+        self.own, self.plain = table(self.texts), table(plain)
+
+
+class Semantic:
+    """One moment of a database, to be asked by sentences.
+
+    Parameters
+    ----------
+    snapshot
+        The moment.
+    annotations
+        Its annotations.
     space
         Where its bundle places pictures among sentences; None where that is not known.
     """
 
-    def __init__(self, database: Database, backend: Backend, space: TextSpace | None) -> None:
-        self._database = database
-        self._backend = backend
+    def __init__(
+        self, snapshot: Snapshot, annotations: AnnotationTexts, space: TextSpace | None
+    ) -> None:
+        self._snapshot = snapshot
+        self._annotations = annotations
         self._space = space
 
     def ask(self, sentence: str) -> Meaning:
@@ -69,32 +109,14 @@ class Semantic:
                 f"the sentence has {len(sentence)} characters; at most {MAX_SENTENCE} are read"
             )
         vector = sentences.encode([sentence.encode("utf-8", "replace").decode()])[0]
-        texts, own, plain = self._annotations
-        similarity = np.maximum(own @ vector, plain @ vector)
+        known = self._annotations
+        similarity = np.maximum(known.own @ vector, known.plain @ vector)
         near = np.flatnonzero(similarity >= LEAST)
-        return Meaning(self, vector, {texts[i]: float(similarity[i]) for i in near})
-
-    @cached_property
-    def _annotations(
-        self,
-    ) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The distinct annotation texts, and their vectors as they stand and in plain words."""
-        from indexer.database.text.meanings import meanings
-        from indexer.words import sentences
-
-        texts = self._backend.values("composite")
-        plain = [in_plain_words(text) for text in texts]
-        vectors = meanings(self._database.layout.semantic, [*texts, *plain])
-
-        def table(names: list[str]) -> npt.NDArray[np.float32]:
-            shape = (len(names), sentences.DIMENSIONS)
-            return np.array([vectors[name] for name in names], np.float32).reshape(shape)
-
-        return texts, table(texts), table(plain)
+        return Meaning(self, vector, {known.texts[i]: float(similarity[i]) for i in near})
 
     def images(self, text: str, origin: Origin | None = None) -> npt.NDArray[np.int64]:
         """The keys of the images that have an annotation, of one origin or any, ascending."""
-        return self._backend.keys(Value("composite", text, origin))
+        return self._snapshot.text.keys(Value("composite", text, origin))
 
     def nearest(
         self,
@@ -107,7 +129,7 @@ class Semantic:
             return []
         direction, constant = self._space.direction(vector)
         length = float(np.linalg.norm(direction))
-        scores, found = self._database.vectors().search(direction, depth, keys=keys)
+        scores, found = self._snapshot.vectors().search(direction, depth, keys=keys)
         pairs = zip(found.tolist(), scores.tolist(), strict=True)
         return [(id_of(key), score * length + constant) for key, score in pairs]
 

@@ -67,10 +67,11 @@ def explain(
             raise NotFoundError(
                 f"{source} is no file; where it is the id of an image, name its --database"
             )
-        from search.service import Engine
+        from search.request import ImageId
+        from search.service import SearchService
 
-        with Engine(database) as engine:
-            record = engine.show(source).record
+        with SearchService(database) as service:
+            record = service.show(ImageId(source)).record
         file, name = source_bytes(record, settings.limits.file_bytes)
         name = f"image {record.id}"
         pooled = record.document["probabilities"].get(label) if record.pooled else None

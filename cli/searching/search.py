@@ -14,6 +14,7 @@ from cli.options import (
     format_option,
 )
 from cli.output import HIT_FORMATS, emit_hits
+from cli.searching.pictures import named_picture
 from cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -98,35 +99,24 @@ def search(
     finding:(effusion left) within one annotation, and absent:pneumothorax. Words side by side must
     all be there. See docs/queries.md. With --mode semantic it is any sentence.
     """
-    from search.service import Engine
+    from search.request import SearchRequest
+    from search.service import SearchService
 
-    chosen = facets or ("disease", "side", "view")
-    with Engine(database, compute) as engine:
-        if mode == "words" and image is None:
-            results = engine.search(
-                query,
-                filters=filters,
-                facets=chosen,
-                limit=limit,
-                page=page,
-                after=after,
-                sort=sort,
-                choices=choices,
-                literal=literal,
-            )
-        elif after is not None or sort != "score" or choices:
-            raise click.UsageError("--after, --sort and --choose are for --mode words alone")
-        else:
-            results = engine.combined(
-                query,
-                mode,
-                image=image,
-                filters=filters,
-                facets=chosen,
-                limit=limit,
-                page=page,
-                literal=literal,
-            )
+    request = SearchRequest.of(
+        query,
+        mode,
+        picture=None if image is None else named_picture(image),
+        filters=filters,
+        facets=facets or ("disease", "side", "view"),
+        choices=choices,
+        limit=limit,
+        page=page,
+        after=after,
+        sort=sort,
+        literal=literal,
+    )
+    with SearchService(database, compute) as service:
+        results = service.search(request)
     if form == "table" and results.understood is not None and results.understood["query"] != query:
         echo(f"Understood as: {results.understood['query']}")
     emit_hits(results, form)

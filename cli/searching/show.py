@@ -33,10 +33,11 @@ def show(image_id: str, database: Path, source: bool, form: str) -> None:
 
     ID is the image's id as searches show it, or so much of its beginning as is unique.
     """
-    from search.service import Engine
+    from search.request import ImageId
+    from search.service import SearchService
 
-    with Engine(database) as engine:
-        answer = _answer(engine.show(image_id), source)
+    with SearchService(database) as service:
+        answer = _answer(service.show(ImageId(image_id)), source)
     if form == "json":
         emit_json(answer)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,6 +14,7 @@ from cli.options import (
     format_option,
 )
 from cli.output import HIT_FORMATS, emit_hits
+from cli.searching.pictures import named_picture
 from cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def similar(
     exclude_study: bool,
     exclude_patient: bool,
     pool_studies: bool,
-    group: str | None,
+    group: Literal["study"] | None,
     compute: Compute,
     form: str,
 ) -> None:
@@ -59,18 +60,19 @@ def similar(
     FILE_OR_ID is a DICOM or picture file, or the id of an indexed image as searches show it. The
     score is the likeness of the two pictures: 1 for the same picture.
     """
-    from search.service import Engine
+    from search.request import SearchRequest
+    from search.service import SearchService
 
-    with Engine(database, compute) as engine:
-        results = engine.similar(
-            image,
-            limit,
-            filters=filters,
-            exclude_study=exclude_study,
-            exclude_patient=exclude_patient,
-            group=group,
-            pool_studies=pool_studies,
-        )
+    request = SearchRequest(
+        picture=named_picture(image),
+        filters=filters,
+        limit=limit,
+        group=group,
+        exclude="patient" if exclude_patient else "study" if exclude_study else None,
+        pool_studies=pool_studies,
+    )
+    with SearchService(database, compute) as service:
+        results = service.search(request)
     emit_hits(results, form)
     if form == "table":
         echo(f"{len(results.hits)} nearest of {results.total} images")

@@ -20,6 +20,7 @@ from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
+    from indexer.database.thumbnails import Thumbnails
     from indexer.database.vectors.index import Vectors
 
 __all__ = ["Database", "Record"]
@@ -75,6 +76,7 @@ class Database:
         self.manifest: Manifest = layout.read_manifest()
         self.ledger = Ledger(layout.ledger)
         self.ledger.snapshot()
+        self._thumbnails: Thumbnails | None = None
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -92,7 +94,7 @@ class Database:
     def close(self) -> None:
         """Close its files."""
         self.ledger.close()
-        if "_thumbnails" in self.__dict__:
+        if self._thumbnails is not None:
             self._thumbnails.close()
 
     def __enter__(self) -> Database:
@@ -110,6 +112,10 @@ class Database:
         """Move on to what has been committed since."""
         self.ledger.snapshot()
         self.__dict__.pop("_vectors", None)
+
+    def rest(self) -> None:
+        """Let go of the moment, until `refresh`: nothing may be asked meanwhile."""
+        self.ledger.rest()
 
     # ---- images ---------------------------------------------------------------------------------
 
@@ -168,13 +174,14 @@ class Database:
     def thumbnail(self, image_id: str) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown."""
         row = self.ledger.images.get(image_id)
-        return self._thumbnails.get(image_id) if row is not None and row.thumbnail else None
+        if row is None or not row.thumbnail:
+            return None
+        with self.ledger.lock:
+            if self._thumbnails is None:
+                from indexer.database.thumbnails import Thumbnails
 
-    @cached_property
-    def _thumbnails(self) -> Any:
-        from indexer.database.thumbnails import Thumbnails
-
-        return Thumbnails(self.layout.thumbnails)
+                self._thumbnails = Thumbnails(self.layout.thumbnails)
+            return self._thumbnails.get(image_id)
 
     def vectors(self) -> Vectors:
         """All vectors; loads FAISS when first asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
@@ -99,18 +100,23 @@ class Vocabulary:
         sayable: Callable[[], Mapping[str, Iterable[str]]] = dict,
     ) -> None:
         known: Mapping[str, frozenset[str]] = {str(k): words for k, words in qualifiers().items()}
-        self._values: dict[str, set[str]] = {
-            field: {*_ALWAYS.get(field, ()), *known.get(field, ())}
+        self._values: Mapping[str, frozenset[str]] = {
+            field: _ALWAYS.get(field, frozenset()) | known.get(field, frozenset())
             for field, kind in FIELDS.items()
             if kind == "closed"
         }
-        self._values["absent"] = self._values["uncertain"] = self._values["disease"]
+        self._lock = threading.Lock()
         self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
         self._add(values or {})
 
     def _add(self, values: Mapping[str, Iterable[str]]) -> None:
+        """Replaces all values at once, so that other threads may go on reading."""
+        known = dict(self._values)
         for field, more in values.items():
-            self._values[field].update(value.lower() for value in more)
+            field = _NAMED_AS.get(field, field)
+            known[field] = known[field].union(value.lower() for value in more)
+        known |= {name: known[other] for name, other in _NAMED_AS.items()}
+        self._values = known
 
     def find(self, field: str, value: str) -> str | None:
         """The spelling under which `field` has `value`, or None.
@@ -124,9 +130,10 @@ class Vocabulary:
             return value
         if headings := Lexicon.load().senses(value, _NAMED_AS.get(field, field)):
             return headings[0].name if len(headings) == 1 else value
-        if self._sayable is not None:
-            sayable, self._sayable = self._sayable, None
-            self._add(sayable())
+        with self._lock:
+            if self._sayable is not None:
+                sayable, self._sayable = self._sayable, None
+                self._add(sayable())
         return value if value in self._values[field] else None
 
     def suggest(self, field: str, value: str) -> str | None:

@@ -11,10 +11,10 @@ from indexer.database.reader import Database
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import keys_of
 from search.pictures.neighbours import nearest, nearest_groups
+from search.request import Group
 
-__all__ = ["CANDIDATES", "GROUPS", "alike"]
+__all__ = ["CANDIDATES", "alike"]
 
-GROUPS = ("study", "patient")
 #: At least so many images are compared anew by the mean vectors of their studies.
 CANDIDATES = 200
 
@@ -27,13 +27,14 @@ Vector = npt.NDArray[np.float32]
 
 def alike(
     database: Database,
+    vectors: Vectors,
     query: Vector,
     k: int,
     *,
     same: str | None = None,
     keys: npt.NDArray[np.int64] | None = None,
     excluded: npt.NDArray[np.int64],
-    group: str | None = None,
+    group: Group | None = None,
     pool_studies: bool = True,
 ) -> list[tuple[str, float]]:
     """Ids and likeness of the `k` images most like a picture, best first.
@@ -43,8 +44,8 @@ def alike(
 
     Parameters
     ----------
-    database
-        Where to look.
+    database, vectors
+        Where to look, at one moment.
     query
         The picture's vector, shape (dimensions,).
     same
@@ -52,18 +53,17 @@ def alike(
     keys, excluded
         The only images that may be found (None for all), and those that must not be.
     group
-        One of `GROUPS`: of each study (or patient) the best image only.
+        ``"study"`` or ``"patient"``: of each study (or patient) the best image only.
     pool_studies
         Compare the mean vectors of whole studies, not those of single images.
     """
-    vectors = database.vectors()
     wanted = max(CANDIDATES, k) if pool_studies else k
     if group is None:
         found = nearest(vectors, query, wanted, keys=keys, excluded=excluded)
     else:
 
         def group_of(ids: Sequence[str]) -> Mapping[str, str]:
-            return database.owners(ids, "study" if group == "study" else "patient")
+            return database.owners(ids, group)
 
         found = nearest_groups(vectors, query, wanted, group_of, keys=keys, excluded=excluded)
     length = max(float(np.linalg.norm(query)), 1e-12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -90,6 +90,16 @@ class Backend(Protocol):
 
         Empty where the store knows the word itself.
         """
+
+    @property
+    def version(self) -> Hashable:
+        """Changes when what the store holds may have changed."""
+
+    def present(self) -> Backend:
+        """The store as it is now, for good; one that a server keeps answers of its own moment."""
+
+    def is_current(self) -> bool:
+        """Of what `present` gave: whether the store has not changed since."""
 
     def close(self) -> None:
         """Let go of files and connections."""

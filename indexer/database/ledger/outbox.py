@@ -39,6 +39,11 @@ class PendingChanges(Table):
         return waiting
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the text store has confirmed everything."""
+        return self._one("SELECT 1 FROM outbox LIMIT 1") is None and not self.refill
+
+    @property
     def refill(self) -> bool:
         """Whether the text store is to be filled anew with all documents."""
         return self._one("SELECT 1 FROM meta WHERE key = 'refill'") is not None

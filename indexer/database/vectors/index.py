@@ -56,9 +56,13 @@ class Vectors:
         self._entries: Entries | None = None
         #: Along which the index holds vectors; None where it holds them as they are.
         self._axes: npt.NDArray[np.float32] | None = None
-        for path in generations(folder):
-            if self._open(path):
-                break
+        # A newer generation may take the place of those that were listed.
+        listed: list[Path] = []
+        while self._generation is None and listed != (now := generations(folder)):
+            listed = now
+            for path in listed:
+                if self._open(path):
+                    break
         #: Bits of the generation's entries whose image is there; None if all are.
         self._alive: npt.NDArray[np.uint8] | None = None
         self._dead = 0

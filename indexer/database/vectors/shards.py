@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.durable import write_durably
-from indexer.errors import DatabaseError
+from indexer.errors import DatabaseError, ShardMissing
 
 __all__ = [
     "Shard",
@@ -270,7 +270,8 @@ class Shards:
             mode: Literal["r"] | None = "r" if mapped else None
             array: npt.NDArray[np.generic] = np.load(path, mmap_mode=mode, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise DatabaseError(
+            kind = ShardMissing if isinstance(error, FileNotFoundError) else DatabaseError
+            raise kind(
                 f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
                 "then index the archive again"
             ) from error

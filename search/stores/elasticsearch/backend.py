@@ -1,59 +1,38 @@
-"""The Elasticsearch backend: the query tree compiled to the query DSL, node by node."""
+"""The Elasticsearch backend: searches on a server."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from indexer.annotation import Origin
-from indexer.archive.reports import SECTIONS
 from indexer.database.text.elasticsearch.answers import answering
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
-from indexer.database.text.schema import field_of
 from indexer.database.vectors.shards import keys_of
 from indexer.errors import QueryError
 from search.language.shapes import distance
 from search.language.tree import (
-    And,
-    Boost,
-    Finding,
-    Fuzzy,
-    MatchAll,
     Node,
-    Not,
-    Or,
-    Phrase,
-    Prefix,
-    Present,
-    Range,
-    Value,
-    Wildcard,
-    Word,
     conjunction,
     narrow,
-    origin_of,
 )
-from search.language.vocabulary import FIELDS
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 from search.stores.backend import BY_SCORE, NOTHING_CHOSEN, Page
+from search.stores.elasticsearch.query import Query, compile_both, compile_tree
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
 __all__ = ["ElasticsearchBackend"]
 
-_Query: TypeAlias = dict[str, Any]
-
-# A word of an annotation says more of an image than a word of its report.
-_ANNOTATION_WEIGHT = 3.0
 _SECONDS = 2.0
 # Beyond the server's own limit, so that its answer "timed out" arrives.
 _CLIENT_SECONDS = 5.0
@@ -63,13 +42,13 @@ _FETCHED = 1_000
 # Enough for a shard to count every value of a facet.
 _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
+# What the index holds is asked anew after that.
+_SECONDS_KNOWN = 5.0
 _SUGGESTIONS = 5
 _CANDIDATES = 50
 _ONE_OFF = 5
-_LONGEST_FUZZY = 64
 # Sort values by which the server puts missing numbers last.
 _LAST = {False: 2**63 - 1, True: -(2**63)}
-_BOOSTS = (1e-9, 1e9)
 
 
 class ElasticsearchBackend:
@@ -128,20 +107,20 @@ class ElasticsearchBackend:
         TextStoreUnavailable
             The server does not answer.
         """
-        body: _Query = {
-            "query": _both(query, conjunction(filters, *chosen.values())),
+        body: Query = {
+            "query": compile_both(query, conjunction(filters, *chosen.values())),
             "sort": _order(sort),
             "track_scores": True,
         }
         if after is not None:
             body["search_after"] = _place(after, sort)
-        counting: _Query = {}
+        counting: Query = {}
         for name in facets:
             counting[name] = _values_of(name, facet_size)
             if name in chosen:
                 # Over more images than are hits, and maybe of a query that is narrowed less.
                 others = (node for facet, node in chosen.items() if facet != name)
-                wider = {"filter": _both(query, conjunction(filters, *others))}
+                wider = {"filter": compile_both(query, conjunction(filters, *others))}
                 counting[name] = {
                     "global": {},
                     "aggregations": {
@@ -160,7 +139,7 @@ class ElasticsearchBackend:
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
         """The FAISS keys of all images that match, ascending."""
         body = {
-            "query": {"bool": {"filter": [_compile(narrow(query))]}},
+            "query": {"bool": {"filter": [compile_tree(narrow(query))]}},
             "size": _WINDOW,
             "track_total_hits": False,
             "docvalue_fields": ["id"],
@@ -173,7 +152,7 @@ class ElasticsearchBackend:
         found.sort()
         return found
 
-    def _all_ids(self, body: _Query) -> Iterator[str]:
+    def _all_ids(self, body: Query) -> Iterator[str]:
         """The ids of all hits, of one moment."""
         with self._snapshot() as snapshot:
             while True:
@@ -186,7 +165,7 @@ class ElasticsearchBackend:
 
     def values(self, field: str) -> list[str]:
         """The values a keyword field has."""
-        source: _Query = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
+        source: Query = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
         found: list[str] = []
         while True:
             body = {"size": 0, "aggregations": {"values": {"composite": source}}}
@@ -222,12 +201,25 @@ class ElasticsearchBackend:
                     found[option["text"]] = (-off, images + option["freq"])
         return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:_SUGGESTIONS]
 
+    @property
+    def version(self) -> int:
+        """Changes every few seconds: the server does not tell what changes."""
+        return int(time.monotonic() / _SECONDS_KNOWN)
+
+    def present(self) -> ElasticsearchBackend:
+        """Itself: the server answers of its own moment."""
+        return self
+
+    def is_current(self) -> bool:
+        """Always, as of `present`."""
+        return True
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
     def _fetch(
-        self, body: _Query, facets: _Query, offset: int, size: int
+        self, body: Query, facets: Query, offset: int, size: int
     ) -> tuple[Any, list[dict[str, Any]]]:
         """The first answer, and `size` hits after `offset`, in as many requests as that takes."""
         body = {**body, "track_total_hits": True, "aggregations": facets}
@@ -250,7 +242,7 @@ class ElasticsearchBackend:
             body |= {"search_after": hits[-1]["sort"], "from": 0}
             body |= {"track_total_hits": False, "aggregations": {}}
 
-    def _ask(self, body: _Query, snapshot: str | None = None) -> Any:
+    def _ask(self, body: Query, snapshot: str | None = None) -> Any:
         """The server's answer to one search, of the index as it is now or of a snapshot."""
         body = {**body, "timeout": f"{round(1000 * self._seconds)}ms"}
         more: dict[str, Any] = {}
@@ -309,7 +301,7 @@ def _reason(error: Any) -> str:
     return " ".join(text.split())[:200]
 
 
-def _order(sort: Sort) -> list[_Query]:
+def _order(sort: Sort) -> list[Query]:
     ties = {"id": {"order": "asc"}}
     if sort.by == "score":
         return [{"_score": {"order": "desc"}}, ties]
@@ -333,7 +325,7 @@ def _cursor(hit: dict[str, Any], sort: Sort) -> Cursor:
     return Cursor(None if missing else value, image_id)
 
 
-def _values_of(field: str, size: int) -> _Query:
+def _values_of(field: str, size: int) -> Query:
     return {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
 
 
@@ -341,159 +333,6 @@ def _counts(answer: dict[str, Any], field: str) -> list[FacetCount]:
     while "buckets" not in answer:
         answer = answer[field]
     return [FacetCount(bucket["key"], bucket["doc_count"]) for bucket in answer["buckets"]]
-
-
-def _both(query: Node, conditions: Node) -> _Query:
-    """Both trees as one query, in which the conditions weigh nothing."""
-    must = [_compile(narrow(query, origin_of(conditions)))]
-    return {"bool": {"must": must, "filter": [_compile(narrow(conditions, origin_of(query)))]}}
-
-
-def _compile(node: Node) -> _Query:
-    """The query DSL of a tree that has been narrowed."""
-    return _Images().compile(node, 1.0)
-
-
-class _Compiler:
-    """One method per kind of node; what a field is called depends on where the tree holds."""
-
-    def exact(self, field: str, origin: Origin | None) -> str:
-        """The keyword or number field of the index."""
-        raise NotImplementedError
-
-    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
-        """The text fields of the index, with their weights."""
-        raise NotImplementedError
-
-    def present(self, field: str, origin: Origin | None) -> _Query:
-        """A condition that the field has a value."""
-        return {"exists": {"field": self.exact(field, origin)}}
-
-    def compile(self, node: Node, boost: float) -> _Query:
-        match node:
-            case MatchAll():
-                return {"match_all": {"boost": boost}}
-            case And(nodes):
-                return self._all(nodes, boost)
-            case Or(nodes):
-                should = [self.compile(child, 1.0) for child in nodes]
-                return {"bool": {"should": should, "boost": boost}}
-            case Not():
-                return self._all((node,), boost)
-            case Boost(child, factor):
-                return self.compile(child, min(max(boost * factor, _BOOSTS[0]), _BOOSTS[1]))
-            case Word(text, field, origin) | Phrase(text, field, origin):
-                # A word may be several tokens (x-ray), which stand side by side in the text too.
-                return self._text(field, origin, boost, lambda weight: _phrase(text, weight))
-            case Prefix(text, field, origin):
-                return self._shape("prefix", {"value": text}, field, origin, boost)
-            case Wildcard(pattern, field, origin):
-                return self._shape("wildcard", {"value": pattern}, field, origin, boost)
-            case Fuzzy(text, field, distance, origin):
-                if len(text) > _LONGEST_FUZZY:
-                    raise QueryError(f"a fuzzy word has at most {_LONGEST_FUZZY} letters")
-                how = {"value": text, "fuzziness": distance, "rewrite": "constant_score"}
-                return self._shape("fuzzy", how, field, origin, boost)
-            case Value(field, value, origin):
-                term = {"term": {self.exact(field, origin): value}}
-                return _constant(term, boost)
-            case Present(field, origin):
-                return _constant(self.present(field, origin), boost)
-            case Range(field, low, high):
-                bounds = {k: v for k, v in (("gte", low), ("lte", high)) if v is not None}
-                return _constant({"range": {self.exact(field, None): bounds}}, boost)
-            case Finding(child, origin):
-                return _finding(child, origin, boost)
-
-    def _all(self, nodes: Sequence[Node], boost: float) -> _Query:
-        nodes = [_without_double_negation(node) for node in nodes]
-        if len(nodes) == 1 and not isinstance(nodes[0], Not):
-            return self.compile(nodes[0], boost)
-        must = [self.compile(node, 1.0) for node in nodes if not isinstance(node, Not)]
-        without = [self.compile(node.node, 1.0) for node in nodes if isinstance(node, Not)]
-        clauses: _Query = {"must": must or [{"match_all": {}}], "boost": boost}
-        if without:
-            clauses["must_not"] = without
-        return {"bool": clauses}
-
-    def _text(
-        self,
-        field: str | None,
-        origin: Origin | None,
-        boost: float,
-        query: Callable[[float], tuple[str, _Query]],
-        suffix: str = "",
-    ) -> _Query:
-        clauses = []
-        for name, weight in self.texts(field, origin):
-            kind, how = query(weight * boost)
-            clauses.append({kind: {name + suffix: how}})
-        return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses}}
-
-    def _shape(
-        self, kind: str, how: _Query, field: str | None, origin: Origin | None, boost: float
-    ) -> _Query:
-        """A query by the letters of a term: in text, of its words as they are written."""
-        if field is not None and FIELDS[field] != "text":
-            return {kind: {self.exact(field, origin): {**how, "boost": boost}}}
-        return self._text(
-            field, origin, boost, lambda weight: (kind, {**how, "boost": weight}), ".plain"
-        )
-
-
-class _Images(_Compiler):
-    """Conditions on an image."""
-
-    def exact(self, field: str, origin: Origin | None) -> str:
-        return field_of(field, origin)
-
-    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
-        annotation = self.exact("annotation", origin)
-        if field == "annotation" or (field is None and origin):
-            return [(annotation, 1.0)]
-        if field is not None:
-            return [(field, 1.0)]
-        return [(annotation, _ANNOTATION_WEIGHT), ("statement", 1.0)]
-
-    def present(self, field: str, origin: Origin | None) -> _Query:
-        if field in SECTIONS:
-            return {"term": {"section": field}}
-        if field in ("id", "study", "patient"):
-            return {"match_all": {}}
-        stands_in = {"report": "section", "annotation": "disease"}.get(field, field)
-        return super().present(stands_in, origin)
-
-
-class _Findings(_Compiler):
-    """Conditions on one finding of an image, its parts together."""
-
-    def exact(self, field: str, origin: Origin | None) -> str:
-        return f"finding.{field}"
-
-    def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
-        return [("finding.text", 1.0)]
-
-
-def _finding(node: Node, origin: Origin | None, boost: float) -> _Query:
-    conditions: list[_Query] = [{"term": {"finding.status": "affirmed"}}]
-    if origin:
-        conditions.append({"term": {"finding.origin": origin}})
-    inner = {"bool": {"filter": [_Findings().compile(node, 1.0), *conditions]}}
-    return _constant({"nested": {"path": "finding", "query": inner}}, boost)
-
-
-def _phrase(text: str, weight: float) -> tuple[str, _Query]:
-    return "match_phrase", {"query": text, "boost": weight}
-
-
-def _constant(query: _Query, boost: float) -> _Query:
-    return {"constant_score": {"filter": query, "boost": boost}}
-
-
-def _without_double_negation(node: Node) -> Node:
-    while isinstance(node, Not) and isinstance(node.node, Not):
-        node = node.node.node
-    return node
 
 
 def _ids(answer: Any) -> Iterator[str]:

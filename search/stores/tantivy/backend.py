@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -44,7 +46,10 @@ class EmbeddedBackend:
     def __init__(self, store: EmbeddedTextStore) -> None:
         self._store = store
         self._findings = Findings()
-        self._known: tuple[int, State] | None = None
+        self._lock = threading.Lock()
+        self._newest: State | None = None
+        #: The one state of the index that is asked; None for the newest, whichever that is.
+        self._only: State | None = None
         self._beside = ThreadPoolExecutor(2, "facets")
 
     def search(
@@ -114,17 +119,38 @@ class EmbeddedBackend:
             return []
         return state.remember(("suggest", token), lambda: _near(state, token))
 
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """Of the commit that is asked."""
+        return self._state().stamp
+
+    def present(self) -> EmbeddedBackend:
+        """The index as it is now, for good."""
+        view = copy.copy(self)
+        view._only = self._refreshed()
+        return view
+
+    def is_current(self) -> bool:
+        """Whether the index has not changed since `present`."""
+        return self._only is None or self._only.stamp == self._store.stamp()
+
     def close(self) -> None:
         """Let go of the index's files."""
         self._beside.shutdown()
         self._store.close()
 
     def _state(self) -> State:
-        self._store.refresh()
-        if self._known is None or self._known[0] != self._store.generation:
-            state = State(self._store.index.searcher(), self._findings, self._store.columns)
-            self._known = (self._store.generation, state)
-        return self._known[1]
+        return self._only or self._refreshed()
+
+    def _refreshed(self) -> State:
+        with self._lock:
+            self._store.refresh()
+            stamp = self._store.seen
+            if self._newest is None or self._newest.stamp != stamp:
+                self._newest = State(
+                    self._store.index.searcher(), self._findings, self._store.columns, stamp
+                )
+            return self._newest
 
     @staticmethod
     def _scores(

@@ -39,18 +39,27 @@ class State:
         The annotations known so far, which learn those of this state when first asked for.
     columns
         Where its facets are counted.
+    stamp
+        Of the commit (`EmbeddedTextStore.stamp`).
     """
 
     def __init__(
-        self, searcher: tantivy.Searcher, findings: Findings, columns: FacetColumns
+        self,
+        searcher: tantivy.Searcher,
+        findings: Findings,
+        columns: FacetColumns,
+        stamp: tuple[int, int] | None,
     ) -> None:
         self.searcher = searcher
         self.columns = columns
+        self.stamp = stamp
         self._findings = findings
         self._terms: dict[str, Terms] = {}
         self._learnt = False
         self._pairs: ItemPairs | None = None
         self._lock = threading.Lock()
+        # Of what is learnt from the terms once.
+        self._learning = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -67,16 +76,19 @@ class State:
 
     def pairs(self, finding: Finding) -> list[str] | None:
         """The pair terms that a finding means, if it is a set of them."""
-        if self._pairs is None:
-            terms = self.searcher.terms_with_prefix("joint", "")
-            self._pairs = ItemPairs(term for term, _ in terms if PAIR_SEPARATOR not in term)
+        with self._learning:
+            if self._pairs is None:
+                terms = self.searcher.terms_with_prefix("joint", "")
+                self._pairs = ItemPairs(term for term, _ in terms if PAIR_SEPARATOR not in term)
         return self._pairs.terms(finding)
 
     def findings(self, finding: Finding) -> list[str]:
         """The terms of the annotations that a finding means."""
-        if not self._learnt:
-            self._findings.add(term for term, _ in self.searcher.terms_with_prefix("finding", ""))
-            self._learnt = True
+        with self._learning:
+            if not self._learnt:
+                terms = self.searcher.terms_with_prefix("finding", "")
+                self._findings.add(term for term, _ in terms)
+                self._learnt = True
         return self._findings.matching(finding)
 
     def beginning(self, field: str, prefix: str) -> list[str]:
@@ -92,9 +104,10 @@ class State:
             return [term for term in self.beginning(field, beginning) if fits(term)]
         if field in _VAST:
             raise QueryError(f'"{pattern}": a {field} is searched by its beginning; write some')
-        if field not in self._terms:
-            every = self.searcher.terms_with_prefix(field, "")
-            self._terms[field] = Terms(term for term, _ in every)
+        with self._learning:
+            if field not in self._terms:
+                every = self.searcher.terms_with_prefix(field, "")
+                self._terms[field] = Terms(term for term, _ in every)
         return _bounded(list(self._terms[field].of_shape(pattern)), f'are like "{pattern}"')
 
 

@@ -126,8 +126,8 @@ class EmbeddedTextStore:
         The `tantivy.Index`; its searcher is renewed by `refresh`.
     columns
         Where the facets of the searcher's documents are counted.
-    generation
-        Goes up with every commit that `refresh` has seen.
+    seen
+        `stamp` of the commit that `refresh` has seen.
 
     Raises
     ------
@@ -153,8 +153,7 @@ class EmbeddedTextStore:
         self.index.register_tokenizer(STEMMED, analyzer())
         self.index.register_tokenizer(PLAIN, analyzer(plain=True))
         self.index.config_reader("manual")
-        self._opstamp: tuple[int, int] | None = None
-        self.generation = 0
+        self.seen: tuple[int, int] | None = None
         self.refresh()
 
     def prepare(self, fresh: Callable[[], None]) -> None:
@@ -165,17 +164,24 @@ class EmbeddedTextStore:
 
     def refresh(self) -> None:
         """Let searchers see the newest commit, of whichever process."""
-        try:
-            status = (self.path / "meta.json").stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
-            if stamp != self._opstamp:
+        while (stamp := self.stamp()) != self.seen:
+            try:
                 self.index.reload()
                 # After the commit, which they are written before.
                 self.columns = FacetColumns.load(self.path)
-                self._opstamp = stamp
-                self.generation += 1
-        except (OSError, ValueError) as error:
+                self.seen = stamp
+            except (OSError, ValueError) as error:
+                # A commit meanwhile takes away the files of the one before.
+                if stamp == self.stamp():
+                    raise _error(self.path, error) from error
+
+    def stamp(self) -> tuple[int, int]:
+        """Changes with every commit, of whichever process."""
+        try:
+            status = (self.path / "meta.json").stat()
+        except OSError as error:
             raise _error(self.path, error) from error
+        return status.st_mtime_ns, status.st_ino
 
     def apply(self, upserts: Iterable[Document], deletes: Iterable[str]) -> None:
         """Write documents and drop ids in one commit; on disk when this returns."""

@@ -1,0 +1,46 @@
+"""The picture that a person names: a file of this machine, or an image of the database."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.terminal import echo
+from indexer.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from search.request import Picture
+
+__all__ = ["named_picture"]
+
+_ID = re.compile(r"[0-9a-fA-F]{6,16}")
+
+
+def named_picture(text: str) -> Picture:
+    """The file that `text` names where there is one, else the image whose id it is or begins.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file, and it is no id.
+    """
+    from search.request import ImageFile, ImageId
+
+    is_id = _ID.fullmatch(text.strip()) is not None
+    # Unlike Path.exists, this is False for a name no file can have.
+    if os.path.exists(text):
+        if is_id:
+            echo(
+                f"Note: {text} is a file here and could be an id too; the file is taken. Write the "
+                "id with a blank before it for the image of the database.",
+                err=True,
+            )
+        return ImageFile(Path(text))
+    if not is_id:
+        raise NotFoundError(
+            f'"{text}" is neither a file nor an image id; ids are 16 hexadecimal digits, of which '
+            "the first 6 may do"
+        )
+    return ImageId(text)

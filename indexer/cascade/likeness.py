@@ -1,0 +1,65 @@
+"""From the inner product of two search vectors to the chance that the pictures share a finding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Likeness"]
+
+_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A logistic calibration (Platt scaling) of how alike two pictures are.
+
+    It grows with the inner product, so that it never changes an order, and is below 1 for any two
+    pictures.
+
+    Parameters
+    ----------
+    slope, intercept
+        Of the logit, over the inner product of two search vectors as a share of the query's with
+        itself. The defaults are those of the bundle that ships.
+    """
+
+    slope: float = 1.567
+    intercept: float = -2.245
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any] | None) -> Likeness:
+        """As a bundle's record or a manifest has it; the defaults where it has none."""
+        return cls(**record) if record else cls()
+
+    @classmethod
+    def fitted(cls, shares: npt.NDArray[np.floating], share_a_finding: npt.NDArray[Any]) -> Likeness:
+        """The calibration of some pairs, by maximum likelihood.
+
+        Parameters
+        ----------
+        shares
+            Shape (n,): inner products as shares of the query's with itself.
+        share_a_finding
+            Shape (n,): whether people name a finding that both pictures have.
+        """
+        rows = np.stack([shares, np.ones_like(shares)], 1).astype(np.float64)
+        goals, weights = share_a_finding.astype(np.float64), np.zeros(2)
+        for _ in range(_STEPS):
+            chances = 1 / (1 + np.exp(-rows @ weights))
+            curvature = (rows * (chances * (1 - chances))[:, None]).T @ rows
+            weights -= np.linalg.solve(curvature + 1e-9 * np.eye(2), rows.T @ (chances - goals))
+        return cls(round(float(weights[0]), 4), round(float(weights[1]), 4))
+
+    def chance(self, share: float) -> float:
+        """The chance that two pictures share a finding, 0..1."""
+        return 1 / (1 + math.exp(-(self.slope * share + self.intercept)))
+
+    def to_json(self) -> dict[str, float]:
+        """A JSON object, of which `of` makes it again."""
+        return asdict(self)

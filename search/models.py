@@ -1,0 +1,175 @@
+"""What one process loads once and keeps: the bundle, its CNN, its text space, decoding workers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from indexer.annotation import kind_of
+from indexer.cascade.compute import Compute
+from indexer.database.layout import Manifest
+from indexer.errors import BundleError
+
+if TYPE_CHECKING:
+    from indexer.archive.decoding import DecodedImage
+    from indexer.archive.limits import Limits
+    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.reading import Reading, Runtime
+    from indexer.cascade.text_space import TextSpace
+    from indexer.pipeline.single import FileDecoder
+    from search.request import ImageFile, Upload
+
+__all__ = ["Models", "Once"]
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """The newest thing made for a key; threads that ask at once wait for the one that makes it.
+
+    Parameters
+    ----------
+    drop
+        Told of the thing of the key before.
+    """
+
+    def __init__(self, drop: Callable[[T], None] | None = None) -> None:
+        self._drop = drop
+        self._lock = threading.Lock()
+        self._made: tuple[Hashable, T] | None = None
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was made for `key`, or is now."""
+        with self._lock:
+            if self._made is None or self._made[0] != key:
+                made = make()
+                self._forget()
+                self._made = key, made
+            return self._made[1]
+
+    def clear(self) -> None:
+        """Forget what was made."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        before, self._made = self._made, None
+        if before is not None and self._drop is not None:
+            self._drop(before[1])
+
+
+class Models:
+    """Models of one process, loaded when they are first needed; threads may share them.
+
+    Parameters
+    ----------
+    compute
+        The bundle, and where and in what it computes.
+    limits
+        What one query picture may cost; None for the defaults.
+    decoders
+        Query pictures that may be decoded at once, each in a process of its own.
+    """
+
+    def __init__(
+        self, compute: Compute = Compute(), limits: Limits | None = None, decoders: int = 1
+    ) -> None:
+        self.compute = compute
+        self._limits = limits
+        self._decoders = decoders
+        self._bundle: Once[Bundle] = Once()
+        self._runtime: Once[Runtime] = Once()
+        self._text_space: Once[TextSpace] = Once()
+        self._sayable: Once[dict[str, list[str]]] = Once()
+        self._decoder: Once[FileDecoder] = Once(lambda decoder: decoder.close())
+
+    def close(self) -> None:
+        """End the decoding workers."""
+        self._decoder.clear()
+
+    def bundle(self) -> Bundle:
+        """The bundle.
+
+        Raises
+        ------
+        BundleError
+            There is none, or it is damaged.
+        """
+        return self._bundle.get(None, self.compute.load_bundle)
+
+    def runtime(self) -> Runtime:
+        """The bundle's CNN, which reads one picture at a time.
+
+        Raises
+        ------
+        BundleError, MissingExtraError
+            As of `indexer.cascade.reading.Runtime`.
+        """
+        from indexer.cascade.reading import Runtime
+
+        return self._runtime.get(None, lambda: Runtime(self.bundle(), self.compute, batch_size=1))
+
+    def text_space(self) -> TextSpace:
+        """Where the bundle places pictures among sentences.
+
+        Raises
+        ------
+        BundleError
+            It was trained without sentences.
+        """
+        from indexer.cascade.text_space import TextSpace
+
+        return self._text_space.get(None, lambda: TextSpace.of(self.bundle()))
+
+    def sayable(self, manifest: Manifest) -> dict[str, list[str]]:
+        """What the bundle of a database can say, by field; empty where that is not known."""
+        return self._sayable.get(manifest.bundle, lambda: self._labels(manifest.bundle))
+
+    def decode(self, picture: Upload | ImageFile, manifest: Manifest, key: bytes) -> DecodedImage:
+        """A query picture as the bundle of a database sees it; never decoded in this process.
+
+        Parameters
+        ----------
+        key
+            The secret of the pseudonymous ids; empty where it is not known.
+
+        Raises
+        ------
+        ImageError
+            As of `indexer.pipeline.single.FileDecoder.decode`.
+        """
+        from search.request import Upload
+
+        settings = (manifest.size, manifest.squash, key)
+        decoder = self._decoder.get(settings, lambda: self._new_decoder(*settings))
+        if isinstance(picture, Upload):
+            return decoder.decode(picture.content, picture.name)
+        return decoder.decode(picture.path)
+
+    def read(self, picture: DecodedImage) -> Reading:
+        """The reading of a decoded picture."""
+        return self.runtime().read(picture.canvas[None])[0]
+
+    def _new_decoder(self, size: int, squash: bool, key: bytes) -> FileDecoder:
+        from indexer.archive.decoding import DecodeSettings
+        from indexer.archive.limits import Limits
+        from indexer.pipeline.single import FileDecoder
+
+        limits = self._limits or Limits()
+        settings = DecodeSettings(size=size, squash=squash, key=key, limits=limits)
+        return FileDecoder(settings, workers=self._decoders)
+
+    def _labels(self, wanted: str) -> dict[str, list[str]]:
+        try:
+            bundle = self.bundle()
+        except BundleError:
+            # Words can be searched without any bundle; then it is not known what it could say.
+            return {}
+        if bundle.hash != wanted:
+            return {}
+        values: dict[str, list[str]] = {"disease": list(bundle.findings)}
+        for word in bundle.labels.vocabulary:
+            if (kind := kind_of(word)) != "other":
+                values.setdefault(kind, []).append(word)
+        return values

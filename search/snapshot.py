@@ -1,0 +1,242 @@
+"""One moment of a database for one request: ledger, text and vectors of the same commit.
+
+A writer commits to the ledger first, and then brings the text store up to it (`outbox`). A moment
+is whole where nothing waits in the outbox and the text store has not moved while the ledger was
+opened. Requests that overlap share a moment; while the text store is brought up, they go on with
+the one before. The last request to leave a moment ends its transaction, so that an idle server
+never keeps the ledger's log from being folded in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.database.layout import Layout, Manifest
+from indexer.database.reader import Database
+from indexer.database.sqlite import connect
+from indexer.database.vectors.generation import generations
+from search.stores.backend import Backend
+from search.stores.opening import open_backend
+
+if TYPE_CHECKING:
+    from indexer.database.vectors.index import Vectors
+
+__all__ = ["Snapshot", "Snapshots"]
+
+# A writer's commit of a thousand images is in the text store within this time; a moment in which
+# documents wait for longer is taken as it is.
+_PATIENCE = 1.5
+_PAUSE = 0.02
+
+
+class Snapshot:
+    """A database as it is at one moment; threads may share it.
+
+    Attributes
+    ----------
+    database
+        Its ledger at this moment.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        text: Backend | None,
+        vectors: _VectorCache,
+        version: int | None,
+    ) -> None:
+        self.database = database
+        self._text = text
+        self._vectors = vectors
+        #: Of the ledger, just before the moment began; None where it was not looked at.
+        self.version = version
+        #: Requests that use it.
+        self.users = 0
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the database was made with."""
+        return self.database.manifest
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it was opened with the text store."""
+        return self._text is not None
+
+    def has_current_text(self) -> bool:
+        """Whether the text store has not changed since."""
+        return self._text is None or self._text.is_current()
+
+    @property
+    def text(self) -> Backend:
+        """The text store."""
+        if self._text is None:
+            raise RuntimeError("the snapshot was opened without the text store")
+        return self._text
+
+    def vectors(self) -> Vectors:
+        """All vectors."""
+        return self._vectors.of(self.database)
+
+
+class _VectorCache:
+    """The vectors of the newest moment, opened once for all requests of the same shards."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: tuple[object, Vectors] | None = None
+
+    def of(self, database: Database) -> Vectors:
+        from indexer.database.vectors.index import Vectors
+
+        folder = database.layout.vectors
+        with self._lock:
+            # A shard never changes, and a dead row stays dead, so that numbers and counts tell.
+            shards = tuple(database.ledger.shards.all())
+            key = (database.manifest.bundle, shards, generations(folder)[:1])
+            if self._known is None or self._known[0] != key:
+                opened = database.ledger.shards.open(
+                    database.layout.embeddings, database.manifest.dimensions
+                )
+                self._known = key, Vectors(folder, opened)
+            return self._known[1]
+
+
+class Snapshots:
+    """The moments of one database, of which each request gets the newest.
+
+    Parameters
+    ----------
+    path
+        The database's folder.
+
+    Raises
+    ------
+    DatabaseError
+        There is no database, or it is damaged.
+    DatabaseMismatch
+        It has another format version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._layout = Layout(path)
+        self._lock = threading.Lock()
+        self._vectors = _VectorCache()
+        self._stamp = _stamp(self._layout.manifest)
+        #: Open ledgers that no request uses.
+        self._resting = [Database.open(path)]
+        self._resting[0].rest()
+        #: What the database was made with, when it was opened.
+        self.manifest = self._resting[0].manifest
+        self._text: Backend | None = None
+        self._watch: sqlite3.Connection | None = None
+        self._current: Snapshot | None = None
+        self._behind_since: float | None = None
+
+    def close(self) -> None:
+        """Close all files; no snapshot may be in use."""
+        with self._lock:
+            for database in self._resting:
+                database.close()
+            if self._watch is not None:
+                self._watch.close()
+            if self._text is not None:
+                self._text.close()
+
+    @contextmanager
+    def open(self, *, text: bool) -> Iterator[Snapshot]:
+        """The newest moment, for one request.
+
+        Parameters
+        ----------
+        text
+            Whether the text store will be asked; it is not opened before it is.
+        """
+        with self._lock:
+            snapshot = self._newest(text)
+            snapshot.users += 1
+        try:
+            yield snapshot
+        finally:
+            with self._lock:
+                snapshot.users -= 1
+                if not snapshot.users:
+                    self._end(snapshot)
+
+    def _newest(self, text: bool) -> Snapshot:
+        current = self._current
+        if current is not None and text and not current.has_text:
+            current = None
+        version = self._version() if self._current is not None else None
+        if current is not None and version == current.version and current.has_current_text():
+            return current
+        while True:
+            snapshot = self._begin(text, version)
+            if self._is_whole(snapshot):
+                self._behind_since = None
+                break
+            self._behind_since = self._behind_since or time.monotonic()
+            if time.monotonic() - self._behind_since > _PATIENCE:
+                break
+            self._end(snapshot)
+            if current is not None:
+                return current
+            time.sleep(_PAUSE)
+        self._current = snapshot
+        return snapshot
+
+    def _begin(self, text: bool, version: int | None) -> Snapshot:
+        database = self._ledger()
+        if text and self._text is None:
+            manifest = database.manifest
+            self._text = open_backend(
+                manifest.text,
+                self._layout.text,
+                index=manifest.text_index,
+                url=manifest.text_url,
+            )
+        # The text store first: it must not be ahead of the ledger.
+        view = self._text.present() if self._text is not None else None
+        database.refresh()
+        return Snapshot(database, view, self._vectors, version)
+
+    def _is_whole(self, snapshot: Snapshot) -> bool:
+        """Whether the text store has just what the ledger has."""
+        if not snapshot.has_text or snapshot.manifest.text == "elasticsearch":
+            # A server answers of its own moment, and documents may wait for it for long.
+            return True
+        return snapshot.database.ledger.outbox.is_empty and snapshot.has_current_text()
+
+    def _ledger(self) -> Database:
+        """An open ledger, of the manifest as it is now."""
+        if self._stamp != (stamp := _stamp(self._layout.manifest)):
+            for database in self._resting:
+                database.close()
+            self._resting, self._stamp = [], stamp
+        return self._resting.pop() if self._resting else Database.open(self._layout.root)
+
+    def _end(self, snapshot: Snapshot) -> None:
+        snapshot.database.rest()
+        self._resting.append(snapshot.database)
+        if snapshot is self._current:
+            self._current = None
+
+    def _version(self) -> int:
+        """Changes with every commit to the ledger."""
+        if self._watch is None:
+            self._watch = connect(self._layout.ledger)
+        return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino

@@ -1,0 +1,131 @@
+"""Words, filters and choices read in the terms of one database: its values, and what it can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.language.filters import parse_choices, parse_filters
+from search.language.lexicon import Lexicon, unsayable
+from search.language.plain.reading import read
+from search.language.tree import MatchAll, Node, conjunction
+from search.language.vocabulary import FIELDS, Vocabulary
+from search.stores.backend import Backend
+
+__all__ = ["Query", "Terms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Words as they were understood.
+
+    Parameters
+    ----------
+    asked
+        The tree of what is searched for.
+    tree
+        The same, widened by the lexicon.
+    notes
+        What the person who asked should know of it.
+    understood
+        How free text was read (`search.language.plain.reading.Reading.to_json`).
+    """
+
+    asked: Node
+    tree: Node
+    notes: tuple[str, ...]
+    understood: Mapping[str, Any] | None
+
+
+class Terms:
+    """The values of a database's closed fields, and what its bundle can say.
+
+    Parameters
+    ----------
+    text
+        Its text store.
+    sayable
+        What its bundle can say, by field; empty where that is not known.
+    """
+
+    def __init__(self, text: Backend, sayable: Mapping[str, Sequence[str]]) -> None:
+        closed = [field for field, kind in FIELDS.items() if kind == "closed"]
+        self._sayable = sayable
+        self.vocabulary = Vocabulary({field: text.values(field) for field in closed}, self._all)
+
+    def read(
+        self, words: str, *, literal: bool = False, count: Callable[[Node], int] | None = None
+    ) -> Query:
+        """Read words.
+
+        Parameters
+        ----------
+        literal
+            Take free text for a query in the language.
+        count
+            How many images match a tree that is widened; where nothing matches all of a free text,
+            part of it is given up. None gives nothing up.
+
+        Raises
+        ------
+        QueryError
+            They are a malformed query; the text says where.
+        """
+        expand = Lexicon.load().expand
+        reading = read(words, self.vocabulary, literal=literal)
+        if count is not None:
+            reading = reading.matching(lambda tree: count(expand(tree)), self.vocabulary)
+        notes = (*reading.notes, *self._unsayable(reading.tree))
+        return Query(reading.tree, expand(reading.tree), notes, reading.to_json())
+
+    def conditions(self, filters: Sequence[str]) -> Node:
+        """The tree of all filters, widened by the lexicon.
+
+        Raises
+        ------
+        QueryError
+            One is malformed; the text quotes it.
+        """
+        if not filters:
+            return MatchAll()
+        return Lexicon.load().expand(parse_filters(filters, self.vocabulary))
+
+    def chosen(self, choices: Iterable[str]) -> dict[str, Node]:
+        """The conditions picked in facets; a choice is what a facet shows, so it is not widened.
+
+        Raises
+        ------
+        QueryError
+            One is malformed; the text quotes it.
+        """
+        return parse_choices(choices, self.vocabulary)
+
+    def widened(
+        self, asked: Node, filters: Sequence[str], facets: Collection[str]
+    ) -> Iterator[str]:
+        """Which values asked for have hits that their facet counts by a narrower name."""
+        tree = conjunction(asked, parse_filters(filters, self.vocabulary))
+        for value, narrower in Lexicon.load().narrower(tree):
+            if value.field in facets:
+                more = f" and {len(narrower) - 3} more" if len(narrower) > 3 else ""
+                yield (
+                    f'{value.field}:"{value.value}" also finds {", ".join(narrower[:3])}{more}; '
+                    "the facet counts each by its own name"
+                )
+
+    def _unsayable(self, asked: Node) -> Iterator[str]:
+        words = {word for words in self._sayable.values() for word in words}
+        if words and (missing := unsayable(asked, words)):
+            names = ", ".join(f'"{name}"' for name in missing)
+            yield f"no image is predicted to have {names}: only people and reports can say so"
+
+    def _all(self) -> dict[str, list[str]]:
+        """What the bundle and the reader of reports can say, by field."""
+        from indexer.words.labeller_rules import FINDINGS
+
+        read = [rule.disease for rule in FINDINGS]
+        return {
+            **{field: [*values] for field, values in self._sayable.items()},
+            "disease": [*self._sayable.get("disease", ()), *read],
+        }

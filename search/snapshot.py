@@ -31,7 +31,7 @@ __all__ = ["Snapshot", "Snapshots"]
 
 # A writer's commit of a thousand images is in the text store within this time; a moment in which
 # documents wait for longer is taken as it is.
-_PATIENCE = 1.5
+_PATIENCE = 2.0
 _PAUSE = 0.02
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.database.outbox import Outbox
 from indexer.database.vectors.shards import id_of
+from indexer.database.writing.outbox import Outbox
 from indexer.errors import ShardMissing
 from search import snapshot as snapshots
 from search.language.tree import MatchAll
@@ -102,23 +102,22 @@ def test_a_moment_is_never_of_two_commits(tmp_path: Path, monkeypatch: pytest.Mo
         found = moment.text.keys(MatchAll()), moment.vectors().keys
         return len(moment.database), len(found[0]), len(found[1])
 
-    with moments.open(text=True) as before:
-        with opened(path) as writer:
-            writer.commit([entry(10), entry(11)])
-            # The text store is behind: whoever asks meanwhile still sees the commit before.
-            with moments.open(text=True) as meanwhile:
-                assert meanwhile is before
-                assert counts(meanwhile) == (10, 10, 10)
-            # Not for ever: a writer may have been killed before it had sent them.
-            with monkeypatch.context() as impatient:
-                impatient.setattr(snapshots, "_PATIENCE", 0.0)
-                with moments.open(text=True) as behind:
-                    assert counts(behind) == (12, 10, 12)
-            drain(writer.outbox)
-            with moments.open(text=True) as after:
-                assert counts(after) == (12, 12, 12)
-            assert counts(before) == (10, 10, 10)
-            writer.end_run("complete", {})
+    with moments.open(text=True) as before, opened(path) as writer:
+        writer.commit([entry(10), entry(11)])
+        # The text store is behind: whoever asks meanwhile still sees the commit before.
+        with moments.open(text=True) as meanwhile:
+            assert meanwhile is before
+            assert counts(meanwhile) == (10, 10, 10)
+        # Not for ever: a writer may have been killed before it had sent them.
+        with monkeypatch.context() as impatient:
+            impatient.setattr(snapshots, "_PATIENCE", 0.0)
+            with moments.open(text=True) as behind:
+                assert counts(behind) == (12, 10, 12)
+        drain(writer.outbox)
+        with moments.open(text=True) as after:
+            assert counts(after) == (12, 12, 12)
+        assert counts(before) == (10, 10, 10)
+        writer.end_run("complete", {})
     moments.close()
 
 

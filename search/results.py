@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from indexer.annotation import Origin
+from indexer.database.ledger.files import FileRecord
 from indexer.database.reader import Record
 from indexer.database.text.documents import Document
 
@@ -265,8 +266,14 @@ class Shown:
     record: Record
     bundle_name: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The document, but for `statements`, with the reading and where it comes from."""
+    def to_json(self, *, sources: bool = False) -> dict[str, Any]:
+        """The document, but for `statements`, with the reading and where it comes from.
+
+        Parameters
+        ----------
+        sources
+            Its files too: their names may hold patient data, so for the terminal only.
+        """
         record, document = self.record, self.record.document
         said = {name: value for name, value in document.items() if name != "statements"}
         own = record.reading
@@ -290,7 +297,12 @@ class Shown:
                 "bundle": record.run.bundle,
                 "bundle_name": self.bundle_name,
             },
+            **({"sources": [_source(file) for file in record.files]} if sources else {}),
         }
+
+
+def _source(file: FileRecord) -> dict[str, str]:
+    return {"status": file.status, "archive": file.archive, "name": file.name}
 
 
 def _likeliest_first(chances: Mapping[str, float]) -> dict[str, float]:

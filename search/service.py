@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexer.cascade.compute import Compute
-from indexer.errors import BundleError, DatabaseMismatch, ShardMissing
+from indexer.errors import BundleError, DatabaseMismatch
 from search.facets import check_facets, facet_counts
 from search.language.tree import MatchAll
 from search.models import Models, Once
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from search.semantic import AnnotationTexts, Semantic
 
 __all__ = ["SearchService"]
-
-# A compaction may take shards away while they are opened; it ends long before the third.
-_TRIES = 3
 
 
 class SearchService:
@@ -99,14 +95,9 @@ class SearchService:
         TextStoreUnavailable
             Elasticsearch does not answer.
         """
-        for _ in range(_TRIES - 1):
-            with suppress(ShardMissing):
-                return self._try(request)
-        return self._try(request)
-
-    def _try(self, request: SearchRequest) -> Results:
-        with self._snapshots.open(text=_asks_text(request)) as snapshot:
-            return self._answer(request, snapshot)
+        return self._snapshots.ask(
+            lambda snapshot: self._answer(request, snapshot), text=_asks_text(request)
+        )
 
     def show(self, image: ImageId) -> Shown:
         """Everything about one image; its files are for the person at the terminal only.

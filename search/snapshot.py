@@ -12,15 +12,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from indexer.database.layout import Layout, Manifest
 from indexer.database.reader import Database
 from indexer.database.sqlite import connect
 from indexer.database.vectors.generation import generations
+from indexer.errors import ShardMissing
 from search.stores.backend import Backend
 from search.stores.opening import open_backend
 
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot", "Snapshots"]
 
+T = TypeVar("T")
+
 # A writer's commit of a thousand images is in the text store within this time; a moment in which
 # documents wait for longer is taken as it is.
 _PATIENCE = 2.0
 _PAUSE = 0.02
+# One compaction after the other may take shards away while they are opened.
+_TRIES = 10
 
 
 class Snapshot:
@@ -149,6 +154,28 @@ class Snapshots:
             if self._text is not None:
                 self._text.close()
 
+    def ask(self, question: Callable[[Snapshot], T], *, text: bool) -> T:
+        """What a question gives of the newest moment.
+
+        Where a compaction has taken away a shard that was not opened yet, it is asked again of the
+        moment after.
+
+        Parameters
+        ----------
+        text
+            As of `open`.
+
+        Raises
+        ------
+        ShardMissing
+            A shard is lost.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(ShardMissing), self.open(text=text) as snapshot:
+                return question(snapshot)
+        with self.open(text=text) as snapshot:
+            return question(snapshot)
+
     @contextmanager
     def open(self, *, text: bool) -> Iterator[Snapshot]:
         """The newest moment, for one request.
@@ -163,6 +190,12 @@ class Snapshots:
             snapshot.users += 1
         try:
             yield snapshot
+        except ShardMissing:
+            with self._lock:
+                # Nobody else is to be given it, whatever waits for the text store.
+                if snapshot is self._current:
+                    self._current = None
+            raise
         finally:
             with self._lock:
                 snapshot.users -= 1

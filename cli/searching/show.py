@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cli.options import database_option, format_option
 from cli.output import annotation_lines
 from cli.terminal import console, emit_json, one_line
-
-if TYPE_CHECKING:
-    from search.results import Shown
 
 __all__ = ["show"]
 
@@ -37,21 +33,11 @@ def show(image_id: str, database: Path, source: bool, form: str) -> None:
     from search.service import SearchService
 
     with SearchService(database) as service:
-        answer = _answer(service.show(ImageId(image_id)), source)
+        answer = service.show(ImageId(image_id)).to_json(sources=source)
     if form == "json":
         emit_json(answer)
     else:
         _page(answer)
-
-
-def _answer(shown: Shown, source: bool) -> dict[str, Any]:
-    answer = shown.to_json()
-    if source:
-        answer["sources"] = [
-            {key: asdict(file)[key] for key in ("status", "archive", "name")}
-            for file in shown.record.files
-        ]
-    return answer
 
 
 def _page(answer: dict[str, Any]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +12,7 @@ from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
     from indexer.datasets.annotated import Collection, LabelSource, Part
-    from indexer.datasets.mining import Candidate, MiningReport
+    from indexer.datasets.mining import MiningReport
 
 __all__ = ["mine"]
 
@@ -80,46 +79,11 @@ def mine(
     for problem in collection.problems:
         echo(f"Warning: {problem}", err=True)
     if form == "json":
-        emit_json(_to_json(collection, report))
+        emit_json(report.to_json(collection))
     elif form == "csv":
-        emit_rows(_rows(report), _COLUMNS)
+        emit_rows(report.rows(), _COLUMNS)
     else:
         _tables(collection, report, rows)
-
-
-def _to_json(collection: Collection, report: MiningReport) -> dict[str, Any]:
-    return {
-        "source": collection.source,
-        "reports_without_image": collection.without_image,
-        "images_without_report": collection.without_report,
-        "unreadable_reports": len(collection.problems),
-        **report.to_json(),
-    }
-
-
-def _sections(report: MiningReport) -> Iterator[tuple[str, Sequence[Candidate[Any]]]]:
-    yield "class", report.classes
-    yield "finding", report.findings
-    yield "pair", report.pairs
-    yield "word", report.words
-
-
-def _name(name: str | tuple[str, ...]) -> str:
-    return name if isinstance(name, str) else " + ".join(name)
-
-
-def _rows(report: MiningReport) -> Iterator[dict[str, object]]:
-    for label, entries in _sections(report):
-        for entry in entries:
-            yield {
-                "label": label,
-                "name": _name(entry.name),
-                "images": entry.images,
-                "studies": entry.studies,
-                "shared": entry.shared,
-                "kept": "yes" if entry.kept else "no",
-                "reason": entry.reason,
-            }
 
 
 def _histogram(counts: dict[int, int]) -> str:
@@ -147,7 +111,7 @@ def _tables(collection: Collection, report: MiningReport, most: int) -> None:
     }
     for name, text in lines.items():
         out.print(Text.assemble((f"{name}: ", "bold"), text))
-    for label, entries in _sections(report):
+    for label, entries in report.tables.items():
         kept = sum(entry.kept for entry in entries)
         table = Table(
             title=f"{label}: {kept} kept, {len(entries) - kept} dropped",
@@ -162,7 +126,7 @@ def _tables(collection: Collection, report: MiningReport, most: int) -> None:
         for entry in shown:
             table.add_row(
                 Text("kept", "green") if entry.kept else Text("dropped", "yellow"),
-                Text(_name(entry.name)),
+                Text(entry.title),
                 str(entry.images),
                 str(entry.studies),
                 str(entry.shared),

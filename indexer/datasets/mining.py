@@ -8,7 +8,7 @@ picture counts each term wherever it stands. `survey` shows both, with what is l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Generic, TypeVar
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, qualifiers
 from indexer.cascade.labels import END, Labels
-from indexer.datasets.annotated import AnnotatedImage
+from indexer.datasets.annotated import AnnotatedImage, Collection
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS
 
 __all__ = [
@@ -172,6 +172,11 @@ class Candidate(Generic[T]):
     kept: bool
     reason: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its name as a text."""
+        return self.name if isinstance(self.name, str) else " + ".join(self.name)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -238,9 +243,45 @@ class MiningReport:
     overlaps: tuple[tuple[str, str, int], ...]
     labels: Labels
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
+    def to_json(self, collection: Collection) -> dict[str, Any]:
+        """A JSON object, as docs/output.md describes it.
+
+        Parameters
+        ----------
+        collection
+            What it was made of.
+        """
+        return {
+            "source": collection.source,
+            "reports_without_image": collection.without_image,
+            "images_without_report": collection.without_report,
+            "unreadable_reports": len(collection.problems),
+            **asdict(self),
+        }
+
+    @property
+    def tables(self) -> dict[str, Sequence[Candidate[Any]]]:
+        """The entries by what they are of."""
+        return {
+            "class": self.classes,
+            "finding": self.findings,
+            "pair": self.pairs,
+            "word": self.words,
+        }
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """All entries, one after the other, for a table of one kind of row."""
+        for label, entries in self.tables.items():
+            for entry in entries:
+                yield {
+                    "label": label,
+                    "name": entry.title,
+                    "images": entry.images,
+                    "studies": entry.studies,
+                    "shared": entry.shared,
+                    "kept": "yes" if entry.kept else "no",
+                    "reason": entry.reason,
+                }
 
 
 def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningReport:

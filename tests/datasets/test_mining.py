@@ -4,7 +4,7 @@ import json
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.labels import END
-from indexer.datasets.annotated import AnnotatedImage
+from indexer.datasets.annotated import AnnotatedImage, Collection
 from indexer.datasets.mining import (
     PAPER_CLASSES,
     Candidate,
@@ -142,6 +142,8 @@ def test_a_survey_of_nothing() -> None:
 
 
 def test_a_survey_is_json() -> None:
-    data = json.loads(json.dumps(survey(COLLECTION, 2).to_json()))
+    data = json.loads(
+        json.dumps(survey(COLLECTION, 2).to_json(Collection("mesh", tuple(COLLECTION))))
+    )
     assert data["findings"][0]["name"] == "opacity"
     assert data["labels"]["findings"][0] == "opacity"

@@ -58,10 +58,12 @@ def test_sixteen_threads_while_a_run_commits_and_compacts(
                 totals[found.total] += 1
             if request.facets == ("disease", "view"):
                 assert sum(count.count for count in found.facets["view"]) == found.total
-            with service._snapshots.open(text=True) as moment:
-                every = {id_of(key) for key in moment.text.keys(MatchAll()).tolist()}
-                assert every == set(moment.database.image_ids())
-                assert every == {id_of(key) for key in moment.vectors().keys.tolist()}
+            text, ledger, vectors = service._snapshots.ask(stores, text=True)
+            assert text == ledger == vectors
+
+    def stores(moment: snapshots.Snapshot) -> tuple[set[str], set[str], set[str]]:
+        found = moment.text.keys(MatchAll()).tolist(), moment.vectors().keys.tolist()
+        return {*map(id_of, found[0])}, {*moment.database.image_ids()}, {*map(id_of, found[1])}
 
     def ids_beyond(ids: list[str]) -> int:
         known = {image_id(n): n for n in range(COUNT + COMMITS * PER_COMMIT)}
@@ -74,7 +76,8 @@ def test_sixteen_threads_while_a_run_commits_and_compacts(
                 for commit in range(COMMITS):
                     first = COUNT + commit * PER_COMMIT
                     writer.commit([entry(n) for n in range(first, first + PER_COMMIT)])
-                    writer.compact(everything=True)
+                    if commit % 3 == 0:
+                        writer.compact(everything=True)
                     if commit % 4 == 0:
                         writer.build_vectors(always=True)
                     if any(one.done() for one in asking):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,11 +12,13 @@ from indexer.cascade.compute import Compute
 if TYPE_CHECKING:
     from cxrdex.embeddings import Embeddings
     from cxrdex.frame import Row
+    from search.request import Picture
     from search.results import Results, Shown
-    from search.service import Engine
+    from search.service import SearchService
 
 __all__ = ["Database", "open"]
 
+_ID = re.compile(r"[0-9a-fA-F]{6,16}")
 # Hits that `frame` takes at once.
 _PAGE = 1000
 
@@ -42,10 +45,10 @@ def open(path: str | Path, *, compute: Compute = Compute()) -> Database:
     DatabaseMismatch
         It was made by another version of cxrdex.
     """
-    from search.service import Engine
+    from search.service import SearchService
 
     folder = Path(path)
-    return Database(Engine(folder, compute), folder)
+    return Database(SearchService(folder, compute), folder)
 
 
 class Database:
@@ -58,14 +61,14 @@ class Database:
     (94, False)
     """
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
+    def __init__(self, service: SearchService, path: Path) -> None:
+        self._service = service
         #: The database's folder.
         self.path = path
 
     def close(self) -> None:
         """Close its files; answers already given stay usable."""
-        self._engine.close()
+        self._service.close()
 
     def __enter__(self) -> Database:
         return self
@@ -77,17 +80,18 @@ class Database:
         return f"<cxrdex.Database {str(self.path)!r}: {len(self)} images>"
 
     def __len__(self) -> int:
-        return len(self._engine.database)
+        return self._service.ask(lambda snapshot: len(snapshot.database))
 
     def __contains__(self, image_id: object) -> bool:
-        return image_id in self._engine.database
+        return self._service.ask(lambda snapshot: image_id in snapshot.database)
 
     def search(
         self,
         query: str,
         *,
         mode: Literal["words", "semantic", "hybrid"] = "words",
-        image: str | Path | None = None,
+        image: str | Path | bytes | None = None,
+        literal: bool = False,
         filters: Iterable[str] = (),
         facets: Iterable[str] = ("disease",),
         facet_size: int = 20,
@@ -119,7 +123,9 @@ class Database:
         mode
             ``"words"``, ``"semantic"`` (by meaning) or ``"hybrid"`` (both).
         image
-            The id of an image, or the path of a picture: images like it are found, too.
+            As of `similar`: images like it are found, too.
+        literal
+            Take plain English for a query in the language.
         filters
             ``"field:value"``: conditions that do not count in the score.
         facets, facet_size
@@ -142,36 +148,27 @@ class Database:
         TextStoreUnavailable
             Elasticsearch does not answer.
         """
-        from indexer.errors import QueryError
+        from search.request import SearchRequest
 
-        if mode == "words" and image is None:
-            return self._engine.search(
-                query,
-                filters=filters,
-                facets=facets,
-                facet_size=facet_size,
-                limit=limit,
-                page=page,
-                sort=sort,
-                after=after,
-                choices=choices,
-            )
-        if after is not None or sort != "score" or tuple(choices):
-            raise QueryError("after, sort and choices are for a search by words alone")
-        return self._engine.combined(
+        request = SearchRequest.of(
             query,
             mode,
-            image=image,
-            filters=filters,
-            facets=facets,
+            picture=None if image is None else _picture(image),
+            literal=literal,
+            filters=tuple(filters),
+            facets=tuple(facets),
             facet_size=facet_size,
             limit=limit,
             page=page,
+            sort=sort,
+            after=after,
+            choices=tuple(choices),
         )
+        return self._service.search(request)
 
     def similar(
         self,
-        image: str | Path,
+        image: str | Path | bytes,
         k: int = 10,
         *,
         filters: Iterable[str] = (),
@@ -192,8 +189,9 @@ class Database:
         Parameters
         ----------
         image
-            The id of an image of the database, which is then left out itself, or the path of a
-            DICOM or picture file.
+            The id of an image of the database, which is then left out itself; the path of a DICOM
+            or picture file; or the bytes of one. A text of 6 to 16 hexadecimal digits is an id, any
+            other a path.
         filters
             ``"field:value"``: conditions on the images that may be found.
         facets
@@ -208,7 +206,7 @@ class Database:
         Raises
         ------
         NotFoundError
-            There is no such image or file.
+            There is no such image.
         ArchiveError
             The file is no chest radiograph that can be read.
         QueryError
@@ -216,16 +214,18 @@ class Database:
         DatabaseMismatch
             The bundle is not the one the database was made with.
         """
-        return self._engine.similar(
-            image,
-            k,
-            filters=filters,
-            facets=facets,
-            exclude_study=exclude_study,
-            exclude_patient=exclude_patient,
+        from search.request import SearchRequest
+
+        request = SearchRequest(
+            picture=_picture(image),
+            limit=k,
+            filters=tuple(filters),
+            facets=tuple(facets),
+            exclude="patient" if exclude_patient else "study" if exclude_study else None,
             group=group,
             pool_studies=pool_studies,
         )
+        return self._service.search(request)
 
     def image(self, image_id: str) -> Shown:
         """All that is known of one image.
@@ -247,7 +247,9 @@ class Database:
         NotFoundError
             No image, or more than one, has this id.
         """
-        return self._engine.show(image_id)
+        from search.request import ImageId
+
+        return self._service.show(ImageId(image_id))
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """A small picture of an image, as a WebP file; None where text is burned into it.
@@ -260,7 +262,9 @@ class Database:
         NotFoundError
             No image has this id.
         """
-        return self._engine.database.thumbnail(image_id)
+        from search.request import ImageId
+
+        return self._service.thumbnail(ImageId(image_id))
 
     def embeddings(self) -> Embeddings:
         """The embeddings of all images, memory-mapped, with their ids.
@@ -332,7 +336,8 @@ class Database:
     def _rows(self, query: str | None, filters: tuple[str, ...]) -> Iterator[Row]:
         """Every document that matches with its score, page by page."""
         if query is None and not filters:
-            yield from ((document, None) for document in self._engine.database.documents())
+            with self._service.snapshot() as snapshot:
+                yield from ((document, None) for document in snapshot.database.documents())
             return
         after = None
         while True:
@@ -349,3 +354,13 @@ class Database:
             after = found.after
             if after is None:
                 return
+
+
+def _picture(image: str | Path | bytes) -> Picture:
+    from search.request import ImageFile, ImageId, Upload
+
+    if isinstance(image, bytes):
+        return Upload(image)
+    if isinstance(image, str) and _ID.fullmatch(image.strip()):
+        return ImageId(image)
+    return ImageFile(Path(image))

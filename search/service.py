@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from search.semantic import AnnotationTexts, Semantic
 
 __all__ = ["SearchService"]
+
+T = TypeVar("T")
 
 
 class SearchService:
@@ -98,6 +102,14 @@ class SearchService:
         return self._snapshots.ask(
             lambda snapshot: self._answer(request, snapshot), text=_asks_text(request)
         )
+
+    def ask(self, question: Callable[[Snapshot], T], *, text: bool = False) -> T:
+        """What a question gives of the newest moment; see `search.snapshot.Snapshots.ask`."""
+        return self._snapshots.ask(question, text=text)
+
+    def snapshot(self, *, text: bool = False) -> AbstractContextManager[Snapshot]:
+        """The newest moment, to be asked for several things in a ``with``."""
+        return self._snapshots.open(text=text)
 
     def show(self, image: ImageId) -> Shown:
         """Everything about one image; its files are for the person at the terminal only.

@@ -54,12 +54,12 @@ class Snapshot:
         database: Database,
         text: Backend | None,
         vectors: _VectorCache,
-        version: int | None,
+        version: int,
     ) -> None:
         self.database = database
         self._text = text
         self._vectors = vectors
-        #: Of the ledger, just before the moment began; None where it was not looked at.
+        #: Of the ledger, just before the moment began.
         self.version = version
         #: Requests that use it.
         self.users = 0
@@ -206,7 +206,7 @@ class Snapshots:
         current = self._current
         if current is not None and text and not current.has_text:
             current = None
-        version = self._version() if self._current is not None else None
+        version = self._version()
         if current is not None and version == current.version and current.has_current_text():
             return current
         while True:
@@ -224,7 +224,7 @@ class Snapshots:
         self._current = snapshot
         return snapshot
 
-    def _begin(self, text: bool, version: int | None) -> Snapshot:
+    def _begin(self, text: bool, version: int) -> Snapshot:
         database = self._ledger()
         if text and self._text is None:
             manifest = database.manifest

@@ -38,7 +38,9 @@ class Likeness:
         return cls(**record) if record else cls()
 
     @classmethod
-    def fitted(cls, shares: npt.NDArray[np.floating], share_a_finding: npt.NDArray[Any]) -> Likeness:
+    def fitted(
+        cls, shares: npt.NDArray[np.floating], share_a_finding: npt.NDArray[Any]
+    ) -> Likeness:
         """The calibration of some pairs, by maximum likelihood.
 
         Parameters

@@ -27,7 +27,9 @@ KEY = "0123abcd"
 def make_bundle(digest: str = "00112233aabbccdd") -> Bundle:
     """As much of a bundle as a manifest needs."""
     values = {"hash": digest, "name": "paper", "size": 64, "squash": True, "dimensions": DIMENSIONS}
-    return cast("Bundle", SimpleNamespace(**values, thresholds={"normal": 0.5, "opacity": 0.5}))
+    thresholds = {"normal": 0.5, "opacity": 0.5}
+    made = SimpleNamespace(**values, thresholds=thresholds, place=None, record={})
+    return cast("Bundle", made)
 
 
 def image_id(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Searches by vector: the images nearest to a picture or to a sentence.
+"""Searches by vector: the images nearest to a picture.
 
-May import: `indexer.database.vectors`.
+May import: `indexer.database.vectors`, `search.models`, `search.snapshot`, `search.language`.
 """

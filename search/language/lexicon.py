@@ -29,8 +29,9 @@ from search.language.tree import (
     Phrase,
     Value,
     Word,
+    any_of,
     conjunction,
-    disjunction,
+    flattened,
     leaves,
 )
 
@@ -193,7 +194,7 @@ class Lexicon:
         QueryError
             The expanded query has more than `MAX_LEAVES` leaves.
         """
-        expanded = self._expand(_flat(tree))
+        expanded = self._expand(flattened(tree))
         if sum(1 for _ in leaves(expanded)) > MAX_LEAVES:
             raise QueryError(
                 f"with their synonyms these are more than {MAX_LEAVES} words; put words that need "
@@ -212,7 +213,7 @@ class Lexicon:
             The bundle's findings and words.
         """
         known, named = set(sayable), dict[str, None]()
-        for node, headings in self._terms(_flat(tree)):
+        for node, headings in self._terms(flattened(tree)):
             for heading in headings:
                 is_disease = heading.kinds[0] == "disease"
                 if is_disease and not known.intersection(self.within(heading.name)):
@@ -302,7 +303,7 @@ class Lexicon:
                     )
                 )
             case Or(nodes):
-                return _any(self._expand(child) for child in nodes)
+                return any_of(self._expand(child) for child in nodes)
             case Not(child) | Boost(child) | Finding(child):
                 return replace(node, node=self._expand(child))
         return node
@@ -318,7 +319,7 @@ class Lexicon:
         alone = _stems(first.text) if len(words) == 1 else None
         texts = self._ways(headings, alone)
         ways = (Phrase(text, first.field, first.origin) for text in texts)
-        return _any([conjunction(*as_written), *ways])
+        return any_of([conjunction(*as_written), *ways])
 
     @functools.lru_cache(maxsize=4096)  # noqa: B019 (there is one lexicon)
     def _ways(self, headings: tuple[Heading, ...], alone: _Stems | None) -> tuple[str, ...]:
@@ -360,8 +361,8 @@ class Lexicon:
                     if value.field in self.headings[name].kinds
                 )
         if any(heading.means for heading in headings):
-            return _any(ways)
-        return _any([value, *ways])
+            return any_of(ways)
+        return any_of([value, *ways])
 
 
 def unsayable(tree: Node, sayable: Collection[str]) -> list[str]:
@@ -395,21 +396,3 @@ def _holds(stems: _Stems, shorter: _Stems) -> bool:
 
 def _is_like(node: Node, word: Word) -> bool:
     return isinstance(node, Word) and replace(node, text="") == word
-
-
-def _any(nodes: Iterable[Node]) -> Node:
-    """Any of the nodes, each once."""
-    flat = disjunction(*nodes)
-    return disjunction(*dict.fromkeys(flat.nodes)) if isinstance(flat, Or) else flat
-
-
-def _flat(node: Node) -> Node:
-    """The same tree, without And in And, Or in Or, and doubles in Or."""
-    match node:
-        case And(nodes):
-            return conjunction(*map(_flat, nodes))
-        case Or(nodes):
-            return _any(map(_flat, nodes))
-        case Not(child) | Boost(child) | Finding(child):
-            return replace(node, node=_flat(child))
-    return node

@@ -6,7 +6,7 @@ hashable. A leaf carries its field and, once `narrow` has run, the label origin 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
@@ -29,8 +29,10 @@ __all__ = [
     "Value",
     "Wildcard",
     "Word",
+    "any_of",
     "conjunction",
     "disjunction",
+    "flattened",
     "leaves",
     "narrow",
     "origin_of",
@@ -235,4 +237,22 @@ def narrow(node: Node, origin: Origin | None = None) -> Node:
         return replace(node, origin=node.origin or origin)
     if origin and isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
         return replace(node, origin=origin) if node.field in _LABELLED else node
+    return node
+
+
+def any_of(nodes: Iterable[Node]) -> Node:
+    """Any of the nodes, each once."""
+    flat = disjunction(*nodes)
+    return disjunction(*dict.fromkeys(flat.nodes)) if isinstance(flat, Or) else flat
+
+
+def flattened(node: Node) -> Node:
+    """The same tree, without And in And, Or in Or, and doubles in Or."""
+    match node:
+        case And(nodes):
+            return conjunction(*map(flattened, nodes))
+        case Or(nodes):
+            return any_of(map(flattened, nodes))
+        case Not(child) | Boost(child) | Finding(child):
+            return replace(node, node=flattened(child))
     return node

@@ -18,9 +18,11 @@ STUDIES = 80
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """The demo's archive, with its database beside it, made under a key that is always the same."""
     folder = tmp_path_factory.mktemp("demo")
-    (folder / "key").write_bytes(b"k" * 32)
+    key = folder / "key"
+    key.write_bytes(b"k" * 32)
+    key.chmod(0o600)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CXRDEX_KEY_FILE", str(folder / "key"))
+        patch.setenv("CXRDEX_KEY_FILE", str(key))
         made = simulate_archive(folder / "archive", STUDIES)
         cxrdex.index(made.folder, folder / "database", reports=made.reports)
         yield made

@@ -37,7 +37,8 @@ from indexer.archive.sources.containers import (
 from indexer.archive.sources.dicomdir import file_ids, referenced_files
 from indexer.archive.sources.folders import walk
 from indexer.archive.sources.names import has_suffix, real_path, shown_name
-from indexer.errors import ArchiveError, FailedImage, SkippedImage
+from indexer.archive.sources.regular_file import read_regular_file, too_large
+from indexer.errors import ArchiveError, FailedImage
 
 __all__ = [
     "OPEN_I_REPORTS",
@@ -196,13 +197,13 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
         ``too_large``.
     """
     if member.size > most:
-        raise _large(most)
+        raise too_large(most)
     with _named_reasons():
         path, entry = _locate(member)
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
         if entry is None:
-            return unpacked(_read_file(path, most), most)
+            return unpacked(read_regular_file(path, most), most)
         return unpacked(read_entry(path, entry, member.size, member.offset), most)
 
 
@@ -224,7 +225,7 @@ def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
         ``too_large``.
     """
     with _named_reasons():
-        return unpacked(_read_file(path, most), most)
+        return unpacked(read_regular_file(path, most), most)
 
 
 def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
@@ -247,11 +248,11 @@ def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
     with _named_reasons():
         path, packed = _locate(Member(archive, name, 0, 0))
         if packed is None:
-            return unpacked(_read_file(path, most), most)
+            return unpacked(read_regular_file(path, most), most)
         for entry in entries(path):
             if entry.name == packed:
                 if entry.size > most:
-                    raise _large(most)
+                    raise too_large(most)
                 return unpacked(read_entry(path, packed, entry.size, entry.offset), most)
         raise FailedImage("missing_file", "is not in its container any more")
 
@@ -332,10 +333,6 @@ def _file(archive: str, name: str, status: os.stat_result | None) -> Member:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def _large(most: int) -> SkippedImage:
-    return SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
-
-
 @contextmanager
 def _named_reasons() -> Iterator[None]:
     try:
@@ -362,24 +359,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, zlib.error | lzma.LZMAError | OSError):
         return "damaged inside what it is packed in"
     return f"damaged in what it is packed in ({type(error).__name__})"
-
-
-def _read_file(path: str, most: int) -> bytes:
-    """A file of at most `most` bytes; never waits for a pipe or device that took its name."""
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, device or socket"
-            raise FailedImage("unreadable_file", f"no regular file: {folder}")
-        if status.st_size > most:
-            raise _large(most)
-        # Python takes memory for all that it is asked to read; a file may grow meanwhile.
-        data = file.read(status.st_size + 1)
-        if len(data) > status.st_size:
-            data += file.read(most + 1 - len(data))
-        if len(data) > most:
-            raise _large(most)
-        return data
 
 
 def _locate(member: Member) -> tuple[str, str | None]:

@@ -11,7 +11,10 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Reading, Runtime
 from indexer.pipeline.run import Summary, index
-from tests.pipeline.making import make_bundle
+from tests.pipeline.making import (
+    make_bundle,
+    write_pictures,
+)
 
 Index = Callable[..., Summary]
 
@@ -44,3 +47,13 @@ def run(tiny: Bundle, tmp_path: Path) -> Index:
         return index(archives, database, **given)  # type: ignore[arg-type]
 
     return indexed
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "archive", 6)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "db"

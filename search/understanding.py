@@ -8,7 +8,7 @@ from typing import Any
 
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
-from search.language.plain.reading import read
+from search.language.plain.reading import Reading, ranked, read, read_sentence
 from search.language.tree import MatchAll, Node, conjunction
 from search.language.vocabulary import FIELDS, Vocabulary
 from search.stores.backend import Backend
@@ -26,6 +26,8 @@ class Query:
         The tree of what is searched for.
     tree
         The same, widened by the lexicon.
+    scored
+        The same again, with a score for images whose labels and reports say its findings in words.
     notes
         What the person who asked should know of it.
     understood
@@ -34,6 +36,7 @@ class Query:
 
     asked: Node
     tree: Node
+    scored: Node
     notes: tuple[str, ...]
     understood: Mapping[str, Any] | None
 
@@ -72,12 +75,27 @@ class Terms:
         QueryError
             They are a malformed query; the text says where.
         """
-        expand = Lexicon.load().expand
         reading = read(words, self.vocabulary, literal=literal)
         if count is not None:
+            expand = Lexicon.load().expand
             reading = reading.matching(lambda tree: count(expand(tree)), self.vocabulary)
-        notes = (*reading.notes, *self._unsayable(reading.tree))
-        return Query(reading.tree, expand(reading.tree), notes, reading.to_json())
+        return self._query(reading, self._unsayable(reading.tree))
+
+    def read_sentence(self, sentence: str, *, literal: bool = False) -> Query | None:
+        """Read a sentence that is searched for by its meaning; None where it is no plain English.
+
+        Parameters
+        ----------
+        literal
+            Leave it as it stands.
+        """
+        reading = read_sentence(sentence, self.vocabulary, literal=literal)
+        return None if reading is None else self._query(reading)
+
+    def _query(self, reading: Reading, notes: Iterable[str] = ()) -> Query:
+        tree = Lexicon.load().expand(reading.tree)
+        scored = tree if reading.understood is None else ranked(tree)
+        return Query(reading.tree, tree, scored, (*reading.notes, *notes), reading.to_json())
 
     def conditions(self, filters: Sequence[str]) -> Node:
         """The tree of all filters, widened by the lexicon.

@@ -31,9 +31,9 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         literal=request.literal,
         count=lambda tree: text.search(tree, conditions, limit=0, chosen=chosen).total,
     )
-    sign = signature(query.tree, conditions, sorted(chosen.items()), order)
+    sign = signature(query.scored, conditions, sorted(chosen.items()), order)
     found = text.search(
-        query.tree,
+        query.scored,
         conditions,
         facets=facets,
         facet_size=request.facet_size,
@@ -44,7 +44,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         chosen=chosen,
     )
     origin = origin_of(conjunction(conditions, *chosen.values()))
-    highlighter = Highlighter(narrow(query.tree, origin))
+    highlighter = Highlighter(narrow(query.scored, origin))
     return Results(
         found.total,
         [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits],

@@ -382,3 +382,62 @@ def test_wrong_arguments(engine: SearchService, database: Path, tmp_path: Path) 
     assert len(together(engine, "fluid", "words", image=picture).hits) == len(IMAGES)
     with SearchService(database, Compute(device="cpu")) as other, pytest.raises(DatabaseMismatch):
         together(other, "fluid", "words", image=picture)
+
+
+def test_plain_english(engine: SearchService) -> None:
+    def asked(query: str) -> tuple[set[str], str]:
+        found = words(engine, query)
+        assert found.understood is not None
+        return set(names(found)), found.understood["query"]
+
+    assert asked("effusion in women") == ({"effusion left"}, "effusion AND sex:F")
+    assert asked("not normal in men over 55") == (
+        {"pacemaker"},
+        "NOT disease:normal AND sex:M AND age:>55",
+    )
+    assert asked("left effusion or broken ribs")[0] == {"effusion left", "pacemaker", "fracture"}
+    assert asked("right effusion") == ({"effusion right"}, "finding:(effusion AND right)")
+    assert words(engine, "effusion no zebra").total == 3
+
+
+def test_what_matches_nothing_is_relaxed_and_said(engine: SearchService) -> None:
+    found = words(engine, "large right effusion in women")
+    assert names(found) == ["effusion right"]
+    assert found.understood == {
+        "query": "finding:(effusion AND right)",
+        "left_out": [],
+        "given_up": 'left out: "large", "women"',
+    }
+    assert found.notes[0] == 'nothing matches all of it; left out: "large", "women"'
+    assert found.to_json()["understood"] == found.understood
+    # A page of what was relaxed is one of the same.
+    first = words(engine, "zebra effusion", limit=2)
+    assert first.after is not None
+    second = words(engine, "zebra effusion", limit=2, after=first.after)
+    assert len(set(names(first)) | set(names(second))) == first.total == 3
+    # Filters are never relaxed.
+    assert words(engine, "right effusion in women", filters=["age:>90"]).total == 0
+
+
+def test_literally(engine: SearchService) -> None:
+    assert words(engine, "no effusion", literal=True).total == 0
+    assert words(engine, "no effusion").total == len(IMAGES) - 3
+    assert words(engine, "no effusion", literal=True).understood is None
+    assert words(engine, "NOT effusion").understood is None
+
+
+def test_findings_that_are_said_in_words_come_first(engine: SearchService) -> None:
+    found = words(engine, "left effusion")
+    # One is predicted, the other is what a person says.
+    assert set(names(found)) == {"effusion left", "pacemaker"}
+    assert all(hit.highlights is not None for hit in found.hits)
+
+
+def test_a_sentence_is_read_for_its_demands_and_abbreviations(engine: SearchService) -> None:
+    found = together(engine, "fluid around the lung in men, no fracture", "semantic")
+    assert {hit.document["sex"] for hit in found.hits} == {"M"}
+    assert found.understood is not None
+    assert together(engine, "fluid in men", "semantic", literal=True).total == len(IMAGES)
+    short = together(engine, "PTX", "semantic")
+    assert names(short) == names(together(engine, "pneumothorax", "semantic"))
+    assert short.understood is None

@@ -6,13 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from indexer.database.text.schema import LABELS
+from indexer.errors import QueryError
 from search.language.plain.free_text import is_free, understand
 from search.language.plain.understood import Understood
 from search.language.query import MAX_LENGTH, parse
-from search.language.tree import Node, Word, leaves
+from search.language.tree import (
+    And,
+    Finding,
+    Node,
+    Or,
+    Phrase,
+    Value,
+    Word,
+    conjunction,
+    disjunction,
+    leaves,
+)
 from search.language.vocabulary import Vocabulary
 
-__all__ = ["Reading", "read"]
+__all__ = ["Reading", "ranked", "read", "read_sentence"]
 
 # In a query of the language these are words like others.
 _OPERATORS = {"no": "NOT", "not": "NOT", "without": "NOT", "w/o": "NOT", "or": "OR"}
@@ -93,6 +106,47 @@ def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = Fal
     query = understood.query
     notes = tuple(f'"{said}" was left out: {reason}' for said, reason in understood.left_out)
     return Reading(parse(query, vocabulary), query, understood, notes=notes)
+
+
+def ranked(tree: Node) -> Node:
+    """The tree with a score for images whose labels and reports say its findings in words, too.
+
+    A finding alone gives all its images one score, be it predicted or said by everybody.
+
+    Parameters
+    ----------
+    tree
+        Of a reading, expanded.
+    """
+    parts = tree.nodes if isinstance(tree, And) else (tree,)
+    found = (p for p in parts if isinstance(p, Finding) or (isinstance(p, Value | Or) and _labels(p)))
+    words = [
+        Phrase(leaf.value if isinstance(leaf, Value) else leaf.text)
+        for leaf in leaves(conjunction(*found), positive=True)
+        if isinstance(leaf, Word | Phrase | Value)
+    ]
+    if not words:
+        return tree
+    return Or((tree, conjunction(tree, disjunction(*dict.fromkeys(words)))))
+
+
+def _labels(node: Node) -> bool:
+    """Whether it asks for values of labels alone."""
+    return all(isinstance(leaf, Value) and leaf.field in LABELS for leaf in leaves(node))
+
+
+def read_sentence(
+    text: str, vocabulary: Vocabulary | None = None, *, literal: bool = False
+) -> Reading | None:
+    """A sentence that is searched for by its meaning, where it can be read as well; else None."""
+    if literal or not text.strip() or not _is_readable(text):
+        return None
+    try:
+        reading = read(text, vocabulary)
+    except QueryError:
+        # What is too long for a query may still mean something.
+        return None
+    return reading if reading.understood is not None else None
 
 
 def _is_readable(text: str) -> bool:

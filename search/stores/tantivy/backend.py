@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
@@ -255,7 +255,7 @@ def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
 
 
 def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
-    document: Document = json.loads(searcher.doc(address)["document"][0])
+    document: Document = orjson.loads(searcher.doc(address)["document"][0])
     return document
 
 

@@ -101,7 +101,9 @@ def _reports(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
     spoken = {e.study: e.sentences or tuple(a.text for a in e.annotations) for e in examples}
     studies = sorted(spoken)
     texts = sorted({sentence for said in spoken.values() for sentence in said})
-    vectors = dict(zip(texts, sentences.encode(texts, backend="sentence-transformers"), strict=True))
+    vectors = dict(
+        zip(texts, sentences.encode(texts, backend="sentence-transformers"), strict=True)
+    )
     means = np.stack([np.mean([vectors[s] for s in spoken[study]], axis=0) for study in studies])
     bank = torch.from_numpy(means - means.mean(0)).float()
     index = {study: row for row, study in enumerate(studies)}

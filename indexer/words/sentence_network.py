@@ -124,7 +124,9 @@ def _network(folder: Path) -> Any:
         scores = ops.matmul(query, key, False, True)
         scores = ops.multiply(scores, np.float32((size // heads) ** -0.5))
         seen = ops.matmul(ops.softmax(ops.add(scores, hidden), -1), value, False, False)
-        seen = ops.reshape(ops.transpose(seen, integers([0, 2, 1, 3])), integers([0, 0, size]), True)
+        seen = ops.reshape(
+            ops.transpose(seen, integers([0, 2, 1, 3])), integers([0, 0, size]), True
+        )
         seen = dense(seen, f"{layer}.attention.output.dense")
         x = normal(ops.add(x, seen), f"{layer}.attention.output.LayerNorm")
         inner = ops.gelu(dense(x, f"{layer}.intermediate.dense"), "erf")
@@ -132,6 +134,7 @@ def _network(folder: Path) -> Any:
         x = normal(ops.add(x, inner), f"{layer}.output.LayerNorm")
     weight = ops.unsqueeze(mask, integers([2]))
     mean = ops.divide(
-        ops.reduce_sum(ops.multiply(x, weight), integers([1])), ops.reduce_sum(weight, integers([1]))
+        ops.reduce_sum(ops.multiply(x, weight), integers([1])),
+        ops.reduce_sum(weight, integers([1])),
     )
     return Model([mean], [ids, mask])

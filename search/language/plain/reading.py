@@ -119,7 +119,9 @@ def ranked(tree: Node) -> Node:
         Of a reading, expanded.
     """
     parts = tree.nodes if isinstance(tree, And) else (tree,)
-    found = (p for p in parts if isinstance(p, Finding) or (isinstance(p, Value | Or) and _labels(p)))
+    found = (
+        p for p in parts if isinstance(p, Finding) or (isinstance(p, Value | Or) and _labels(p))
+    )
     words = [
         Phrase(leaf.value if isinstance(leaf, Value) else leaf.text)
         for leaf in leaves(conjunction(*found), positive=True)

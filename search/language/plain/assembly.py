@@ -100,9 +100,7 @@ class Assembly:
         part = self._part(token, kind)
         if self._non:
             self._non = False
-            words = f"NOT {part.words or part.query}"
-            negation = replace(part, kind="other", query=f"NOT {part.query}", words=words)
-            (self._after if self._heads else self._before).append(negation)
+            (self._after if self._heads else self._before).append(_denied(part))
         elif kind == "head":
             self._heads.append(part)
             self._placed = False
@@ -190,8 +188,8 @@ class Assembly:
         self._end()
         if self._clauses:
             last = self._clauses[-1].any_of
-            denied = (replace(p, negated=True) if isinstance(p, Phrase) else p for p in last)
-            self._clauses[-1] = Clause(tuple(denied))
+            turned = (replace(p, negated=True) if isinstance(p, Phrase) else p for p in last)
+            self._clauses[-1] = Clause(tuple(turned))
 
     def _add(self, one: Phrase | Part) -> None:
         """Join a phrase or a condition to what stands before it."""
@@ -200,6 +198,9 @@ class Assembly:
             return
         *earlier, last = self._clauses[-1].any_of
         if self._join == "and":
+            if not earlier and (whole := _qualified(last, one)) is not None:
+                self._clauses[-1] = Clause((whole,))
+                return
             pair = _shared(last, one) if not earlier else None
             if pair is not None:
                 self._clauses[-1:] = [Clause((phrase,)) for phrase in pair]
@@ -209,6 +210,12 @@ class Assembly:
         merged = _merged(last, one, distribute=self._join == "vs", placed=self._placed)
         alternatives = (*earlier, merged) if merged is not None else (*earlier, last, one)
         self._clauses[-1] = Clause(alternatives)
+
+
+def _denied(part: Part) -> Part:
+    """What must not be said of a finding."""
+    words = f"NOT {part.words or part.query}"
+    return replace(part, kind="other", query=f"NOT {part.query}", words=words)
 
 
 def _alike(a: Phrase | Part, b: Phrase | Part) -> bool:
@@ -248,6 +255,22 @@ def _merged(a: Phrase | Part, b: Phrase | Part, *, distribute: bool, placed: boo
     if a.heads and b.heads and a.qualifiers and not b.qualifiers and distribute:
         return replace(a, heads=(*a.heads, *b.heads))
     return None
+
+
+def _qualified(a: Phrase | Part, b: Phrase | Part) -> Phrase | None:
+    """A finding with what is said of it after a comma: "effusion, left", "mass, not in the RUL"."""
+    if not (isinstance(a, Phrase) and isinstance(b, Phrase)):
+        return None
+    said = [part for any_of in b.qualifiers for part in any_of]
+    if not a.heads or a.negated or b.heads or a.doubt or b.doubt:
+        return None
+    if any(part.kind not in ("side", "location", "severity") for part in said):
+        return None
+    if b.negated:
+        said = [_denied(part) for part in said]
+    elif any(_place_of(part.kind, a) is not None for part in said):
+        return None
+    return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in said)))
 
 
 def _shared(a: Phrase | Part, b: Phrase | Part) -> tuple[Phrase, Phrase] | None:

@@ -173,6 +173,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
         ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
         ("age", rf"\bbetween\s+{_N}{_TO}{_N}\b{_NO_SIZE}", _bare_span),
+        ("age", rf"\b{_N}(?:-|–|\s+to\s+){_N}\b{_NO_SIZE}", _bare_span),
         *(
             ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
             for cue, test in (

@@ -164,7 +164,7 @@ REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("rib pain",), ()),
     (("pain",), ()),
     (("trauma", "injury"), ("traumatic", "injured")),
-    (("fall", "fell"), ("fallen", "fell down")),
+    (("fall", "fell"), ("falls", "fallen", "fell down")),
     (
         ("MVA", "MVC", "motor vehicle"),
         ("motor vehicle accident", "motor vehicle collision", "car accident", "car crash"),
@@ -176,7 +176,7 @@ REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("weakness", "fatigue"), ()),
     (("weight loss",), ()),
     (("night sweats",), ()),
-    (("smoker", "smoking", "tobacco"), ("tobacco use", "smokes", "smoking history")),
+    (("smoker", "smoking", "tobacco"), ("tobacco use", "smokers", "smokes", "smoking history")),
     (("preop", "preoperative"), ("pre op", "before surgery", "preoperative evaluation")),
     (("PPD",), ("positive ppd", "ppd positive")),
     (("sepsis", "septic"), ()),

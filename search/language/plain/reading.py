@@ -102,7 +102,7 @@ def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = Fal
     understood = understand(text) if not literal and _is_readable(text) else None
     if understood is None:
         tree = parse(text, vocabulary)
-        return Reading(tree, text, notes=_operators(tree) if not literal else ())
+        return Reading(tree, text, notes=() if literal or is_free(text) else _operators(tree))
     query = understood.query
     notes = tuple(f'"{said}" was left out: {reason}' for said, reason in understood.left_out)
     return Reading(parse(query, vocabulary), query, understood, notes=notes)

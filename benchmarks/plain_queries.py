@@ -193,7 +193,7 @@ def main(dataset: Path, database: Path | None) -> None:
     write_result(
         "plain-queries",
         {
-            "command": "python -m benchmarks.plain_queries ../shared/openi",
+            "command": "python -m benchmarks.plain_queries ../shared/openi --database DB",
             "images": len(known),
             "while_building": _shares([row for row in found if not row[0].is_kept_apart]),
             "kept_apart": _shares([row for row in found if row[0].is_kept_apart]),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
@@ -99,6 +99,7 @@ def test_errors_quote_the_filter(text: str, message: str) -> None:
     assert "column" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.sampled_from(["", "-", *(f"{field}:" for field in FIELDS)]))
 def test_nothing_but_query_errors(text: str, start: str) -> None:
     refused = ""

@@ -57,7 +57,8 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?-i:\bL\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2}))(?![/'])", " left "),
         (r"[- ]sided\b", " "),
         (
-            r"(?<!status )\bpost-?\s?(?=cabg|sternotomy|mastectomy|lobectomy|pneumonectomy|thoracotomy)",
+            r"(?<!status )\bpost-?\s?"
+            r"(?=cabg|sternotomy|mastectomy|lobectomy|pneumonectomy|thoracotomy)",
             " status post ",
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from indexer.cascade.text_space import TextSpace
 from indexer.database.outcomes import File, Header, Read
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
-from indexer.words import sentences
+from indexer.words import sentence_network, sentences
 from search import combined
 from search.combined import demands, sentence_of
 from search.language.query import parse
@@ -441,3 +442,22 @@ def test_a_sentence_is_read_for_its_demands_and_abbreviations(engine: SearchServ
     short = together(engine, "PTX", "semantic")
     assert names(short) == names(together(engine, "pneumothorax", "semantic"))
     assert short.understood is None
+
+
+@pytest.mark.skipif(not sentence_network.is_available(), reason="no OpenVINO here")
+def test_a_sentence_needs_no_torch(database: Path, placed: Bundle) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from indexer.cascade.compute import Compute\n"
+        "from search.request import SearchRequest\n"
+        "from search.service import SearchService\n"
+        f"compute = Compute(Path({str(placed.path)!r}), 'cpu')\n"
+        f"with SearchService(Path({str(database)!r}), compute) as service:\n"
+        "    for mode in ('semantic', 'hybrid'):\n"
+        "        assert service.search(SearchRequest.of('fluid', mode)).hits\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -213,7 +213,12 @@ def _unsaid(sentence: str) -> tuple[tuple[int, int], ...]:
     """Places of all that a sentence denies, and of the findings that it doubts."""
     said = _said(sentence)
     spans = {(first, last) for _, status, first, last in said if status != "affirmed"}
-    kept = [(first, last) for _, status, first, last in said if status == "affirmed"]
+    # "No acute disease" affirms that all is well, and denies a disease.
+    kept = [
+        (first, last)
+        for annotation, status, first, last in said
+        if status == "affirmed" and annotation.disease != NORMAL
+    ]
     cues = certainty.cues(sentence)
     if any(cue.kind.startswith("negated") for cue in cues):
         kept += [(cue.start, cue.end) for cue in cues]

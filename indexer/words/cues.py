@@ -62,7 +62,8 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:may|might|could|can) (?:also )?(?:be present|produce|cause|have|give|explain"
         r"|account for)|(?:to|must|may|might|can) be considered"
         r"|(?:is|are|would be|could be|may be) (?:hard|difficult)"
-        r"|(?:difficult|hard) to (?:\w+ )?exclude(?=\s*(?:[.;,]|$))|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
+        r"|(?:difficult|hard) to (?:\w+ )?exclude(?=\s*(?:[.;,]|$))"
+        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
         r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
         r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
     ),

@@ -101,4 +101,4 @@ def test_no_word_finds_a_report_that_only_denies_it(shared: Path, tmp_path: Path
                 wrong.append((form, key))
     store.close()
     assert hits > 50_000, hits
-    assert {form: key for form, key in wrong} == {}
+    assert dict(wrong) == {}

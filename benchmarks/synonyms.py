@@ -48,6 +48,7 @@ def _document(number: int, study: str, annotations: tuple[Annotation, ...]) -> D
         absent=[],
         uncertain=[],
         probabilities={},
+        unusual=0.0,
         report=None,
         statements={},
     )

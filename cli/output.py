@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal import console, echo, emit_json, emit_rows
+from indexer.annotation import CERTAINTIES, certainty_of
+from indexer.cascade.certainty import is_unusual
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -58,7 +60,8 @@ def emit_hits(results: Results, form: str) -> None:
 
 
 def _labels(annotations: Iterable[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{a['text']} ({a['origin']})" for a in annotations)
+    mark = {"likely": "", "possible": ", possible"}
+    return "; ".join(f"{a['text']} ({a['origin']}{mark[certainty_of(a)]})" for a in annotations)
 
 
 def _why(hit: Hit, between: str = "; ") -> str:
@@ -66,14 +69,24 @@ def _why(hit: Hit, between: str = "; ") -> str:
 
 
 def annotation_lines(
-    annotations: Iterable[Mapping[str, Any]], highlights: Highlights | None = None
+    annotations: Iterable[Mapping[str, Any]],
+    highlights: Highlights | None = None,
+    most: int | None = None,
 ) -> list[Text]:
-    """One line for each annotation: its words, then its confidence or who said it."""
+    """One line for each annotation that is likely, then one for all that are only possible.
+
+    Of an annotation stand its words, then its confidence or who said it.
+
+    Parameters
+    ----------
+    most
+        Show so many of either kind, what matched first.
+    """
     from rich.text import Text
 
     found = highlights.annotations if highlights else ()
     matched = {(fragment.text, fragment.origin): fragment for fragment in found}
-    lines = []
+    groups: dict[str, list[Text]] = {certainty: [] for certainty in CERTAINTIES}
     for annotation in annotations:
         text = annotation["text"]
         fragment = matched.get((text, annotation["origin"]))
@@ -82,8 +95,15 @@ def annotation_lines(
             line.append(f" {annotation['confidence']:.2f}", style="dim")
         else:
             line.append(f" ({annotation['origin']})", style="green")
-        lines.append(line)
-    return lines
+        groups[certainty_of(annotation)].append(line)
+    for lines in groups.values():
+        if most is not None and len(lines) > most:
+            lines.sort(key=lambda line: "[" not in line.plain)
+            lines[most:] = [Text(f"and {len(lines) - most} more", "dim")]
+    if groups["possible"]:
+        rest = Text("; ").join(groups["possible"])
+        groups["likely"].append(Text.assemble(("possible: ", "dim"), rest))
+    return groups["likely"]
 
 
 def _hit_table(results: Results) -> None:
@@ -106,11 +126,9 @@ def _hit_table(results: Results) -> None:
     if explained:
         table.add_column("why", ratio=1)
     for number, hit in enumerate(results.hits, 1):
-        lines = annotation_lines(hit.document["annotations"], hit.highlights)
-        if len(lines) > _LINES:
-            # What matched comes first; the sort keeps the order otherwise.
-            lines.sort(key=lambda line: "[" not in line.plain)
-            lines[_LINES:] = [Text(f"and {len(lines) - _LINES} more", "dim")]
+        lines = annotation_lines(hit.document["annotations"], hit.highlights, _LINES)
+        if is_unusual(hit.document):
+            lines.insert(0, Text("unusual: hardly a chest film", "red"))
         if hit.highlights:
             for name in ("absent", "uncertain"):
                 for fragment in getattr(hit.highlights, name):

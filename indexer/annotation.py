@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
+    "CERTAINTIES",
+    "EVEN",
     "KINDS",
     "NORMAL",
     "Annotation",
+    "Certainty",
     "Kind",
     "Origin",
     "Word",
+    "certainty_of",
     "kind_of",
     "parse_mesh",
     "qualifiers",
@@ -24,6 +28,10 @@ __all__ = [
 
 Origin: TypeAlias = Literal["predicted", "human", "report"]
 Kind: TypeAlias = Literal["disease", "organ", "location", "side", "severity", "other"]
+Certainty: TypeAlias = Literal["likely", "possible"]
+CERTAINTIES: tuple[Certainty, ...] = ("likely", "possible")
+#: From this probability on a finding is likely where a bundle does not say otherwise.
+EVEN = 0.5
 KINDS: tuple[Kind, ...] = ("disease", "organ", "location", "side", "severity", "other")
 NORMAL = "normal"
 
@@ -94,10 +102,15 @@ class Annotation:
         Who says so: the cascade, a person's MeSH terms, or the report's text.
     words
         The disease first, then its qualifiers in the order they were written.
+    certainty
+        Of the cascade's own: ``"likely"`` where at least half of such findings are there,
+        ``"possible"`` where they are only clearly commoner than elsewhere. What people write and
+        what a report affirms is likely.
     """
 
     origin: Origin
     words: tuple[Word, ...]
+    certainty: Certainty = "likely"
 
     @property
     def disease(self) -> str:
@@ -125,6 +138,7 @@ class Annotation:
             "text": self.text,
             "origin": self.origin,
             "confidence": round(self.confidence, 4),
+            "certainty": self.certainty,
             "disease": self.disease,
             **{kind: words for kind, words in grouped.items() if words},
             "words": [
@@ -137,13 +151,21 @@ class Annotation:
     def from_json(cls, data: dict[str, Any]) -> Annotation:
         """The annotation of which `to_json` made `data`."""
         words = tuple(Word(w["text"], w["kind"], w["confidence"]) for w in data["words"])
-        return cls(data["origin"], words)
+        return cls(data["origin"], words, certainty_of(data))
 
     @classmethod
     def from_words(cls, origin: Origin, disease: str, qualifiers: Iterable[str]) -> Annotation:
         """An annotation of confidence 1, the kinds looked up."""
         rest = tuple(Word(q, kind_of(q)) for q in qualifiers)
         return cls(origin, (Word(disease, "disease"), *rest))
+
+
+def certainty_of(data: Mapping[str, Any]) -> Certainty:
+    """The certainty of an annotation as `Annotation.to_json` made it; of a predicted one of an
+    earlier version, which has none, by its probability."""
+    unsure = data["origin"] == "predicted" and data["confidence"] < EVEN
+    found: Certainty = data.get("certainty") or ("possible" if unsure else "likely")
+    return found
 
 
 def parse_mesh(term: str) -> Annotation | None:

@@ -27,6 +27,7 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
+    certainty_of,
     conjunction,
     disjunction,
     leaves,
@@ -218,7 +219,7 @@ def answer(
     """
     backend = snapshot.text
     documents, scores = _words(asked, backend)
-    origin = origin_of(asked.conditions)
+    origin, certainty = origin_of(asked.conditions), certainty_of(asked.conditions)
     found = [image for image, _ in asked.picture]
     pictures: list[tuple[str, float]] = []
     if asked.meaning is not None:
@@ -249,7 +250,7 @@ def answer(
     fused = fuse(kept)[:WINDOW]
     by_name = {name: dict(ranking) for name, ranking in kept.items()}
     tree = asked.words if asked.words is not None else MatchAll()
-    highlighter = Highlighter(narrow(tree, origin))
+    highlighter = Highlighter(narrow(tree, origin, certainty))
     hits = []
     for one in fused[(request.page - 1) * request.limit : request.page * request.limit]:
         texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from indexer.annotation import CERTAINTIES, certainty_of
+from indexer.cascade.certainty import is_unusual
 from indexer.database.text.documents import Document
-from indexer.database.text.schema import LABELS, label_values
+from indexer.database.text.schema import LABELS, findings_by_certainty, label_values
 from search.language.vocabulary import check_facets
 from search.results import FacetCount
 
@@ -36,6 +38,12 @@ def _values(document: Document, name: str) -> set[str | int]:
         return {value for some in values for value in some}
     if name == "origin":
         return {annotation["origin"] for annotation in document["annotations"]}
+    if name == "certainty":
+        return {certainty_of(annotation) for annotation in document["annotations"]}
+    if name in CERTAINTIES:
+        return {*findings_by_certainty(document)[name]}
+    if name == "unusual":
+        return {"yes" if is_unusual(document) else "no"}
     value = document[name]  # type: ignore[literal-required]
     if name in ("absent", "uncertain"):
         return {annotation["disease"].lower() for annotation in value}

@@ -90,6 +90,8 @@ class SearchRequest:
         Leave out the picture's own study (or patient).
     least_likeness
         Leave out what is less like the picture, 0..1.
+    include_unusual
+        Find pictures that are hardly chest films, too, where a picture alone is asked for.
     pool_studies
         Compare a picture with whole studies by their mean vectors, not with single images.
 
@@ -116,6 +118,7 @@ class SearchRequest:
     group: Group | None = None
     exclude: Group | None = None
     least_likeness: float = 0.0
+    include_unusual: bool = False
     pool_studies: bool = True
 
     @classmethod

@@ -193,6 +193,7 @@ class Hit:
             "sex": document["sex"],
             "age": document["age"],
             "year": document["year"],
+            "unusual": document.get("unusual", 0.0),
         }
         if self.highlights is not None:
             data["origins"] = list(self.highlights.origins)

@@ -177,6 +177,8 @@ class SearchService:
             left_out |= set(database.image_ids(study=picture.study))
         if request.exclude == "patient" and picture.patient:
             left_out |= set(database.image_ids(patient=picture.patient))
+        if not request.include_unusual:
+            left_out |= set(database.ledger.images.unusual())
         excluded = keys_of(sorted(left_out))
         keys = None if isinstance(conditions, MatchAll) else snapshot.text.keys(conditions)
         end = request.page * request.limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.facets import check_facets
 from search.highlights import Highlighter
-from search.language.tree import Node, Word, conjunction, leaves, narrow, origin_of
+from search.language.tree import Node, Word, certainty_of, conjunction, leaves, narrow, origin_of
 from search.paging import Cursor, Sort, signature
 from search.request import SearchRequest
 from search.results import Hit, Results
@@ -43,8 +43,8 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         sort=order,
         chosen=chosen,
     )
-    origin = origin_of(conjunction(conditions, *chosen.values()))
-    highlighter = Highlighter(narrow(query.scored, origin))
+    asked = conjunction(conditions, *chosen.values())
+    highlighter = Highlighter(narrow(query.scored, origin_of(asked), certainty_of(asked)))
     return Results(
         found.total,
         [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits],

@@ -40,6 +40,11 @@ __all__ = ["similar"]
     show_default=True,
     help="Compare whole studies by their mean vectors, not single images.",
 )
+@click.option(
+    "--include-unusual",
+    is_flag=True,
+    help="Find pictures that are hardly chest films, too; they are left out else.",
+)
 @click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
 @compute_options
 @format_option(*HIT_FORMATS)
@@ -51,6 +56,7 @@ def similar(
     exclude_study: bool,
     exclude_patient: bool,
     pool_studies: bool,
+    include_unusual: bool,
     group: Literal["study"] | None,
     compute: Compute,
     form: str,
@@ -70,6 +76,7 @@ def similar(
         group=group,
         exclude="patient" if exclude_patient else "study" if exclude_study else None,
         pool_studies=pool_studies,
+        include_unusual=include_unusual,
     )
     with SearchService(database, compute) as service:
         results = service.search(request)

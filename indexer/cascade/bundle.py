@@ -45,6 +45,10 @@ class Bundle:
         Findings, pairs and words it can say.
     thresholds
         Per finding, the probability from which on it is reported.
+    likely
+        Per finding, the probability from which on it is likely; one that is not here never is, and
+        is only ever possible. None of a bundle without such thresholds, in which a finding is
+        likely from a probability of one half on.
     architecture
         Arguments of the encoder and the annotator.
     record
@@ -65,6 +69,7 @@ class Bundle:
     architecture: Mapping[str, Any]
     record: Mapping[str, Any]
     paper: Mapping[str, Any] | None = None
+    likely: Mapping[str, float] | None = None
 
     @property
     def place(self) -> str | None:
@@ -126,6 +131,7 @@ class Bundle:
                 architecture=data["architecture"],
                 record=data["record"],
                 paper=data["paper"],
+                likely=data.get("likely"),
             )
         except FileNotFoundError as error:
             raise BundleError(
@@ -149,6 +155,7 @@ class Bundle:
         record: Mapping[str, Any],
         weights: Mapping[str, npt.NDArray[Any]],
         paper: Mapping[str, Any] | None = None,
+        likely: Mapping[str, float] | None = None,
     ) -> Bundle:
         """Write a bundle to the folder `path` and read it back.
 
@@ -177,6 +184,8 @@ class Bundle:
             "paper": None if paper is None else dict(paper),
             "record": dict(record),
         }
+        if likely is not None:
+            data["likely"] = dict(likely)
         data["hash"] = _digest(data, path / _WEIGHTS)
         (path / _DESCRIPTION).write_text(json.dumps(data, indent=1) + "\n")
         return cls.load(path)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexer.annotation import NORMAL, Annotation, Word
+from indexer.cascade.certainty import certainty, is_unusual, reported
 
 __all__ = ["pool_readings"]
 
@@ -16,11 +17,14 @@ _MIN_PROBABILITY = 0.00005
 
 
 def pool_readings(
-    readings: Sequence[Mapping[str, Any]], thresholds: Mapping[str, float]
+    readings: Sequence[Mapping[str, Any]],
+    thresholds: Mapping[str, float],
+    likely: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Probabilities and annotations of a study, of the mean of its images' logits.
 
-    A finding over its threshold is worded as in the image that is surest of it.
+    A finding over its threshold is worded as in the image that is surest of it. Unusual pictures do
+    not count; of a study that has no other there are no annotations.
 
     Parameters
     ----------
@@ -28,12 +32,16 @@ def pool_readings(
         Of each image of the study, `Reading.to_json()` or what the ledger keeps of it.
     thresholds
         Per finding, the probability from which on it is reported.
+    likely
+        See `indexer.cascade.bundle.Bundle`.
 
     Returns
     -------
     dict
         ``probabilities`` and ``annotations``, in the form that `Reading.to_json` gives them.
     """
+    usual = [reading for reading in readings if not is_unusual(reading)]
+    nothing, readings = not usual, usual or readings
     names = list(readings[0]["probabilities"])
     kept = np.array([[reading["probabilities"][name] for name in names] for reading in readings])
     chances = kept.clip(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
@@ -46,11 +54,14 @@ def pool_readings(
             if before is None or annotation.confidence > before.confidence:
                 said[annotation.disease] = annotation
     found = [n for n in names if n != NORMAL and pooled[n] >= thresholds[n] and n in said]
-    found.sort(key=lambda name: -pooled[name])
-    annotations = []
-    for name in found or [NORMAL]:
-        rest = said[name].words[1:] if name in said else ()
-        # A bundle without the label `normal` gives it what remains.
-        chance = pooled.get(name, 1 - max(pooled.values(), default=0.0))
-        annotations.append(Annotation("predicted", (Word(name, "disease", chance), *rest)))
+    worded = [
+        Annotation(
+            "predicted",
+            (Word(name, "disease", pooled[name]), *said[name].words[1:]),
+            certainty(name, pooled[name], likely),
+        )
+        for name in found
+    ]
+    normal = said[NORMAL].words[1:] if NORMAL in said else ()
+    annotations = () if nothing else reported(worded, pooled, thresholds, likely, normal)
     return {"probabilities": pooled, "annotations": [a.to_json() for a in annotations]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.compute import Compute
 from indexer.cascade.describer import Describer
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
 from indexer.cascade.text_space import TextSpace
+from indexer.cascade.unusual import UnusualScore
 from indexer.errors import BundleError
 
 __all__ = ["Reading", "Runtime"]
@@ -32,11 +34,15 @@ class Reading:
     probabilities
         Per finding, 0..1.
     annotations
-        Findings over their thresholds, likeliest first; one ``normal`` where there is none.
+        Findings over their thresholds, likely ones first, then possible ones; ``normal`` where no
+        finding is likely (see `indexer.cascade.certainty.reported`). None of an unusual picture.
     view, view_confidence
         ``"frontal"`` or ``"lateral"``, and its probability.
     embedding
         Shape (dimensions,): the search vector (see `indexer.cascade.networks.encoder.Encoder`).
+    unusual
+        From 0 to 1: how little the picture is like a chest film; unusual over
+        `indexer.cascade.certainty.UNUSUAL`. 0 of a bundle that does not tell.
     """
 
     probabilities: dict[str, float]
@@ -44,6 +50,7 @@ class Reading:
     view: str
     view_confidence: float
     embedding: npt.NDArray[np.float32]
+    unusual: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object without the vectors; the embedding lives in the shards."""
@@ -52,6 +59,7 @@ class Reading:
             "annotations": [a.to_json() for a in self.annotations],
             "view": self.view,
             "view_confidence": self.view_confidence,
+            "unusual": self.unusual,
         }
 
     @classmethod
@@ -59,7 +67,12 @@ class Reading:
         """The reading of which `to_json` made `data`."""
         annotations = tuple(Annotation.from_json(a) for a in data["annotations"])
         return cls(
-            data["probabilities"], annotations, data["view"], data["view_confidence"], embedding
+            data["probabilities"],
+            annotations,
+            data["view"],
+            data["view_confidence"],
+            embedding,
+            data.get("unusual", 0.0),
         )
 
 
@@ -96,9 +109,11 @@ class Runtime:
         self._encoder = load(bundle, compute.runtime, compute.device, compute.precision)
         # What the device's memory has room for, should that be less.
         self._at_once = batch_size
+        every = bundle.weights()
+        self._unusual = UnusualScore.of(every)
         weights = {
             key.removeprefix("annotator."): array
-            for key, array in bundle.weights().items()
+            for key, array in every.items()
             if key.startswith("annotator.")
         }
         try:
@@ -122,8 +137,19 @@ class Runtime:
         """
         readings: list[Reading] = []
         for start in range(0, len(canvases), self.batch_size):
-            readings += self.interpret(self.encode(canvases[start : start + self.batch_size]))
+            batch = canvases[start : start + self.batch_size]
+            readings += self._judged(self.interpret(self.encode(batch)), batch)
         return readings
+
+    def _judged(self, readings: list[Reading], canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        """Readings that tell how unusual the pictures are, and of those say nothing more."""
+        if self._unusual is None:
+            return readings
+        scores = self._unusual(canvases).round(4).tolist()
+        return [
+            replace(r, unusual=score, annotations=() if score > UNUSUAL else r.annotations)
+            for r, score in zip(readings, scores, strict=True)
+        ]
 
     def text_space(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Where pictures lie among the vectors of `indexer.words.sentences`.
@@ -188,36 +214,35 @@ class Runtime:
         findings = self.bundle.findings
         probabilities = _sigmoid(logits[:, : len(findings)])
         limits = np.array([self.bundle.thresholds[name] for name in findings])
-        reported = probabilities >= limits
+        over = probabilities >= limits
         if NORMAL in findings:
-            reported[:, findings.index(NORMAL)] = False
-        rows, columns = np.nonzero(reported)
+            over[:, findings.index(NORMAL)] = False
+        rows, columns = np.nonzero(over)
         found: list[list[Annotation]] = [[] for _ in range(count)]
         for row, column, words in zip(
             rows, columns, self._describe(embedding, rows, columns), strict=True
         ):
-            disease = Word(findings[column], "disease", float(probabilities[row, column]))
-            found[row].append(Annotation("predicted", (disease, *words)))
+            chance = float(probabilities[row, column])
+            said = (Word(findings[column], "disease", chance), *words)
+            sure = certainty(findings[column], chance, self.bundle.likely)
+            found[row].append(Annotation("predicted", said, sure))
         return [
             Reading(
-                {f: round(float(p), 4) for f, p in zip(findings, chances, strict=True)},
-                tuple(sorted(annotations, key=lambda a: -a.confidence))
-                or (self._normal(dict(zip(findings, chances, strict=True))),),
+                {f: round(p, 4) for f, p in zip(findings, chances, strict=True)},
+                reported(
+                    annotations,
+                    dict(zip(findings, chances, strict=True)),
+                    self.bundle.thresholds,
+                    self.bundle.likely,
+                ),
                 "lateral" if chance > 0.5 else "frontal",
                 round(max(chance, 1 - chance), 4),
                 vector,
             )
             for chances, annotations, chance, vector in zip(
-                probabilities, found, _sigmoid(view).tolist(), embedding, strict=True
+                probabilities.tolist(), found, _sigmoid(view).tolist(), embedding, strict=True
             )
         ]
-
-    @staticmethod
-    def _normal(chances: dict[str, Any]) -> Annotation:
-        """Nothing is over its threshold; a bundle without that label gives what remains."""
-        rest = 1 - max(chances.values(), default=0.0)
-        word = Word(NORMAL, "disease", float(chances.get(NORMAL, rest)))
-        return Annotation("predicted", (word,))
 
     def _describe(
         self,

@@ -52,6 +52,8 @@ class Manifest:
         for itself.
     bundle_path
         Folder of the bundle when it was last used; None of the one that ships with cxrdex.
+    likely
+        Of the bundle: per finding, the probability from which on it is likely; None of one without.
     """
 
     format: int
@@ -67,6 +69,7 @@ class Manifest:
     text_url: str | None = None
     thresholds: dict[str, float] | None = None
     bundle_path: str | None = None
+    likely: dict[str, float] | None = None
 
     @classmethod
     def of(
@@ -104,6 +107,7 @@ class Manifest:
             text_url=url if server else None,
             thresholds=dict(bundle.thresholds) if pool_studies else None,
             bundle_path=bundle.place,
+            likely=None if bundle.likely is None else dict(bundle.likely),
         )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from indexer.cascade.certainty import is_unusual
 from indexer.cascade.pooling import pool_readings
 from indexer.database.text.documents import Document, build_document
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
+    from indexer.database.layout import Manifest
     from indexer.database.ledger.images import ImageRow
     from indexer.database.ledger.ledger import Ledger
 
@@ -27,24 +29,24 @@ def report_of(row: ImageRow) -> Report | None:
 
 def document_of(row: ImageRow) -> Document:
     """The document of an image in the ledger, with its study's reading where that is pooled."""
-    reading = row.reading | (row.pooled or {})
+    # An unusual picture shows nothing, whatever the films of its study show.
+    pooled = None if is_unusual(row.reading) else row.pooled
+    reading = row.reading | (pooled or {})
     metadata = row.header.metadata
     return build_document(row.image_id, row.study, row.patient, metadata, reading, report_of(row))
 
 
-def pooled_of(
-    rows: Sequence[ImageRow], thresholds: Mapping[str, float] | None
-) -> dict[str, Any] | None:
-    """What the images of a study say together; None of a single one, or without `thresholds`."""
-    if thresholds is None or len(rows) < 2:
+def pooled_of(rows: Sequence[ImageRow], manifest: Manifest) -> dict[str, Any] | None:
+    """What the images of a study say together; None of a single one, or where none are pooled."""
+    if manifest.thresholds is None or len(rows) < 2:
         return None
-    return pool_readings([row.reading for row in rows], thresholds)
+    return pool_readings([row.reading for row in rows], manifest.thresholds, manifest.likely)
 
 
-def stale_studies(ledger: Ledger, thresholds: Mapping[str, float] | None) -> Iterator[str]:
+def stale_studies(ledger: Ledger, manifest: Manifest) -> Iterator[str]:
     """Studies whose pooled reading is not what their images say."""
     for study in ledger.images.studies_of_several():
         rows = ledger.images.of_study(study)
-        pooled = pooled_of(rows, thresholds)
+        pooled = pooled_of(rows, manifest)
         if any(row.pooled != pooled for row in rows):
             yield study

@@ -135,7 +135,7 @@ def _ledger(database: Database) -> Iterator[Problem]:
     if changed:
         detail = f"{changed} documents differ from their hash"
         yield Problem("ledger", "document_hash", changed, detail)
-    stale = sum(1 for _ in stale_studies(database.ledger, database.manifest.thresholds))
+    stale = sum(1 for _ in stale_studies(database.ledger, database.manifest))
     if stale:
         detail = f"{stale} studies do not say what their images say together"
         yield Problem("ledger", "pooled", stale, detail)

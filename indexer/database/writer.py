@@ -122,6 +122,7 @@ class Writer:
             with _opened(layout, manifest) as stores:
                 writer = cls(stores)
                 writer._recover()
+                writer._renew()
                 yield writer
 
     @classmethod
@@ -256,6 +257,15 @@ class Writer:
         """Send the documents again that are not what their hash, or their study, says."""
         with writing(self.layout.root):
             return send_wrong_documents(self._stores, self.outbox.drain)
+
+    def _renew(self) -> None:
+        """Send the documents of an earlier version again, once; killed, the next run goes on."""
+        if self.ledger.outbox.must_rewrite:
+            if self.ledger.images.count:
+                _log.info("writing all documents anew, as this version says more in them")
+            self.rehash()
+            with writing(self.layout.root), self.ledger.transaction():
+                self.ledger.outbox.rewritten()
 
     def remove_files(self, archive: int, names: Sequence[str]) -> None:
         """Forget files; `settle` then drops the images that no file holds any more."""

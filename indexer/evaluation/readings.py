@@ -81,7 +81,7 @@ class Readings:
                 }
                 for row in rows
             ]
-            pooled = pool_readings(alone, bundle.thresholds)["annotations"]
+            pooled = pool_readings(alone, bundle.thresholds, bundle.likely)["annotations"]
             for row in rows:
                 said[row] = tuple(Annotation.from_json(a) for a in pooled)
         return said

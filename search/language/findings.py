@@ -57,6 +57,7 @@ class Findings:
         self._of_plain: dict[str, set[int]] = {}
         self._of_value: dict[str, dict[str, set[int]]] = {label: {} for label in LABELS}
         self._of_origin: dict[str, set[int]] = {}
+        self._of_certainty: dict[str, set[int]] = {}
         self.add(terms)
 
     def __len__(self) -> int:
@@ -82,6 +83,7 @@ class Findings:
             for value in said.get(label, ()):
                 values.setdefault(value, set()).add(number)
         self._of_origin.setdefault(said["origin"], set()).add(number)
+        self._of_certainty.setdefault(said["certainty"], set()).add(number)
         self._stems.append(stems)
         self._terms.append(term)
 
@@ -109,6 +111,10 @@ class Findings:
                 return self._narrowed(self._with(analyzer().analyze(text)), origin)
             case Value("origin", value):
                 return set(self._of_origin.get(value, ()))
+            case Value("certainty", value):
+                return set(self._of_certainty.get(value, ()))
+            case Present("certainty"):
+                return set(range(len(self._terms)))
             case Value(field, value, origin):
                 return self._narrowed(self._of_value[field].get(value, set()), origin)
             case Present(field, origin):

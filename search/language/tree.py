@@ -30,6 +30,7 @@ __all__ = [
     "Wildcard",
     "Word",
     "any_of",
+    "certainty_of",
     "conjunction",
     "disjunction",
     "flattened",
@@ -212,27 +213,87 @@ def origin_of(node: Node) -> Origin | None:
     return cast(Origin, origins.pop()) if len(origins) == 1 else None
 
 
-def narrow(node: Node, origin: Origin | None = None) -> Node:
+def certainty_of(node: Node) -> str | None:
+    """The one certainty that `node` asks for outright, if there is one."""
+    parts = node.nodes if isinstance(node, And) else (node,)
+    asked = {p.value for p in parts if isinstance(p, Value) and p.field == "certainty"}
+    return asked.pop() if len(asked) == 1 else None
+
+
+def narrow(node: Node, origin: Origin | None = None, certainty: str | None = None) -> Node:
     """Let `origin:x` hold for the labels it is joined with.
 
     In ``disease:effusion AND origin:human`` the effusion itself must be of human origin: an image
     whose effusion is predicted and whose human label is another one is no hit. An origin inside an
-    OR, or under NOT, stays a plain condition on the image.
+    OR, or under NOT, stays a plain condition on the image. A certainty does the same.
 
     Parameters
     ----------
     origin
         The origin that holds around `node`; one of its own goes before it.
+    certainty
+        The same of certainties.
     """
+    return _narrow(_certain(node, certainty), origin)
+
+
+def _certain(node: Node, certainty: str | None) -> Node:
+    """Let a certainty hold for the labels it is joined with, each within one annotation."""
+    if isinstance(node, And):
+        inner = certainty_of(node) or certainty
+        return And(tuple(_certain(child, inner) for child in node.nodes))
+    if isinstance(node, Not):
+        return Not(_certain(node.node, certainty))
+    if isinstance(node, Boost):
+        return replace(node, node=_certain(node.node, certainty))
+    if certainty is None:
+        if isinstance(node, Or):
+            return Or(tuple(_certain(child, None) for child in node.nodes))
+        return node
+    sure = Value("certainty", certainty)
+    if isinstance(node, Finding):
+        asked = any(isinstance(x, Value) and x.field == "certainty" for x in leaves(node.node))
+        return node if asked else replace(node, node=conjunction(node.node, sure))
+    if _labelled(node):
+        # Beside the words themselves, which keep their score.
+        return And((node, Finding(conjunction(_unfielded(node), sure))))
+    if isinstance(node, Or):
+        return Or(tuple(_certain(child, certainty) for child in node.nodes))
+    return node
+
+
+def _labelled(node: Node) -> bool:
+    """Whether all of a node speaks of annotations."""
+    if isinstance(node, Or):
+        return all(map(_labelled, node.nodes))
+    if isinstance(node, Boost):
+        return _labelled(node.node)
+    if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
+        return node.field in _LABELLED
+    return False
+
+
+def _unfielded(node: Node) -> Node:
+    """A labelled node as it stands within one annotation, whose words have no field."""
+    if isinstance(node, Or):
+        return Or(tuple(map(_unfielded, node.nodes)))
+    if isinstance(node, Boost):
+        return _unfielded(node.node)
+    if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy) and node.field == "annotation":
+        return replace(node, field=None)
+    return MatchAll() if node == Present("annotation") else node
+
+
+def _narrow(node: Node, origin: Origin | None) -> Node:
     if isinstance(node, And):
         inner = origin_of(node) or origin
-        return And(tuple(narrow(child, inner) for child in node.nodes))
+        return And(tuple(_narrow(child, inner) for child in node.nodes))
     if isinstance(node, Or):
-        return Or(tuple(narrow(child, origin) for child in node.nodes))
+        return Or(tuple(_narrow(child, origin) for child in node.nodes))
     if isinstance(node, Not):
-        return Not(narrow(node.node, origin))
+        return Not(_narrow(node.node, origin))
     if isinstance(node, Boost):
-        return replace(node, node=narrow(node.node, origin))
+        return replace(node, node=_narrow(node.node, origin))
     if isinstance(node, Finding):
         return replace(node, origin=node.origin or origin)
     if origin and isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
-from indexer.annotation import Origin, qualifiers
+from indexer.annotation import CERTAINTIES, Origin, qualifiers
 from indexer.errors import QueryError
 from search.language.lexicon import Lexicon
 from search.language.spelling import nearest
@@ -47,9 +47,16 @@ FIELDS: Mapping[str, FieldType] = {
     "patient": "open",
     "id": "open",
     "origin": "closed",
+    "certainty": "closed",
+    "likely": "closed",
+    "possible": "closed",
+    "unusual": "closed",
 }
 # What may stand inside finding:(...); the words without a field are those of the annotation.
-FINDING_FIELDS = ("disease", "organ", "location", "side", "severity", "composite", "origin")
+FINDING_FIELDS = (
+    *("disease", "organ", "location", "side", "severity", "composite"),
+    *("origin", "certainty"),
+)
 FACETS: tuple[str, ...] = tuple(
     name for name, kind in FIELDS.items() if kind in ("closed", "number") or name == "composite"
 )
@@ -57,12 +64,16 @@ FACETS: tuple[str, ...] = tuple(
 _ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
 # What is denied or doubted goes by the names of what is affirmed.
 _NAMED_AS = {"absent": "disease", "uncertain": "disease"}
+# Fields whose values are those of `disease`.
+_DISEASES = ("absent", "uncertain", "likely", "possible")
 # Values that are right in every database, whether or not an image has them.
 _ALWAYS: Mapping[str, frozenset[str]] = {
     "view": frozenset({"frontal", "lateral"}),
     "projection": frozenset({"pa", "ap", "ll", "rl"}),
     "sex": frozenset({"f", "m", "o"}),
     "origin": frozenset(get_args(Origin)),
+    "certainty": frozenset(CERTAINTIES),
+    "unusual": frozenset({"yes", "no"}),
 }
 
 
@@ -106,6 +117,8 @@ class Vocabulary:
             if kind == "closed"
         }
         self._lock = threading.Lock()
+        for field in _DISEASES:
+            self._values[field] = self._values["disease"]
         self._sayable: Callable[[], Mapping[str, Iterable[str]]] | None = sayable
         self._add(values or {})
 

@@ -125,6 +125,13 @@ class Images(Table):
         query = "SELECT id, image_id FROM images WHERE id > ? AND thumbnail ORDER BY id LIMIT ?"
         return (image_id for _, image_id in self._paged(query))
 
+    def unusual(self) -> list[str]:
+        """Ids of the images that are hardly chest films (`indexer.cascade.certainty.UNUSUAL`)."""
+        rows = self._all(
+            "SELECT image_id FROM images WHERE json_extract(reading, '$.unusual') > 0.5"
+        )
+        return [image_id for (image_id,) in rows]
+
     def has_picture(self, image_id: str) -> bool:
         """Whether there is such an image and it has a thumbnail."""
         query = "SELECT 1 FROM images WHERE image_id = ? AND thumbnail"

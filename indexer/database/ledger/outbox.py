@@ -76,3 +76,12 @@ class PendingChanges(Table):
     def refilled(self) -> None:
         """The text store holds all documents."""
         self._change("DELETE FROM meta WHERE key = 'refill'")
+
+    @property
+    def must_rewrite(self) -> bool:
+        """Whether an earlier version made the documents, which say less than they do now."""
+        return self._one("SELECT 1 FROM meta WHERE key = 'rewrite'") is not None
+
+    def rewritten(self) -> None:
+        """All documents are as this version makes them."""
+        self._change("DELETE FROM meta WHERE key = 'rewrite'")

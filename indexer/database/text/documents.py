@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import orjson
 
+from indexer.annotation import certainty_of
+
 if TYPE_CHECKING:
     from indexer.archive.deidentify import Metadata
     from indexer.archive.reports import Report
@@ -42,7 +44,7 @@ class Document(TypedDict):
     then human ones, then those read from the report. `absent` and `uncertain` are what the report
     denies and doubts, and affirms nowhere. `report` maps section names to text; `statements` does
     so for the sections that were read for findings, every denied or doubted one blanked out.
-    `probabilities` are the cascade's, by finding.
+    `probabilities` are the cascade's, by finding. `unusual` is that of its `Reading`, from 0 to 1.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Document(TypedDict):
     report: dict[str, str] | None
     statements: dict[str, str]
     probabilities: dict[str, float]
+    unusual: float
 
 
 def build_document(
@@ -87,6 +90,7 @@ def build_document(
         The study's report, where one is known.
     """
     view = _VIEWS.get(metadata.view or "")
+    predicted = [{**a, "certainty": certainty_of(a)} for a in reading["annotations"]]
     human = [a.to_json() for a in report.annotations] if report else []
     read = read_report(report.sections) if report else _NOTHING_READ
     return Document(
@@ -102,12 +106,13 @@ def build_document(
         manufacturer=metadata.manufacturer,
         rows=metadata.rows,
         columns=metadata.columns,
-        annotations=[*reading["annotations"], *human, *read["annotations"]],
+        annotations=[*predicted, *human, *read["annotations"]],
         absent=[*read["absent"]],
         uncertain=[*read["uncertain"]],
         report=dict(report.sections) if report else None,
         statements=dict(read["statements"]),
         probabilities=dict(reading["probabilities"]),
+        unusual=reading.get("unusual", 0.0),
     )
 
 

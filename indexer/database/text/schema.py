@@ -10,8 +10,9 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from indexer.annotation import Origin
+from indexer.annotation import CERTAINTIES, Origin, certainty_of
 from indexer.archive.reports import SECTIONS
+from indexer.cascade.certainty import is_unusual
 
 if TYPE_CHECKING:
     import tantivy
@@ -29,6 +30,7 @@ __all__ = [
     "TEXTS",
     "analyzer",
     "field_of",
+    "findings_by_certainty",
     "label_values",
     "values_of",
 ]
@@ -40,7 +42,10 @@ LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 STEMMED, PLAIN = "radiology", "radiology_plain"
 NUMBERS = ("age", "year")
 #: Exact fields beside the labels.
-KEYWORDS = ("view", "projection", "sex", "origin", "section", "absent", "uncertain")
+KEYWORDS = (
+    *("view", "projection", "sex", "origin", "section", "absent", "uncertain"),
+    *("certainty", "likely", "possible", "unusual"),
+)
 
 
 @functools.cache
@@ -88,6 +93,16 @@ def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
     return values
 
 
+def findings_by_certainty(document: Document) -> dict[str, list[str]]:
+    """The findings of a document under ``likely``, and under ``possible`` those that are no more
+    than that, in lower case."""
+    found: dict[str, list[str]] = {certainty: [] for certainty in CERTAINTIES}
+    for annotation in document["annotations"]:
+        found[certainty_of(annotation)].append(annotation["disease"].lower())
+    likely = set(found["likely"])
+    return found | {"possible": [name for name in found["possible"] if name not in likely]}
+
+
 def values_of(document: Document) -> dict[str, list[str]]:
     """What stands in a document's fields, by field; what is empty is left out.
 
@@ -101,6 +116,7 @@ def values_of(document: Document) -> dict[str, list[str]]:
 
     for annotation in document["annotations"]:
         put("origin", annotation["origin"])
+        put("certainty", certainty_of(annotation))
         for origin in (None, annotation["origin"]):
             put(field_of("annotation", origin), annotation["text"])
             for label, said in label_values(annotation).items():
@@ -116,6 +132,10 @@ def values_of(document: Document) -> dict[str, list[str]]:
     for name in ("projection", "sex"):
         put(name, *filter(None, [(document[name] or "").lower()]))
     put("view", document["view"])
+    put("unusual", "yes" if is_unusual(document) else "no")
+    findings = findings_by_certainty(document)
+    for certainty in CERTAINTIES:
+        put(certainty, *findings[certainty])
     return {
         name: said if name in TEXTS else list(dict.fromkeys(said))
         for name, said in values.items()

@@ -40,7 +40,7 @@ def publish(stores: Stores, studies: Iterable[str]) -> None:
     ledger = stores.ledger
     for study in sorted(studies):
         rows = ledger.images.of_study(study)
-        pooled = pooled_of(rows, stores.manifest.thresholds)
+        pooled = pooled_of(rows, stores.manifest)
         for row in rows:
             document = document_of(replace(row, pooled=pooled))
             digest = document_hash(document)

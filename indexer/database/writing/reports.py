@@ -41,7 +41,7 @@ def send_wrong_documents(stores: Stores, sent: Callable[[], None]) -> int:
         row for row in stores.ledger.images if document_hash(document_of(row)) != row.document_hash
     )
     count = _rewrite_all(stores, wrong, None, sent)
-    stale = list(stale_studies(stores.ledger, stores.manifest.thresholds))
+    stale = list(stale_studies(stores.ledger, stores.manifest))
     with stores.ledger.transaction():
         publish(stores, stale)
     sent()

@@ -26,6 +26,7 @@ from search.language.tree import (
     Wildcard,
     Word,
     narrow,
+    certainty_of,
     origin_of,
 )
 from search.language.vocabulary import FIELDS
@@ -43,8 +44,9 @@ _BOOSTS = (1e-9, 1e9)
 
 def compile_both(query: Node, conditions: Node) -> Query:
     """Both trees as one query, in which the conditions weigh nothing."""
-    must = [compile_tree(narrow(query, origin_of(conditions)))]
-    return {"bool": {"must": must, "filter": [compile_tree(narrow(conditions, origin_of(query)))]}}
+    asked = narrow(query, origin_of(conditions), certainty_of(conditions))
+    given = narrow(conditions, origin_of(query), certainty_of(query))
+    return {"bool": {"must": [compile_tree(asked)], "filter": [compile_tree(given)]}}
 
 
 def compile_tree(node: Node) -> Query:

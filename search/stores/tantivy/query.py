@@ -27,6 +27,7 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
+    certainty_of,
     narrow,
     origin_of,
 )
@@ -55,10 +56,12 @@ def is_uniform(query: Node) -> bool:
 def compile_both(state: State, query: Node, conditions: Node) -> tantivy.Query:
     """Both trees as one query, in which the conditions weigh nothing."""
     compiler = _Compiler(state)
-    narrowed = compiler.compile(narrow(query, origin_of(conditions)))
+    narrowed = compiler.compile(narrow(query, origin_of(conditions), certainty_of(conditions)))
     if isinstance(conditions, MatchAll):
         return narrowed
-    return weightless(narrowed, compiler.compile(narrow(conditions, origin_of(query))))
+    return weightless(
+        narrowed, compiler.compile(narrow(conditions, origin_of(query), certainty_of(query)))
+    )
 
 
 def weightless(query: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from indexer.annotation import certainty_of
 from indexer.database.text.documents import Document, document_hash
 from indexer.database.text.schema import (
     EXACT,
@@ -32,7 +33,7 @@ __all__ = [
 _Json: TypeAlias = dict[str, Any]
 
 #: Grows with every change of `mappings`, `settings` or `source_of`.
-MAPPING_VERSION = 1
+MAPPING_VERSION = 2
 
 _NEWER = {
     "emerg": "e ed es ing ence ences ency encies ent ently",
@@ -123,7 +124,7 @@ def mappings() -> _Json:
         },
     }
     single = ("id", "hash", "study", "patient")
-    finding = dict.fromkeys(("origin", "status", *LABELS, "other"), keyword)
+    finding = dict.fromkeys(("origin", "certainty", "status", *LABELS, "other"), keyword)
     return {
         "dynamic": "strict",
         "_meta": {"version": MAPPING_VERSION},
@@ -157,7 +158,7 @@ def probability_field(finding: str) -> str:
 def source_of(document: Document) -> _Json:
     """What the index holds of a document, its empty fields left out."""
     source: _Json = {**values_of(document)}
-    for name in ("projection", "sex", "view"):
+    for name in ("projection", "sex", "view", "unusual"):
         source[name] = source[name][0] if name in source else None
     for name in ("id", "study", "patient", *NUMBERS):
         source[name] = document[name]  # type: ignore[literal-required]
@@ -181,6 +182,7 @@ def source_of(document: Document) -> _Json:
 def _finding(annotation: Mapping[str, Any], status: str) -> _Json:
     return {
         "origin": annotation["origin"],
+        "certainty": certainty_of(annotation),
         "status": status,
         "text": annotation["text"],
         "confidence": annotation["confidence"],

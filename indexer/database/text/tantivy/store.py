@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.annotation import certainty_of
 from indexer.database.text.documents import Document, canonical, document_hash
 from indexer.database.text.schema import (
     EXACT,
@@ -43,13 +44,13 @@ __all__ = [
     "schema",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 #: Between the two items of a pair term.
 PAIR_SEPARATOR = "\x1f"
 
 # Fields whose values have a place in the facet columns.
 _COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
-_COUNTED += ("view", "projection", "sex")
+_COUNTED += ("view", "projection", "sex", "certainty", "unusual", "likely", "possible")
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
@@ -91,9 +92,11 @@ def schema() -> tantivy.Schema:
 
 
 def pair_items(annotation: Mapping[str, Any]) -> list[str]:
-    """What is said of one finding, a word of it or its origin each: ``kind:text``, sorted."""
+    """What is said of one finding, a word of it, its origin or its certainty each: ``kind:text``,
+    sorted."""
     said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
-    return sorted({f"origin:{annotation['origin']}", *said})
+    about = {f"origin:{annotation['origin']}", f"certainty:{certainty_of(annotation)}"}
+    return sorted(about | said)
 
 
 def pair_term(first: str, second: str | None = None) -> str:
@@ -102,8 +105,9 @@ def pair_term(first: str, second: str | None = None) -> str:
 
 
 def finding_term(annotation: Mapping[str, Any]) -> str:
-    """An annotation as one term: canonical JSON of its origin, its label values and its text."""
+    """An annotation as one term: canonical JSON of its origin, certainty, label values and text."""
     said = {"origin": annotation["origin"], "text": annotation["text"]}
+    said["certainty"] = certainty_of(annotation)
     return canonical({**said, **label_values(annotation)})
 
 

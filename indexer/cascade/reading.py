@@ -145,7 +145,8 @@ class Runtime:
         """Readings that tell how unusual the pictures are, and of those say nothing more."""
         if self._unusual is None:
             return readings
-        scores = self._unusual(canvases).round(4).tolist()
+        vectors = np.stack([reading.embedding for reading in readings])
+        scores = self._unusual(canvases, vectors).round(4).tolist()
         return [
             replace(r, unusual=score, annotations=() if score > UNUSUAL else r.annotations)
             for r, score in zip(readings, scores, strict=True)

@@ -1,9 +1,9 @@
 """Whether a canvas shows a chest film at all: noise, other body parts, wrongly decoded pictures.
 
-The search vector does not tell an upside-down or inverted film from an upright one well enough, and
-a distance in it costs the CNN's time. This judges the canvas itself, by the mean and the spread of
-16 x 16 blocks: a small network that was taught films against spoilt ones, and the part of a canvas
-that the main directions of films leave over (both fitted by `indexer.training.unusual`).
+Two things judge: a small network, taught films against spoilt ones, by the search vector and
+by the mean and spread of 16 x 16 blocks of the canvas (either alone tells inverted and upside-down
+films less well); and the part of those blocks that the main directions of films leave over, which
+tells other body parts. Both are fitted by `indexer.training.unusual`.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class UnusualScore:
     Parameters
     ----------
     centre, scale
-        Shape (514,): mean and spread of films' statistics.
+        Shape (514 + dimensions,): mean and spread of films' statistics and search vectors.
     basis
         Shape (k, 514): main directions of films' statistics, orthonormal.
     hidden, hidden_bias, output, output_bias
-        Shapes (514, h), (h,), (h,), (): the network.
+        Shapes (514 + dimensions, h), (h,), (h,), (): the network.
     limits
         Shape (2, 2): of the network's answer and of the logarithm of what is left over, the median
         of films and the value from which on a picture is unusual.
@@ -104,20 +104,31 @@ class UnusualScore:
         """The tensors of a bundle, from which `of` makes it again."""
         return {f"{PREFIX}{name}": getattr(self, name) for name in self.__slots__}
 
-    def parts(self, canvases: npt.NDArray[np.uint8]) -> FloatArray:
-        """The network's answer and the logarithm of what is left over, shape (n, 2)."""
-        inputs = (block_statistics(canvases) - self.centre) / self.scale
-        inside = inputs @ self.basis.T
-        left = (inputs**2).sum(1) - (inside**2).sum(1)
+    def parts(self, statistics: FloatArray, vectors: npt.NDArray[np.floating]) -> FloatArray:
+        """The network's answer and the logarithm of what is left over, shape (n, 2).
+
+        Parameters
+        ----------
+        statistics
+            Of `block_statistics`.
+        vectors
+            Search vectors, shape (n, dimensions).
+        """
+        inputs = (np.concatenate([statistics, vectors], 1) - self.centre) / self.scale
         hidden = np.maximum(inputs @ self.hidden + self.hidden_bias, 0)
         answer = hidden @ self.output + self.output_bias
+        blocks = inputs[:, : self.basis.shape[1]]
+        left = (blocks**2).sum(1) - ((blocks @ self.basis.T) ** 2).sum(1)
         found: FloatArray = np.stack([answer, np.log(left.clip(1e-6))], 1).astype(np.float32)
         return found
 
-    def __call__(self, canvases: npt.NDArray[np.uint8]) -> FloatArray:
-        """Scores from 0 to 1 of canvases of shape (n, size, size), over
+    def __call__(
+        self, canvases: npt.NDArray[np.uint8], vectors: npt.NDArray[np.floating]
+    ) -> FloatArray:
+        """Scores from 0 to 1 of canvases of shape (n, size, size) with their search vectors, over
         `indexer.cascade.certainty.UNUSUAL` where unusual."""
         median, limit = self.limits.T
-        beyond = ((self.parts(canvases) - limit) / (limit - median)).max(1)
+        parts = self.parts(block_statistics(canvases), vectors)
+        beyond = ((parts - limit) / (limit - median)).max(1)
         score: FloatArray = 0.5 * (1 + np.tanh(np.float32(_STEEPNESS / 2) * beyond))
         return score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,39 +12,93 @@ from torch import nn
 
 from indexer.cascade.unusual import UnusualScore, block_statistics
 
-__all__ = ["fit_unusual", "spoilt"]
+__all__ = ["Films", "fit_score", "fit_unusual", "spoilt"]
 
 Canvases = npt.NDArray[np.uint8]
+_FloatArray = npt.NDArray[np.float32]
 
-_DIRECTIONS, _HIDDEN = 20, 64
-_STEPS, _BATCH = 1500, 256
+_DIRECTIONS, _HIDDEN, _DROPOUT = 20, 64, 0.2
+_STEPS, _BATCH, _RATE, _DECAY = 500, 256, 2e-3, 0.3
+# Goals of the network are so far from 0 and 1: a film may be odd, and a spoilt one look well.
+_SMOOTHING = 0.05
 # Each of the two parts may call half of this share of val films unusual.
 _SHARE = 0.01
-_CHUNK = 512
+_CHUNK = 256
+# Of a source so many films at most are learnt from, and so many are spoilt in each way.
+_FILMS, _SPOILT = 2000, 300
 
 
-def fit_unusual(train: Sequence[Canvases], val: Sequence[Canvases], seed: int = 0) -> UnusualScore:
+@dataclass(frozen=True, slots=True)
+class Films:
+    """Pictures of one source or kind as the score sees them.
+
+    Parameters
+    ----------
+    statistics
+        Shape (n, 514), of `indexer.cascade.unusual.block_statistics`.
+    vectors
+        Shape (n, dimensions): their search vectors.
+    """
+
+    statistics: _FloatArray
+    vectors: _FloatArray
+
+    @classmethod
+    def of(cls, canvases: Canvases, embed: Callable[[Canvases], _FloatArray]) -> Films:
+        """Of canvases of shape (n, size, size)."""
+        chunks = [canvases[start : start + _CHUNK] for start in range(0, len(canvases), _CHUNK)]
+        statistics = np.concatenate([block_statistics(chunk) for chunk in chunks])
+        return cls(statistics, np.concatenate([embed(chunk) for chunk in chunks]))
+
+    @property
+    def inputs(self) -> _FloatArray:
+        """Both side by side."""
+        found: _FloatArray = np.concatenate([self.statistics, self.vectors], 1)
+        return found
+
+
+def fit_unusual(
+    train: Sequence[Canvases],
+    val: Sequence[Canvases],
+    embed: Callable[[Canvases], _FloatArray],
+    seed: int = 0,
+) -> UnusualScore:
     """Learn what films look like, and where they end.
-
-    Each source counts alike. The operating point leaves at most 1 % of all val films over it.
 
     Parameters
     ----------
     train, val
         Canvases of each source, shape (n, size, size).
+    embed
+        Gives the search vectors of at most 256 canvases.
+    """
+    rng = np.random.default_rng(seed)
+    films = [Films.of(_some(source, _FILMS, rng), embed) for source in train]
+    other = [
+        Films.of(spoil(_some(source, _SPOILT, rng), rng), embed)
+        for source in train
+        for spoil in spoilt()
+    ]
+    return fit_score(films, other, [Films.of(source, embed) for source in val], seed)
+
+
+def fit_score(
+    films: Sequence[Films], other: Sequence[Films], val: Sequence[Films], seed: int = 0
+) -> UnusualScore:
+    """The score that tells `films` from `other`, each source and kind counting alike.
+
+    The operating point leaves at most 1 % of all `val` films over it.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    most = max(map(len, train))
-    films = [_statistics(source) for source in train]
-    even = np.concatenate([f[rng.integers(len(f), size=most)] for f in films])
-    centre, scale = even.mean(0), even.std(0) + 1e-2
-    inputs = (even - centre) / scale
-    _, directions = np.linalg.eigh(inputs.T @ inputs)
-    network = _teach(films, train, centre, scale, rng)
-    first, last = network[0], network[2]
-    assert isinstance(first, nn.Linear)
-    assert isinstance(last, nn.Linear)
+    most = max(len(source.statistics) for source in films)
+    even = np.concatenate([f.inputs[rng.integers(len(f.inputs), size=most)] for f in films])
+    centre, scale = even.mean(0), even.std(0) + 1e-3
+    scale[: films[0].statistics.shape[1]] += 1e-2
+    good, bad = ([(f.inputs - centre) / scale for f in group] for group in (films, other))
+    blocks = ((even - centre) / scale)[:, : films[0].statistics.shape[1]]
+    _, directions = np.linalg.eigh(blocks.T @ blocks)
+    first, last = _teach(good, bad)
     score = UnusualScore(
         centre=centre.astype(np.float32),
         scale=scale.astype(np.float32),
@@ -54,7 +109,7 @@ def fit_unusual(train: Sequence[Canvases], val: Sequence[Canvases], seed: int = 
         output_bias=last.bias.detach().numpy()[0].reshape(()),
         limits=np.array([[0, 1], [0, 1]], np.float32),
     )
-    parts = np.concatenate([score.parts(source) for source in val])
+    parts = np.concatenate([score.parts(source.statistics, source.vectors) for source in val])
     ends = np.quantile(parts, [0.5, 1 - _SHARE / 2], axis=0, method="higher").T
     # Half precision, in which bundles are stored, must not bring films over the limit.
     ends[:, 1] += 1e-2 * (ends[:, 1] - ends[:, 0])
@@ -62,42 +117,35 @@ def fit_unusual(train: Sequence[Canvases], val: Sequence[Canvases], seed: int = 
     return score
 
 
+def _some(canvases: Canvases, most: int, rng: np.random.Generator) -> Canvases:
+    rows = np.sort(rng.permutation(len(canvases))[:most])
+    return canvases[rows]
+
+
 def _teach(
-    films: Sequence[npt.NDArray[np.float32]],
-    canvases: Sequence[Canvases],
-    centre: npt.NDArray[np.float32],
-    scale: npt.NDArray[np.float32],
-    rng: np.random.Generator,
-) -> nn.Sequential:
-    """A network of one hidden layer: films against what `spoilt` makes of them."""
-    bad = [_statistics(spoil(source, rng)) for source in canvases for spoil in spoilt()]
-    good, other = (
-        [torch.from_numpy((f - centre) / scale).float() for f in group] for group in (films, bad)
-    )
-    network = nn.Sequential(nn.Linear(len(centre), _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1))
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=_STEPS)
+    good: Sequence[npt.NDArray[np.floating]], bad: Sequence[npt.NDArray[np.floating]]
+) -> tuple[nn.Linear, nn.Linear]:
+    """Both layers of a network that answers above 0 to `bad`."""
+    films, other = ([torch.from_numpy(part).float() for part in group] for group in (good, bad))
+    first, last = nn.Linear(films[0].shape[1], _HIDDEN), nn.Linear(_HIDDEN, 1)
+    network = nn.Sequential(nn.Dropout(_DROPOUT), first, nn.ReLU(), last)
+    optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
     for _ in range(_STEPS):
-        rows = [_draw(good), _draw(other)]
+        rows = [_draw(films), _draw(other)]
         answer = network(torch.cat(rows)).squeeze(1)
         goal = torch.cat([torch.zeros(len(rows[0])), torch.ones(len(rows[1]))])
+        goal = goal * (1 - 2 * _SMOOTHING) + _SMOOTHING
         loss = nn.functional.binary_cross_entropy_with_logits(answer, goal)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        schedule.step()
-    return network.eval()
+    return first, last
 
 
 def _draw(groups: Sequence[torch.Tensor]) -> torch.Tensor:
     """Half a batch, of each group as much."""
     each = max(1, _BATCH // 2 // len(groups))
-    return torch.cat([g[torch.randint(len(g), (each,))] for g in groups])
-
-
-def _statistics(canvases: Canvases) -> npt.NDArray[np.float32]:
-    chunks = [canvases[start : start + _CHUNK] for start in range(0, len(canvases), _CHUNK)]
-    return np.concatenate([block_statistics(chunk) for chunk in chunks])
+    return torch.cat([group[torch.randint(len(group), (each,))] for group in groups])
 
 
 def spoilt() -> list[Callable[[Canvases, np.random.Generator], Canvases]]:

@@ -98,9 +98,8 @@ def test_facets_count_likely_and_possible_apart(backend: EmbeddedBackend) -> Non
 def test_a_reading_of_an_earlier_version_gets_its_certainty_by_probability() -> None:
     old = _annotation("likely", "effusion").to_json()
     for chance, certainty in ((0.51, "likely"), (0.49, "possible")):
-        reading = {"annotations": [], "probabilities": {}, "view": "frontal"}
         data = {k: v for k, v in old.items() if k != "certainty"} | {"confidence": chance}
-        reading["annotations"] = [data]
+        reading = {"annotations": [data], "probabilities": {}, "view": "frontal"}
         document = build_document("0" * 16, "s", "p", Metadata(), reading)
         assert document["annotations"][0]["certainty"] == certainty
         assert document["unusual"] == 0

@@ -26,7 +26,8 @@ def _films(count: int, seed: int) -> npt.NDArray[np.uint8]:
 
 def _embed(canvases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     small = canvases[:, ::16, ::16].reshape(len(canvases), -1).astype(np.float32)
-    return small / np.linalg.norm(small, axis=1, keepdims=True).clip(1)
+    unit: npt.NDArray[np.float32] = small / np.linalg.norm(small, axis=1, keepdims=True).clip(1)
+    return unit
 
 
 def test_films_are_told_from_what_is_none() -> None:

@@ -25,8 +25,8 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
-    narrow,
     certainty_of,
+    narrow,
     origin_of,
 )
 from search.language.vocabulary import FIELDS

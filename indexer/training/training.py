@@ -23,6 +23,7 @@ from indexer.cascade.devices import choose_device
 from indexer.cascade.labels import Labels
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.dataset import Example, load_canvases, load_examples
+from indexer.datasets.images import Dataset
 from indexer.datasets.mining import encode_labels, encode_sequences, mine
 from indexer.errors import TrainingError
 from indexer.learning.report_page import check_report
@@ -44,6 +45,7 @@ from indexer.training.members import (
     read_pictures,
     train_member,
 )
+from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
@@ -234,6 +236,7 @@ def train(
         # The record of it stands in that of the bundle.
         paper=paper.description() | {"record": {}} if paper else None,
     )
+    write_model_card(bundle, [Dataset.open(dataset).description])
     if report is not None:
         write_bundle_report(report, bundle.name, record, composites)
     return bundle

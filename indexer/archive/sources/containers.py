@@ -13,12 +13,12 @@ import threading
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Literal, NamedTuple, TypeAlias
 
-from indexer.archive.sources.names import is_left_out, shown_name
+from indexer.archive.sources.names import is_left_out, shown_name, unpacked_name
 from indexer.errors import FailedImage, SkippedImage
 
 __all__ = [
@@ -104,8 +104,15 @@ def is_tar(path: str) -> bool:
         return False
 
 
-def unpacked(data: bytes, most: int) -> bytes:
+def unpacked(data: bytes, name: str, most: int) -> bytes:
     """What is packed in one file by gzip, bzip2 or xz; any other data as they are.
+
+    Parameters
+    ----------
+    name
+        Of the file: what only begins like packed data, and is not called so, is left as it is.
+    most
+        Bytes that it may unpack to.
 
     Raises
     ------
@@ -116,8 +123,13 @@ def unpacked(data: bytes, most: int) -> bytes:
     """
     if not is_packed(data[:6]):
         return data
-    with _decompressed(BytesIO(data)) as stream:
-        found = stream.read(most + 1)
+    try:
+        with _decompressed(BytesIO(data)) as stream:
+            found = stream.read(most + 1)
+    except BROKEN:
+        if unpacked_name(name) == name:
+            return data
+        raise
     if len(found) > most:
         raise SkippedImage("too_large", f"unpacks to over {most >> 20} MiB, the limit for a file")
     return found
@@ -311,7 +323,7 @@ class _TarReader:
         self._opened = opened
         self._file = opened()
         self._stream = _decompressed(self._file)
-        self._scan: Iterator[_Loaded] = iter(())
+        self._scan = self._scanned()
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
         self._stream.seek(self._find(name).offset or 0 if offset is None else offset)
@@ -319,6 +331,10 @@ class _TarReader:
         if len(data) < size:
             raise EOFError
         return data
+
+    def _scanned(self) -> Generator[_Loaded, None, None]:
+        with self._opened() as file:
+            yield from _tar_entries(file)
 
     def whole(self, name: str) -> bytes:
         entry = self._find(name)
@@ -330,13 +346,15 @@ class _TarReader:
         # On from the last one found, as members are mostly read in order; then once from the start.
         for attempt in range(2):
             if attempt:
-                self._scan = _tar_entries(self._opened())
+                self._scan.close()
+                self._scan = self._scanned()
             for entry, _ in self._scan:
                 if entry.name == name and entry.offset is not None:
                     return entry
         raise KeyError(name)
 
     def close(self) -> None:
+        self._scan.close()
         self._stream.close()
         self._file.close()
 

@@ -203,8 +203,8 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
         if entry is None:
-            return unpacked(read_regular_file(path, most), most)
-        return unpacked(read_entry(path, entry, member.size, member.offset), most)
+            return unpacked(read_regular_file(path, most), path, most)
+        return unpacked(read_entry(path, entry, member.size, member.offset), entry, most)
 
 
 def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
@@ -225,7 +225,7 @@ def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
         ``too_large``.
     """
     with _named_reasons():
-        return unpacked(read_regular_file(path, most), most)
+        return unpacked(read_regular_file(path, most), path, most)
 
 
 def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
@@ -248,12 +248,12 @@ def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
     with _named_reasons():
         path, packed = _locate(Member(archive, name, 0, 0))
         if packed is None:
-            return unpacked(read_regular_file(path, most), most)
+            return unpacked(read_regular_file(path, most), path, most)
         for entry in entries(path):
             if entry.name == packed:
                 if entry.size > most:
                     raise too_large(most)
-                return unpacked(read_entry(path, packed, entry.size, entry.offset), most)
+                return unpacked(read_entry(path, packed, entry.size, entry.offset), packed, most)
         raise FailedImage("missing_file", "is not in its container any more")
 
 

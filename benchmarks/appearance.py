@@ -3,7 +3,7 @@
     python -m benchmarks.appearance ../shared
 
 Half of each source's films is fitted on, the other half judged, each source apart: how rough films
-are at most, how black and white, and how often one is taken for inverted, shown right and exchanged.
+are at most, how black and white, and how often one is taken for inverted, shown right and not.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def _blocks(canvases: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     step = _SIZE // _SIDE
     means = canvases.reshape(-1, _SIDE, step, _SIDE, step).mean((2, 4)).reshape(len(canvases), -1)
     means -= means.mean(1, keepdims=True)
-    return means / (means.std(1, keepdims=True) + 1e-6)
+    alike: npt.NDArray[Any] = means / (means.std(1, keepdims=True) + 1e-6)
+    return alike
 
 
 def _fit(blocks: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -16,7 +16,10 @@ SAID = {"findings": "Left effusion & no <x>. Größe.", "impression": "Normal."}
 
 
 def keys_of(path: str, **header: str) -> tuple[str, ...]:
-    return dicom_identity(KEY, make_dicom(film(), **header), path, "0" * 16).report_keys
+    dataset = make_dicom(film())
+    for keyword, value in header.items():
+        setattr(dataset, keyword, value)
+    return dicom_identity(KEY, dataset, path, "0" * 16).report_keys
 
 
 def write(folder: Path, *names: str) -> None:

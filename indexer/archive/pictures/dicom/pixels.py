@@ -307,11 +307,10 @@ def _mended(
         turned = values.reshape(values.shape[::-1])
         if fits_better(turned, values):
             return turned, ("size_as_found",)
-    if native and values.dtype.itemsize == 2 and dataset.BitsAllocated == 16:
+    if along > _ROUGH and native and values.dtype.itemsize == 2 and dataset.BitsAllocated == 16:
         raw = np.frombuffer(dataset.PixelData, "<u2", values.size).reshape(values.shape)
-        little = dataset.file_meta.TransferSyntaxUID.is_little_endian
-        swapped = raw.byteswap() if little else raw
-        if along > _ROUGH and fits_better(swapped, values):
+        swapped = raw.byteswap() if dataset.file_meta.TransferSyntaxUID.is_little_endian else raw
+        if fits_better(swapped, values):
             mask = np.uint16(2 ** int(dataset.BitsStored) - 1)
             return (swapped & mask).astype(values.dtype), ("bytes_swapped",)
     return values, ()

@@ -328,8 +328,9 @@ def test_a_database_without_text_space(tmp_path: Path) -> None:
         assert "knows no sentences" not in str(together(engine, "effusion", "words").notes)
 
 
-def test_another_bundle_leaves_the_annotations(database: Path) -> None:
-    with SearchService(database, Compute(device="cpu")) as engine:
+def test_another_bundle_leaves_the_annotations(database: Path, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path)
+    with SearchService(database, Compute(other.path, "cpu")) as engine:
         found = together(engine, "fluid around the lung", "semantic")
         assert {r.kind for hit in found.hits for r in hit.reasons} == {"annotation"}
         assert "was made with the bundle placed" in found.notes[0]

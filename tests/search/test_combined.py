@@ -404,13 +404,14 @@ def test_plain_english(engine: SearchService) -> None:
 
 def test_what_matches_nothing_is_relaxed_and_said(engine: SearchService) -> None:
     found = words(engine, "large right effusion in women")
-    assert names(found) == ["effusion right"]
+    # How much and where are given up before who.
+    assert names(found) == ["effusion left"]
     assert found.understood == {
-        "query": "finding:(effusion AND right)",
+        "query": "effusion AND sex:F",
         "left_out": [],
-        "given_up": 'left out: "large", "women"',
+        "given_up": 'left out: "large", "right"',
     }
-    assert found.notes[0] == 'nothing matches all of it; left out: "large", "women"'
+    assert found.notes[0] == 'nothing matches all of it; left out: "large", "right"'
     assert found.to_json()["understood"] == found.understood
     # A page of what was relaxed is one of the same.
     first = words(engine, "zebra effusion", limit=2)

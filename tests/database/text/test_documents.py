@@ -65,3 +65,15 @@ def test_the_hash_of_a_document() -> None:
     first, second = _document(findings="No effusion."), _document(findings="Effusion.")
     assert document_hash(first) == document_hash(_document(findings="No effusion."))
     assert document_hash(first) != document_hash(second)
+
+
+def test_errors_of_the_text_store_quote_no_report() -> None:
+    from pathlib import Path
+
+    from indexer.database.text.tantivy.store import _error
+
+    said = "Could not decode field `report` with text 'Secret Person has an effusion'"
+    for error in (ValueError(said), ValueError("Secret: \nPerson"), OSError(13, "denied", "/x")):
+        message = str(_error(Path("/nowhere"), error, writing=True))
+        assert "Secret Person" not in message
+        assert "/nowhere" in message

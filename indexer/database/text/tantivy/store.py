@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -309,7 +310,8 @@ def _check_version(path: Path) -> None:
 
 def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseError | DiskFullError:
     """What tantivy or the system says of the folder, in our words."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # What tantivy quotes may be a report's text; a path is named below.
+    reason = re.split("[\"'`\n\r]", str(error))[0].rstrip(" :") or type(error).__name__
     full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in reason.lower()
     # tantivy's writer thread dies of a full disk and says only that it was killed.
     if full or (path.exists() and shutil.disk_usage(path).free < 1 << 20):

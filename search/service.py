@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from indexer.cascade.compute import Compute
-from indexer.errors import BundleError, DatabaseMismatch
+from indexer.errors import ArchiveError, BundleError, DatabaseMismatch, ImageError
 from search.facets import check_facets, facet_counts
 from search.language.tree import MatchAll
 from search.models import Models, Once
 from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture, is_whole_id, query_picture, resolve
-from search.request import ImageId, SearchRequest
+from search.request import ImageFile, ImageId, SearchRequest, Upload
 from search.results import Hit, Results, Shown
 from search.snapshot import Snapshot, Snapshots
 from search.understanding import Terms
 
 if TYPE_CHECKING:
     from indexer.archive.limits import Limits
+    from indexer.cascade.bundle import Bundle
+    from indexer.cascade.reading import Reading
     from indexer.cascade.text_space import TextSpace
     from search.semantic import AnnotationTexts, Semantic
 
@@ -110,6 +112,44 @@ class SearchService:
     def snapshot(self, *, text: bool = False) -> AbstractContextManager[Snapshot]:
         """The newest moment, to be asked for several things in a ``with``."""
         return self._snapshots.open(text=text)
+
+    def terms(self, snapshot: Snapshot) -> Terms:
+        """How words are understood in a moment that was opened with its text."""
+        return self._terms_of(snapshot)
+
+    def bundle(self) -> Bundle:
+        """The bundle that the database was made with.
+
+        Raises
+        ------
+        BundleError
+            There is none, or it is damaged.
+        DatabaseMismatch
+            It is not the one the database was made with.
+        """
+        bundle = self._models.bundle()
+        with self.snapshot() as snapshot:
+            snapshot.database.layout.check(snapshot.manifest, bundle)
+        return bundle
+
+    def read(self, picture: Upload | ImageFile) -> Reading:
+        """What the bundle says of a query picture.
+
+        Raises
+        ------
+        ArchiveError
+            It is no chest radiograph that can be read.
+        DatabaseMismatch
+            The bundle is not the one the database was made with.
+        """
+        self.bundle()
+        with self.snapshot() as snapshot:
+            manifest = snapshot.manifest
+        try:
+            return self._models.read(self._models.decode(picture, manifest, b""))
+        except ImageError as error:
+            name = picture.name if isinstance(picture, Upload) else picture.path
+            raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
 
     def show(self, image: ImageId) -> Shown:
         """Everything about one image; its files are for the person at the terminal only.

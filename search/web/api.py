@@ -1,0 +1,170 @@
+"""The REST API, version 1."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from indexer.errors import NotFoundError
+from search.request import ImageId, Upload
+from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
+from search.web.state import State, state_of
+
+__all__ = ["router"]
+
+_IMMUTABLE = {"cache-control": "private, max-age=86400"}
+_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": _PROBLEM}
+    for status, text in (
+        (400, "The question is malformed."),
+        (404, "There is no such thing."),
+        (409, "The bundle does not fit the database."),
+        (422, "A parameter is unknown or wrong, or a file is no chest radiograph."),
+        (501, "A package is not installed."),
+        (503, "The text store does not answer."),
+    )
+}
+router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+
+_State = Annotated[State, Depends(state_of)]
+_Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
+_Nothing = Annotated[NoQuery, Query()]
+
+
+@router.get("/search")
+def search(state: _State, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
+    """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
+    return state.service.search(query.request()).to_json()
+
+
+@router.get("/facets")
+def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
+    """Counts over all images that match."""
+    answer = state.service.search(query.request()).to_json()
+    return {"total": answer["total"], "facets": answer["facets"]}
+
+
+@router.get("/suggest")
+def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
+    """Near words for the words of a query that the database does not know."""
+    return {"suggestions": state.service.search(query.request()).to_json()["suggestions"]}
+
+
+@router.get("/images/{image_id}")
+def image(state: _State, image_id: _Id, _: _Nothing) -> dict[str, Any]:
+    """All that is known of one image, but for where its files are."""
+    return state.service.show(ImageId(image_id)).to_json()
+
+
+@router.get(
+    "/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}}},
+)
+def thumbnail(state: _State, image_id: _Id, _: _Nothing) -> Response:
+    """A small picture."""
+    found = state.service.thumbnail(ImageId(image_id))
+    if found is None:
+        raise NotFoundError(f"the image {image_id} has no thumbnail that may be shown")
+    return Response(found, media_type="image/webp", headers=_IMMUTABLE)
+
+
+@router.get(
+    "/images/{image_id}/pixels",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+def pixels(state: _State, image_id: _Id, query: Annotated[SizeQuery, Query()]) -> Response:
+    """The film itself, from the archive that it was read from."""
+    film = state.films.png(image_id, query.size)
+    return Response(film, media_type="image/png", headers=_IMMUTABLE)
+
+
+class HeatQuery(SizeQuery):
+    """A finding, and how large its map is wanted."""
+
+    label: Annotated[str, Query(max_length=200)]
+
+
+@router.get(
+    "/images/{image_id}/heatmap",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+def heatmap(state: _State, image_id: _Id, query: Annotated[HeatQuery, Query()]) -> Response:
+    """Where the CNN saw a finding, to lay over `pixels` of the same size."""
+    layer = state.films.overlay(image_id, query.label, query.size)
+    return Response(layer, media_type="image/png", headers=_IMMUTABLE)
+
+
+@router.get("/images/{image_id}/similar")
+def similar(
+    state: _State, image_id: _Id, query: Annotated[SimilarQuery, Query()]
+) -> dict[str, Any]:
+    """The images most like one of the database."""
+    return state.service.search(query.request(image_id)).to_json()
+
+
+@router.post(
+    "/similar",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
+    },
+    responses={413: {"description": "The file is too large.", "content": _PROBLEM}},
+)
+async def similar_to_file(
+    state: _State, query: Annotated[SimilarQuery, Query()], request: Request
+) -> dict[str, Any]:
+    """The images most like a file, which is the body of the request; nothing of it is kept."""
+    from starlette.concurrency import run_in_threadpool
+
+    upload = Upload(await request.body(), "the file")
+    found = await run_in_threadpool(state.service.search, query.request(upload))
+    return found.to_json()
+
+
+@router.get("/studies/{study}")
+def study(
+    state: _State,
+    study: Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="Study id.")],
+    _: _Nothing,
+) -> dict[str, Any]:
+    """The images of a study."""
+    with state.service.snapshot() as snapshot:
+        images = [*snapshot.database.documents(snapshot.database.image_ids(study=study))]
+    if not images:
+        raise NotFoundError(f"no study has the id {study}")
+    return {"study": study, "patient": images[0]["patient"], "images": images}
+
+
+@router.get("/status")
+def status(state: _State, _: _Nothing) -> dict[str, Any]:
+    """What the database holds, and what it was made with."""
+    return state.status()
+
+
+@router.get("/healthz")
+def healthz(_: _Nothing) -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(state: _State, _: _Nothing) -> JSONResponse:
+    """Whether searches can be answered: the text store is asked."""
+    state.service.search(FacetQuery().request())
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(state: _State, _: _Nothing) -> Response:
+    """Counts of requests and their times, and sizes of the database, for Prometheus."""
+    return Response(state.metrics_text(), media_type="text/plain; version=0.0.4")

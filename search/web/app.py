@@ -1,0 +1,105 @@
+"""The application: pages and API of one database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from indexer.errors import CxrdexError
+from search.service import SearchService
+from search.web import api, pages
+from search.web.films import Films
+from search.web.guard import Guard
+from search.web.metrics import Metrics
+from search.web.problems import problem, status_of
+from search.web.settings import WebSettings
+from search.web.state import State
+from search.web.uploads import Uploads
+
+__all__ = ["create_app"]
+
+_log = logging.getLogger(__name__)
+_STATIC = Path(__file__).with_name("static")
+
+
+def create_app(service: SearchService, settings: WebSettings) -> Any:
+    """An ASGI application; it ends its own workers, the service stays the caller's.
+
+    Parameters
+    ----------
+    service
+        Of the database; shared by all threads.
+    settings
+        Limits and addresses.
+    """
+    films = Films(service)
+    uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
+    state = State(service, settings, films, uploads)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        films.close()
+
+    app = FastAPI(
+        title="cxrdex",
+        summary="Chest X-rays searched by picture and by words.",
+        version="1",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.cxrdex = state
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.exception_handler(CxrdexError)(_refused)
+    app.exception_handler(RequestValidationError)(_misused)
+    app.exception_handler(HTTPException)(_other)
+    app.exception_handler(Exception)(_unexpected)
+    state.metrics = Metrics(app)
+    return Guard(state.metrics, settings)
+
+
+def _answer(request: Request, status: int, detail: str, **more: Any) -> Response:
+    """For a program a problem, for a person a page."""
+    if request.url.path.startswith(("/v1/", "/static/")):
+        return JSONResponse(
+            problem(status, detail, **more), status, media_type="application/problem+json"
+        )
+    return HTMLResponse(pages.error_page(status, detail), status)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CxrdexError)
+    return _answer(request, status_of(error), str(error))
+
+
+def _misused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    wrong = [
+        {"parameter": ".".join(str(part) for part in one["loc"][1:]), "detail": one["msg"]}
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in wrong)
+    return _answer(request, 422, detail, errors=wrong)
+
+
+def _other(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _answer(request, error.status_code, str(error.detail))
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("a request ended in %s", type(error).__name__, exc_info=error)
+    return _answer(request, 500, "the server made a mistake; its log says more")

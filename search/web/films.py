@@ -1,0 +1,135 @@
+"""Films of the database in full: read again from the archive, in a limited worker."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from indexer.archive.decoding import DecodedImage, DecodeSettings
+from indexer.cascade.heatmap import HeatMap, HeatMaps
+from indexer.errors import ArchiveError, ImageError, NotFoundError
+from search.explain import source_bytes
+from search.request import ImageId
+
+if TYPE_CHECKING:
+    from indexer.pipeline.single import FileDecoder
+    from search.service import SearchService
+
+__all__ = ["Films"]
+
+# Decoded films and canvases that are kept, a megabyte or two each.
+_KEPT = 32
+
+
+class Films:
+    """Pictures and heat maps of indexed images; threads may share it.
+
+    Parameters
+    ----------
+    service
+        Of the database.
+    """
+
+    def __init__(self, service: SearchService) -> None:
+        self._service = service
+        self._lock = threading.Lock()
+        self._decoders: dict[tuple[int, bool], FileDecoder] = {}
+        self._kept: OrderedDict[tuple[str, int, bool], DecodedImage] = OrderedDict()
+        self._maps: HeatMaps | None = None
+
+    def close(self) -> None:
+        """End the decoding workers."""
+        with self._lock:
+            for decoder in self._decoders.values():
+                decoder.close()
+            self._decoders = {}
+
+    def png(self, image_id: str, size: int) -> bytes:
+        """The film as a grey PNG file, its longer side `size` pixels, black where it ends.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such image, it may not be shown, or its file is gone.
+        ArchiveError
+            Its file cannot be read any more.
+        """
+        from PIL import Image
+
+        record = self._service.show(ImageId(image_id)).record
+        if record.metadata.get("burned_in"):
+            raise NotFoundError("text is burned into this film, so it is not shown")
+        film = self._decoded(image_id, size, False)
+        rows, columns = film.metadata.rows, film.metadata.columns
+        picture = Image.fromarray(film.canvas)
+        if rows and columns:
+            # The padding of the square canvas.
+            scale = size / max(rows, columns)
+            width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
+            left, top = (size - width) // 2, (size - height) // 2
+            picture = picture.crop((left, top, left + width, top + height))
+        file = io.BytesIO()
+        picture.save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    def heat(self, image_id: str, finding: str) -> HeatMap:
+        """Where the CNN saw a finding in an image.
+
+        Raises
+        ------
+        NotFoundError, ArchiveError
+            As of `png`; or the bundle knows no such finding.
+        BundleError, DatabaseMismatch
+            The bundle cannot tell, or is not the one the database was made with.
+        """
+        bundle = self._service.bundle()
+        with self._lock:
+            if self._maps is None:
+                self._maps = HeatMaps(bundle)
+            maps = self._maps
+        canvas = self._decoded(image_id, bundle.size, bundle.squash).canvas
+        return maps.of(canvas, finding)
+
+    def overlay(self, image_id: str, finding: str, size: int) -> bytes:
+        """A heat map as a PNG file to lay over the film, as wide and high as `png` gives it."""
+        from PIL import Image
+
+        record = self._service.show(ImageId(image_id)).record
+        rows, columns = record.document["rows"] or 1, record.document["columns"] or 1
+        scale = size / max(rows, columns)
+        drawn = self.heat(image_id, finding).drawn(
+            max(1, round(rows * scale)), max(1, round(columns * scale))
+        )
+        file = io.BytesIO()
+        Image.fromarray(drawn, mode="RGBA").save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    def _decoded(self, image_id: str, size: int, squash: bool) -> DecodedImage:
+        key = image_id, size, squash
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        decoder = self._decoder(size, squash)
+        record = self._service.show(ImageId(image_id)).record
+        content, name = source_bytes(record, decoder.settings.limits.file_bytes)
+        try:
+            decoded = decoder.decode(content, name)
+        except ImageError as error:
+            raise ArchiveError(f"image {image_id}: {error.detail} ({error.reason})") from error
+        with self._lock:
+            self._kept[key] = decoded
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return decoded
+
+    def _decoder(self, size: int, squash: bool) -> FileDecoder:
+        from indexer.pipeline.single import FileDecoder
+
+        with self._lock:
+            if (size, squash) not in self._decoders:
+                settings = DecodeSettings(size=size, squash=squash, thumbnail=0)
+                self._decoders[size, squash] = FileDecoder(settings)
+            return self._decoders[size, squash]

@@ -1,0 +1,122 @@
+"""What every request passes: names of the host, origins of changes, sizes, and what is sent back.
+
+Plain ASGI, which costs a request next to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from search.web.settings import WebSettings
+
+__all__ = ["POLICY", "Guard"]
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+_App = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class _TooLargeError(Exception):
+    """More came than may."""
+
+
+class Guard:
+    """Refuses what no page of this server sends, and says in every answer what browsers may do.
+
+    Parameters
+    ----------
+    app
+        What answers the rest.
+    settings
+        Host names and sizes.
+    """
+
+    def __init__(self, app: _App, settings: WebSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+    ) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        refused = self._refused(scope["method"], headers)
+        if refused is not None:
+            await _answer(send, *refused)
+            return
+        most, taken, begun = self._settings.upload_bytes + (1 << 16), 0, False
+
+        async def limited() -> _Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > most:
+                raise _TooLargeError
+            return message
+
+        async def with_headers(message: _Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, limited, with_headers)
+        except _TooLargeError:
+            if not begun:
+                await _answer(send, 413, self._size())
+
+    def _refused(self, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname or ""
+        if name not in self._settings.hosts:
+            return 400, f"this server is not called {name or 'nothing'}"
+        if method in _CHANGES:
+            origin = headers.get("origin")
+            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (
+                origin is not None and urlsplit(origin).netloc != host
+            ):
+                return 403, "another site's page may not send this"
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._settings.upload_bytes + (1 << 16):
+            return 413, self._size()
+        return None
+
+    def _size(self) -> str:
+        return f"an upload has {self._settings.upload_bytes >> 20} MiB at most"
+
+
+async def _answer(send: _Send, status: int, detail: str) -> None:
+    titles = {400: "Bad Request", 403: "Forbidden", 413: "Content Too Large"}
+    problem = {"type": "about:blank", "title": titles[status], "status": status, "detail": detail}
+    body = json.dumps(problem).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        *_HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

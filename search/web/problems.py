@@ -1,0 +1,48 @@
+"""Errors as answers: problem+json (RFC 9457) for programs, a page for people."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from indexer.errors import (
+    ArchiveError,
+    BundleError,
+    CxrdexError,
+    DatabaseMismatch,
+    DiskFullError,
+    MissingExtraError,
+    NotFoundError,
+    QueryError,
+    TextStoreUnavailable,
+)
+
+__all__ = ["problem", "status_of"]
+
+# The first that fits counts.
+_STATUS: tuple[tuple[type[CxrdexError], HTTPStatus], ...] = (
+    (QueryError, HTTPStatus.BAD_REQUEST),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ArchiveError, HTTPStatus.UNPROCESSABLE_CONTENT)
+    if hasattr(HTTPStatus, "UNPROCESSABLE_CONTENT")
+    else (ArchiveError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TextStoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DatabaseMismatch, HTTPStatus.CONFLICT),
+    (MissingExtraError, HTTPStatus.NOT_IMPLEMENTED),
+    (BundleError, HTTPStatus.CONFLICT),
+    (DiskFullError, HTTPStatus.INSUFFICIENT_STORAGE),
+)
+
+
+def status_of(error: CxrdexError) -> int:
+    """The status of the answer to a request that ended in an error."""
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return int(status)
+    return int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem(status: int, detail: str, **more: Any) -> dict[str, Any]:
+    """The body of a problem+json answer."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}

@@ -1,0 +1,67 @@
+"""Films that people sent to be compared: in memory, for a while, under a name nobody can guess."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from indexer.errors import NotFoundError
+from search.request import Upload
+
+__all__ = ["Uploads"]
+
+
+class Uploads:
+    """Uploaded films; threads may share it.
+
+    Parameters
+    ----------
+    count
+        How many are kept; the one that was not asked for for longest goes first.
+    seconds
+        How long one is kept after it was last asked for.
+    clock
+        Seconds that only grow.
+    """
+
+    def __init__(
+        self, count: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count, self._seconds, self._clock = count, seconds, clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[float, Upload]] = OrderedDict()
+
+    def add(self, content: bytes) -> str:
+        """Keep a film; its name is forgotten, as it may be a patient's. Returns its token."""
+        token = secrets.token_urlsafe(24)
+        with self._lock:
+            self._forget()
+            self._kept[token] = self._clock(), Upload(content, "the uploaded film")
+            while len(self._kept) > self._count:
+                self._kept.popitem(last=False)
+        return token
+
+    def get(self, token: str) -> Upload:
+        """The film of a token.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or not any more.
+        """
+        with self._lock:
+            self._forget()
+            if token not in self._kept:
+                raise NotFoundError("this uploaded film is no longer kept: send it again")
+            _, upload = self._kept.pop(token)
+            self._kept[token] = self._clock(), upload
+            return upload
+
+    def _forget(self) -> None:
+        now = self._clock()
+        for token, (asked, _) in list(self._kept.items()):
+            if now - asked > self._seconds:
+                del self._kept[token]

@@ -1,0 +1,130 @@
+"""Exports of a real database, read back by other programs' means."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.errors import QueryError
+from indexer.pipeline.run import index
+from indexer.simulation import Simulation
+from search.export.columns import Column
+from search.export.exporting import ExportRequest, export
+from search.export.files import open_table
+from search.request import SearchRequest
+from search.service import SearchService
+
+
+@pytest.fixture(scope="module")
+def service(
+    simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SearchService]:
+    folder = tmp_path_factory.mktemp("export") / "database"
+    index([simulation.folder], folder, reports=simulation.reports)
+    with SearchService(folder) as service:
+        yield service
+
+
+def test_all_images_in_all_forms(service: SearchService, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    total = service.search(SearchRequest(words="*", limit=0)).total
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert export(service, ExportRequest(), tmp_path / name) == total
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    ids = [row["id"] for row in rows]
+    assert len(set(ids)) == len(ids) == total
+    assert ids == [line["id"] for line in lines] == [row["id"] for row in table]
+    assert list(rows[0]) == list(lines[0]) == list(table[0])
+    assert "report" not in rows[0]
+    assert "sources" not in rows[0]
+    for row, line, other in zip(rows, lines, table, strict=True):
+        assert row["age"] == ("" if line["age"] is None else str(line["age"]))
+        assert row["annotations:report"] == "; ".join(line["annotations:report"])
+        assert line["annotations:predicted"] == other["annotations:predicted"]
+        chance = line["probability:cardiomegaly"]
+        assert float(row["probability:cardiomegaly"]) == chance
+        assert other["probability:cardiomegaly"] == pytest.approx(chance, abs=1e-6)
+
+
+def test_a_query_with_filters_gives_what_a_search_finds(
+    service: SearchService, tmp_path: Path
+) -> None:
+    request = SearchRequest(words="effusion", filters=("view:frontal",), limit=1000)
+    wanted = {hit.id for hit in service.search(request).hits}
+    assert wanted
+    asked = ExportRequest(words="effusion", filters=("view:frontal",), columns=("id", "view"))
+    assert export(service, asked, tmp_path / "some.csv") == len(wanted)
+    lines = (tmp_path / "some.csv").read_text().splitlines()
+    assert lines[0] == "id,view"
+    assert {line.split(",")[0] for line in lines[1:]} == wanted
+
+
+def test_reports_and_sources_on_request(
+    service: SearchService, tmp_path: Path, simulation: Simulation
+) -> None:
+    request = ExportRequest(columns=("id",), more=("report", "sources"))
+    export(service, request, tmp_path / "more.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "more.jsonl").read_text().splitlines()]
+    assert list(lines[0]) == ["id", "report", "sources"]
+    assert all(line["sources"][0].startswith(str(simulation.folder)) for line in lines)
+    assert any("findings: " in (line["report"] or "") for line in lines)
+
+
+def test_vectors_beside_and_inside(service: SearchService, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    beside = tmp_path / "vectors.npy"
+    request = ExportRequest(columns=("id",), embeddings=True, vectors=beside)
+    count = export(service, request, tmp_path / "with.parquet")
+    vectors = np.load(beside)
+    inside = parquet.read_table(tmp_path / "with.parquet").to_pylist()
+    assert vectors.shape[0] == count
+    for row, vector in zip(inside, vectors, strict=True):
+        assert np.array_equal(np.float16(row["embedding"]), vector)
+    with pytest.raises(QueryError, match="parquet"):
+        export(service, ExportRequest(embeddings=True), tmp_path / "with.csv")
+
+
+@pytest.mark.parametrize(
+    ("request_", "name", "told"),
+    [
+        (ExportRequest(), "table.xlsx", "must end in"),
+        (ExportRequest(columns=("ag",)), "table.csv", "did you mean age"),
+        (ExportRequest(words="disease:("), "table.csv", "disease"),
+        (ExportRequest(vectors=Path("vectors.bin")), "table.csv", "must end in .npy"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_left(
+    service: SearchService, tmp_path: Path, request_: ExportRequest, name: str, told: str
+) -> None:
+    with pytest.raises(QueryError, match=told):
+        export(service, request_, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
+    columns = [Column("maker", "text", lambda _: None), Column("words", "texts", lambda _: None)]
+    with open_table(tmp_path / "a.csv", columns) as table:
+        table.write({"maker": text, "words": [text, "b"]})
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (row,) = list(csv.reader(file))[1:]
+    assert row == ["'" + text, "'" + text + "; b"]
+
+
+def test_a_table_that_was_interrupted_is_not_there(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with open_table(tmp_path / "a.jsonl", []) as table:
+            table.write({})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []

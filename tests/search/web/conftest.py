@@ -1,0 +1,44 @@
+"""A server over the simulated archive, asked without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra web is not installed")
+
+from starlette.testclient import TestClient
+
+from indexer.archive.limits import Limits
+from indexer.pipeline.run import index
+from indexer.simulation import Simulation
+from search.service import SearchService
+from search.web.app import create_app
+from search.web.settings import WebSettings
+
+
+@pytest.fixture(scope="session")
+def web_database(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the simulated archive."""
+    folder = tmp_path_factory.mktemp("web") / "database"
+    index([simulation.folder], folder, reports=simulation.reports)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def web_service(web_database: Path) -> Iterator[SearchService]:
+    """Its service."""
+    with SearchService(web_database, limits=Limits(seconds=20)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def client(web_service: SearchService) -> Iterator[TestClient]:
+    """A browser without scripts."""
+    app = create_app(
+        web_service, WebSettings(upload_bytes=8 << 20, viewer="https://v.example/{study}")
+    )
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        yield client

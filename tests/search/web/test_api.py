@@ -1,0 +1,169 @@
+"""The REST API: what it answers, and how it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from indexer.simulation import Simulation
+from search.service import SearchService
+from tests.pipeline.hostile_files import write_hostile_files
+
+PROBLEM = "application/problem+json"
+
+
+def get(client: TestClient, address: str, **query: Any) -> Any:
+    answer = client.get(address, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.fixture(scope="module")
+def image(client: TestClient) -> str:
+    found: str = get(client, "/v1/search", limit=1, sort="id")["hits"][0]["id"]
+    return found
+
+
+def test_no_words_find_everything(client: TestClient, web_service: SearchService) -> None:
+    with web_service.snapshot() as snapshot:
+        count = len(snapshot.database)
+    assert get(client, "/v1/search")["total"] == count
+    assert get(client, "/v1/status")["indexed"] == count
+
+
+def test_pages_follow_each_other_to_the_end(client: TestClient) -> None:
+    ids: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        answer = get(client, "/v1/search", limit=7, sort="id", **after)
+        ids += [hit["id"] for hit in answer["hits"]]
+        if answer["after"] is None:
+            break
+        after = {"after": answer["after"]}
+    assert len(set(ids)) == len(ids) == answer["total"]
+    assert ids == sorted(ids)
+
+
+def test_facets_and_choices_agree(client: TestClient) -> None:
+    counts = get(client, "/v1/facets", facet="view")["facets"]["view"]
+    for count in counts:
+        chosen = get(client, "/v1/search", choose=f"view={count['value']}", limit=0)
+        assert chosen["total"] == count["count"]
+
+
+def test_suggestions(client: TestClient) -> None:
+    near = get(client, "/v1/suggest", q="cardiomegalli")["suggestions"]["cardiomegalli"]
+    assert "cardiomegaly" in near
+
+
+def test_an_image_without_its_paths(client: TestClient, image: str, simulation: Simulation) -> None:
+    shown = client.get(f"/v1/images/{image}")
+    assert shown.json()["id"] == image
+    assert str(simulation.folder) not in shown.text
+    study = get(client, f"/v1/studies/{shown.json()['study']}")
+    assert image in [one["id"] for one in study["images"]]
+
+
+def test_pictures(client: TestClient, image: str) -> None:
+    small = client.get(f"/v1/images/{image}/thumbnail")
+    assert small.headers["content-type"] == "image/webp"
+    film = client.get(f"/v1/images/{image}/pixels", params={"size": 300})
+    picture = Image.open(io.BytesIO(film.content))
+    assert film.headers["content-type"] == "image/png"
+    assert max(picture.size) == 300
+    label = next(iter(get(client, f"/v1/images/{image}")["probabilities"]))
+    heat = client.get(f"/v1/images/{image}/heatmap", params={"label": label, "size": 300})
+    layer = Image.open(io.BytesIO(heat.content))
+    assert (layer.size, layer.mode) == (picture.size, "RGBA")
+
+
+def test_a_picture_finds_itself_by_id_and_by_file(
+    client: TestClient, image: str, web_service: SearchService
+) -> None:
+    from search.explain import source_bytes
+    from search.request import ImageId
+
+    by_id = get(client, f"/v1/images/{image}/similar", limit=5)
+    assert image not in [hit["id"] for hit in by_id["hits"]]
+    content, _ = source_bytes(web_service.show(ImageId(image)).record, 1 << 30)
+    by_file = client.post("/v1/similar", params={"limit": 5}, content=content).json()
+    assert by_file["hits"][0]["id"] == image
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "told"),
+    [
+        ("/v1/search?q=disease:(", 400, "column"),
+        ("/v1/search?colour=red", 422, "colour"),
+        ("/v1/search?limit=1000", 422, "limit"),
+        ("/v1/search?after=x", 400, ""),
+        ("/v1/search?facet=shoe", 400, "shoe"),
+        ("/v1/images/0000000000000000", 404, "0000000000000000"),
+        ("/v1/images/..%2f..%2fetc%2fpasswd", 404, ""),
+        ("/v1/images/passwd", 422, "image_id"),
+        ("/v1/images/0000000000000000/thumbnail", 404, ""),
+        ("/v1/studies/000000000000", 404, "no study"),
+        ("/v1/nothing", 404, ""),
+    ],
+)
+def test_what_is_wrong_is_a_problem(
+    client: TestClient, address: str, status: int, told: str
+) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    problem = answer.json()
+    assert problem["status"] == status
+    assert told in json.dumps(problem)
+
+
+def test_an_unknown_finding_has_no_map(client: TestClient, image: str) -> None:
+    answer = client.get(f"/v1/images/{image}/heatmap", params={"label": "flu"})
+    assert answer.status_code == 404
+    assert "knows no finding" in answer.json()["detail"]
+
+
+def test_hostile_files_get_an_answer_and_the_server_lives(
+    client: TestClient, tmp_path: Path
+) -> None:
+    write_hostile_files(tmp_path, seed=3)
+    # One of each kind.
+    for path in sorted(tmp_path.glob("*-0.bin")):
+        answer = client.post("/v1/similar", content=path.read_bytes()[: 8 << 20])
+        assert answer.status_code in (200, 422), (path.name, answer.text)
+    assert get(client, "/v1/healthz") == {"status": "ok"}
+
+
+def test_too_large_an_upload(client: TestClient) -> None:
+    answer = client.post("/v1/similar", content=b"\0" * (9 << 20))
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == PROBLEM
+
+    def chunks() -> Any:
+        for _ in range(20):
+            yield b"\0" * (1 << 20)
+
+    assert client.post("/v1/similar", content=chunks()).status_code == 413
+
+
+def test_metrics_have_routes_and_no_ids(client: TestClient, image: str) -> None:
+    get(client, f"/v1/images/{image}")
+    text = client.get("/v1/metrics").text
+    assert 'route="/v1/images/{image_id}",method="GET",status="200"' in text
+    assert image not in text
+    assert "cxrdex_database_indexed" in text
+
+
+def test_every_answer_is_described(client: TestClient) -> None:
+    described = get(client, "/v1/openapi.json")
+    assert described["openapi"].startswith("3.1")
+    for path, methods in described["paths"].items():
+        assert path.startswith("/v1/")
+        for one in methods.values():
+            assert {"200", "400", "404"} <= set(one["responses"])

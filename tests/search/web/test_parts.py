@@ -1,0 +1,40 @@
+"""Parts of the server that need no database."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.errors import CxrdexError, NotFoundError
+from search.web.settings import WebSettings, is_loopback
+from search.web.uploads import Uploads
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "::1"])
+def test_loopback_addresses(host: str) -> None:
+    assert is_loopback(host)
+    assert WebSettings(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
+def test_other_addresses_are_refused(host: str) -> None:
+    with pytest.raises(CxrdexError, match="no sign-in"):
+        WebSettings(host=host)
+
+
+def test_uploads_are_forgotten_by_time_and_number() -> None:
+    now = 0.0
+    uploads = Uploads(2, 10, clock=lambda: now)
+    first, second = uploads.add(b"first"), uploads.add(b"second")
+    assert uploads.get(first).content == b"first"
+    third = uploads.add(b"third")
+    # The second was not asked for for longest.
+    with pytest.raises(NotFoundError, match="send it again"):
+        uploads.get(second)
+    now = 9
+    assert uploads.get(first).content == b"first"
+    now = 12
+    assert uploads.get(first).content == b"first"
+    with pytest.raises(NotFoundError):
+        uploads.get(third)
+    assert len({first, second, third}) == 3
+    assert min(map(len, (first, second, third))) >= 32

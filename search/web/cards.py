@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from indexer.annotation import NORMAL
 from indexer.database.text.documents import Document
 from search.results import Hit, Results
 from search.service import SearchService
+from search.snapshot import Snapshot
 
-__all__ = ["Card", "FacetList", "cards_of", "facet_lists", "marked_report", "ranked_annotations"]
+__all__ = [
+    "Card",
+    "FacetList",
+    "Thumbnail",
+    "cards_of",
+    "facet_lists",
+    "marked_report",
+    "ranked_annotations",
+    "thumbnails_of",
+]
 
 # Who is believed first.
 _ORIGINS = {"human": 0, "report": 1, "predicted": 2}
 _IMAGES = 4
+
+
+class Thumbnail(NamedTuple):
+    """An image that is linked to, and whether a small picture of it may be shown."""
+
+    id: str
+    is_there: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +45,7 @@ class Card:
     hit
         Its best image.
     images
-        Ids of its images, the best one first.
+        Its images, the best one first.
     more
         How many images of it are not shown.
     findings
@@ -36,7 +53,7 @@ class Card:
     """
 
     hit: Hit
-    images: tuple[str, ...]
+    images: tuple[Thumbnail, ...]
     more: int
     findings: tuple[dict[str, Any], ...]
 
@@ -53,12 +70,21 @@ def cards_of(service: SearchService, results: Results) -> list[Card]:
     """A card for each hit."""
     with service.snapshot() as snapshot:
         mates = snapshot.database.mates([hit.id for hit in results.hits])
+        shown = {mate for images in mates.values() for mate in images}
+        thumbnails = thumbnails_of(snapshot, shown | {hit.id for hit in results.hits})
     cards = []
     for hit in results.hits:
         images = (hit.id, *(mate for mate in mates.get(hit.id, ()) if mate != hit.id))
-        shown = images[:_IMAGES]
-        cards.append(Card(hit, shown, len(images) - len(shown), ranked_annotations(hit.document)))
+        films = tuple(thumbnails[image] for image in images[:_IMAGES])
+        more = len(images) - len(films)
+        cards.append(Card(hit, films, more, ranked_annotations(hit.document)))
     return cards
+
+
+def thumbnails_of(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail]:
+    """For each image, whether a small picture of it may be shown."""
+    images = snapshot.database.ledger.images
+    return {one: Thumbnail(one, images.has_picture(one)) for one in ids}
 
 
 def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:

@@ -58,9 +58,9 @@ class Films:
         """
         from PIL import Image
 
-        record = self._service.show(ImageId(image_id)).record
-        if record.metadata.get("burned_in"):
-            raise NotFoundError("text is burned into this film, so it is not shown")
+        with self._service.snapshot() as snapshot:
+            if not snapshot.database.ledger.images.has_picture(image_id):
+                raise NotFoundError(f"no picture of the image {image_id} may be shown")
         film = self._decoded(image_id, size, False)
         rows, columns = film.metadata.rows, film.metadata.columns
         picture = Image.fromarray(film.canvas)

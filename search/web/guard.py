@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
+
 from search.web.settings import WebSettings
 
 __all__ = ["POLICY", "Guard"]
@@ -30,11 +32,9 @@ _HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+# What a form wraps around a file.
+_AROUND = 1 << 16
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-
-class _TooLargeError(Exception):
-    """More came than may."""
 
 
 class Guard:
@@ -66,28 +66,22 @@ class Guard:
         if refused is not None:
             await _answer(send, *refused)
             return
-        most, taken, begun = self._settings.upload_bytes + (1 << 16), 0, False
+        most, taken = self._settings.upload_bytes + _AROUND, 0
 
         async def limited() -> _Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > most:
-                raise _TooLargeError
+                raise HTTPException(413, self._size())
             return message
 
         async def with_headers(message: _Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        try:
-            await self._app(scope, limited, with_headers)
-        except _TooLargeError:
-            if not begun:
-                await _answer(send, 413, self._size())
+        await self._app(scope, limited, with_headers)
 
     def _refused(self, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -101,7 +95,7 @@ class Guard:
             ):
                 return 403, "another site's page may not send this"
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._settings.upload_bytes + (1 << 16):
+        if length.isdigit() and int(length) > self._settings.upload_bytes + _AROUND:
             return 413, self._size()
         return None
 

@@ -13,7 +13,7 @@ from indexer.errors import CxrdexError, QueryError
 from search.language.vocabulary import FACETS
 from search.request import ImageId
 from search.results import Results
-from search.web.cards import cards_of, facet_lists, marked_report, ranked_annotations
+from search.web.cards import cards_of, facet_lists, marked_report, ranked_annotations, thumbnails_of
 from search.web.problems import problem
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
 from search.web.state import State, state_of
@@ -136,6 +136,7 @@ def image(state: _State, image_id: _Id, _: _Nothing) -> str:
         mates = [m for m in database.image_ids(study=document["study"]) if m != image_id]
         others = database.documents(database.image_ids(patient=document["patient"]))
         studies = {d["study"]: d for d in others if d["study"] != document["study"]}
+        films = thumbnails_of(snapshot, [image_id, *mates, *(d["id"] for d in studies.values())])
     timeline = sorted(studies.values(), key=lambda d: (d["year"] or 0, d["study"]))
     similar = state.service.search(
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
@@ -147,8 +148,9 @@ def image(state: _State, image_id: _Id, _: _Nothing) -> str:
         image=document,
         findings=ranked_annotations(document),
         report=marked_report(document),
-        mates=mates,
-        timeline=timeline,
+        film=films[image_id],
+        mates=[films[mate] for mate in mates],
+        timeline=[(d, films[d["id"]]) for d in timeline],
         cards=cards_of(state.service, similar),
         labels=sorted(document["probabilities"], key=lambda f: -document["probabilities"][f]),
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
@@ -169,7 +171,12 @@ def compare(state: _State, query: Annotated[CompareQuery, Query()]) -> str:
     if not 2 <= len(ids) <= 4:
         raise QueryError("compare two to four images: ids=ID,ID")
     shown = [state.service.show(ImageId(one)).record.document for one in ids]
-    return _page("compare.html", images=[(d, ranked_annotations(d)) for d in shown])
+    with state.service.snapshot() as snapshot:
+        films = thumbnails_of(snapshot, (document["id"] for document in shown))
+    return _page(
+        "compare.html",
+        images=[(one, films[one["id"]], ranked_annotations(one)) for one in shown],
+    )
 
 
 @router.get("/failures")

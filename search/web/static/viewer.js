@@ -4,6 +4,7 @@
 (() => {
   const place = document.querySelector(".viewer");
   const picture = place.querySelector("img");
+  if (!picture) return;
   const tools = place.querySelector(".tools");
   const control = (name) => tools.querySelector(`[data-set=${name}]`);
   const start = { width: 256, level: 128, zoom: 1, x: 0, y: 0, turns: 0, inverted: false };

@@ -97,7 +97,7 @@ def test_vectors_beside_and_inside(service: SearchService, tmp_path: Path) -> No
     [
         (ExportRequest(), "table.xlsx", "must end in"),
         (ExportRequest(columns=("ag",)), "table.csv", "did you mean age"),
-        (ExportRequest(words="disease:("), "table.csv", "disease"),
+        (ExportRequest(words="disease:("), "table.csv", "never closed"),
         (ExportRequest(vectors=Path("vectors.bin")), "table.csv", "must end in .npy"),
     ],
 )

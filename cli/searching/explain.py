@@ -55,8 +55,8 @@ def explain(
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.heatmap import HeatMaps
     from indexer.errors import NotFoundError
-    from search.explain import explain as located
-    from search.explain import source_bytes
+    from search.pictures.explain import explain as located
+    from search.pictures.explain import source_bytes
 
     bundle = Bundle.load(bundle_path)
     settings = DecodeSettings(bundle.size, bundle.squash)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from indexer.archive.decoding import DecodedImage, DecodeSettings
 from indexer.cascade.heatmap import HeatMap, HeatMaps
 from indexer.errors import ArchiveError, ImageError, NotFoundError
-from search.explain import source_bytes
+from search.pictures.explain import source_bytes
 from search.request import ImageId
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ def test_pictures(client: TestClient, image: str) -> None:
 def test_a_picture_finds_itself_by_id_and_by_file(
     client: TestClient, image: str, web_service: SearchService
 ) -> None:
-    from search.explain import source_bytes
+    from search.pictures.explain import source_bytes
     from search.request import ImageId
 
     by_id = get(client, f"/v1/images/{image}/similar", limit=5)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from starlette.testclient import TestClient
 
-from search.explain import source_bytes
+from search.pictures.explain import source_bytes
 from search.request import ImageId
 from search.service import SearchService
 from search.web.guard import POLICY

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cli.main import cxrdex
 from indexer.cascade.heatmap import HeatMap
-from search.explain import Explanation
+from search.pictures.explain import Explanation
 
 
 def test_the_film_shows_through_where_nothing_is() -> None:

@@ -18,6 +18,8 @@
     ├── DiskFullError           9   no space is left where a file is to be written
     ├── MissingExtraError      10   an optional package is not installed
     ├── TrainingError          11   a training set or recipe is unusable
+    ├── FilesFailed            10   files failed, and `--strict` was said
+    ├── PruneRefused           13   more files are gone from an archive than may be dropped unasked
     └── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
 
 Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
@@ -35,10 +37,12 @@ __all__ = [
     "DatabaseMismatch",
     "DiskFullError",
     "FailedImage",
+    "FilesFailed",
     "ImageError",
     "InconsistentError",
     "MissingExtraError",
     "NotFoundError",
+    "PruneRefused",
     "QueryError",
     "RequestError",
     "ShardMissing",
@@ -158,3 +162,15 @@ class TextStoreUnavailable(CxrdexError):  # noqa: N818
     """Elasticsearch does not answer or takes nothing at the moment; the same may work later."""
 
     exit_code = 12
+
+
+class FilesFailed(CxrdexError):  # noqa: N818
+    """Files failed in a run that was to be strict about it."""
+
+    exit_code = 10
+
+
+class PruneRefused(CxrdexError):  # noqa: N818
+    """More files are gone from an archive than may be dropped without a word."""
+
+    exit_code = 13

@@ -208,6 +208,11 @@ class ElasticsearchServer:
             time.sleep(0.1)
         return self
 
+    @property
+    def data(self) -> Path:
+        """Where its indexes lie."""
+        return self._root / "data"
+
     def kill(self) -> None:
         """Kill it as a power cut would; the data stay."""
         self._end(signal.SIGKILL)

@@ -64,6 +64,21 @@ _SECONDS_BETWEEN_LINES = 10.0
 )
 @click.option("--prune", is_flag=True, help="Drop images whose files are gone from the archive.")
 @click.option(
+    "--prune-limit",
+    type=click.FloatRange(0, 100),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse to drop more of an archive's files than this; an empty archive always.",
+)
+@click.option("--yes", is_flag=True, help="With --prune: drop whatever is gone, without asking.")
+@click.option("--strict", is_flag=True, help="End with exit code 10 where files failed.")
+@click.option(
+    "--group",
+    metavar="NAME",
+    help="Let a group of users read the database.  [default: its owner alone]",
+)
+@click.option(
     "--text-store",
     type=click.Choice(["embedded", "elasticsearch"]),
     help="Where words go, chosen when the database is made.  [default: elasticsearch where an "
@@ -148,6 +163,10 @@ def index(
     checksum: bool,
     reread: bool,
     prune: bool,
+    prune_limit: float,
+    yes: bool,
+    strict: bool,
+    group: str | None,
     text_store: str | None,
     elasticsearch_url: str | None,
     pool_studies: bool | None,
@@ -172,6 +191,7 @@ def index(
     from indexer.archive.limits import Limits
     from indexer.database.choices import choose_text
     from indexer.database.layout import Layout
+    from indexer.errors import FilesFailed, PruneRefused
     from indexer.pipeline.run import index as run_index
 
     note = None
@@ -179,32 +199,45 @@ def index(
         _, url, why = choose_text(text_store, elasticsearch_url)
         place = f"Elasticsearch at {url}" if url else "an index in its folder"
         note = f"The new database keeps words in {place} ({why})."
-    with _shown(quiet or form == "json", note) as progress:
-        summary = run_index(
-            archives,
-            database,
-            reports=reports,
-            labels=label_sets,
-            compute=compute,
-            workers=workers,
-            batch_size=batch_size,
-            retry_failed=retry_failed,
-            checksum=checksum,
-            reread=reread,
-            prune=prune,
-            text_store=text_store,
-            elasticsearch_url=elasticsearch_url,
-            pool_studies=pool_studies,
-            progress=progress,
-            thumbnails=thumbnails,
-            polarity=dict(map(_polarity, polarities)),
-            limits=Limits(
-                file_bytes=max_file_size * 2**20,
-                pixels=max_pixels * 1_000_000,
-                memory_bytes=worker_memory * 2**20,
-                seconds=timeout,
-            ),
-        )
+
+    def run(limit: float) -> Summary:
+        with _shown(quiet or form == "json", note) as progress:
+            return run_index(
+                archives,
+                database,
+                reports=reports,
+                labels=label_sets,
+                compute=compute,
+                workers=workers,
+                batch_size=batch_size,
+                retry_failed=retry_failed,
+                checksum=checksum,
+                reread=reread,
+                prune=prune,
+                prune_limit=limit,
+                text_store=text_store,
+                elasticsearch_url=elasticsearch_url,
+                pool_studies=pool_studies,
+                group=group,
+                progress=progress,
+                thumbnails=thumbnails,
+                polarity=dict(map(_polarity, polarities)),
+                limits=Limits(
+                    file_bytes=max_file_size * 2**20,
+                    pixels=max_pixels * 1_000_000,
+                    memory_bytes=worker_memory * 2**20,
+                    seconds=timeout,
+                ),
+            )
+
+    try:
+        summary = run(1.0 if yes else prune_limit / 100)
+    except PruneRefused as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        echo(str(error), err=True)
+        click.confirm("Drop them?", abort=True, err=True)
+        summary = run(1.0)
     if form == "json":
         emit_json(summary.to_json())
     else:
@@ -221,6 +254,8 @@ def index(
     if summary.interrupted:
         echo("Interrupted; run the same command again to go on.", err=True)
         sys.exit(130)
+    if strict and summary.failed:
+        raise FilesFailed(f"{summary.failed} files failed; `cxrdex failures` lists them")
 
 
 def _polarity(text: str) -> tuple[str, bool]:
@@ -356,7 +391,7 @@ def print_summary(summary: Summary) -> None:
         echo(f"  noted   {count:6} {note.replace('_', ' ')}: {NOTES[note]}")
     for count, what in (
         (summary.left, "files are left to be read"),
-        (summary.reports_changed, "images got a new or changed report"),
+        (summary.reports_changed, "images got a new or changed report, or lost a withdrawn one"),
         (summary.labels_unmatched, "labelled images of the data sets are none of the files read"),
     ):
         if count:

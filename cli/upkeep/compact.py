@@ -16,17 +16,20 @@ __all__ = ["compact"]
 @database_option
 @format_option("json")
 def compact(database: Path, form: str) -> None:
-    """Give back the space that vectors of dropped images take, and merge small files.
+    """Give back the space of what was dropped, leave no byte of it, and merge small files.
 
-    Shards with dead rows are written anew, the FAISS index follows, and the old files go. Killed
-    at any moment nothing is lost; run it again. Searches that are open go on.
+    Shards with dead rows are written anew, the FAISS index follows, and the old files go. So does
+    the text store where it keeps dropped or replaced documents, and the SQLite files. Killed at any
+    moment nothing is lost; run it again. Searches that are open go on.
     """
+    from cli.upkeep.forget import report_held
     from indexer.database.writer import Writer
 
     with Writer.maintain(database, text="untouched") as writer:
         folders = (writer.layout.embeddings, writer.layout.vectors)
         before = _size(*folders)
         done = writer.compact(everything=True)
+        held = writer.wipe()
         freed = before - _size(*folders)
     if form == "json":
         emit_json({**done.to_json(), "freed_bytes": freed})
@@ -35,6 +38,7 @@ def compact(database: Path, form: str) -> None:
             f"{done.dropped} dead rows dropped, {done.shards} shards written anew; "
             f"{freed / 2**20:.1f} MiB less"
         )
+    report_held(held)
 
 
 def _size(*folders: Path) -> int:

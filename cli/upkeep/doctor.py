@@ -16,11 +16,38 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 
+def _show_privacy(database: Path, form: str) -> None:
+    from indexer.database.upkeep.privacy import look
+
+    found = look(database)
+    if form == "json":
+        emit_json(found.to_json())
+        return
+    for what, count in found.counts.items():
+        echo(f"{count:10} {what}")
+    for holding in found.holdings:
+        size = "" if holding.bytes is None else f" ({holding.bytes / 2**20:.1f} MiB)"
+        echo(f"{holding.part}{size}", bold=True)
+        echo(f"  holds: {holding.holds}")
+        echo(f"  readers: {holding.readers}")
+    for warning in found.warnings:
+        echo(f"Warning: {warning}", err=True)
+
+
 @click.command()
 @bundle_option
+@click.option(
+    "--privacy",
+    type=click.Path(path_type=Path),
+    metavar="DB",
+    help="Show instead who can read a database, and what of a patient is where in it.",
+)
 @format_option("json")
-def doctor(bundle_path: Path | None, form: str) -> None:
+def doctor(bundle_path: Path | None, privacy: Path | None, form: str) -> None:
     """Show versions, devices, decoders and the bundle; fails where a decoder is missing."""
+    if privacy is not None:
+        _show_privacy(privacy, form)
+        return
     from indexer.cascade.bundle import Bundle
     from indexer.errors import MissingExtraError
     from indexer.installation import Installation

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from indexer.cascade.bundle_checks import check_description, check_header, check_tensors
 from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
@@ -88,7 +89,12 @@ class Bundle:
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """All tensors by name, stored in half precision where that loses nothing that shows."""
-        return load_file(self.path / _WEIGHTS)
+        try:
+            tensors = load_file(self.path / _WEIGHTS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise BundleError(f"the bundle {self.path} cannot be read: {error}") from error
+        check_tensors(tensors, self.path)
+        return tensors
 
     @classmethod
     def load(cls, path: Path | None = None) -> Bundle:
@@ -108,6 +114,9 @@ class Bundle:
                     f"the bundle {path} has format {version}; this version of cxrdex reads "
                     f"format {FORMAT}: train it again with `cxrdex train`"
                 )
+            check_description(data, path)
+            labels = len(data["findings"]) + len(data["pairs"]) + len(data["composites"])
+            check_header(path / _WEIGHTS, labels * data["dimensions"])
             found = _digest(data, path / _WEIGHTS)
             if found != data["hash"]:
                 raise BundleError(
@@ -137,8 +146,8 @@ class Bundle:
             raise BundleError(
                 f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise BundleError(f"the bundle {path} cannot be read: {error!r}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BundleError(f"the bundle {path} is damaged: {error}") from error
 
     @classmethod
     def save(

@@ -45,13 +45,14 @@ def pool_readings(
     names = list(readings[0]["probabilities"])
     kept = np.array([[reading["probabilities"][name] for name in names] for reading in readings])
     chances = kept.clip(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
-    logits = np.log(chances / (1 - chances)).mean(0)
+    # Sorted, so that the sum is the same to the last bit whatever came first.
+    logits = np.sort(np.log(chances / (1 - chances)), axis=0).mean(0)
     pooled = dict(zip(names, (1 / (1 + np.exp(-logits))).round(4).tolist(), strict=True))
     said: dict[str, Annotation] = {}
     for reading in readings:
         for annotation in map(Annotation.from_json, reading["annotations"]):
             before = said.get(annotation.disease)
-            if before is None or annotation.confidence > before.confidence:
+            if before is None or _sureness(annotation) > _sureness(before):
                 said[annotation.disease] = annotation
     found = [n for n in names if n != NORMAL and pooled[n] >= thresholds[n] and n in said]
     worded = [
@@ -65,3 +66,8 @@ def pool_readings(
     normal = said[NORMAL].words[1:] if NORMAL in said else ()
     annotations = () if nothing else reported(worded, pooled, thresholds, likely, normal)
     return {"probabilities": pooled, "annotations": [a.to_json() for a in annotations]}
+
+
+def _sureness(annotation: Annotation) -> tuple[float, list[tuple[str, str, float]]]:
+    """Ordered by confidence, then by the words, so that the order of the images never matters."""
+    return annotation.confidence, [(w.kind, w.text, w.confidence) for w in annotation.words]

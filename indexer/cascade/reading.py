@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle_checks import fitting
 from indexer.cascade.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.compute import Compute
 from indexer.cascade.describer import Describer
@@ -116,10 +117,8 @@ class Runtime:
             for key, array in every.items()
             if key.startswith("annotator.")
         }
-        try:
+        with fitting(bundle.path):
             self._describer = Describer(weights, **bundle.architecture["annotator"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"the bundle {bundle.path} is damaged: {error!r}") from error
         self._token = {word: index for index, word in enumerate(bundle.labels.vocabulary)}
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle_checks import fitting
 from indexer.errors import BundleError
 
 __all__ = ["TextSpace"]
@@ -42,8 +43,9 @@ class TextSpace:
         if not bundle.has_text_space:
             raise BundleError(f"the bundle {bundle.path} knows no sentences: train one with text")
         weights = bundle.weights()
-        weight = weights["encoder.sentence.weight"].astype(np.float32)
-        bias = weights["encoder.sentence.bias"].astype(np.float32)
+        with fitting(bundle.path):
+            weight = weights["encoder.sentence.weight"].astype(np.float32)
+            bias = weights["encoder.sentence.bias"].astype(np.float32)
         return cls(weight * np.float32(bundle.dimensions**0.5), bias)
 
     def direction(

@@ -21,11 +21,14 @@ class Choices:
         address is given or configured.
     pool_studies
         Whether the images of a study share their findings; None for yes, or for what it has.
+    group
+        Name of a group that may read the database from now on; None leaves that as it is.
     """
 
     text_store: str | None = None
     elasticsearch_url: str | None = None
     pool_studies: bool | None = None
+    group: str | None = None
 
     def text(self) -> tuple[str, str | None]:
         """Kind of a new database's text store, and the address of Elasticsearch.

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.database.access import unreadable
 from indexer.database.durable import write_durably, writing
 from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch
 
@@ -194,7 +195,9 @@ class Layout:
                 "or index the archive again into a new folder"
             ) from error
         except OSError as error:
-            raise DatabaseError(f"{self.manifest} cannot be read: {error.strerror}") from error
+            raise DatabaseError(
+                unreadable(self.manifest) or f"{self.manifest} cannot be read: {error.strerror}"
+            ) from error
 
     def check(self, manifest: Manifest, bundle: Bundle | None, key: str | None = None) -> None:
         """Refuse a bundle or an id key other than those the database was made with.
@@ -226,8 +229,13 @@ class Layout:
             )
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, existing: bool = False) -> Iterator[None]:
         """Hold the right to write; the folder is made where there is none.
+
+        Parameters
+        ----------
+        existing
+            Refuse a folder in which there is nothing.
 
         Raises
         ------
@@ -238,8 +246,11 @@ class Layout:
         """
         from filelock import FileLock, Timeout
 
+        if existing and not (self.manifest.exists() or self.ledger.exists()):
+            self.read_manifest()
         with writing(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(self.root / "writer.lock", timeout=0)
         holder = self.root / "writer.pid"
         with writing(self.root):

@@ -14,6 +14,7 @@ from indexer.database.ledger.files import FileRecord, Status
 from indexer.database.ledger.images import ImageRow
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
+from indexer.database.seal import check_truth
 from indexer.database.studies import document_of, report_of
 from indexer.database.text.documents import Document
 from indexer.errors import NotFoundError
@@ -74,6 +75,7 @@ class Database:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.manifest: Manifest = layout.read_manifest()
+        check_truth(layout.root)
         self.ledger = Ledger(layout.ledger)
         self.ledger.snapshot()
         self._thumbnails: Thumbnails | None = None

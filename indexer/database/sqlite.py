@@ -6,7 +6,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-__all__ = ["connect"]
+__all__ = ["connect", "copy", "wipe"]
+
+# Milliseconds for which a wipe waits for readers to end.
+_WIPE_PATIENCE = 2000
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -46,8 +49,38 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            # What is deleted is overwritten, however SQLite was built.
+            connection.execute("PRAGMA secure_delete = ON")
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except sqlite3.DatabaseError:
         connection.close()
         raise
     return connection
+
+
+def wipe(connection: sqlite3.Connection) -> bool:
+    """Write a file anew without what was deleted from it, and empty its write-ahead log.
+
+    Returns
+    -------
+    done
+        False where a reader that is open still needs the log; the next wipe empties it.
+    """
+    patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    try:
+        connection.execute("VACUUM")
+        connection.execute(f"PRAGMA busy_timeout = {_WIPE_PATIENCE}")
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+    return not busy
+
+
+def copy(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy what a connection sees, at one moment, to a new file."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    target = sqlite3.connect(path)
+    try:
+        connection.backup(target)
+    finally:
+        target.close()

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from indexer.database.sqlite import connect
+from indexer.database.sqlite import connect, copy, wipe
 
 __all__ = ["Thumbnails"]
 
@@ -33,8 +33,6 @@ class Thumbnails:
         self._connection: sqlite3.Connection = connect(path, write=write)
         if write:
             self._connection.executescript(_SCHEMA)
-            # A dropped picture is overwritten, not only forgotten.
-            self._connection.execute("PRAGMA secure_delete = ON")
 
     def put(self, pictures: Iterable[tuple[str, bytes]]) -> None:
         """Store pictures by image id, durably."""
@@ -63,6 +61,14 @@ class Thumbnails:
         """The image ids that have a picture, ascending."""
         query = "SELECT image_id FROM thumbnails ORDER BY image_id"
         return (row[0] for row in self._connection.execute(query))
+
+    def copy_to(self, path: Path) -> None:
+        """As `indexer.database.sqlite.copy`."""
+        copy(self._connection, path)
+
+    def wipe(self) -> bool:
+        """As `indexer.database.sqlite.wipe`."""
+        return wipe(self._connection)
 
     def close(self) -> None:
         """Close the file."""

@@ -11,9 +11,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from indexer.database.durable import writing
+from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
+from indexer.database.seal import Damage, check, is_whole, kept_manifest
 from indexer.database.studies import document_of, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.store import open_text_store
@@ -22,13 +23,18 @@ from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import key_of, shard_checksum
 from indexer.database.writer import Writer
-from indexer.errors import CxrdexError, DatabaseMismatch, TextStoreUnavailable
+from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
 __all__ = ["Problem", "repair", "verify"]
 
-Place: TypeAlias = Literal["ledger", "shards", "vectors", "text", "thumbnails"]
+Place: TypeAlias = Literal["manifest", "ledger", "shards", "vectors", "text", "thumbnails"]
 
 _REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
+_RESTORE = (
+    "it cannot be made from anything else: restore the database from a backup, or index the "
+    "archive into a new folder"
+)
+_HOPELESS = frozenset({"damaged"})
 _REBUILD = "run `cxrdex verify --repair`, which builds it anew"
 
 
@@ -79,27 +85,54 @@ def verify(path: Path) -> list[Problem]:
         Elasticsearch does not answer, so that nothing can be said of it.
     """
     layout = Layout(path)
-    layout.read_manifest()
-    with layout.lock(), Database.open(path) as database:
-        return [
-            problem
-            for check in (_ledger, _shards, _vectors, _text, _thumbnails)
-            for problem in check(database)
-        ]
+    with layout.lock(existing=True):
+        problems = list(_checksums(layout))
+        if any(problem.where in ("manifest", "ledger") for problem in problems):
+            # What else there is cannot be compared with it.
+            return problems
+        wrong = {problem.where for problem in problems}
+        checks = {
+            "ledger": _ledger,
+            "shards": _shards,
+            "vectors": _vectors,
+            "text": _text,
+            "thumbnails": _thumbnails,
+        }
+        with Database.open(path) as database:
+            for where, look in checks.items():
+                if where not in wrong:
+                    problems += look(database)
+                if any(p.where == "ledger" and p.what in _HOPELESS for p in problems):
+                    break
+        return problems
 
 
 def repair(path: Path) -> list[Problem]:
     """Mend what `verify` finds and give what it finds afterwards.
 
-    Everything derived is built anew. Images whose vector or picture is lost are forgotten, so that
-    the next run over their archive reads them again.
+    Everything derived is built anew, from the ledger and the shards. Images whose vector or picture
+    is lost are forgotten, so that the next run over their archive reads them again. The manifest is
+    taken from the copy that the checksums hold. A damaged ledger cannot be mended: nothing is
+    changed then.
     """
+    layout = Layout(path)
     found = verify(path)
+    if any(problem.where == "manifest" for problem in found):
+        kept = kept_manifest(path)
+        if kept is None:
+            return found
+        with layout.lock(existing=True), writing(path):
+            write_durably(layout.manifest, kept.encode())
+        found = verify(path)
     wrong = {problem.where for problem in found}
+    if any(problem.where == "ledger" and problem.what in _HOPELESS for problem in found):
+        return found
     lost = {problem.shard for problem in found if problem.shard is not None}
     if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{Layout(path).thumbnails}{suffix}").unlink(missing_ok=True)
+            Path(f"{layout.thumbnails}{suffix}").unlink(missing_ok=True)
+    if "vectors" in wrong:
+        shutil.rmtree(layout.vectors, ignore_errors=True)
     text: Literal["rebuilt", "drained"] = "rebuilt" if "text" in wrong else "drained"
     with Writer.maintain(path, text=text) as writer, writing(path):
         if "ledger" in wrong:
@@ -111,8 +144,6 @@ def repair(path: Path) -> list[Problem]:
         if "thumbnails" in wrong:
             writer.sweep_thumbnails()
             _reread_pictures(writer)
-        if "vectors" in wrong:
-            shutil.rmtree(writer.layout.vectors, ignore_errors=True)
         if wrong & {"vectors", "shards"}:
             writer.build_vectors(always=True)
     return verify(path)
@@ -121,11 +152,36 @@ def repair(path: Path) -> list[Problem]:
 # ---- checks -------------------------------------------------------------------------------------
 
 
+def _checksums(layout: Layout) -> Iterator[Problem]:
+    """Files that are not what a writer left, by the first part of their names."""
+    places: dict[str, tuple[Place, str]] = {
+        "manifest.json": ("manifest", "run `cxrdex verify --repair`, which restores it"),
+        "ledger.sqlite": ("ledger", _RESTORE),
+        "thumbnails.sqlite": ("thumbnails", _REREAD),
+        "text": ("text", _REBUILD),
+        "vectors": ("vectors", _REBUILD),
+    }
+    if not is_whole(layout.root):
+        detail = "checksums.json is damaged, so that nothing is known of the files beside it"
+        yield Problem("text", "checksums", 0, detail, _REBUILD)
+    found: dict[str, Damage] = {}
+    for damage in check(layout.root):
+        part = damage.name.partition("/")[0]
+        place = layout.root / part
+        # What is gone as a whole is told below, with the number of images that it touches.
+        if part == "manifest.json" or any(p.is_file() for p in (place, *place.rglob("*"))):
+            found.setdefault(part, damage)
+    for part, damage in found.items():
+        where, advice = places[part]
+        yield Problem(where, "damaged", 0, str(damage), advice)
+    if "manifest.json" not in found:
+        layout.read_manifest()
+
+
 def _ledger(database: Database) -> Iterator[Problem]:
     checks = database.ledger.checks
     if checks.is_damaged():
-        advice = "restore ledger.sqlite from a backup, or index the archive into a new folder"
-        yield Problem("ledger", "damaged", 0, "SQLite finds the file damaged", advice)
+        yield Problem("ledger", "damaged", 0, "SQLite finds ledger.sqlite damaged", _RESTORE)
         return
     for what, count, detail in checks.ledger():
         yield Problem("ledger", what, count, detail)
@@ -223,7 +279,7 @@ def _thumbnails(database: Database) -> Iterator[Problem]:
         finally:
             if pictures:
                 pictures.close()
-    except sqlite3.DatabaseError:
+    except (DatabaseError, sqlite3.DatabaseError):
         expected = sum(1 for _ in database.ledger.images.with_picture())
         detail = "thumbnails.sqlite is damaged"
         yield Problem("thumbnails", "damaged", expected, detail, _REREAD)

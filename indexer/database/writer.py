@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger.ledger import Ledger
 from indexer.database.outcomes import Outcome
-from indexer.database.text.store import is_outdated, open_text_store
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.seal import check_truth, open_seal
 from indexer.database.vectors.builder import build_vectors, needs_build
 from indexer.database.vectors.generation import current_generation, remove_older
 from indexer.database.vectors.shards import Shards, remove_orphans
@@ -25,11 +23,12 @@ from indexer.database.writing import bundle_change
 from indexer.database.writing.commits import commit
 from indexer.database.writing.compaction import Compaction, Compactor
 from indexer.database.writing.documents import FindReport
+from indexer.database.writing.forgetting import Wanted, forget, wipe
+from indexer.database.writing.opening import opened_stores, refuse_foreign
 from indexer.database.writing.outbox import Outbox
-from indexer.database.writing.reports import attach_reports, send_wrong_documents
+from indexer.database.writing.reports import attach_reports, send_wrong_documents, withdraw_reports
 from indexer.database.writing.settling import drop_images, settle_some
 from indexer.database.writing.stores import Stores
-from indexer.errors import DatabaseError
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["FindReport", "Writer"]
 
 _log = logging.getLogger(__name__)
-
-_OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
 
 
 class Writer:
@@ -104,13 +101,16 @@ class Writer:
         if layout.manifest.exists():
             layout.check(layout.read_manifest(), checked, key)
         else:
-            _refuse_foreign(path)
+            refuse_foreign(path)
         with layout.lock():
             if not layout.manifest.exists():
                 with writing(path):
                     kind, url = choices.text()
                     pool = choices.pool_studies is not False
                     layout.create(Manifest.of(bundle, key, kind, url, pool_studies=pool))
+            check_truth(path)
+            if choices.group is not None:
+                give_to_group(path, choices.group)
             manifest = layout.read_manifest()
             layout.check(manifest, checked, key)
             choices.check_text(layout, manifest)
@@ -118,8 +118,9 @@ class Writer:
                 choices.check_pooling(layout, manifest)
                 if manifest.bundle_path != bundle.place:
                     manifest = replace(manifest, bundle_path=bundle.place)
+                    open_seal(path)
                     layout.create(manifest)
-            with _opened(layout, manifest) as stores:
+            with opened_stores(layout, manifest) as stores:
                 writer = cls(stores)
                 writer._recover()
                 writer._renew()
@@ -147,13 +148,13 @@ class Writer:
         """
         layout = Layout(path)
         layout.read_manifest()
-        with (
-            layout.lock(),
-            _opened(layout, layout.read_manifest(), rebuild_text=text == "rebuilt") as stores,
-        ):
-            writer = cls(stores)
-            writer._recover(drain=text != "untouched")
-            yield writer
+        with layout.lock():
+            check_truth(path)
+            manifest = layout.read_manifest()
+            with opened_stores(layout, manifest, rebuild_text=text == "rebuilt") as stores:
+                writer = cls(stores)
+                writer._recover(drain=text != "untouched")
+                yield writer
 
     def _recover(self, *, drain: bool = True) -> None:
         with writing(self.layout.root):
@@ -238,10 +239,16 @@ class Writer:
             commit(self._stores, outcomes, find_report)
         self.outbox.drain()
 
-    def update_reports(self, find_report: FindReport, states: Mapping[str, str]) -> int:
-        """Attach new and changed reports to images of earlier runs; gives how many changed.
+    def update_reports(
+        self,
+        find_report: FindReport,
+        states: Mapping[str, str],
+        all_readable: Callable[[], bool] = lambda: True,
+    ) -> int:
+        """Attach new and changed reports to all images; gives how many images that changed.
 
-        An image whose report is not found keeps the one it has.
+        An image whose report is not found loses it where the report must have been withdrawn: all
+        folders that reports ever came from were looked through, and every report was readable.
 
         Parameters
         ----------
@@ -249,9 +256,16 @@ class Writer:
             Gives the report filed under one of some keys.
         states
             Fingerprints of the report folders by path, kept for `Runs.report_state`.
+        all_readable
+            Whether, so far, no report was found that cannot be read.
         """
         with writing(self.layout.root):
-            return attach_reports(self._stores, find_report, states, self.outbox.drain)
+            changed = attach_reports(self._stores, find_report, self.outbox.drain)
+            if all_readable():
+                changed += withdraw_reports(self._stores, find_report, states, self.outbox.drain)
+            with self.ledger.transaction():
+                self.ledger.runs.set_report_states(states)
+        return changed
 
     def rehash(self) -> int:
         """Send the documents again that are not what their hash, or their study, says."""
@@ -318,6 +332,38 @@ class Writer:
             self._remove_orphans()
         return done
 
+    def wipe(self) -> Sequence[str]:
+        """Leave no byte of what is gone: in vectors, texts, pictures and the ledger.
+
+        Returns
+        -------
+        names
+            Files that an open search still holds older bytes of: wipe again once it has ended.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            Elasticsearch does not answer; all else is done.
+        """
+        self.compact(everything=True)
+        with writing(self.layout.root):
+            held = wipe(self._stores)
+        self.outbox.wipe()
+        # Once more: the documents that waited are gone from the ledger only now.
+        with writing(self.layout.root):
+            return wipe(self._stores) or held
+
+    def forget(self, wanted: Wanted) -> None:
+        """Drop what is wanted and keep it from coming back; `wipe` is to follow."""
+        with writing(self.layout.root):
+            forget(self._stores, wanted)
+        self.outbox.drain()
+
+    def allow_again(self, wanted: Wanted) -> int:
+        """Let what was forgotten come back with the next run; gives how many names that were."""
+        with writing(self.layout.root), self.ledger.transaction():
+            return self.ledger.forgotten.remove(wanted.kind, wanted.names)
+
     def shards(self) -> Shards:
         """The committed shards."""
         return self.ledger.shards.open(self.layout.embeddings, self.manifest.dimensions)
@@ -343,47 +389,3 @@ class Writer:
         if count:
             _log.info("removed %d files of shards that are not in use", count)
         remove_older(self.layout.vectors)
-
-
-@contextmanager
-def _opened(layout: Layout, manifest: Manifest, *, rebuild_text: bool = False) -> Iterator[Stores]:
-    """The stores of a locked database, open for writing."""
-    with ExitStack() as stack:
-        with writing(layout.root):
-            layout.embeddings.mkdir(exist_ok=True)
-            ledger = Ledger(layout.ledger, write=True)
-            stack.callback(ledger.close)
-            thumbnails = Thumbnails(layout.thumbnails, write=True)
-            stack.callback(thumbnails.close)
-            embedded = manifest.text == "tantivy"
-            missing = embedded and ledger.images.count and not layout.text.exists()
-            outdated = is_outdated(manifest.text, layout.text)
-            if outdated:
-                _log.info("building the text index anew, as this version keeps more in it")
-            if rebuild_text or missing or outdated:
-                with ledger.transaction():
-                    ledger.outbox.mark_refill()
-                shutil.rmtree(layout.text, ignore_errors=True)
-            text = open_text_store(
-                manifest.text,
-                layout.text,
-                create=True,
-                index=manifest.text_index,
-                url=manifest.text_url,
-            )
-            stack.callback(text.close)
-        yield Stores(layout, manifest, ledger, thumbnails, text)
-
-
-def _refuse_foreign(path: Path) -> None:
-    """A folder that holds something else is most likely named by mistake."""
-    try:
-        names = {item.name for item in path.iterdir()}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise DatabaseError(f"{path} cannot hold a database: {error.strerror}") from error
-    if names - _OWN_NAMES:
-        raise DatabaseError(
-            f"{path} is no database, but is not empty: name a new or an empty folder"
-        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from indexer.archive.sources.members import Member
 from indexer.database.durable import writing
 from indexer.database.ledger.listing import ListedFile
+from indexer.errors import PruneRefused
 from indexer.pipeline.executor import FileTask
 
 if TYPE_CHECKING:
@@ -134,6 +135,37 @@ class Listing:
     def removed(self) -> int:
         """How many files the archives had once and have no more."""
         return sum(map(self._tables.removed, self._archives))
+
+    def check_removed(self, share: float) -> None:
+        """Refuse to drop much of an archive, which may only be out of reach.
+
+        Parameters
+        ----------
+        share
+            Of an archive's files that may be gone, 0..1; with 1 anything may.
+
+        Raises
+        ------
+        PruneRefused
+            Its text says of which archive how many files are gone.
+        """
+        if share >= 1:
+            return
+        for number, path in self._archives.items():
+            known, gone = self._tables.known(number), self._tables.removed(number)
+            if not gone:
+                continue
+            if not self._tables.found(number):
+                raise PruneRefused(
+                    f"{path} is empty, but the database has {known} files of it: is it mounted? "
+                    "If they are gone for good, say --prune --yes"
+                )
+            if gone > share * known:
+                raise PruneRefused(
+                    f"{gone} of {known} files are gone from {path}, more than {share:.0%}: nothing "
+                    "was dropped. If they are gone for good, say --prune --yes, or allow more with "
+                    "--prune-limit"
+                )
 
     def prune(self) -> int:
         """Forget the removed files; gives how many."""

@@ -23,7 +23,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
 from indexer.database.writer import Writer
-from indexer.errors import DatabaseMismatch
+from indexer.errors import DatabaseMismatch, PruneRefused
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
@@ -58,10 +58,12 @@ def index(
     retry_failed: bool = False,
     checksum: bool = False,
     prune: bool = False,
+    prune_limit: float = 0.1,
     reread: bool = False,
     text_store: str | None = None,
     elasticsearch_url: str | None = None,
     pool_studies: bool | None = None,
+    group: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     limit: int | None = None,
     limits: Limits | None = None,
@@ -101,6 +103,8 @@ def index(
         Compare the content of all files instead of trusting size and time.
     prune
         Drop what the archives have no more.
+    prune_limit
+        Share of an archive's files that may be gone, 0..1; 1 allows an empty archive, too.
     reread
         Read everything again; a database that was made with another bundle is brought to this one.
     text_store, elasticsearch_url
@@ -108,6 +112,8 @@ def index(
         `indexer.database.choices.Choices`.
     pool_studies
         Whether the images of a study share their findings; see there.
+    group
+        Name of a group that may read the database from now on.
     progress
         Called a few times a second, in this thread.
     limit
@@ -138,6 +144,8 @@ def index(
         The runtime is not installed.
     DiskFullError
         There is no space left; what was committed is safe.
+    PruneRefused
+        More is gone from an archive than `prune_limit`; nothing was read or dropped.
     """
     layout = Layout(database)
     if not reread and layout.manifest.exists():
@@ -152,7 +160,7 @@ def index(
         )
     folders = [archive.reports for archive in opened if archive.reports is not None]
     folders = folders if reports is None else [reports]
-    choices = Choices(text_store, elasticsearch_url, pool_studies)
+    choices = Choices(text_store, elasticsearch_url, pool_studies, group)
 
     def load_reader() -> Reader:
         if reader is not None:
@@ -167,6 +175,7 @@ def index(
         checksum=checksum,
         reread=reread,
         prune=prune,
+        prune_limit=prune_limit,
         workers=workers or _cores(),
         batch_size=batch_size,
         limit=limit,
@@ -211,6 +220,7 @@ class _Options:
     checksum: bool
     reread: bool
     prune: bool
+    prune_limit: float
     workers: int
     batch_size: int
     limit: int | None
@@ -256,6 +266,8 @@ class _Run:
                     checksum=options.checksum,
                     reread=options.reread,
                 )
+                if options.prune:
+                    self._check_removed(listing)
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     executor = executor or self._processes(settings, listing.todo)
@@ -284,6 +296,13 @@ class _Run:
             seconds=seconds,
             interrupted=interrupted,
         )
+
+    def _check_removed(self, listing: Listing) -> None:
+        try:
+            listing.check_removed(self._options.prune_limit)
+        except PruneRefused:
+            self._writer.end_run("interrupted", {})
+            raise
 
     def _processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
         options = self._options
@@ -360,7 +379,9 @@ class _Run:
         known = self._writer.ledger.runs.report_state
         if all(known(path) == state for path, state in states.items()):
             return 0
-        return self._writer.update_reports(self._reports.find, states)
+        return self._writer.update_reports(
+            self._reports.find, states, lambda: not self._reports.problems
+        )
 
 
 def _cores() -> int:

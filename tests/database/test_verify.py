@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from indexer.database.reader import Database
+from indexer.database.seal import seal
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import write_shard
@@ -25,6 +26,8 @@ def _sql(path: Path, file: str, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
+    # As if a writer had left it so.
+    seal(path)
 
 
 def _text(path: Path, change: str) -> None:
@@ -38,6 +41,7 @@ def _text(path: Path, change: str) -> None:
     else:
         store.apply([{**document, "sex": "O"}], [])
     store.close()
+    seal(path)
 
 
 def _lose(path: Path, pattern: str) -> None:
@@ -61,6 +65,11 @@ def _swap_keys(path: Path) -> None:
     _sql(path, "ledger.sqlite", f"UPDATE shards SET checksum = '{checksum}' WHERE number = 1")
 
 
+def _other_keys(path: Path) -> None:
+    np.save(path / "vectors/generation-000001/keys.npy", np.arange(COUNT))
+    seal(path)
+
+
 Damage = Callable[[Path], object]
 THUMBNAILS = "thumbnails.sqlite"
 # What is done to a database, what verify calls it, and how many images are left to be read again.
@@ -71,13 +80,13 @@ DAMAGES: dict[str, tuple[Damage, set[tuple[str, str]], int]] = {
         lambda p: _lose(p, "embeddings/part-000001.keys.npy"), {("shards", "missing")}, 10),
     "a shard is damaged": (
         lambda p: _flip(p, "embeddings/part-000003.npy"),
-        {("shards", "checksum"), ("vectors", "values")}, 10),
+        {("shards", "checksum")}, 10),
     "FAISS is missing": (lambda p: _lose(p, "vectors/*"), {("vectors", "missing")}, 0),
     "FAISS is damaged": (
         lambda p: (p / "vectors/generation-000001/index.faiss").write_bytes(b"x"),
         {("vectors", "damaged")}, 0),
     "FAISS has other keys": (
-        lambda p: np.save(p / "vectors/generation-000001/keys.npy", np.arange(COUNT)),
+        _other_keys,
         {("vectors", "keys")}, 0),
     "the text store is missing": (lambda p: _lose(p, "text"), {("text", "missing")}, 0),
     "the text store is damaged": (

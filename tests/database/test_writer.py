@@ -13,6 +13,7 @@ from indexer.archive.deidentify import Metadata
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import Database
+from indexer.database.seal import seal
 from indexer.database.vectors.shards import id_of, key_of, keys_of
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
@@ -196,6 +197,7 @@ def test_a_text_store_of_an_earlier_version_is_built_anew(tmp_path: Path, mend: 
             "INSERT INTO outbox (image_id, op, document) VALUES (?, 'upsert', ?)",
             (image_id(3), waiting),
         )
+    seal(path)
     assert {problem.where for problem in verify(path)} == {"ledger", "text"}
     if mend == "repair":
         assert repair(path) == []

@@ -16,18 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.archive.deidentify import fingerprint, load_key
 from indexer.cascade.bundle import Bundle
+from indexer.database.choices import Choices
 from indexer.database.reader import Database
 from indexer.database.vectors.shards import keys_of
 from indexer.database.verify import verify
+from indexer.database.writer import Writer
 from indexer.errors import DatabaseError
-from tests.pipeline.making import state_of, write_picture, write_pictures
+from tests.pipeline.making import make_bundle, state_of, write_picture, write_pictures
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="uses fork and SIGKILL")
 
-KILLS, PICTURES, SEED = 25, 90, 7
+#: Kills of each command; `make test` takes a few, a release 25 of each.
+KILLS = int(os.environ.get("CXRDEX_TEST_KILLS", "5"))
+PICTURES, SEED = 90, 7
 
-# Imports everything once; every line it reads is a database, which a fork of it then indexes.
+# Imports everything once; every line it reads is a command and a database, for a fork of it.
 _NURSERY = """
 import os, sys, time
 from pathlib import Path
@@ -37,6 +42,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade import reading as runtime
     from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference
+    from indexer.database.writer import Writer
     from indexer.database.writing import compaction
     from indexer.pipeline.stages import model
     from indexer.pipeline.run import index
@@ -53,13 +59,28 @@ if __name__ == "__main__":  # or the workers would import all this, too
     compaction._SMALL_SHARDS = 4
     archive, reports, bundle = map(Path, sys.argv[1:])
     for line in sys.stdin:
+        command, database = line.split(maxsplit=1)
+        database = Path(database.strip())
         child = os.fork()
         if child == 0:
-            index(
-                [archive], Path(line.strip()), reports=reports,
-                compute=Compute(bundle, "cpu", "torch"), workers=1, batch_size=6,
-                prune=True, retry_failed=True,
-            )
+            if command in ("index", "reread"):
+                other = bundle.with_name(bundle.name + "-other") if command == "reread" else bundle
+                index(
+                    [archive], database, reports=reports,
+                    compute=Compute(other, "cpu", "torch"), workers=1, batch_size=6,
+                    prune=True, prune_limit=0.5, retry_failed=True, reread=command == "reread",
+                )
+            else:
+                with Writer.maintain(database, text="untouched") as writer:
+                    if command == "compact":
+                        writer.compact(everything=True)
+                        writer.wipe()
+                    elif command == "sync":
+                        writer.outbox.sync()
+                    elif command == "migrate":
+                        writer.outbox.migrate()
+                    else:
+                        raise ValueError(command)
             os._exit(0)
         print(child, flush=True)
         sys.stdin.readline()  # until then the child's number is its own, even if it has ended
@@ -83,9 +104,9 @@ class Nursery:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def run(self, database: Path, kill_after: float | None = None) -> int:
-        """Exit code of a run that is killed after so many seconds, if it still runs then."""
-        self._write(str(database))
+    def run(self, database: Path, kill_after: float | None = None, command: str = "index") -> int:
+        """Exit code of a command that is killed after so many seconds, if it still runs then."""
+        self._write(f"{command} {database}")
         child = self._line()
         if kill_after is not None:
             time.sleep(kill_after)
@@ -164,7 +185,9 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
                     assert nursery.run(database) == 0
                     break
             _same(database, tmp_path / "calm", first)
-        assert len(seen - {0, sum(first["counts"].values())}) >= 4, "kills fell between commits"
+        if KILLS >= 25:
+            within = seen - {0, sum(first["counts"].values())}
+            assert len(within) >= 4, "kills fell between commits"
         # Runs that change, drop and promote images are killed as well.
         _change(archive)
         assert nursery.run(tmp_path / "calm") == 0
@@ -174,6 +197,72 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
         _same(database, tmp_path / "calm", second)
     assert first["counts"] == {"done": 90, "duplicate": 10, "skipped": 5, "failed": 5}
     assert second["counts"] == {"done": 87, "duplicate": 3, "skipped": 5, "failed": 5}
+
+
+def _killed_until_done(
+    nursery: Nursery, command: str, start: Path, folder: Path, rng: random.Random
+) -> Iterator[Path]:
+    """Copies of a database whose `command` was killed, now and then more than once, and ended."""
+    calm = Path(shutil.copytree(start, folder / f"calm-{command}"))
+    started = time.monotonic()
+    assert nursery.run(calm, command=command) == 0
+    duration = time.monotonic() - started
+    kills = databases = 0
+    while kills < KILLS:
+        databases += 1
+        path = Path(shutil.copytree(start, folder / f"{command}{databases}"))
+        while code := nursery.run(path, rng.uniform(0.02, duration), command):
+            assert code == -signal.SIGKILL
+            kills += 1
+            _check_killed(path)
+            if kills >= KILLS:
+                assert nursery.run(path, command=command) == 0
+                break
+        yield path
+
+
+@pytest.mark.parametrize("command", ["reread", "compact"])
+def test_other_commands_are_killed(
+    archive: Path, tiny: Bundle, tmp_path: Path, command: str
+) -> None:
+    other = tiny.path.with_name(tiny.path.name + "-other")
+    if not other.exists():
+        make_bundle(other, "other", seed=1)
+    rng = random.Random(SEED)
+    with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
+        start = tmp_path / "start"
+        assert nursery.run(start) == 0
+        _change(archive)
+        assert nursery.run(start) == 0
+        for path in _killed_until_done(nursery, command, start, tmp_path, rng):
+            expected = state_of(tmp_path / f"calm-{command}")
+            _same(path, tmp_path / f"calm-{command}", expected)
+            shutil.rmtree(path)
+
+
+def test_sync_and_migrate_are_killed(
+    archive: Path, tiny: Bundle, tmp_path: Path, elasticsearch_url: str
+) -> None:
+    """Each database has an index of its own, which no copy of it may share: it is made anew."""
+    rng = random.Random(SEED)
+    choices = Choices("elasticsearch", elasticsearch_url)
+    with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
+        path = tmp_path / "served"
+        with Writer.open(path, tiny, fingerprint(load_key()), choices):
+            pass
+        assert nursery.run(path) == 0
+        for command in ("sync", "migrate"):
+            kills, duration = 0, 3.0
+            while kills < KILLS:
+                with Writer.maintain(path, text="untouched") as writer, writer.ledger.transaction():
+                    writer.ledger.outbox.mark_refill()
+                started = time.monotonic()
+                while code := nursery.run(path, rng.uniform(0.02, duration), command):
+                    assert code == -signal.SIGKILL
+                    kills += 1
+                duration = max(0.1, min(duration, time.monotonic() - started))
+                assert nursery.run(path, command="sync") == 0
+                assert verify(path) == []
 
 
 def _check_killed(database: Path) -> int:

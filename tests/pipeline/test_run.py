@@ -131,7 +131,7 @@ def test_removed_files_are_reported_and_dropped_on_request(
     assert run(archive).removed == 2
     with Database.open(database) as opened:
         assert len(opened) == 6
-    summary = run(archive, prune=True)
+    summary = run(archive, prune=True, prune_limit=1)
     assert (summary.removed, summary.pruned) == (2, 2)
     assert model_work == []
     assert verify(database) == []
@@ -146,7 +146,7 @@ def test_a_moved_file_is_not_read_by_the_model_again(
     run(archive)
     model_work.clear()
     (archive / "000.png").rename(archive / "moved.png")
-    summary = run(archive, prune=True)
+    summary = run(archive, prune=True, prune_limit=1)
     assert (summary.duplicate, summary.pruned) == (1, 1)
     assert model_work == []
     assert state_of(database)["counts"]["done"] == 6
@@ -162,7 +162,7 @@ def test_what_cannot_be_listed_is_not_taken_for_removed(
         packed.write(write_picture(tmp_path / "x.png", 50), "in/other.png")
     run(archive)
     (archive / "more.zip").write_bytes(b"damaged")
-    summary = run(archive, prune=True)
+    summary = run(archive, prune=True, prune_limit=1)
     assert (summary.failed, summary.removed, summary.pruned) == (1, 0, 0)
     with Database.open(database) as opened:
         assert len(opened) == 3
@@ -182,7 +182,7 @@ def test_a_twin_with_burned_in_text_hides_the_picture(
     assert state_of(database)["pictures"] == {image: None}
     assert verify(database) == []
     (archive / "a.dcm").unlink()
-    run(archive, prune=True)
+    run(archive, prune=True, prune_limit=1)
     assert state_of(database)["pictures"] == {image: None}
     assert verify(database) == []
 

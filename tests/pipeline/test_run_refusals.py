@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -158,7 +159,8 @@ def test_a_full_disk_is_named_and_what_was_committed_is_safe(
         capture_output=True, text=True, timeout=200, env=environment, check=False,
     )  # fmt: skip
     assert answer.returncode == 9, answer.stderr
-    assert f"no space is left to write {disk}/db" in answer.stdout
+    # Which of its files meets the end of the disk depends on how many commits there were.
+    assert re.search(f"no space is left (to write|for the text index at) {disk}/db", answer.stdout)
     with Database.open(tmp_path / "saved") as opened:
         saved = len(opened)
     assert 0 < saved < 400

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle_checks import fitting
 from indexer.cascade.devices import choose_device
 from indexer.cascade.networks.encoder import Encoder
 from indexer.cascade.networks.localiser import Localiser
@@ -48,21 +49,20 @@ def build_encoder(bundle: Bundle) -> Encoder:
         The bundle's tensors do not fit its description.
     """
     labels = bundle.labels
-    encoder = Encoder(
-        bundle.architecture["backbones"],
-        bundle.dimensions,
-        labels.scored,
-        bundle.architecture["sentences"],
-    )
+    with fitting(bundle.path):
+        encoder = Encoder(
+            bundle.architecture["backbones"],
+            bundle.dimensions,
+            labels.scored,
+            bundle.architecture["sentences"],
+        )
     state = {
         name.removeprefix("encoder."): torch.from_numpy(array)
         for name, array in bundle.weights().items()
         if name.startswith("encoder.")
     }
-    try:
+    with fitting(bundle.path):
         encoder.load_state_dict(state)
-    except RuntimeError as error:
-        raise BundleError(f"the bundle {bundle.path} is damaged: {error}") from error
     return encoder.eval()
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from indexer.database.ledger.table import Table
+from indexer.errors import DatabaseError
 
 __all__ = ["Checks"]
 
@@ -59,7 +60,7 @@ class Checks(Table):
         """Whether SQLite finds that the file is not what it wrote."""
         try:
             return bool(self._value("PRAGMA integrity_check(1)") != "ok")
-        except sqlite3.DatabaseError:
+        except (DatabaseError, sqlite3.DatabaseError):
             return True
 
     def ledger(self) -> Iterator[tuple[str, int, str]]:

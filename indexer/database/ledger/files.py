@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -124,6 +124,10 @@ class Files(Table):
         )
         return row is not None
 
+    def archive_paths(self) -> list[str]:
+        """Paths of all archives."""
+        return [path for (path,) in self._all("SELECT path FROM archives ORDER BY id")]
+
     def archives_with_images(self) -> list[str]:
         """Paths of the archives that images are of."""
         rows = self._all(
@@ -207,6 +211,12 @@ class Files(Table):
             "AND status = 'done'",
             ((i,) for i in image_ids),
         )
+
+    def move_archives(self, moves: Mapping[str, str]) -> None:
+        """Give archives another path, old to new; a new one that is known must have no files."""
+        for old, new in moves.items():
+            self._change("DELETE FROM archives WHERE path = ? AND path <> ?", new, old)
+            self._change("UPDATE archives SET path = ? WHERE path = ?", new, old)
 
     # ---- images that lost a file ----------------------------------------------------------------
 

@@ -74,6 +74,11 @@ class Images(Table):
         """How many patients they are of."""
         return int(self._value("SELECT count(DISTINCT patient) FROM images"))
 
+    @property
+    def with_report(self) -> int:
+        """How many have a report."""
+        return int(self._value("SELECT count(*) FROM images WHERE report IS NOT NULL"))
+
     def get(self, image_id: str) -> ImageRow | None:
         """One image by id."""
         row = self._one(f"SELECT {_COLUMNS} FROM images WHERE image_id = ?", image_id)

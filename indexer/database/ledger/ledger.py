@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from indexer.database.access import unreadable
 from indexer.database.ledger.checks import Checks
 from indexer.database.ledger.files import Files
+from indexer.database.ledger.forgotten import Forgotten
 from indexer.database.ledger.images import Images
 from indexer.database.ledger.listing import ListingTables
 from indexer.database.ledger.outbox import PendingChanges
 from indexer.database.ledger.runs import Runs
 from indexer.database.ledger.shards import CommittedShards
-from indexer.database.sqlite import connect
+from indexer.database.sqlite import connect, copy, wipe
 from indexer.errors import DatabaseError, DatabaseMismatch
 
 __all__ = ["Ledger"]
@@ -56,7 +58,8 @@ class Ledger:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise
             raise DatabaseError(
-                f"the ledger {path} is missing or damaged ({error}): restore it from a backup, "
+                unreadable(path)
+                or f"the ledger {path} is missing or damaged ({error}): restore it from a backup, "
                 "or index the archive again into a new folder"
             ) from error
         scripts = _migrations()
@@ -81,6 +84,7 @@ class Ledger:
         self.shards = CommittedShards(self.connection, self.lock)
         self.outbox = PendingChanges(self.connection, self.lock)
         self.runs = Runs(self.connection, self.lock)
+        self.forgotten = Forgotten(self.connection, self.lock)
         self.listing = ListingTables(self.connection, self.lock)
         self.checks = Checks(self.connection, self.lock)
 
@@ -88,6 +92,16 @@ class Ledger:
         """Close the file."""
         with self.lock:
             self.connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """As `indexer.database.sqlite.copy`."""
+        with self.lock:
+            copy(self.connection, path)
+
+    def wipe(self) -> bool:
+        """As `indexer.database.sqlite.wipe`."""
+        with self.lock:
+            return wipe(self.connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -67,6 +67,14 @@ class Runs(Table):
         found = self._value("SELECT fingerprint FROM report_folders WHERE path = ?", path)
         return None if found is None else str(found)
 
+    def report_folders(self) -> set[str]:
+        """The report folders that any run attached reports from."""
+        return {path for (path,) in self._all("SELECT path FROM report_folders")}
+
+    def forget_report_folders(self) -> None:
+        """Have all report folders looked through anew."""
+        self._change("DELETE FROM report_folders")
+
     def set_report_states(self, states: Mapping[str, str]) -> None:
         """Enter fingerprints of report folders by path."""
         self._change_each("INSERT OR REPLACE INTO report_folders VALUES (?, ?)", states.items())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-__all__ = ["PAGE", "Table"]
+from indexer.errors import DatabaseError
+
+__all__ = ["PAGE", "Table", "corruption"]
 
 #: Rows that are fetched at once.
 PAGE = 1000
@@ -15,6 +18,27 @@ PAGE = 1000
 _PARAMETERS = 500
 
 _Row: TypeAlias = tuple[Any, ...]
+
+
+@contextmanager
+def corruption() -> Iterator[None]:
+    """Say of a file that SQLite finds damaged what to do.
+
+    Raises
+    ------
+    DatabaseError
+        It is damaged.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        # Of extended codes the lowest byte is the code itself.
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        raise DatabaseError(
+            f"an SQLite file of the database is damaged ({error}): run `cxrdex verify`"
+        ) from error
 
 
 class Table:
@@ -28,11 +52,11 @@ class Table:
         self._lock = lock
 
     def _all(self, statement: str, *values: object) -> list[_Row]:
-        with self._lock:
+        with self._lock, corruption():
             return self._connection.execute(statement, values).fetchall()
 
     def _one(self, statement: str, *values: object) -> _Row | None:
-        with self._lock:
+        with self._lock, corruption():
             row: _Row | None = self._connection.execute(statement, values).fetchone()
         return row
 

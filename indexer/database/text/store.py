@@ -46,6 +46,15 @@ class TextStore(Protocol):
     def clear(self) -> None:
         """Drop all documents, durably."""
 
+    def wipe(self, documents: Iterable[Document]) -> None:
+        """Leave no byte of documents that were dropped or replaced; searches go on meanwhile.
+
+        Parameters
+        ----------
+        documents
+            All that the store holds; taken only where they are needed.
+        """
+
     def finish(self) -> None:
         """Let searchers see all that was written."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.clusters import ROWS_PER_LIST, Filler, principal_axes, renumber, train
 from indexer.database.vectors.generation import (
     FORMAT,
@@ -167,7 +168,7 @@ def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any
                 return None
             entries = Entries(path, generation)
             index = faiss.read_index(str(path / "index.faiss"))
-            axes = np.load(path / "axes.npy", allow_pickle=False)
+            axes = load_array(path / "axes.npy", None, "f", mapped=False)
         except (OSError, ValueError, TypeError, RuntimeError):
             _log.warning("a vector index cannot be read and is built anew")
             continue

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.durable import sync_files, sync_folder, write_durably
+from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.shards import Shard
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Entries",
     "Generation",
     "current_generation",
+    "current_path",
     "drafted",
     "generations",
     "remove_older",
@@ -143,6 +145,12 @@ def current_generation(folder: Path) -> Generation | None:
     return found[1] if found else None
 
 
+def current_path(folder: Path) -> Path | None:
+    """The folder of the newest generation."""
+    found = _current(folder)
+    return found[0] if found else None
+
+
 def _current(folder: Path) -> tuple[Path, Generation] | None:
     for path in generations(folder):
         try:
@@ -238,7 +246,4 @@ class Entries:
 
 
 def _mapped(path: Path, count: int) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if count else None)
-    if array.shape != (count,):
-        raise ValueError(f"{path.name} does not fit its generation")
-    return array.view(np.ndarray)
+    return load_array(path, (count,), "i")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.database.seal import check
+from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.generation import Entries, Generation, generations
 from indexer.database.vectors.shards import Shards
 from indexer.database.vectors.tuning import search_parameters
@@ -75,12 +77,17 @@ class Vectors:
     def _open(self, path: Path) -> bool:
         import faiss
 
+        if damaged := check(path.parent.parent, f"vectors/{path.name}/", quick=True):
+            _log.warning("a vector index is damaged (%s) and is ignored", damaged[0])
+            return False
         try:
             generation = Generation.read(path)
             entries = Entries(path, generation)
             flags = faiss.IO_FLAG_MMAP_IFC if generation.count else 0
             index = faiss.read_index(str(path / "index.faiss"), flags)
-            axes = np.load(path / "axes.npy", allow_pickle=False) if generation.lists else None
+            axes = None
+            if generation.lists:
+                axes = load_array(path / "axes.npy", None, "f", mapped=False)
         except (OSError, ValueError, TypeError, RuntimeError):
             # A newer generation may have replaced it meanwhile; without any, search is exact.
             _log.warning("a vector index cannot be read and is ignored")

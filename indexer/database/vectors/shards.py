@@ -11,17 +11,17 @@ import io
 import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from indexer.database.access import unreadable
 from indexer.database.durable import write_durably
+from indexer.database.vectors.arrays import load_array
 from indexer.errors import DatabaseError, ShardMissing
 
 __all__ = [
@@ -39,6 +39,8 @@ _NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
 _CHUNK = 16_384
 # Each row read from a map brings up to 16 pages of 4 KiB into the memory of the process.
 _RESIDENT_ROWS = 16_384
+# So much is compared with its checksums before it is used.
+_CHECKED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Shard:
     rows: int
     live: int
     checksum: str
+
+    def files(self, folder: Path) -> tuple[Path, Path]:
+        """Its vectors and its keys."""
+        return _paths(folder, self.number)
 
 
 def key_of(image_id: str) -> int:
@@ -170,6 +176,9 @@ class Shards:
         self._maps: dict[int, npt.NDArray[np.float16]] = {}
         self._files: list[mmap.mmap] = []
         self._touched = 0
+        size = sum(shard.rows for shard in shards) * (2 * dimensions + 8)
+        #: Shards still to be compared with their checksums; large ones are left to `verify`.
+        self._unchecked = set(range(len(shards)) if size <= _CHECKED_BYTES else ())
 
     def __len__(self) -> int:
         return sum(shard.live for shard in self.shards)
@@ -184,6 +193,7 @@ class Shards:
 
     def keys_in(self, index: int) -> npt.NDArray[np.int64]:
         """Keys of all rows of the shard at `index`, dead ones too."""
+        self._check(index)
         shard = self.shards[index]
         keys = self._load(_paths(self._folder, shard.number)[1], (shard.rows,))
         return keys.astype(np.int64, copy=False)
@@ -225,6 +235,7 @@ class Shards:
     def live_chunks(self) -> Iterator[npt.NDArray[np.float32]]:
         """The vectors at `positions`, some thousand at a time; none of them stays in memory."""
         for index, shard in enumerate(self.shards):
+            self._check(index)
             # Read, as the pages of a mapped file would count as the process's own.
             path = _paths(self._folder, shard.number)[0]
             rows = self._load(path, (shard.rows, self.dimensions), mapped=False)
@@ -233,10 +244,21 @@ class Shards:
                 yield rows[live[start : start + _CHUNK]].astype(np.float32)
 
     def hold(self) -> None:
-        """Map all shards that can be read, so that they stay even where a writer drops them."""
+        """Map all shards that can be read, so that they stay even where a writer drops them.
+
+        Raises
+        ------
+        ShardMissing
+            A file is lost, or this moment of the database is over.
+        """
         for index in range(len(self.shards)):
-            with suppress(DatabaseError):  # which is raised again when it is needed
+            try:
                 self._map(index)
+            except ShardMissing:
+                raise
+            except DatabaseError:
+                # What is damaged is told when it is needed.
+                continue
 
     def mapped(self, index: int) -> npt.NDArray[np.float16]:
         """All rows of the shard at `index`, dead ones too; they stay in the file."""
@@ -244,6 +266,7 @@ class Shards:
 
     def _map(self, index: int) -> npt.NDArray[np.float16]:
         if index not in self._maps:
+            self._check(index)
             shard = self.shards[index]
             path = _paths(self._folder, shard.number)[0]
             rows = self._load(path, (shard.rows, self.dimensions))
@@ -254,6 +277,19 @@ class Shards:
                 self._files.append(owner)
             self._maps[index] = rows.astype(np.float16, copy=False)
         return self._maps[index]
+
+    def _check(self, index: int) -> None:
+        """Compare a shard with its checksum, once."""
+        if index in self._unchecked:
+            shard = self.shards[index]
+            found = shard_checksum(self._folder, shard.number)
+            # What is missing is told when it is loaded.
+            if found is not None and found != shard.checksum:
+                raise DatabaseError(
+                    f"the shard {_paths(self._folder, shard.number)[0]} is damaged: run "
+                    "`cxrdex verify --repair`, then index the archive again"
+                )
+            self._unchecked.discard(index)
 
     def _touch(self, rows: int) -> None:
         """Let the maps' pages go now and then; they stay in the system's cache of files."""
@@ -267,18 +303,13 @@ class Shards:
         self, path: Path, shape: tuple[int, ...], *, mapped: bool = True
     ) -> npt.NDArray[np.generic]:
         try:
-            mode: Literal["r"] | None = "r" if mapped else None
-            array: npt.NDArray[np.generic] = np.load(path, mmap_mode=mode, allow_pickle=False)
+            return load_array(
+                path, shape, "i" if path.suffixes[0] == ".keys" else "f", mapped=mapped
+            )
         except (OSError, ValueError) as error:
             kind = ShardMissing if isinstance(error, FileNotFoundError) else DatabaseError
             raise kind(
-                f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
+                unreadable(path)
+                or f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
                 "then index the archive again"
             ) from error
-        if array.shape != shape:
-            raise DatabaseError(
-                f"the shard {path} has the shape {array.shape}, not {shape}: "
-                "run `cxrdex verify --repair`, then index the archive again"
-            )
-        # A plain array: numpy makes a new memmap of every slice of one.
-        return array.view(np.ndarray)

@@ -22,14 +22,19 @@ FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
 
 
 def rewrite(
-    stores: Stores, row: ImageRow, header: Header, find_report: FindReport | None
+    stores: Stores,
+    row: ImageRow,
+    header: Header,
+    find_report: FindReport | None,
+    *,
+    keep_report: bool = True,
 ) -> set[str]:
     """Give an image another header or report, in a transaction; gives the studies to `publish`.
 
-    Where no report is found, an image keeps the one of its study.
+    Where no report is found, an image keeps the one of its study, if `keep_report` says so.
     """
     report = find_report(header.report_keys) if find_report else None
-    if report is None and row.study == header.study:
+    if report is None and keep_report and row.study == header.study:
         report = report_of(row)
     stores.ledger.images.set_header(row.number, header, report)
     return {row.study, header.study}

@@ -111,6 +111,19 @@ class Outbox:
             self._mark_refill()
             self.drain()
 
+    def wipe(self) -> None:
+        """Send all that waits, and leave no byte in the text store of what it has no more.
+
+        Raises
+        ------
+        TextStoreUnavailable
+            It does not answer.
+        """
+        self._drain()
+        with writing(self._layout.root):
+            self._text.wipe(document for page in self._current_documents() for document in page)
+            self._text.finish()
+
     def _drain(self) -> None:
         with writing(self._layout.root):
             self._text.prepare(self._refill_unless_waiting)

@@ -11,15 +11,13 @@ from indexer.database.text.documents import canonical, document_hash
 from indexer.database.writing.documents import FindReport, publish, rewrite
 from indexer.database.writing.stores import Stores
 
-__all__ = ["attach_reports", "send_wrong_documents"]
+__all__ = ["attach_reports", "send_wrong_documents", "withdraw_reports"]
 
 _PAGE = 1000
 
 
-def attach_reports(
-    stores: Stores, find_report: FindReport, states: Mapping[str, str], sent: Callable[[], None]
-) -> int:
-    """Attach new and changed reports to images of earlier runs; see `Writer.update_reports`."""
+def attach_reports(stores: Stores, find_report: FindReport, sent: Callable[[], None]) -> int:
+    """Attach new and changed reports to images of earlier runs; gives how many images changed."""
 
     def changed() -> Iterator[ImageRow]:
         for row in stores.ledger.images:
@@ -29,10 +27,24 @@ def attach_reports(
             if report is not None and canonical(report.to_json()) != canonical(row.report):
                 yield row
 
-    count = _rewrite_all(stores, changed(), find_report, sent)
-    with stores.ledger.transaction():
-        stores.ledger.runs.set_report_states(states)
-    return count
+    return _rewrite_all(stores, changed(), find_report, sent)
+
+
+def withdraw_reports(
+    stores: Stores, find_report: FindReport, states: Mapping[str, str], sent: Callable[[], None]
+) -> int:
+    """Take reports away that are in no folder any more; gives how many images lost theirs.
+
+    Nothing is taken away unless all folders that reports came from are among `states`.
+    """
+    if not stores.ledger.runs.report_folders() <= states.keys():
+        return 0
+    gone = (
+        row
+        for row in stores.ledger.images
+        if row.report is not None and find_report(row.report_keys) is None
+    )
+    return _rewrite_all(stores, gone, find_report, sent, keep_report=False)
 
 
 def send_wrong_documents(stores: Stores, sent: Callable[[], None]) -> int:
@@ -53,13 +65,15 @@ def _rewrite_all(
     rows: Iterable[ImageRow],
     find_report: FindReport | None,
     sent: Callable[[], None],
+    *,
+    keep_report: bool = True,
 ) -> int:
     count, left = 0, iter(rows)
     while batch := list(islice(left, _PAGE)):
         with stores.ledger.transaction():
             studies: set[str] = set()
             for row in batch:
-                studies |= rewrite(stores, row, row.header, find_report)
+                studies |= rewrite(stores, row, row.header, find_report, keep_report=keep_report)
             publish(stores, studies)
         sent()
         count += len(batch)

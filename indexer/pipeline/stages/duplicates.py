@@ -26,6 +26,13 @@ class Duplicates:
         self._ledger = ledger
         self._committing = committing
         self._pending: set[str] = set()
+        self._forgotten = ledger.forgotten.all()
+
+    def is_forgotten(self, read: Read) -> bool:
+        """Whether its patient, its study or itself was forgotten on request."""
+        image = read.image
+        names = (("patient", image.patient), ("study", image.study), ("image", image.image_id))
+        return bool(self._forgotten) and not self._forgotten.isdisjoint(names)
 
     def look_up(self, read: Read) -> Literal["new", "own", "duplicate"]:
         """What an image is to the database, which counts with it from now on.

@@ -16,6 +16,10 @@ __all__ = ["ModelStage"]
 
 _COMMIT_FILES = 1000
 _COMMIT_SECONDS = 10.0
+_FORGOTTEN = (
+    "forgotten",
+    "its patient, study or image was removed by `cxrdex forget`; --undo allows it again",
+)
 
 
 class ModelStage:
@@ -73,6 +77,8 @@ class ModelStage:
     def take(self, outcome: Outcome) -> None:
         """Take one file; order matters, as of identical images the first one counts."""
         read = False
+        if isinstance(outcome, Read) and self._duplicates.is_forgotten(outcome):
+            outcome = Skipped(outcome.file, outcome.checksum, *_FORGOTTEN)
         if isinstance(outcome, Read):
             image = self._duplicates.look_up(outcome)
             read = image == "new" or (image == "own" and self._reread)

@@ -35,6 +35,7 @@ _PAGE = 5_000
 _KEEP_ALIVE = "5m"
 _CONNECT_SECONDS = 5.0
 _GRACE_SECONDS = 1.0
+_MERGE_SECONDS = 3600.0
 # What is set aside while an empty index is filled, and how it is filled faster.
 _WHILE_LOADING: Mapping[str, Any] = {
     "refresh_interval": "-1",
@@ -194,6 +195,28 @@ class ElasticsearchTextStore:
         self._switch(old, new)
         self._ready = True
         return count
+
+    def wipe(self, documents: Iterable[Document]) -> None:
+        """Merge away what was deleted; where the server keeps it, fill a new index in its place."""
+        physical = self._physical()
+        if physical is None:
+            return
+        self._ask(lambda client: client.indices.flush(index=physical, force=True))
+        if self._deleted(physical):
+            self._ask(
+                lambda client: client.options(request_timeout=_MERGE_SECONDS).indices.forcemerge(
+                    index=physical, max_num_segments=1
+                )
+            )
+            self._ask(lambda client: client.indices.flush(index=physical, force=True))
+            if self._deleted(physical):
+                self.migrate(documents)
+
+    def _deleted(self, physical: str) -> int:
+        """How many deleted documents, nested ones too, the files of an index still hold."""
+        self._ask(lambda client: client.indices.refresh(index=physical))
+        answer = self._ask(lambda client: client.indices.stats(index=physical, metric="docs"))
+        return int(answer["_all"]["total"]["docs"].get("deleted", 0))
 
     def finish(self) -> None:
         """Let searchers see all that was written, with the settings that searching wants."""

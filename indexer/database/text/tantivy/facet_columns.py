@@ -44,6 +44,8 @@ class FacetColumns:
     partial: set[str] = field(default_factory=set)
     _places: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     _changed: bool = False
+    #: Values of the documents of a rewrite that is under way.
+    _used: set[tuple[str, str]] | None = None
 
     @classmethod
     def load(cls, folder: Path) -> FacetColumns:
@@ -89,10 +91,26 @@ class FacetColumns:
         found: dict[int, int] = {}
         for name, some in values.items():
             for value in some:
+                if self._used is not None:
+                    self._used.add((name, value))
                 place = self._places.get((name, value)) or self._place(name, value)
                 if place is not None:
                     found[place[0]] = found.get(place[0], 0) | 1 << place[1]
         return {column: found.get(n, 0) for n, column in enumerate(COLUMNS)}
+
+    def begin_rewrite(self) -> None:
+        """All documents are going to be written again."""
+        self._used = set()
+
+    def end_rewrite(self) -> None:
+        """They are: values that none of them has leave their place empty."""
+        used, self._used = self._used or set(), None
+        for name, values in self.columns:
+            for bit, value in enumerate(values):
+                if value and (name, value) not in used:
+                    values[bit] = ""
+                    self._places.pop((name, value), None)
+                    self._changed = True
 
     def of(self, name: str) -> list[Column] | None:
         """The columns of a field; None where they do not hold all of its values."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.annotation import certainty_of
+from indexer.database.access import share
+from indexer.database.seal import check_open
 from indexer.database.text.documents import Document, canonical, document_hash
 from indexer.database.text.schema import (
     EXACT,
@@ -29,6 +31,7 @@ from indexer.database.text.schema import (
     values_of,
 )
 from indexer.database.text.tantivy.facet_columns import COLUMNS, FacetColumns
+from indexer.database.text.tantivy.mirror import Mirror
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
 if TYPE_CHECKING:
@@ -151,8 +154,13 @@ class EmbeddedTextStore:
         try:
             if create:
                 _create(path)
+            else:
+                check_open(path.parent, f"{path.name}/")
             _check_version(path)
-            self.index = tantivy.Index.open(str(path))
+            # Where the folder cannot be written, tantivy's own locks cannot be taken in it.
+            readable = create or os.access(path, os.W_OK)
+            self._mirror = None if readable else Mirror(path)
+            self.index = tantivy.Index.open(str(self._mirror.folder if self._mirror else path))
         except (OSError, ValueError) as error:
             raise _error(path, error) from error
         self.index.register_tokenizer(STEMMED, analyzer())
@@ -171,6 +179,8 @@ class EmbeddedTextStore:
         """Let searchers see the newest commit, of whichever process."""
         while (stamp := self.stamp()) != self.seen:
             try:
+                if self._mirror is not None:
+                    self._mirror.sync()
                 self.index.reload()
                 # After the commit, which they are written before.
                 self.columns = FacetColumns.load(self.path)
@@ -204,7 +214,13 @@ class EmbeddedTextStore:
             if isinstance(error, OSError | ValueError):
                 raise _error(self.path, error, writing=True) from error
             raise
+        self._share()
         self.refresh()
+
+    def _share(self) -> None:
+        """tantivy writes these anew at each commit, and for its user alone."""
+        for name in ("meta.json", ".managed.json"):
+            share(self.path / name)
 
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Every document's id and hash, ordered by id."""
@@ -239,6 +255,40 @@ class EmbeddedTextStore:
             self._abandon_writer()
             raise _error(self.path, error, writing=True) from error
         self.refresh()
+
+    def wipe(self, documents: Iterable[Document]) -> None:
+        """Write the whole index anew, in one commit, where it keeps anything that was deleted."""
+        if not self._keeps_deleted():
+            return
+        writer = self._open_writer()
+        try:
+            writer.delete_all_documents()
+            self._written.begin_rewrite()
+            for document in documents:
+                writer.add_document(_tantivy_document(document, self._written))
+            self._written.save(self.path)
+            writer.commit()
+            self._written.end_rewrite()
+            self._written.save(self.path)
+            self._share()
+            self.refresh()
+            # The searcher that still held the old files is gone by now.
+            writer.garbage_collect_files()
+        except BaseException as error:
+            self._abandon_writer()
+            if isinstance(error, OSError | ValueError):
+                raise _error(self.path, error, writing=True) from error
+            raise
+
+    def _keeps_deleted(self) -> bool:
+        """Whether a segment has deleted documents, or a file of none of them lies about."""
+        try:
+            segments = json.loads((self.path / "meta.json").read_text())["segments"]
+        except (OSError, ValueError, KeyError) as error:
+            raise _error(self.path, ValueError("meta.json is damaged")) from error
+        known = {str(segment["segment_id"]).replace("-", "") for segment in segments}
+        found = {path.name.partition(".")[0] for path in self.path.glob("*.store")}
+        return bool(found - known) or any(segment["deletes"] for segment in segments)
 
     def close(self) -> None:
         """Wait for merges and release the write lock."""

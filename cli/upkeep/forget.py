@@ -1,0 +1,98 @@
+"""`cxrdex forget`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from cli.options import database_option, format_option
+from cli.terminal import echo, emit_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from indexer.database.ledger.forgotten import Kind
+
+__all__ = ["forget"]
+
+
+@click.command()
+@database_option
+@click.option("--patient", "kind", flag_value="patient", help="The names are Patient IDs.")
+@click.option("--study", "kind", flag_value="study", help="They are Study Instance UIDs.")
+@click.option(
+    "--image",
+    "kind",
+    flag_value="image",
+    help="They are SOP Instance UIDs, or names of files without their ending.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.File(encoding="utf-8"),
+    help="File with one name a line; - is standard input.  [default: ask for them]",
+)
+@click.option("--undo", is_flag=True, help="Allow them again; the next `cxrdex index` reads them.")
+@click.option("--yes", is_flag=True, help="Do not ask before it is done.")
+@format_option("json")
+def forget(
+    database: Path, kind: Kind | None, source: TextIO | None, undo: bool, yes: bool, form: str
+) -> None:
+    """Remove patients, studies or images for good: no byte of them stays in the database.
+
+    Names come from a file or a prompt, never from the command line, which other users can see.
+    The ids that cxrdex shows are understood as well. A Patient ID with an issuer is the issuer, a
+    tab, and the id. What was forgotten is not indexed again while its files are still in the
+    archive. Copies outside of the database (archive, backups, exports) are not touched.
+    """
+    from indexer.archive.deidentify import load_key
+    from indexer.database.layout import Layout
+    from indexer.database.writer import Writer
+    from indexer.database.writing.forgetting import find_wanted
+    from indexer.errors import NotFoundError
+
+    if kind is None:
+        raise click.UsageError("say what the names are: --patient, --study or --image")
+    Layout(database).read_manifest()
+    given = _asked(kind) if source is None else source
+    with Writer.maintain(database) as writer:
+        wanted = find_wanted(writer.ledger, kind, given, load_key())
+        if undo:
+            count = writer.allow_again(wanted)
+            if form == "json":
+                emit_json({"allowed": count})
+            else:
+                echo(f"{count} allowed again: the next `cxrdex index` reads them")
+            return
+        if not wanted.images:
+            raise NotFoundError(f"none of the names is a {kind} of {database}")
+        if not yes:
+            question = f"Remove {len(wanted.images)} images from {database} for good?"
+            click.confirm(question, abort=True, err=True)
+        writer.forget(wanted)
+        held = writer.wipe()
+    if form == "json":
+        emit_json({"images": len(wanted.images), "unknown": wanted.unknown, "held": list(held)})
+        return
+    echo(f"{len(wanted.images)} images forgotten")
+    if wanted.unknown:
+        echo(f"{wanted.unknown} of the names match no image")
+    report_held(held)
+
+
+def _asked(kind: Kind) -> Iterable[str]:
+    """Names typed at a prompt; an empty line ends them."""
+    while name := click.prompt(f"{kind} (empty to end)", default="", show_default=False, err=True):
+        yield name
+
+
+def report_held(held: Iterable[str]) -> None:
+    """Say which files a search that is open still reads older bytes of."""
+    for name in held:
+        echo(
+            f"Warning: a search that is open still reads {name}-wal; once it has ended, "
+            "`cxrdex compact` empties that file",
+            err=True,
+        )

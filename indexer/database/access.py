@@ -1,0 +1,110 @@
+"""Who may read a database: its owner alone, or a group that its folder belongs to.
+
+The folder says it: with permissions for its group, everything in it has them; others have none.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from indexer.errors import DatabaseError
+
+__all__ = ["give_to_group", "keep_wal_files", "set_modes", "share", "unreadable"]
+
+_SQLITE = ("ledger.sqlite", "thumbnails.sqlite")
+
+
+def give_to_group(root: Path, name: str) -> None:
+    """Let a group read a database.
+
+    Raises
+    ------
+    DatabaseError
+        There is no such group, or this user may not give the folder to it.
+    """
+    if os.name != "posix":
+        raise DatabaseError("groups are known on Unix alone")
+    import grp
+
+    try:
+        number = grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise DatabaseError(f"there is no group {name!r} on this machine") from error
+    try:
+        os.chown(root, -1, number)
+        root.chmod(0o2750)
+    except OSError as error:
+        raise DatabaseError(
+            f"{root} cannot be given to the group {name!r} ({error.strerror}): its owner must be a "
+            "member of it"
+        ) from error
+    set_modes(root)
+
+
+def set_modes(root: Path) -> None:
+    """Give every file and folder of a database the permissions that its root has.
+
+    Files of other owners are left as they are, and so is what vanishes meanwhile.
+    """
+    if os.name != "posix":
+        return
+    status = root.stat()
+    shared = bool(status.st_mode & stat.S_IRGRP)
+    folder, file = (0o2750, 0o640) if shared else (0o700, 0o600)
+    for path in (root, *_below(root)):
+        with suppress(FileNotFoundError, PermissionError):
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                continue
+            if shared and found.st_gid != status.st_gid:
+                os.chown(path, -1, status.st_gid)
+            wanted = folder if stat.S_ISDIR(found.st_mode) else file
+            if stat.S_IMODE(found.st_mode) != wanted:
+                path.chmod(wanted)
+
+
+def share(path: Path) -> None:
+    """Let the group of a file's folder read it, where that may read the folder."""
+    with suppress(OSError):
+        if os.name == "posix" and path.parent.stat().st_mode & stat.S_IRGRP:
+            path.chmod(0o640)
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            yield Path(folder, name)
+
+
+def keep_wal_files(root: Path) -> None:
+    """Leave empty logs beside closed SQLite files.
+
+    Who may not write the folder cannot make them, and without them could not read while another
+    process writes.
+    """
+    for name in _SQLITE:
+        if (root / name).exists():
+            for suffix in ("-wal", "-shm"):
+                with suppress(OSError):
+                    os.close(os.open(root / f"{name}{suffix}", os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def unreadable(path: Path) -> str | None:
+    """What to say of a file or folder that is there but that this user may not read."""
+    place = path
+    while not os.path.exists(place) and place != place.parent:
+        if not os.access(place.parent, os.X_OK):
+            place = place.parent
+            break
+        place = place.parent
+    wanted = os.R_OK | (os.X_OK if os.path.isdir(place) else 0)
+    if not os.path.exists(place) or os.access(place, wanted):
+        return None
+    return (
+        f"this user may not read {place}: its owner can share the database with "
+        "`cxrdex index ... --group NAME`"
+    )

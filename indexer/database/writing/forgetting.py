@@ -1,0 +1,126 @@
+"""Forgetting patients, studies and images on request, and leaving no byte of what is gone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from indexer.archive.deidentify import pseudonym
+from indexer.database.ledger.forgotten import Kind
+from indexer.database.ledger.ledger import Ledger
+from indexer.database.writing.settling import drop_images
+from indexer.database.writing.stores import Stores
+from indexer.errors import DatabaseError
+
+__all__ = ["Wanted", "find_wanted", "forget", "wipe"]
+
+_HEX = frozenset("0123456789abcdef")
+_ID_LENGTH = {"patient": 12, "study": 12, "image": 16}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be forgotten.
+
+    Parameters
+    ----------
+    kind
+        Of the names.
+    names
+        Pseudonyms.
+    images
+        Ids of the images that the database has of them.
+    unknown
+        How many of the names that were given match nothing.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    images: tuple[str, ...]
+    unknown: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, without a name."""
+        found = asdict(self)
+        return {**found, "names": len(self.names), "images": len(self.images)}
+
+
+def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | None) -> Wanted:
+    """What some names mean.
+
+    Parameters
+    ----------
+    kind
+        ``"patient"``: Patient IDs, with the issuer before the id and a tab between where there is
+        one; ``"study"``: Study Instance UIDs; ``"image"``: SOP Instance UIDs or names of files
+        without their ending. Or the pseudonymous ids that cxrdex shows.
+    given
+        One name each; empty ones are left out.
+    key
+        The secret of the pseudonyms; None where all names are pseudonyms.
+
+    Raises
+    ------
+    DatabaseError
+        A name of an image fits several.
+    """
+    names: dict[str, None] = {}
+    images: dict[str, None] = {}
+    unknown = 0
+    for line in filter(None, (line.strip() for line in given)):
+        meant = [line.lower()] if _is_id(kind, line) else []
+        found = {name: ledger.forgotten.images_of(kind, name) for name in meant}
+        if key is not None:
+            if kind == "image":
+                filed = ledger.forgotten.images_filed_under(pseudonym(key, "report", line))
+                if len(filed) > 1:
+                    raise DatabaseError(
+                        "one of the names fits several images: give the ids that cxrdex shows, or "
+                        "forget the study; nothing was removed"
+                    )
+                found |= {name: [name] for name in filed}
+            else:
+                found |= {n: ledger.forgotten.images_of(kind, n) for n in _named(key, kind, line)}
+        # What is not there is kept from coming, too, unless it cannot be named.
+        names |= dict.fromkeys(found)
+        images |= {image: None for some in found.values() for image in some}
+        unknown += not any(found.values())
+    return Wanted(kind, tuple(names), tuple(images), unknown)
+
+
+def _is_id(kind: Kind, text: str) -> bool:
+    return len(text) == _ID_LENGTH[kind] and set(text.lower()) <= _HEX
+
+
+def _named(key: bytes, kind: Kind, line: str) -> list[str]:
+    if kind == "study":
+        return [pseudonym(key, "study", line)]
+    issuer, _, number = line.rpartition("\t")
+    return [pseudonym(key, "patient", f"{issuer.strip()}\0{number.strip()}")]
+
+
+def forget(stores: Stores, wanted: Wanted) -> None:
+    """Drop images with their files, and keep what is meant from coming back."""
+    ledger = stores.ledger
+    drop_images(stores, wanted.images)
+    with ledger.transaction():
+        ledger.forgotten.add(wanted.kind, wanted.names)
+        if wanted.kind != "image":
+            for name in wanted.names:
+                ledger.forgotten.drop_duplicates_of(wanted.kind, name)
+        ledger.shards.drop_empty()
+
+
+def wipe(stores: Stores) -> Sequence[str]:
+    """Overwrite what deleted rows left in the SQLite files, and drop caches that quote texts.
+
+    Returns
+    -------
+    names
+        Files that a search that is open still holds older bytes of.
+    """
+    shutil.rmtree(stores.layout.semantic, ignore_errors=True)
+    files = {"ledger.sqlite": stores.ledger.wipe, "thumbnails.sqlite": stores.thumbnails.wipe}
+    return [name for name, clean in files.items() if not clean()]

@@ -1,0 +1,79 @@
+"""Opening the stores of a database that is locked, and making them where they are missing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from indexer.database.access import keep_wal_files, set_modes
+from indexer.database.durable import writing
+from indexer.database.layout import Layout, Manifest
+from indexer.database.ledger.ledger import Ledger
+from indexer.database.seal import check, open_seal, seal
+from indexer.database.text.store import is_outdated, open_text_store
+from indexer.database.thumbnails import Thumbnails
+from indexer.database.writing.stores import Stores
+from indexer.errors import DatabaseError
+
+__all__ = ["opened_stores", "refuse_foreign"]
+
+_log = logging.getLogger(__name__)
+
+_OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
+
+
+@contextmanager
+def opened_stores(
+    layout: Layout, manifest: Manifest, *, rebuild_text: bool = False
+) -> Iterator[Stores]:
+    """The stores of a locked database, open for writing."""
+    with ExitStack() as stack:
+        # Last of all, once everything is closed.
+        stack.callback(set_modes, layout.root)
+        stack.callback(seal, layout.root)
+        stack.callback(keep_wal_files, layout.root)
+        damaged = check(layout.root, "text/", quick=True)
+        open_seal(layout.root)
+        with writing(layout.root):
+            layout.embeddings.mkdir(exist_ok=True)
+            ledger = Ledger(layout.ledger, write=True)
+            stack.callback(ledger.close)
+            thumbnails = Thumbnails(layout.thumbnails, write=True)
+            stack.callback(thumbnails.close)
+            embedded = manifest.text == "tantivy"
+            missing = embedded and ledger.images.count and not layout.text.exists()
+            outdated = is_outdated(manifest.text, layout.text)
+            if outdated:
+                _log.info("building the text index anew, as this version keeps more in it")
+            if damaged:
+                _log.warning("building the text index anew, as %s", damaged[0])
+            if rebuild_text or missing or outdated or damaged:
+                with ledger.transaction():
+                    ledger.outbox.mark_refill()
+                shutil.rmtree(layout.text, ignore_errors=True)
+            text = open_text_store(
+                manifest.text,
+                layout.text,
+                create=True,
+                index=manifest.text_index,
+                url=manifest.text_url,
+            )
+            stack.callback(text.close)
+        yield Stores(layout, manifest, ledger, thumbnails, text)
+
+
+def refuse_foreign(path: Path) -> None:
+    """A folder that holds something else is most likely named by mistake."""
+    try:
+        names = {item.name for item in path.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DatabaseError(f"{path} cannot hold a database: {error.strerror}") from error
+    if names - _OWN_NAMES:
+        raise DatabaseError(
+            f"{path} is no database, but is not empty: name a new or an empty folder"
+        )

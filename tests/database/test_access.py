@@ -1,0 +1,140 @@
+"""Who may read a database, and what is said to those who may not."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import faiss
+import pytest
+import tantivy  # noqa: F401 - another user may not read the folder that it is imported from
+
+from indexer.database.choices import Choices
+from indexer.database.reader import Database
+from indexer.database.text.store import open_text_store
+from indexer.database.vectors.shards import id_of
+from indexer.database.verify import verify
+from indexer.database.writer import Writer
+from indexer.errors import CxrdexError
+from tests.database.making import KEY, entry, fill, image_id, make_bundle, opened, vector
+
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root may act as another user"
+)
+
+NOBODY = 65534
+# A group that no test machine lacks, and that nobody is not in.
+DAEMON = 1
+
+
+def _as_nobody(task: Callable[[], str], groups: tuple[int, ...] = ()) -> str:
+    """What a fork of this process, of another user, says."""
+    here, there = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(here)
+            os.setgroups(list(groups))
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            said = task()
+        except CxrdexError as error:
+            said = f"{type(error).__name__}: {error}"
+        except BaseException:  # noqa: BLE001 - told to the parent
+            said = traceback.format_exc()
+        os.write(there, said.encode())
+        os._exit(0)
+    os.close(there)
+    with os.fdopen(here) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+def _search(path: Path) -> str:
+    """Ask every store of a database."""
+    with Database.open(path) as database:
+        store = open_text_store("tantivy", database.layout.text)
+        texts = len(list(store.hashes()))
+        store.close()
+        near = id_of(database.vectors().search(vector(7), 1)[1][0])
+        return f"{len(database)} {texts} {near} {database.thumbnail(image_id(7))!r}"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads of FAISS do not live in a fork, which would wait for them."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder that every user may look into."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    return tmp_path
+
+
+FOUND = f"9 9 {image_id(7)} b'picture 7'"
+
+
+def test_by_default_nobody_else_reads_anything(place: Path) -> None:
+    path = fill(place / "db", 9)
+    for folder, _, files in os.walk(path):
+        assert os.stat(folder).st_mode & 0o777 == 0o700, folder
+        for name in files:
+            assert os.stat(os.path.join(folder, name)).st_mode & 0o777 == 0o600, name
+    said = _as_nobody(lambda: _search(path))
+    assert said.startswith("DatabaseError: this user may not read")
+    assert "--group" in said
+
+
+def test_a_group_reads_and_searches(place: Path) -> None:
+    path = place / "db"
+    fill(path, 8)
+    with Writer.open(path, make_bundle(), KEY, Choices(group="daemon")) as writer:
+        writer.begin_run()
+        writer.commit([entry(8)])
+        writer.end_run("complete", {})
+    assert "may not read" in _as_nobody(lambda: _search(path))
+    assert _as_nobody(lambda: _search(path), (DAEMON,)) == FOUND
+    # While another process writes, and from one commit to the next.
+    with opened(path) as writer:
+        writer.commit([entry(50)])
+        assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
+        writer.end_run("complete", {})
+    assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
+    said = _as_nobody(lambda: str(verify(path)), (DAEMON,))
+    assert "DatabaseError" in said
+    assert "Permission denied" in said
+    assert verify(path) == []
+
+
+def test_an_older_database_that_all_may_read(place: Path) -> None:
+    path = fill(place / "db", 9)
+    for folder, _, files in os.walk(path):
+        os.chmod(folder, 0o755)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o644)
+    for log in path.glob("*-[ws]*"):
+        log.unlink()
+    assert _as_nobody(lambda: _search(path)) == FOUND
+    # Its next write takes it from those who are not in its group.
+    with opened(path) as writer:
+        writer.end_run("complete", {})
+    assert "may not read" in _as_nobody(lambda: _search(path))
+
+
+def test_an_unknown_group_is_named(tmp_path: Path) -> None:
+    choices = Choices(group="nosuchgroup")
+    with (
+        pytest.raises(CxrdexError, match="no group 'nosuchgroup'"),
+        Writer.open(tmp_path / "db", make_bundle(), KEY, choices),
+    ):
+        pass

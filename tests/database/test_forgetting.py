@@ -1,0 +1,166 @@
+"""What is removed leaves no byte: not in the ledger, the texts, the vectors or the pictures."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cxrdex
+from indexer.archive.deidentify import Metadata, load_key, pseudonym
+from indexer.archive.reports import Report
+from indexer.database.choices import Choices
+from indexer.database.outcomes import Header
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.database.writer import Writer
+from tests.database.making import KEY, entry, image_id, make_bundle
+from tests.elasticsearch_server import ElasticsearchServer
+
+# Image 0 has no id that one could search for, and 1 begins as 10 does.
+NUMBERS = range(2, 10)
+
+
+def _canary(number: int) -> str:
+    """A word that nothing else contains, in the report of study `number`."""
+    return "zq" + "".join(chr(ord("b") + (number * 7 + i * 5) % 20) for i in range(9)) + "xv"
+
+
+def _header(number: int) -> Header:
+    """Two images a study, two studies a patient."""
+    key, study = load_key(), number // 2
+    return Header(
+        pseudonym(key, "study", f"1.2.{study}"),
+        pseudonym(key, "patient", f"\0P{study // 2}"),
+        Metadata(),
+        (pseudonym(key, "report", f"1.2.3.{number}"), f"study {study}"),
+    )
+
+
+def _find(report_keys: Sequence[str]) -> Report | None:
+    study = int(report_keys[1].split()[1])
+    return Report("0" * 12, {"findings": f"There is {_canary(study)} in the lung."}, (), ())
+
+
+def _fill(path: Path, choices: Choices | None = None) -> Path:
+    with Writer.open(path, make_bundle(), KEY, choices) as writer:
+        writer.begin_run()
+        writer.archive("/archive")
+        for numbers in (NUMBERS[:3], NUMBERS[3:]):
+            writer.commit([entry(n, header=_header(n)) for n in numbers], _find)
+        writer.build_vectors()
+        writer.end_run("complete", {})
+    return path
+
+
+def _found(folder: Path, *words: str) -> set[str]:
+    """Names of the files that hold one of some words, in any case, in UTF-8 or UTF-16."""
+    forms = [w.encode(code) for w in words for code in ("utf-8", "utf-16-le")]
+    pattern = re.compile(b"|".join(map(re.escape, forms)), re.IGNORECASE)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)) for path in files if pattern.search(path.read_bytes())}
+
+
+def _run(*arguments: object, text: str | None = None) -> str:
+    answer = CliRunner().invoke(cxrdex, [str(a) for a in arguments], input=text)
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
+def _traces(number: int) -> tuple[str, ...]:
+    return _canary(number // 2), image_id(number), f"picture {number}"
+
+
+@pytest.fixture(params=[True, False], ids=["secure", "not secure"])
+def sqlite_build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if SQLite had been built with secure deletion or without it, and knew no pragma for it."""
+    real = sqlite3.connect
+
+    class Connection(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if "secure_delete" in sql:
+                sql = f"PRAGMA secure_delete = {'ON' if request.param else 'OFF'}"
+            return super().execute(sql, *values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Connection, **k))
+
+
+@pytest.mark.usefixtures("sqlite_build")
+def test_prune_and_compact_leave_no_byte(tmp_path: Path) -> None:
+    path = _fill(tmp_path / "db")
+    gone = (4, 5, 6, 7)
+    assert all(_found(path, word) for n in gone for word in _traces(n)), "the search sees nothing"
+    with Writer.maintain(path) as writer:
+        writer.remove_files(1, [f"{n}.png" for n in gone])
+        assert writer.settle() == 4
+    _run("compact", "--database", path)
+    assert _found(path, *(word for n in gone for word in _traces(n))) == set()
+    assert _found(path, _canary(4)), "what stays is there"
+    assert verify(path) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "images"),
+    [
+        ("patient", "P1", (4, 5, 6, 7)),
+        ("study", "1.2.1", (2, 3)),
+        ("image", "1.2.3.5", (5,)),
+        ("image", image_id(7), (7,)),
+    ],
+)
+def test_forget_leaves_no_byte_and_lasts(
+    tmp_path: Path, kind: str, name: str, images: tuple[int, ...]
+) -> None:
+    path = _fill(tmp_path / "db")
+    names = tmp_path / "names"
+    names.write_text(f"{name}\nunknown\n")
+    said = _run("forget", f"--{kind}", "--from", names, "--yes", "--database", path)
+    assert f"{len(images)} images forgotten" in said
+    assert "1 of the names match no image" in said
+    assert name not in said
+    if kind == "image":
+        # The other image of the study has the same report, and the id is kept from coming back.
+        assert _found(path, *(f"picture {n}" for n in images)) == set()
+        assert _found(path, *map(image_id, images)) == {"ledger.sqlite"}
+    else:
+        assert _found(path, *(word for n in images for word in _traces(n))) == set()
+    assert verify(path) == []
+    with Database.open(path) as database:
+        assert len(database) == len(NUMBERS) - len(images)
+        assert not any(image_id(n) in database for n in images)
+        assert database.ledger.forgotten.all()
+    assert "1 allowed again" not in _run("status", "--database", path)
+
+
+def test_names_are_asked_for_and_never_an_argument(tmp_path: Path) -> None:
+    path = _fill(tmp_path / "db")
+    said = _run("forget", "--study", "--database", path, text="1.2.2\n\ny\n")
+    assert "2 images forgotten" in said
+    wrong = CliRunner().invoke(cxrdex, ["forget", "--study", "1.2.1", "--database", str(path)])
+    assert wrong.exit_code == 2
+    nobody = CliRunner().invoke(
+        cxrdex, ["forget", "--study", "--database", str(path)], input="1.2.77\n\n"
+    )
+    assert nobody.exit_code == 7
+    with Database.open(path) as database:
+        assert len(database) == len(NUMBERS) - 2
+
+
+def test_elasticsearch_keeps_nothing(
+    tmp_path: Path, elasticsearch_server: ElasticsearchServer
+) -> None:
+    path = _fill(tmp_path / "db", Choices("elasticsearch", elasticsearch_server.url))
+    _run("sync", "--database", path)
+    data = elasticsearch_server.data
+    assert _found(data, _canary(2))
+    names = tmp_path / "names"
+    names.write_text("P1\n")
+    _run("forget", "--patient", "--from", names, "--yes", "--database", path)
+    assert _found(data, _canary(2), _canary(3), image_id(4)) == set()
+    assert _found(data, _canary(4))
+    assert _found(path, _canary(2), _canary(3)) == set()
+    assert verify(path) == []

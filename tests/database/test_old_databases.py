@@ -1,0 +1,42 @@
+"""Databases that earlier versions made open as they are, and are brought up to date by a writer."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from indexer.database.reader import Database
+from indexer.database.text.store import is_outdated, open_text_store
+from indexer.database.vectors.shards import id_of
+from indexer.database.verify import verify
+from indexer.database.writer import Writer
+from tests.database.make_old_database import DATA
+
+
+@pytest.mark.parametrize("made", sorted(DATA.glob("database-*.zip")), ids=lambda path: path.stem)
+def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
+    path = tmp_path / "db"
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(path)
+    with Database.open(path) as database:
+        ids = sorted(database.image_ids())
+        assert len(ids) == len(database) == 6
+        vectors = database.vectors()
+        own = vectors.vectors_of(vectors.keys)
+        found = [id_of(vectors.search(row, 1)[1][0]) for row in own]
+        assert found == [id_of(key) for key in vectors.keys]
+        assert all(database.thumbnail(image) for image in ids)
+        reports = [database.image(image).report for image in ids]
+        assert sum(report is not None for report in reports) == 1
+    if not is_outdated("tantivy", path / "text"):
+        assert verify(path) == []
+    with Writer.maintain(path) as writer:
+        assert writer.ledger.images.count == 6
+    assert verify(path) == []
+    store = open_text_store("tantivy", path / "text")
+    try:
+        assert sorted(image for image, _ in store.hashes()) == ids
+    finally:
+        store.close()

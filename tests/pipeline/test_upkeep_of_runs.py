@@ -1,0 +1,140 @@
+"""What a run refuses, forgets and can be told to end; where it reads is the caller's choice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cxrdex
+from indexer.archive.decoding import DecodeSettings
+from indexer.archive.deidentify import load_key
+from indexer.cascade.bundle import Bundle
+from indexer.database.outcomes import Outcome
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.errors import PruneRefused
+from indexer.pipeline.executor import FileTask, file_reader
+from indexer.pipeline.progress import Progress
+from indexer.pipeline.stages.meters import Meter
+from tests.pipeline.conftest import Index
+from tests.pipeline.making import write_pictures
+
+
+class _Here:
+    """An executor that reads files in this process, as one on another machine might."""
+
+    workers = 1
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._read = file_reader(DecodeSettings(bundle.size, bundle.squash, load_key()))
+        self.meter = Meter()
+        self.ended = False
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+
+    def run(self, tasks: Iterator[FileTask]) -> Iterator[Outcome]:
+        return map(self._read, tasks)
+
+
+def test_prune_refuses_what_may_only_be_out_of_reach(
+    tiny: Bundle, tmp_path: Path, run: Index
+) -> None:
+    archive = write_pictures(tmp_path / "archive", 20)
+    run(archive, executor=_Here(tiny))
+    for number in range(3):
+        (archive / f"{number:03d}.png").rename(tmp_path / f"{number}.away")
+    with pytest.raises(PruneRefused, match=r"3 of 20 files are gone .* more than 10%"):
+        run(archive, prune=True)
+    arguments = [str(archive), "--database", str(tmp_path / "db"), "--bundle", str(tiny.path)]
+    refused = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--quiet"])
+    assert refused.exit_code == 13, refused.output
+    assert "--prune --yes" in refused.output
+    with Database.open(tmp_path / "db") as database:
+        assert len(database) == 20
+    assert run(archive, prune=True, prune_limit=0.15).pruned == 3
+    for path in archive.iterdir():
+        path.unlink()
+    with pytest.raises(PruneRefused, match=r"is empty.* is it mounted"):
+        run(archive, prune=True, prune_limit=0.99)
+    agreed = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--yes", "--quiet"])
+    assert agreed.exit_code == 0, agreed.output
+    with Database.open(tmp_path / "db") as database:
+        assert len(database) == 0
+    assert verify(tmp_path / "db") == []
+
+
+def test_strict_tells_that_files_failed(tiny: Bundle, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "broken.dcm").write_text("words")
+    arguments = [
+        "index", str(archive), "--database", str(tmp_path / "db"), "--bundle", str(tiny.path),
+    ]  # fmt: skip
+    assert CliRunner().invoke(cxrdex, arguments).exit_code == 0
+    strict = CliRunner().invoke(cxrdex, [*arguments, "--retry-failed", "--strict"])
+    assert strict.exit_code == 10
+    assert "1 files failed" in strict.output
+
+
+def test_a_caller_ends_a_run(tiny: Bundle, tmp_path: Path, run: Index) -> None:
+    archive = write_pictures(tmp_path / "archive", 24)
+    stop, executor = threading.Event(), _Here(tiny)
+
+    def watch(progress: Progress) -> None:
+        if progress.done >= 8:
+            stop.set()
+
+    first = run(archive, executor=executor, stop=stop, progress=watch)
+    assert first.interrupted or first.left == 0
+    assert executor.ended
+    stop.set()
+    again = run(archive, executor=_Here(tiny), stop=stop)
+    assert again.interrupted
+    last = run(archive, executor=_Here(tiny), stop=threading.Event())
+    assert not last.interrupted
+    with Database.open(tmp_path / "db") as database:
+        assert len(database) == 24
+
+
+def test_a_withdrawn_report_goes(tiny: Bundle, tmp_path: Path, run: Index) -> None:
+    archive = write_pictures(tmp_path / "archive", 3)
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for number in range(3):
+        (reports / f"{number:03d}.txt").write_text(f"Opacity, wordforreport{number}.")
+    run(archive, executor=_Here(tiny), reports=reports)
+    (reports / "001.txt").unlink()
+    # Without a look at the reports nothing is known of them.
+    assert run(archive).reports_changed == 0
+    assert run(archive, reports=reports).reports_changed == 1
+    with Database.open(tmp_path / "db") as database:
+        texts = [str(document["report"]) for document in database.documents()]
+    assert sum("wordforreport" in text for text in texts) == 2
+    assert not any("wordforreport1" in text for text in texts)
+    compact = CliRunner().invoke(cxrdex, ["compact", "--database", str(tmp_path / "db")])
+    assert compact.exit_code == 0, compact.output
+    left = [p for p in (tmp_path / "db").rglob("*") if p.is_file()]
+    assert not any(b"wordforreport1" in path.read_bytes() for path in left)
+    assert verify(tmp_path / "db") == []
+
+
+def test_what_was_forgotten_does_not_come_back(tiny: Bundle, tmp_path: Path, run: Index) -> None:
+    archive = write_pictures(tmp_path / "archive", 3)
+    run(archive, executor=_Here(tiny))
+    names = tmp_path / "names"
+    names.write_text("001\n")
+    arguments = ["forget", "--image", "--from", str(names), "--database", str(tmp_path / "db")]
+    assert CliRunner().invoke(cxrdex, [*arguments, "--yes"]).exit_code == 0
+    summary = run(archive, executor=_Here(tiny))
+    assert summary.reasons["skipped"] == {"forgotten": 1}
+    with Database.open(tmp_path / "db") as database:
+        (gone,) = database.failures(("skipped",))
+        assert (gone.name, len(database)) == ("001.png", 2)

@@ -47,7 +47,7 @@ def forget(
     tab, and the id. What was forgotten is not indexed again while its files are still in the
     archive. Copies outside of the database (archive, backups, exports) are not touched.
     """
-    from indexer.archive.deidentify import load_key
+    from indexer.archive.id_key import find_key
     from indexer.database.layout import Layout
     from indexer.database.writer import Writer
     from indexer.database.writing.forgetting import find_wanted
@@ -58,7 +58,7 @@ def forget(
     Layout(database).read_manifest()
     given = _asked(kind) if source is None else source
     with Writer.maintain(database) as writer:
-        wanted = find_wanted(writer.ledger, kind, given, load_key())
+        wanted = find_wanted(writer.ledger, kind, given, find_key())
         if undo:
             count = writer.allow_again(wanted)
             if form == "json":

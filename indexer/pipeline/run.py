@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from indexer.archive.decoding import DecodeSettings, Thumbnails
 from indexer.archive.deidentify import fingerprint
@@ -33,17 +30,11 @@ from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
 from indexer.pipeline.stages.meters import Processor, StageUse
 from indexer.pipeline.stages.model import ModelStage
+from indexer.pipeline.stopping import Stop, interruptible
 
 __all__ = ["Progress", "Stop", "Summary", "index"]
 
 _log = logging.getLogger(__name__)
-
-
-class Stop(Protocol):
-    """Tells a run to end soon: a `threading.Event`, or anything like it."""
-
-    def is_set(self) -> bool:
-        """Whether it is to end."""
 
 
 def index(
@@ -199,7 +190,7 @@ def index(
         if reread:
             names = [archive_name(archive) for archive in opened]
             writer.change_bundle(bundle, names, pool_studies)
-        stopped = stack.enter_context(_interruptible(stop))
+        stopped = stack.enter_context(interruptible(stop))
         run = _Run(writer, found, options, stopped, progress)
         settings = DecodeSettings(
             bundle.size,
@@ -380,7 +371,7 @@ class _Run:
         if all(known(path) == state for path, state in states.items()):
             return 0
         return self._writer.update_reports(
-            self._reports.find, states, lambda: not self._reports.problems
+            self._reports.find, states, lambda: not self._reports.count().unreadable
         )
 
 
@@ -388,29 +379,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextmanager
-def _interruptible(stop: Stop | None) -> Iterator[Callable[[], bool]]:
-    """Whether the caller wants the run to end or, in the main thread, Ctrl-C (or SIGTERM) did."""
-    interrupted = threading.Event()
-
-    def stopped() -> bool:
-        return interrupted.is_set() or (stop is not None and stop.is_set())
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.archive.deidentify import Metadata, load_key, pseudonym
+from indexer.archive.deidentify import Metadata, pseudonym
+from indexer.archive.id_key import load_key
 from indexer.archive.reports import Report
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Header

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.archive.deidentify import fingerprint, load_key
+from indexer.archive.deidentify import fingerprint
+from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.database.choices import Choices
 from indexer.database.reader import Database

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cli.main import cxrdex
 from indexer.archive.decoding import DecodeSettings
-from indexer.archive.deidentify import load_key
+from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import Database

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cli.indexing.progress import shown
 from cli.options import (
     compute_options,
     database_option,
     format_option,
 )
-from cli.terminal import console, echo, emit_json, one_line
+from cli.terminal import echo, emit_json, one_line
 
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
     from indexer.pipeline.reports import ReportCount
-    from indexer.pipeline.run import Progress, Summary
+    from indexer.pipeline.run import Summary
     from indexer.pipeline.stages.meters import StagesUse
 
 __all__ = ["index"]
-
-# Without a terminal, a line is logged this often.
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 @click.command()
@@ -201,7 +196,7 @@ def index(
         note = f"The new database keeps words in {place} ({why})."
 
     def run(limit: float) -> Summary:
-        with _shown(quiet or form == "json", note) as progress:
+        with shown(quiet or form == "json", note) as progress:
             return run_index(
                 archives,
                 database,
@@ -267,89 +262,6 @@ def _polarity(text: str) -> tuple[str, bool]:
             param_hint="--polarity",
         )
     return " ".join(maker.casefold().split()), meaning == "MONOCHROME1"
-
-
-def _nothing(progress: Progress) -> None:
-    pass
-
-
-@contextmanager
-def _shown(quiet: bool, note: str | None) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, plain lines elsewhere, after a note if any; all on stderr."""
-    with ExitStack() as stack:
-        update: Callable[[Progress], None] = _nothing
-        if not quiet:
-            update = stack.enter_context(_bar()) if sys.stderr.isatty() else _lines()
-        notes = [note] if note else []
-
-        def show(progress: Progress) -> None:
-            # Not before the run has begun: until then it may end in an error of one line.
-            while notes:
-                echo(notes.pop(), err=True)
-            update(progress)
-
-        yield show
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[speed]:.1f} images/s"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[counts]}"),
-    )
-    with Bar(*columns, console=console(err=True), transient=True) as bar:
-        task = bar.add_task("reading", total=0, speed=0.0, counts="")
-
-        def update(progress: Progress) -> None:
-            bar.update(
-                task,
-                description=progress.stage,
-                completed=_finished(progress),
-                total=progress.total,
-                speed=progress.images_per_second,
-                counts=_counts(progress),
-            )
-
-        yield update
-
-
-def _lines() -> Callable[[Progress], None]:
-    last = time.monotonic()
-
-    def update(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last < _SECONDS_BETWEEN_LINES:
-            return
-        last = time.monotonic()
-        left = progress.seconds_left
-        echo(
-            f"{progress.stage} {_finished(progress)}/{progress.total}, "
-            f"{progress.images_per_second:.1f} images/s, "
-            f"{'time left unknown' if left is None else f'{left:.0f} s left'}, "
-            f"{_counts(progress)}",
-            err=True,
-        )
-
-    return update
-
-
-def _finished(progress: Progress) -> int:
-    read = progress.done + progress.duplicate + progress.skipped + progress.failed
-    return read + progress.unchanged
-
-
-def _counts(counts: Progress) -> str:
-    return (
-        f"{counts.done} done, {counts.duplicate} duplicate, "
-        f"{counts.skipped} skipped, {counts.failed} failed"
-    )
 
 
 def _print_stages(use: StagesUse) -> None:

@@ -12,7 +12,7 @@ from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.vectors.shards import id_of
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
-from tests.database.make_old_database import DATA
+from tests.database.upkeep.make_old_database import DATA
 
 
 @pytest.mark.parametrize("made", sorted(DATA.glob("database-*.zip")), ids=lambda path: path.stem)

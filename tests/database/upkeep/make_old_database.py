@@ -1,6 +1,6 @@
 """Makes ``data/database-VERSION.zip``, a tiny database of this version, to be opened by later ones.
 
-Run with the code of the version: ``python -m tests.database.make_old_database VERSION``.
+Run with the code of the version: ``python -m tests.database.upkeep.make_old_database VERSION``.
 """
 
 from __future__ import annotations

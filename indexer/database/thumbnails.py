@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from indexer.database.sqlite import connect, copy, wipe
+from indexer.errors import DatabaseError
 
 __all__ = ["Thumbnails"]
 
@@ -30,7 +32,9 @@ class Thumbnails:
     """
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
-        self._connection: sqlite3.Connection = connect(path, write=write)
+        self._path = path
+        with self._readable():
+            self._connection: sqlite3.Connection = connect(path, write=write)
         if write:
             self._connection.executescript(_SCHEMA)
 
@@ -52,15 +56,32 @@ class Thumbnails:
 
     def get(self, image_id: str) -> bytes | None:
         """The WebP file of an image, or None."""
-        row = self._connection.execute(
-            "SELECT picture FROM thumbnails WHERE image_id = ?", (image_id,)
-        ).fetchone()
+        with self._readable():
+            row = self._connection.execute(
+                "SELECT picture FROM thumbnails WHERE image_id = ?", (image_id,)
+            ).fetchone()
         return row[0] if row else None
 
     def ids(self) -> Iterator[str]:
         """The image ids that have a picture, ascending."""
         query = "SELECT image_id FROM thumbnails ORDER BY image_id"
-        return (row[0] for row in self._connection.execute(query))
+        with self._readable():
+            for row in self._connection.execute(query):
+                yield row[0]
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say of a file that is not what was written what to do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+            # An empty file has no table, which SQLite calls a plain error.
+            if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+                raise
+            raise DatabaseError(
+                f"{self._path} is damaged ({error}): run `cxrdex verify --repair`"
+            ) from error
 
     def copy_to(self, path: Path) -> None:
         """As `indexer.database.sqlite.copy`."""

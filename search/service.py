@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Reading
     from indexer.cascade.text_space import TextSpace
-    from search.semantic import AnnotationTexts, Semantic
+    from search.hybrid.semantic import AnnotationTexts, Semantic
 
 __all__ = ["SearchService"]
 
@@ -197,7 +197,7 @@ class SearchService:
         if request.by_picture_alone:
             assert picture is not None
             return self._similar(request, picture, snapshot)
-        from search.combined import search_combined
+        from search.hybrid.combined import search_combined
 
         terms = self._terms_of(snapshot)
         return search_combined(request, snapshot, terms, lambda: self._semantic(snapshot), picture)
@@ -250,7 +250,7 @@ class SearchService:
 
     def _semantic(self, snapshot: Snapshot) -> tuple[Semantic, str]:
         """What answers sentences, and why it cannot compare them with pictures, if so."""
-        from search.semantic import AnnotationTexts, Semantic
+        from search.hybrid.semantic import AnnotationTexts, Semantic
 
         def make() -> AnnotationTexts:
             return AnnotationTexts(snapshot.text, snapshot.database.layout.semantic)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from indexer.archive.report_names import image_names
+from indexer.archive.report_files.names import image_names
 from indexer.archive.sources.names import stem
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import Any
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.archive.deidentify import pseudonym
-from indexer.archive.report_names import report_names
-from indexer.archive.report_texts import NotAText, read_text
+from indexer.archive.report_files.names import report_names
+from indexer.archive.report_files.texts import NotAText, read_text
 from indexer.archive.sources.members import REPORT_SUFFIXES, Member, open_archive, read_member
 from indexer.archive.sources.names import stem
 from indexer.errors import ArchiveError, ImageError

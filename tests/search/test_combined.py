@@ -25,7 +25,7 @@ from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
 from indexer.words import sentence_network, sentences
 from search import combined
-from search.combined import demands, sentence_of
+from search.hybrid.combined import demands, sentence_of
 from search.language.query import parse
 from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
 from search.language.vocabulary import Vocabulary

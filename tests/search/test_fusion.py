@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.fusion import K, fuse
+from search.hybrid.fusion import K, fuse
 
 Ranking = list[tuple[str, float]]
 

@@ -19,7 +19,14 @@ from indexer.archive.pictures.dicom.orientation import upright
 from indexer.archive.windowing import pixel_digest, render
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from tests.archive.making import film, gdcm_encoded, make_dicom, to_bytes
-from tests.archive.test_dicom import DEFLATED, JPEG_2000_LOSSLESS, JPEG_LS, RLE, Array, read
+from tests.archive.pictures.test_dicom import (
+    DEFLATED,
+    JPEG_2000_LOSSLESS,
+    JPEG_LS,
+    RLE,
+    Array,
+    read,
+)
 
 
 def reason(data: bytes) -> str:

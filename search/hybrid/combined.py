@@ -11,8 +11,9 @@ from indexer.database.text.documents import Document
 from indexer.database.vectors.shards import keys_of
 from indexer.errors import QueryError
 from search.facets import check_facets, facet_counts
-from search.fusion import fuse
 from search.highlights import Highlighter
+from search.hybrid.fusion import fuse
+from search.hybrid.semantic import Meaning, Semantic
 from search.language.glossary import in_full
 from search.language.tree import (
     And,
@@ -39,7 +40,6 @@ from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture
 from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
-from search.semantic import Meaning, Semantic
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
 from search.understanding import Query, Terms

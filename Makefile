@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Tests that take no model, no server and no run: what a change of a few lines breaks first.
-QUICK := tests/archive tests/datasets tests/search/language tests/search/test_fusion.py \
+QUICK := tests/archive tests/datasets tests/search/language tests/search/hybrid/test_fusion.py \
 	tests/search/test_highlights.py tests/words tests/test_annotation.py tests/test_docs.py tests/test_house.py
 
 .PHONY: help demo test quick check docs site bench bench-full constraints clean

@@ -1,4 +1,4 @@
-"""By meaning and by several things at once, over a small database whose text space is planted."""
+"""What is answered of several searches at once: pages, facets, windows, refusals."""
 
 from __future__ import annotations
 
@@ -6,245 +6,27 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer.annotation import Annotation
-from indexer.archive.deidentify import Metadata
-from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Reading
-from indexer.cascade.text_space import TextSpace
-from indexer.database.outcomes import File, Header, Read
-from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
 from indexer.words import sentence_network, sentences
-from search import combined
-from search.hybrid.combined import demands, sentence_of
-from search.language.query import parse
-from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
-from search.language.vocabulary import Vocabulary
-from search.results import Results
+from search.hybrid import combined
 from search.service import SearchService
-from tests.database.making import decoded
-from tests.pipeline.making import DIMENSIONS, make_bundle, write_picture
+from tests.pipeline.making import make_bundle, write_picture
 from tests.search.asking import similar, together, words
-
-# What an embedding along each axis is placed at among sentences.
-AXES = ("fluid in the pleural space around the lung", "broken bone", "curved spine", "pacemaker")
-
-# Name: (axis of the picture, predicted annotation, sex, age).
-IMAGES: dict[str, tuple[int, str, str, int]] = {
-    "effusion left": (0, "pleural effusion; left", "F", 40),
-    "effusion right": (1, "pleural effusion; right", "M", 50),
-    "fluid seen": (0, "normal", "M", 60),
-    "fracture": (1, "fractures, bone; ribs", "F", 70),
-    "scoliosis": (2, "scoliosis", "F", 30),
-    "pacemaker": (3, "implanted medical device", "M", 80),
-    "big heart": (2, "cardiomegaly; mild", "F", 55),
-}
-IDS = {name: f"{number:x}" * 16 for number, name in enumerate(IMAGES, 1)}
-NAMES = {image: name for name, image in IDS.items()}
-
-
-def _reading(bundle: Bundle, name: str) -> Reading:
-    axis, text, *_ = IMAGES[name]
-    # Images of one axis differ a little, so that there is one order.
-    vector = np.zeros(DIMENSIONS, np.float32)
-    vector[axis], vector[8 + int(IDS[name][0], 16)] = 1, 0.2
-    annotation = Annotation.from_words("predicted", text.split("; ")[0], text.split("; ")[1:])
-    unit = vector / np.linalg.norm(vector)
-    return Reading(dict.fromkeys(bundle.findings, 0.1), (annotation,), "frontal", 1.0, unit)
-
-
-def _report(name: str) -> Report | None:
-    if name == "pacemaker":
-        human = (Annotation.from_words("human", "pleural effusion", ["left"]),)
-        return Report("r1", {"findings": "Wires of a pacemaker."}, human)
-    return None
-
-
-def _filed(report: Report | None, _: Sequence[str]) -> Report | None:
-    return report
-
-
-def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
-    with Writer.open(path, bundle, "12345678") as writer:
-        writer.begin_run()
-        number = writer.archive("archive")
-        for name in names:
-            _, _, sex, age = IMAGES[name]
-            image, report = IDS[name], _report(name)
-            header = Header(
-                image[:12],
-                image[:12],
-                Metadata.from_json({**Metadata().to_json(), "sex": sex, "age": age}),
-                (name,),
-            )
-            reading = _reading(bundle, name)
-            read = Read(File(number, name, 1, 0), image, decoded(image, header), reading)
-            writer.commit([read], partial(_filed, report))
-        writer.build_vectors()
-        writer.end_run("complete", {})
-
-
-@pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A tiny bundle that places the first axes at known sentences."""
-    tiny = make_bundle(tmp_path_factory.mktemp("tiny"))
-    weight = np.zeros((384, DIMENSIONS), np.float32)
-    weight[:, : len(AXES)] = sentences.encode(AXES).T / DIMENSIONS**0.5
-    return Bundle.save(
-        tmp_path_factory.mktemp("placed"),
-        name="placed",
-        size=tiny.size,
-        squash=tiny.squash,
-        dimensions=tiny.dimensions,
-        labels=tiny.labels,
-        thresholds=tiny.thresholds,
-        architecture={**tiny.architecture, "sentences": 384},
-        record={},
-        weights={
-            **tiny.weights(),
-            "encoder.sentence.weight": weight,
-            "encoder.sentence.bias": np.zeros(384, np.float32),
-        },
-    )
-
-
-@pytest.fixture(scope="module")
-def database(placed: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("made") / "database"
-    _fill(path, placed, list(IMAGES))
-    return path
-
-
-@pytest.fixture(scope="module")
-def engine(database: Path, placed: Bundle) -> Iterator[SearchService]:
-    with SearchService(database, Compute(placed.path, "cpu")) as engine:
-        yield engine
-
-
-def names(results: Results) -> list[str]:
-    return [NAMES[hit.id] for hit in results.hits]
-
-
-def why(results: Results, name: str) -> dict[str, str | None]:
-    """The reasons of a hit, and the annotation where it is one."""
-    (hit,) = (hit for hit in results.hits if hit.id == IDS[name])
-    return {reason.kind: reason.text for reason in hit.reasons}
-
-
-def test_a_sentence_finds_what_means_the_same(engine: SearchService) -> None:
-    found = together(engine, "fluid around the lung", "semantic")
-    assert names(found)[0] == "effusion left"
-    assert set(names(found)[:4]) == {"effusion left", "effusion right", "fluid seen", "pacemaker"}
-    assert why(found, "effusion left") == {
-        "annotation": "pleural effusion, left",
-        "picture": None,
-    }
-    # Found by its picture alone: no annotation of it means so.
-    assert why(found, "fluid seen") == {"picture": None}
-    assert found.total == len(IMAGES)
-    assert found.notes == ()
-    scores = [hit.score for hit in found.hits]
-    assert scores == sorted(scores, reverse=True)
-
-
-def test_pictures_are_scored_by_how_well_they_fit(engine: SearchService, placed: Bundle) -> None:
-    found = together(engine, "fluid around the lung", "semantic")
-    sentence = sentences.encode(["fluid around the lung"])[0]
-    direction, constant = TextSpace.of(placed).direction(sentence)
-    for hit in found.hits:
-        embedding = _reading(placed, NAMES[hit.id]).embedding
-        (score,) = (reason.score for reason in hit.reasons if reason.kind == "picture")
-        assert score == pytest.approx(float(embedding @ direction) + constant, abs=2e-3)
-
-
-def test_a_sentence_is_never_parsed(engine: SearchService) -> None:
-    for sentence in ('("fluid around', "fluid: around the lung?!", "AND OR", "\udcff fluid"):
-        assert len(together(engine, sentence, "semantic").hits) == len(IMAGES)
-        with pytest.raises(QueryError):
-            together(engine, "(" + sentence, "hybrid")
-    for sentence in ("", "  \n"):
-        with pytest.raises(QueryError, match="nothing to search for"):
-            together(engine, sentence, "semantic")
-    with pytest.raises(QueryError, match="at most 2000"):
-        together(engine, "x" * 2001, "semantic")
-
-
-def test_filters_hold_whatever_finds(engine: SearchService) -> None:
-    women = {name for name, (_, _, sex, _) in IMAGES.items() if sex == "F"}
-    for mode in ("semantic", "hybrid"):
-        found = together(engine, "fluid", mode, filters=["sex:F"], image=IDS["fluid seen"])
-        assert set(names(found)) == women
-        assert found.total == len(women)
-        none = together(engine, "fluid", mode, filters=["age:>100"], image=IDS["fluid seen"])
-        assert (none.total, list(none.hits)) == (0, [])
-
-
-def test_an_origin_narrows_the_annotations(engine: SearchService) -> None:
-    found = together(engine, "fluid around the lung", "semantic", filters=["origin:human"])
-    assert names(found) == ["pacemaker"]
-    assert why(found, "pacemaker")["annotation"] == "pleural effusion, left"
-    others = together(engine, "fluid around the lung", "semantic", filters=["origin:predicted"])
-    assert "annotation" not in why(others, "pacemaker")
-
-
-def test_hybrid_adds_words_to_meaning(engine: SearchService) -> None:
-    found = together(engine, "effusion left", "hybrid")
-    assert names(found)[0] == "effusion left"
-    assert why(found, "effusion left") == {
-        "words": None,
-        "annotation": "pleural effusion, left",
-        "picture": None,
-    }
-    assert "words" not in why(found, "effusion right")
-    assert set(why(found, "pacemaker")) >= {"words", "annotation"}
-    first = found.hits[0]
-    assert first.highlights is not None
-    assert [f.to_html() for f in first.highlights.annotations] == [
-        "pleural <em>effusion</em>, <em>left</em>"
-    ]
-    scores = {hit.id: hit.score for hit in words(engine, "effusion left").hits}
-    for hit in found.hits:
-        of_words = [r.score for r in hit.reasons if r.kind == "words"]
-        assert of_words == ([scores[hit.id]] if hit.id in scores else [])
-
-
-def test_demands_of_the_query_hold_for_all(engine: SearchService) -> None:
-    assert set(names(together(engine, "effusion sex:M", "hybrid"))) == {
-        name for name, (_, _, sex, _) in IMAGES.items() if sex == "M"
-    }
-    assert "effusion left" not in names(together(engine, "effusion NOT left", "hybrid"))
-    only = together(engine, "age:>60", "hybrid")
-    assert set(names(only)) == {"fracture", "pacemaker"}
-    assert only.notes == ("the query has no words that could mean something; it is answered as is",)
-
-
-@pytest.mark.parametrize(
-    ("query", "demand", "sentence"),
-    [
-        ("fluid around", MatchAll(), "fluid around"),
-        ("effusion NOT left", Not(Word("left")), "effusion"),
-        ("disease:cardiomegaly age:>60", Range("age", 61, None), "cardiomegaly"),
-        ("mass sex:F", Value("sex", "f"), "mass"),
-        ("mass OR sex:F", MatchAll(), "mass"),
-        ("id:0a* report:wir* wire*", None, "wire"),
-    ],
+from tests.search.hybrid.conftest import (
+    IDS,
+    IMAGES,
+    NAMES,
+    _fill,
+    names,
+    why,
 )
-def test_what_a_query_demands_and_says(query: str, demand: Node | None, sentence: str) -> None:
-    tree = parse(query, Vocabulary({"disease": ["cardiomegaly"]}))
-    assert sentence_of(tree) == sentence
-    if demand is None:
-        assert isinstance(tree, And)
-        demand = tree.nodes[0]
-    assert demands(tree) == demand
 
 
 def test_words_and_a_picture(engine: SearchService) -> None:

@@ -17,6 +17,8 @@ __all__ = [
     "device_option",
     "filter_option",
     "format_option",
+    "images_option",
+    "show_option",
 ]
 
 DATABASE_VARIABLE = "CXRDEX_DATABASE"
@@ -116,6 +118,20 @@ def _runtime_options(function: F) -> F:
         help="What computes the CNN: auto for cuda where there is a GPU, else openvino.",
     )
     return runtime(precision(function))
+
+
+def images_option(function: F) -> F:
+    """`--images`; without it one row for each study."""
+    return click.option(
+        "--images", is_flag=True, help="A row for each image, not one for each study."
+    )(function)
+
+
+def show_option(function: F) -> F:
+    """`--show`, which draws thumbnails."""
+    return click.option(
+        "--show", is_flag=True, help="Draw a thumbnail of each, in terminals that draw pictures."
+    )(function)
 
 
 def filter_option(function: F) -> F:

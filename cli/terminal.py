@@ -20,7 +20,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "echo", "emit_json", "emit_rows", "harmless", "one_line"]
+__all__ = ["console", "draw", "echo", "emit_json", "emit_rows", "harmless", "one_line"]
 
 # Controls of C0 (but for tab and line feed) and C1, what turns or hides text without being seen,
 # line ends other than line feed, and halves of surrogate pairs, which no terminal can be sent.
@@ -49,6 +49,11 @@ def echo(message: object = "", *, err: bool = False, nl: bool = True, bold: bool
     """Print a message, made harmless."""
     text = harmless(str(message))
     click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
+
+
+def draw(sequence: str) -> None:
+    """Print an escape sequence that this program made, of a picture; never text of others."""
+    click.echo(sequence)
 
 
 def emit_json(value: Any, *, indent: int | None = 1) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from indexer.annotation import kind_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Reading, Runtime
     from indexer.cascade.text_space import TextSpace
+    from indexer.cascade.trained_on import TrainedOn
     from indexer.pipeline.single import FileDecoder
     from search.request import ImageFile, Upload
 
@@ -82,6 +84,7 @@ class Models:
         self._runtime: Once[Runtime] = Once()
         self._text_space: Once[TextSpace] = Once()
         self._sayable: Once[dict[str, list[str]]] = Once()
+        self._trained_on: Once[TrainedOn | None] = Once()
         self._decoder: Once[FileDecoder] = Once(lambda decoder: decoder.close())
 
     def close(self) -> None:
@@ -126,6 +129,10 @@ class Models:
         """What the bundle of a database can say, by field; empty where that is not known."""
         return self._sayable.get(manifest.bundle, lambda: self._labels(manifest.bundle))
 
+    def trained_on(self, manifest: Manifest) -> TrainedOn | None:
+        """What the bundle of a database was trained on; None where that is not known."""
+        return self._trained_on.get(manifest.bundle, lambda: self._training_images(manifest.bundle))
+
     def decode(self, picture: Upload | ImageFile, manifest: Manifest, key: bytes) -> DecodedImage:
         """A query picture as the bundle of a database sees it; never decoded in this process.
 
@@ -159,6 +166,18 @@ class Models:
         limits = self._limits or Limits()
         settings = DecodeSettings(size=size, squash=squash, key=key, limits=limits)
         return FileDecoder(settings, workers=self._decoders)
+
+    def _training_images(self, wanted: str) -> TrainedOn | None:
+        from indexer.cascade.bundle import Bundle
+        from indexer.cascade.trained_on import TrainedOn
+
+        place = self.compute.bundle
+        try:
+            found, record = Bundle.record_at(None if place is None else Path(place))
+        except BundleError:
+            return None
+        images = record.get("trained_on")
+        return TrainedOn(images) if found == wanted and images else None
 
     def _labels(self, wanted: str) -> dict[str, list[str]]:
         try:

@@ -112,15 +112,11 @@ class Highlights:
         return tuple(origin for origin in get_args(Origin) if origin in found)
 
     def to_json(self) -> dict[str, list[str]]:
-        """Lists of HTML fragments; those of `absent` and `uncertain` only where there are any."""
-        marked = {
-            "annotations": [fragment.to_html() for fragment in self.annotations],
-            "report": [fragment.to_html() for fragment in self.report],
+        """Lists of HTML fragments."""
+        return {
+            name: [fragment.to_html() for fragment in getattr(self, name)]
+            for name in ("annotations", "report", "absent", "uncertain")
         }
-        for name, fragments in (("absent", self.absent), ("uncertain", self.uncertain)):
-            if fragments:
-                marked[name] = [fragment.to_html() for fragment in fragments]
-        return marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,8 @@ class Reason:
         ``"words"``: the query's words match; ``"annotation"``: an annotation means nearly the
         same; ``"picture"``: the picture itself does; ``"image"``: it looks like the query image.
     rank
-        Its rank, from 1, among the images found for this reason.
+        Its rank, from 1, among the images found for this reason; None where it is not known, as
+        on a page that a token began.
     score
         BM25 of words, the cosine of an annotation, the fit of a picture, the likeness of an image.
     text
@@ -141,7 +138,7 @@ class Reason:
     """
 
     kind: ReasonKind
-    rank: int
+    rank: int | None
     score: float
     text: str | None = None
 
@@ -152,7 +149,7 @@ class Reason:
 
     def __str__(self) -> str:
         said = f'annotation "{self.text}"' if self.text is not None else self.kind
-        return f"{said} {self.score:.2f} (no. {self.rank})"
+        return f"{said} {self.score:.2f}" + (f" (no. {self.rank})" if self.rank else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,12 @@ class Hit:
     highlights
         Where the words matched; None in a search by picture.
     reasons
-        Why it was found, in a search by meaning or by several things at once.
+        Why it was found.
+    images
+        In a row of a study, its images that were found, this one first.
+    in_sample
+        Whether the bundle was trained on it, so that its reading is better than one of a new image
+        would be; None where that is not known.
     """
 
     id: str
@@ -179,6 +181,13 @@ class Hit:
     document: Document
     highlights: Highlights | None = None
     reasons: tuple[Reason, ...] = ()
+    images: tuple[str, ...] = ()
+    in_sample: bool | None = None
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether several rankings made its score."""
+        return any(reason.score != self.score for reason in self.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """The hit as the commands print it; the score has six decimals."""
@@ -195,11 +204,12 @@ class Hit:
             "year": document["year"],
             "unusual": document.get("unusual", 0.0),
         }
-        if self.highlights is not None:
-            data["origins"] = list(self.highlights.origins)
-            data["highlights"] = self.highlights.to_json()
-        if self.reasons:
-            data["reasons"] = [reason.to_json() for reason in self.reasons]
+        highlights = self.highlights or Highlights((), ())
+        data["origins"] = list(highlights.origins)
+        data["highlights"] = highlights.to_json()
+        data["reasons"] = [reason.to_json() for reason in self.reasons]
+        data["images"] = list(self.images or (self.id,))
+        data["in_sample"] = self.in_sample
         return data
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from indexer.cascade.compute import Compute
 from indexer.errors import ArchiveError, BundleError, DatabaseMismatch, ImageError
-from search.facets import check_facets, facet_counts
-from search.language.tree import MatchAll
 from search.models import Models, Once
-from search.pictures.likeness import alike
-from search.pictures.query import QueryPicture, is_whole_id, query_picture, resolve
+from search.pictures.query import is_whole_id, query_picture, resolve
+from search.pictures.search import search_picture
 from search.request import ImageFile, ImageId, SearchRequest, Upload
-from search.results import Hit, Results, Shown
+from search.results import Results, Shown
 from search.snapshot import Snapshot, Snapshots
 from search.understanding import Terms
 
@@ -186,6 +183,18 @@ class SearchService:
             return snapshot.database.thumbnail(resolve(image, snapshot))
 
     def _answer(self, request: SearchRequest, snapshot: Snapshot) -> Results:
+        results = self._ranked(request, snapshot)
+        known = self._models.trained_on(snapshot.manifest)
+        if known is None:
+            return results
+        files = snapshot.database.ledger.files
+        hits = [
+            replace(hit, in_sample=any(file.name in known for file in files.of_image(hit.id)))
+            for hit in results.hits
+        ]
+        return replace(results, hits=hits)
+
+    def _ranked(self, request: SearchRequest, snapshot: Snapshot) -> Results:
         if request.by_words_alone:
             from search.words import search_words
 
@@ -196,49 +205,11 @@ class SearchService:
             picture = query_picture(request.picture, snapshot, self._models, whose=whose)
         if request.by_picture_alone:
             assert picture is not None
-            return self._similar(request, picture, snapshot)
+            return search_picture(request, picture, snapshot, self._terms_of)
         from search.hybrid.combined import search_combined
 
         terms = self._terms_of(snapshot)
         return search_combined(request, snapshot, terms, lambda: self._semantic(snapshot), picture)
-
-    def _similar(
-        self, request: SearchRequest, picture: QueryPicture, snapshot: Snapshot
-    ) -> Results:
-        from indexer.database.vectors.shards import keys_of
-
-        facets = check_facets(request.facets)
-        conditions = (
-            self._terms_of(snapshot).conditions(request.filters) if request.filters else MatchAll()
-        )
-        database, vectors = snapshot.database, snapshot.vectors()
-        left_out = {picture.id} if picture.id else set()
-        if request.exclude and picture.study:
-            left_out |= set(database.image_ids(study=picture.study))
-        if request.exclude == "patient" and picture.patient:
-            left_out |= set(database.image_ids(patient=picture.patient))
-        if not request.include_unusual:
-            left_out |= set(database.ledger.images.unusual())
-        excluded = keys_of(sorted(left_out))
-        keys = None if isinstance(conditions, MatchAll) else snapshot.text.keys(conditions)
-        end = request.page * request.limit
-        found = alike(
-            database,
-            vectors,
-            picture.vector,
-            max(end, 1),
-            same=picture.id,
-            keys=keys,
-            excluded=excluded,
-            group=request.group,
-            pool_studies=request.pool_studies,
-        )
-        scores = dict(found[end - request.limit : end])
-        hits = [Hit(d["id"], scores[d["id"]], d) for d in database.documents(scores)]
-        candidates = vectors.keys if keys is None else keys
-        total = len(candidates) - int(np.isin(excluded, candidates).sum())
-        counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
-        return Results(total, hits, counts)
 
     # ---- what is kept ---------------------------------------------------------------------------
 

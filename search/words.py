@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from indexer.database.text.documents import Document
 from search.facets import check_facets
 from search.highlights import Highlighter
-from search.language.tree import Node, Word, certainty_of, conjunction, leaves, narrow, origin_of
+from search.language.tree import (
+    Node,
+    Value,
+    Word,
+    certainty_of,
+    conjunction,
+    disjunction,
+    leaves,
+    narrow,
+    origin_of,
+)
 from search.paging import Cursor, Sort, signature
-from search.request import SearchRequest
-from search.results import Hit, Results
-from search.stores.backend import Backend
+from search.request import Group, SearchRequest
+from search.results import Hit, Reason, Results
+from search.stores.backend import Backend, Page
 from search.understanding import Terms
 
 __all__ = ["search_words"]
+
+_Hit: TypeAlias = tuple[float, Document]
+
+# Most studies have two images.
+_HITS_PER_ROW = 2
+_MOST_HITS = 1_000
+# Of the studies of so many hits.
+_MOST_IMAGES = 100_000
 
 
 def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results:
@@ -31,29 +54,123 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         literal=request.literal,
         count=lambda tree: text.search(tree, conditions, limit=0, chosen=chosen).total,
     )
-    sign = signature(query.scored, conditions, sorted(chosen.items()), order)
-    found = text.search(
-        query.scored,
-        conditions,
-        facets=facets,
-        facet_size=request.facet_size,
-        limit=request.limit,
-        offset=(request.page - 1) * request.limit,
-        after=Cursor.read(request.after, sign) if request.after is not None else None,
-        sort=order,
-        chosen=chosen,
-    )
-    asked = conjunction(conditions, *chosen.values())
-    highlighter = Highlighter(narrow(query.scored, origin_of(asked), certainty_of(asked)))
+    sign = signature(query.scored, conditions, sorted(chosen.items()), order, request.group)
+    after = Cursor.read(request.after, sign) if request.after is not None else None
+    asked = _Asked(text, query.scored, conditions, chosen, order)
+    start = (request.page - 1) * request.limit
+    if request.group is None:
+        found = asked.page(request.limit, start, after, facets, request.facet_size)
+        rows, following = [[hit] for hit in found.hits], found.after
+    else:
+        found = asked.page(_hits_for(start + request.limit), 0, after, facets, request.facet_size)
+        rows, following = _rows(asked, request.group, request.limit, start, found, after)
+    outright = conjunction(conditions, *chosen.values())
+    marked = narrow(query.scored, origin_of(outright), certainty_of(outright))
+    highlighter = Highlighter(marked)
+    hits = []
+    for place, ((score, document), *more) in enumerate(rows, start + 1):
+        reason = Reason("words", None if after is not None else place, score)
+        images = (document["id"], *(other["id"] for _, other in more))
+        marks = highlighter.mark(document)
+        hits.append(Hit(document["id"], score, document, marks, (reason,), images))
     return Results(
         found.total,
-        [Hit(d["id"], score, d, highlighter.mark(d)) for score, d in found.hits],
+        hits,
         found.facets,
-        found.after.token(sign) if found.after is not None else None,
+        following.token(sign) if following is not None else None,
         _suggestions(query.asked, text),
         (*query.notes, *terms.widened(query.asked, request.filters, facets)),
         query.understood,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search in one text store, of which pages are wanted."""
+
+    text: Backend
+    tree: Node
+    conditions: Node
+    chosen: Mapping[str, Node]
+    sort: Sort
+
+    def page(
+        self,
+        limit: int,
+        offset: int = 0,
+        after: Cursor | None = None,
+        facets: Sequence[str] = (),
+        facet_size: int = 0,
+    ) -> Page:
+        return self.text.search(
+            self.tree,
+            self.conditions,
+            facets=facets,
+            facet_size=facet_size,
+            limit=limit,
+            offset=offset,
+            after=after,
+            sort=self.sort,
+            chosen=self.chosen,
+        )
+
+    def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[_Hit]]:
+        """All hits of some studies or patients, in order."""
+        node = disjunction(*(Value(group, owner) for owner in owners))
+        asked = replace(self, conditions=conjunction(self.conditions, node))
+        found: dict[str, list[_Hit]] = {}
+        for hit in asked.page(_MOST_IMAGES).hits:
+            found.setdefault(hit[1][group], []).append(hit)
+        return found
+
+    def cursor(self, hit: _Hit, rank: int) -> Cursor:
+        """Where the hits after one begin."""
+        score, document = hit
+        value: float | int | str | None = score
+        if self.sort.by != "score":
+            value = document[self.sort.by]
+        return Cursor(value, document["id"], rank)
+
+
+def _rows(
+    asked: _Asked, group: Group, limit: int, skipped: int, page: Page, after: Cursor | None
+) -> tuple[list[list[_Hit]], Cursor | None]:
+    """Rows of a study's hits, each where its first hit stands, and where the next page begins.
+
+    A study whose first hit stands before the page is met again by its other hits, and told by
+    asking for all of its hits.
+
+    Parameters
+    ----------
+    skipped
+        Rows to leave out first.
+    page, after
+        The first hits, and the last one before them.
+    """
+    rows: list[list[_Hit]] = []
+    rank = after.rank if after is not None else 0
+    while True:
+        if not page.hits:
+            return rows, None
+        groups = asked.of_groups(group, dict.fromkeys(hit[1][group] for hit in page.hits))
+        for hit in page.hits:
+            row = groups[hit[1][group]]
+            if row[0][1]["id"] == hit[1]["id"]:
+                if len(rows) == limit:
+                    return rows, after
+                if skipped:
+                    skipped -= 1
+                else:
+                    rows.append(row)
+            rank += 1
+            after = asked.cursor(hit, rank)
+        if page.after is None:
+            return rows, None
+        page = asked.page(_hits_for(skipped + limit - len(rows)), 0, after)
+
+
+def _hits_for(rows: int) -> int:
+    return min(_HITS_PER_ROW * rows + 1, _MOST_HITS)
 
 
 def _suggestions(asked: Node, text: Backend) -> dict[str, list[str]]:

@@ -12,9 +12,12 @@ from cli.options import (
     database_option,
     filter_option,
     format_option,
+    images_option,
+    show_option,
 )
 from cli.output import HIT_FORMATS, emit_hits
 from cli.searching.pictures import named_picture
+from cli.searching.thumbnails import thumbnail_drawer
 from cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -73,6 +76,8 @@ __all__ = ["search"]
     is_flag=True,
     help="Take plain English for a query in the language: no, and, over 60 are words like others.",
 )
+@images_option
+@show_option
 @compute_options
 @format_option(*HIT_FORMATS)
 def search(
@@ -88,6 +93,8 @@ def search(
     mode: Literal["words", "semantic", "hybrid"],
     image: str | None,
     literal: bool,
+    images: bool,
+    show: bool,
     compute: Compute,
     form: str,
 ) -> None:
@@ -99,7 +106,7 @@ def search(
     finding:(effusion left) within one annotation, and absent:pneumothorax. Words side by side must
     all be there. See docs/queries.md. With --mode semantic it is any sentence.
     """
-    from search.request import SearchRequest
+    from search.request import ImageId, SearchRequest
     from search.service import SearchService
 
     request = SearchRequest.of(
@@ -114,18 +121,25 @@ def search(
         after=after,
         sort=sort,
         literal=literal,
+        group=None if images else "study",
     )
     with SearchService(database, compute) as service:
+        draw = thumbnail_drawer(lambda i: service.thumbnail(ImageId(i))) if show else None
         results = service.search(request)
-    if form == "table" and results.understood is not None and results.understood["query"] != query:
-        echo(f"Understood as: {results.understood['query']}")
-    emit_hits(results, form)
-    for note in results.notes:
-        echo(f"Note: {note}", err=True)
+        understood = results.understood
+        if form == "table" and understood is not None and understood["query"] != query:
+            echo(f"Understood as: {understood['query']}")
+        emit_hits(results, form, draw)
     if form == "table":
         first = (page - 1) * limit
-        shown = f"{first + 1} to {first + len(results.hits)} of " if results.hits else ""
-        echo(f"{'' if after else shown}{results.total} images")
+        shown = len(results.hits)
+        rows = "images" if images else "studies"
+        where = f"{rows} {first + 1} to {first + shown}; " if shown and not after else ""
+        echo(
+            f"{where}{results.total} images match"
+            if mode == "words" and image is None
+            else f"{where}{results.total} images were ranked"
+        )
         for word, near in results.suggestions.items():
             echo(f"{word} is unknown; did you mean {' or '.join(near)}?")
         if results.after is not None:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from cli.options import database_option, format_option
-from cli.output import annotation_lines
+from cli.searching.rows import annotation_line
+from cli.searching.thumbnails import write_thumbnail
 from cli.terminal import console, emit_json, one_line
 
 __all__ = ["show"]
@@ -23,8 +24,14 @@ _FINDINGS = 12
 @click.option(
     "--source", is_flag=True, help="Show the paths of its files too; they may hold patient data."
 )
+@click.option(
+    "--thumbnail",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a small picture of it to FILE: .webp, .png or .jpg.",
+)
 @format_option("json")
-def show(image_id: str, database: Path, source: bool, form: str) -> None:
+def show(image_id: str, database: Path, source: bool, thumbnail: Path | None, form: str) -> None:
     """Show the reading of one image in full: probabilities, annotations, report, provenance.
 
     ID is the image's id as searches show it, or so much of its beginning as is unique.
@@ -33,7 +40,10 @@ def show(image_id: str, database: Path, source: bool, form: str) -> None:
     from search.service import SearchService
 
     with SearchService(database) as service:
-        answer = service.show(ImageId(image_id)).to_json(sources=source)
+        image = ImageId(image_id)
+        answer = service.show(image).to_json(sources=source)
+        if thumbnail is not None:
+            write_thumbnail(service.thumbnail(image), thumbnail)
     if form == "json":
         emit_json(answer)
     else:
@@ -59,12 +69,12 @@ def _page(answer: dict[str, Any]) -> None:
     ]
     out.print("  ".join(f"{name} {value}" for name, value in facts if value is not None))
     out.print(Text("\nannotations", "bold"))
-    for line in annotation_lines(answer["annotations"]):
-        out.print(Text("  ").append(line))
+    for annotation in answer["annotations"]:
+        out.print(Text("  ").append(annotation_line(annotation)))
     if answer["alone"]:
         out.print(Text("\npredicted of this image alone, without its study", "bold"))
-        for line in annotation_lines(answer["alone"]["annotations"]):
-            out.print(Text("  ").append(line))
+        for annotation in answer["alone"]["annotations"]:
+            out.print(Text("  ").append(annotation_line(annotation)))
     for name in ("absent", "uncertain"):
         if answer[name]:
             out.print(Text(f"\n{name} by the report", "bold"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +12,12 @@ from cli.options import (
     database_option,
     filter_option,
     format_option,
+    images_option,
+    show_option,
 )
 from cli.output import HIT_FORMATS, emit_hits
 from cli.searching.pictures import named_picture
+from cli.searching.thumbnails import thumbnail_drawer
 from cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -45,7 +48,15 @@ __all__ = ["similar"]
     is_flag=True,
     help="Find pictures that are hardly chest films, too; they are left out else.",
 )
-@click.option("--group", type=click.Choice(["study"]), help="Show only the best image of each.")
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Leave out what is less like it than this score.",
+)
+@images_option
+@show_option
+@click.option("--group", type=click.Choice(["study"]), hidden=True)
 @compute_options
 @format_option(*HIT_FORMATS)
 def similar(
@@ -57,29 +68,38 @@ def similar(
     exclude_patient: bool,
     pool_studies: bool,
     include_unusual: bool,
-    group: Literal["study"] | None,
+    least: float,
+    images: bool,
+    show: bool,
+    group: str | None,
     compute: Compute,
     form: str,
 ) -> None:
     """Find the images most like an image file or an indexed image.
 
     FILE_OR_ID is a DICOM or picture file, or the id of an indexed image as searches show it. The
-    score is the likeness of the two pictures: 1 for the same picture.
+    score is the chance that both show a finding of one name (normal counts as one), judged by their
+    vectors alone and calibrated on films that people had described: 1 for the same picture, below 1
+    for any other. One row stands for a study; its images are compared together, and the one of the
+    same view comes first.
     """
-    from search.request import SearchRequest
+    from search.request import ImageId, SearchRequest
     from search.service import SearchService
 
     request = SearchRequest(
         picture=named_picture(image),
         filters=filters,
         limit=limit,
-        group=group,
+        group=None if images else "study",
+        least_likeness=least,
         exclude="patient" if exclude_patient else "study" if exclude_study else None,
         pool_studies=pool_studies,
         include_unusual=include_unusual,
     )
     with SearchService(database, compute) as service:
+        draw = thumbnail_drawer(lambda i: service.thumbnail(ImageId(i))) if show else None
         results = service.search(request)
-    emit_hits(results, form)
+        emit_hits(results, form, draw)
     if form == "table":
-        echo(f"{len(results.hits)} nearest of {results.total} images")
+        rows = "images" if images else "studies"
+        echo(f"{len(results.hits)} nearest {rows} of {results.total} images compared")

@@ -77,6 +77,22 @@ class Bundle:
         """Where it is found again: its folder; None of the one that ships."""
         return None if self.path == SHIPPED else str(self.path.resolve())
 
+    @classmethod
+    def record_at(cls, path: Path | None = None) -> tuple[str, Mapping[str, Any]]:
+        """Hash and record of a bundle as its description has them, its weights not looked at.
+
+        Raises
+        ------
+        BundleError
+            The folder is no bundle.
+        """
+        path = path or SHIPPED
+        try:
+            data = json.loads((path / _DESCRIPTION).read_bytes())
+            return str(data["hash"]), dict(data["record"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"the bundle {path} cannot be read: {error!r}") from error
+
     @property
     def findings(self) -> tuple[str, ...]:
         """The findings it can report, ``normal`` among them."""

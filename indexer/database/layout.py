@@ -55,6 +55,8 @@ class Manifest:
         Folder of the bundle when it was last used; None of the one that ships with cxrdex.
     likely
         Of the bundle: per finding, the probability from which on it is likely; None of one without.
+    likeness
+        How alike two pictures are (`indexer.cascade.likeness.Likeness`); None for the default.
     """
 
     format: int
@@ -71,6 +73,7 @@ class Manifest:
     thresholds: dict[str, float] | None = None
     bundle_path: str | None = None
     likely: dict[str, float] | None = None
+    likeness: dict[str, float] | None = None
 
     @classmethod
     def of(
@@ -109,6 +112,7 @@ class Manifest:
             thresholds=dict(bundle.thresholds) if pool_studies else None,
             bundle_path=bundle.place,
             likely=None if bundle.likely is None else dict(bundle.likely),
+            likeness=bundle.record.get("likeness"),
         )
 
 

@@ -16,7 +16,7 @@ from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
 from indexer.database.seal import check_truth
 from indexer.database.studies import document_of, report_of
-from indexer.database.text.documents import Document
+from indexer.database.text.documents import Document, view_of
 from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -172,6 +172,12 @@ class Database:
     ) -> dict[str, str]:
         """For each image that is known, its study or patient."""
         return self.ledger.images.owners(image_ids, column)
+
+    def views(self, image_ids: Sequence[str]) -> dict[str, str]:
+        """For each image that is known, ``"frontal"`` or ``"lateral"``."""
+        return {
+            image: view_of(*view) for image, view in self.ledger.images.views(image_ids).items()
+        }
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown."""

@@ -21,7 +21,9 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.cascade.labels import Labels
+from indexer.cascade.likeness import Likeness
 from indexer.cascade.networks.annotator import Annotator
+from indexer.cascade.trained_on import compressed
 from indexer.datasets.dataset import Example, load_canvases, load_examples
 from indexer.datasets.images import Dataset
 from indexer.datasets.mining import encode_labels, encode_sequences, mine
@@ -202,6 +204,8 @@ def train(
             )
         ),
         "paper": paper.record if paper else None,
+        "likeness": _likeness(data, joined).to_json(),
+        "trained_on": compressed(example.image_id for example in data.examples["train"]),
         "seconds": round(time.time() - started),
     }
     log.info(
@@ -266,6 +270,21 @@ def _close_round(
     )
     row = {"cnns": len(members), "composites": len(composites.names), "val_mean_auc": own}
     return joined, annotator, {**row, "val_mean_auc_pooled": pooled, "annotator": history}
+
+
+def _likeness(data: _Data, joined: Ensemble) -> Likeness:
+    """How likely val images share a finding with train images, by their pooled vectors."""
+    findings = len(data.labels.findings)
+    pooled = {part: _pooled(joined.vectors[part], data.examples[part]) for part in _PARTS}
+    own = (pooled["val"] ** 2).sum(1, keepdims=True).clip(1e-12)
+    shares = pooled["val"] @ pooled["train"].T / own
+    there = {part: (data.goals[part][:, :findings] > 0.5).astype(np.float32) for part in _PARTS}
+    return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())
+
+
+def _pooled(vectors: _FloatArray, examples: Sequence[Example]) -> npt.NDArray[np.float64]:
+    studies = np.unique([example.study for example in examples], return_inverse=True)[1]
+    return _means(torch.from_numpy(vectors).double(), torch.from_numpy(studies)).numpy()
 
 
 def _means(rows: Tensor, groups: Tensor) -> Tensor:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from indexer.database.reader import Database
 from indexer.database.text.documents import Document
-from indexer.database.vectors.shards import keys_of
 from indexer.errors import QueryError
 from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
-from search.hybrid.fusion import fuse
+from search.hybrid.fusion import Fused, fuse
 from search.hybrid.semantic import Meaning, Semantic
 from search.language.glossary import in_full
 from search.language.tree import (
@@ -152,15 +152,16 @@ def search_combined(
     left_out = frozenset({picture.id} if picture is not None and picture.id else ())
     if picture is not None:
         restricted = not isinstance(conditions, MatchAll)
-        near = alike(
-            snapshot.database,
-            snapshot.vectors(),
-            picture.vector,
+        keys = snapshot.text.keys(conditions) if restricted else None
+        found = alike(
+            snapshot,
+            picture,
             WINDOW,
-            same=picture.id,
-            keys=snapshot.text.keys(conditions) if restricted else None,
-            excluded=keys_of(sorted(left_out)),
+            keys=keys,
+            exclude=request.exclude,
+            pool_studies=request.pool_studies,
         )
+        near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
     return answer(
         Asked(conditions, tree, meaning, near, left_out), request, snapshot, notes, understood
     )
@@ -251,8 +252,13 @@ def answer(
     by_name = {name: dict(ranking) for name, ranking in kept.items()}
     tree = asked.words if asked.words is not None else MatchAll()
     highlighter = Highlighter(narrow(tree, origin, certainty))
+    rows: dict[str, list[Fused]] = {}
+    for one in fused:
+        owner = documents[one.id][request.group] if request.group else one.id
+        rows.setdefault(owner, []).append(one)
     hits = []
-    for one in fused[(request.page - 1) * request.limit : request.page * request.limit]:
+    start = (request.page - 1) * request.limit
+    for one, *others in islice(rows.values(), start, start + request.limit):
         texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}
         reasons = [
             Reason(kind, one.ranks[kind], by_name[kind][one.id], texts.get(kind))
@@ -261,7 +267,8 @@ def answer(
         ]
         document = documents[one.id]
         marks = highlighter.mark(document) if "words" in one.ranks else None
-        hits.append(Hit(one.id, one.score, document, marks, tuple(reasons)))
+        images = (one.id, *(other.id for other in others))
+        hits.append(Hit(one.id, one.score, document, marks, tuple(reasons), images))
     every = (documents[one.id] for one in fused)
     counts = facet_counts(every, check_facets(request.facets), request.facet_size)
     return Results(len(fused), hits, counts, notes=tuple(notes), understood=understood)

@@ -1,114 +1,203 @@
-"""The images most like a picture, by its vector; the images of a study help each other."""
+"""The images and studies most like a picture; the images of a study help each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.reader import Database
+from indexer.cascade.likeness import Likeness
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import keys_of
 from search.pictures.neighbours import nearest, nearest_groups
+from search.pictures.query import SAME, QueryPicture
 from search.request import Group
+from search.snapshot import Snapshot
 
-__all__ = ["CANDIDATES", "alike"]
+__all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
 
-#: At least so many images are compared anew by the mean vectors of their studies.
-CANDIDATES = 200
-
-# Vectors of one picture differ by less than this share of their length, in two encodings (under
-# 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
-_SAME = 0.06
+#: At least so many images are looked at, however few are asked for.
+MIN_CANDIDATES = 200
 
 Vector = npt.NDArray[np.float32]
 
 
-def alike(
-    database: Database,
-    vectors: Vectors,
-    query: Vector,
-    k: int,
-    *,
-    same: str | None = None,
-    keys: npt.NDArray[np.int64] | None = None,
-    excluded: npt.NDArray[np.int64],
-    group: Group | None = None,
-    pool_studies: bool = True,
-) -> list[tuple[str, float]]:
-    """Ids and likeness of the `k` images most like a picture, best first.
-
-    Likeness is the inner product of two search vectors as a share of the query's with itself: 1
-    for the picture itself. Where that is found, however it is encoded, it comes first.
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An image that is like a picture, or the one that stands for its study or patient.
 
     Parameters
     ----------
-    database, vectors
-        Where to look, at one moment.
-    query
-        The picture's vector, shape (dimensions,).
-    same
-        The image of the database that the query is; None for a picture from elsewhere.
-    keys, excluded
-        The only images that may be found (None for all), and those that must not be.
+    id
+        Image id.
+    likeness
+        1 for the same picture; else below 1 (`indexer.cascade.likeness.Likeness`).
+    images
+        Of a row of a group its images, this one first; else this one alone.
+    """
+
+    id: str
+    likeness: float
+    images: tuple[str, ...]
+
+
+class _Candidate(NamedTuple):
+    """An image, with what decides on its place; a share is an inner product with the query's
+    vector, as a share of that vector's with itself."""
+
+    id: str
+    study: str
+    #: Whether it is the very same picture.
+    same: bool
+    #: Of the mean vector of its study, or its own.
+    share: float
+    own: float
+
+
+def alike(
+    snapshot: Snapshot,
+    picture: QueryPicture,
+    count: int,
+    *,
+    keys: npt.NDArray[np.int64] | None = None,
+    exclude: Group | None = None,
+    group: Group | None = None,
+    pool_studies: bool = True,
+    without: Iterable[str] = (),
+) -> list[Neighbour]:
+    """The `count` images, studies or patients most like a picture, best first.
+
+    An image is as like it as the mean vector of its study is. Among the images of a study the same
+    view comes first, then the more alike by their own vectors. What is left out has no influence on
+    the likeness and the order of the rest.
+
+    Parameters
+    ----------
+    count
+        Rows that are wanted.
+    keys
+        The only images that may be found; None for all.
+    exclude
+        Leave out the picture's own study, or patient.
     group
-        ``"study"`` or ``"patient"``: of each study (or patient) the best image only.
+        One row for each study, or patient.
     pool_studies
         Compare the mean vectors of whole studies, not those of single images.
+    without
+        Images that must not be found.
     """
-    wanted = max(CANDIDATES, k) if pool_studies else k
+    vectors, database = snapshot.vectors(), snapshot.database
+    study = list(database.image_ids(study=picture.study)) if picture.study else []
+    patient = list(database.image_ids(patient=picture.patient)) if picture.patient else []
+    left_out = own_images(picture, exclude, snapshot)
+    unusual = {*without}
+    left_out |= unusual
+
+    def groups_of(ids: Sequence[str]) -> Mapping[str, str]:
+        return database.owners(ids, group or "study")
+
+    # The study itself apart, so that it makes no difference to the others whether it is left out.
+    barred = keys_of(sorted({*study, *unusual}))
     if group is None:
-        found = nearest(vectors, query, wanted, keys=keys, excluded=excluded)
+        wanted = max(MIN_CANDIDATES, count) + len(patient)
+        found = [i for i, _ in nearest(vectors, picture.vector, wanted, keys=keys, excluded=barred)]
     else:
+        found = nearest_groups(
+            vectors,
+            picture.vector,
+            count + len(patient),
+            groups_of,
+            at_least=MIN_CANDIDATES,
+            keys=keys,
+            excluded=barred,
+        )
+    candidates = _candidates(snapshot, vectors, picture, [*found, *study], pool_studies)
+    kept = [one for one in candidates if one.id not in left_out]
+    if keys is not None:
+        allowed = np.isin(keys_of([one.id for one in kept]), keys)
+        kept = [one for one, may in zip(kept, allowed, strict=True) if may]
+    kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
+    owners = groups_of([one.id for one in kept]) if group else {one.id: one.id for one in kept}
+    rows = _rows(kept, owners, count)
+    views = database.views([one.id for row in rows for one in row])
+    likeness = Likeness.of(snapshot.manifest.likeness)
 
-        def group_of(ids: Sequence[str]) -> Mapping[str, str]:
-            return database.owners(ids, group)
+    def place(one: _Candidate) -> tuple[bool, float, str, bool, float, str]:
+        other_view = views[one.id] != picture.view
+        return (not one.same, -one.share, one.study, other_view, -one.own, one.id)
 
-        found = nearest_groups(vectors, query, wanted, group_of, keys=keys, excluded=excluded)
-    length = max(float(np.linalg.norm(query)), 1e-12)
-    likeness = [(image, score / length) for image, score in found]
-    twin = _twin(vectors, query, likeness)
-    known = same or (twin[0] if twin else None)
-    if pool_studies:
-        mates = database.mates([*(image for image, _ in found), *([known] if known else [])])
-        centre = _mean(vectors, mates[known]) if known else query
-        likeness = _by_study(vectors, centre, likeness, mates)
-    if twin:
-        # A picture with more findings may score higher than the picture itself.
-        others = ((image, min(score, twin[1])) for image, score in likeness if image != twin[0])
-        likeness = [twin, *others]
-    return likeness[:k]
-
-
-def _twin(
-    vectors: Vectors, query: Vector, found: Sequence[tuple[str, float]]
-) -> tuple[str, float] | None:
-    """The image among some, with its likeness, that shows the very same picture."""
-    if not found:
-        return None
-    rows = vectors.vectors_of(keys_of([image for image, _ in found]))
-    distances = np.linalg.norm(rows - query, axis=1)
-    place = int(distances.argmin())
-    return found[place] if distances[place] <= _SAME * np.linalg.norm(query) else None
-
-
-def _mean(vectors: Vectors, images: Sequence[str]) -> Vector:
-    mean: Vector = vectors.vectors_of(keys_of(images)).mean(0)
-    return mean
+    ordered = sorted((sorted(row, key=place) for row in rows), key=lambda row: place(row[0]))
+    return [
+        Neighbour(
+            row[0].id,
+            1.0 if row[0].same else likeness.chance(row[0].share),
+            tuple(one.id for one in row),
+        )
+        for row in islice(ordered, count)
+    ]
 
 
-def _by_study(
+def own_images(picture: QueryPicture, exclude: Group | None, snapshot: Snapshot) -> set[str]:
+    """The images that must not be found: the picture itself where it is asked for by its id, and
+    all of its study, or patient, where these are left out."""
+    ids = snapshot.database.image_ids
+    own = {picture.id} if picture.id else set()
+    if exclude and picture.study:
+        own |= {*ids(study=picture.study)}
+    if exclude == "patient" and picture.patient:
+        own |= {*ids(patient=picture.patient)}
+    return own
+
+
+def _candidates(
+    snapshot: Snapshot,
     vectors: Vectors,
-    query: Vector,
-    found: Sequence[tuple[str, float]],
-    mates: Mapping[str, Sequence[str]],
-) -> list[tuple[str, float]]:
-    """Images in the order of their studies' likeness; within a study their own decides."""
-    direction = query / max(float(query @ query), 1e-12)
-    studies = {image: tuple(mates[image]) for image, _ in found}
-    scores = {
-        study: float(_mean(vectors, study) @ direction) for study in sorted(set(studies.values()))
-    }
-    ranked = sorted(found, key=lambda hit: (-scores[studies[hit[0]]], -hit[1], hit[0]))
-    return [(image, scores[studies[image]]) for image, _ in ranked]
+    picture: QueryPicture,
+    found: Iterable[str],
+    pool_studies: bool,
+) -> list[_Candidate]:
+    """Some images, and all others of their studies where these are pooled."""
+    mates = snapshot.database.mates([*dict.fromkeys(found)])
+    studies = {tuple(images) for images in mates.values()} if pool_studies else set()
+    images = sorted({*mates, *(image for study in studies for image in study)})
+    if not images:
+        return []
+    place = {image: row for row, image in enumerate(images)}
+    rows = vectors.vectors_of(keys_of(images))
+    query = picture.vector
+    own = rows @ (query / max(float(query @ query), 1e-12))
+    same = np.linalg.norm(rows - query, axis=1) <= SAME * np.linalg.norm(query)
+    of_study = snapshot.database.owners(images, "study")
+    share = own
+    if pool_studies:
+        means = {study: rows[[place[i] for i in study]].mean(0) for study in sorted(studies)}
+        centre = query
+        if picture.indexed is not None:
+            centre = means[tuple(mates[picture.indexed])]
+        direction = centre / max(float(centre @ centre), 1e-12)
+        share = np.empty_like(own)
+        for study, mean in means.items():
+            share[[place[i] for i in study]] = float(mean @ direction)
+    return [
+        _Candidate(image, of_study[image], bool(same[row]), float(share[row]), float(own[row]))
+        for image, row in place.items()
+    ]
+
+
+def _rows(
+    candidates: Sequence[_Candidate], owners: Mapping[str, str], count: int
+) -> list[list[_Candidate]]:
+    """The first `count` groups, and those that are as alike as the last of them."""
+    rows: dict[str, list[_Candidate]] = {}
+    for one in candidates:
+        owner = owners[one.id]
+        if owner not in rows and len(rows) >= count:
+            last = next(reversed(rows.values()))[0]
+            if (one.same, one.share, one.study) != (last.same, last.share, last.study):
+                continue
+        rows.setdefault(owner, []).append(one)
+    return list(rows.values())

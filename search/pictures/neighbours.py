@@ -47,10 +47,11 @@ def nearest_groups(
     k: int,
     group_of: Callable[[Sequence[str]], Mapping[str, str]],
     *,
+    at_least: int = 0,
     keys: npt.NDArray[np.int64] | None = None,
     excluded: npt.NDArray[np.int64] | None = None,
-) -> list[tuple[str, float]]:
-    """The best image of each of the `k` nearest groups, best first.
+) -> list[str]:
+    """The nearest images, so many that `k` groups are among them, nearest first.
 
     Asks for more and more images until there are `k` groups, or no images left.
 
@@ -58,15 +59,17 @@ def nearest_groups(
     ----------
     group_of
         Gives the group of each of some ids.
+    at_least
+        Images to ask for, however few groups are wanted.
     """
-    wanted = min(_OVER_FETCH * k, len(vectors))
+    wanted = min(max(_OVER_FETCH * k, at_least), len(vectors))
     groups: dict[str, str] = {}
     while True:
-        found = nearest(vectors, query, wanted, keys=keys, excluded=excluded)
-        groups.update(group_of([image for image, _ in found if image not in groups]))
-        best: dict[str, tuple[str, float]] = {}
-        for image, score in found:
-            best.setdefault(groups[image], (image, score))
-        if len(best) >= k or len(found) < wanted or wanted >= len(vectors):
-            return list(best.values())[:k]
+        found = [
+            image for image, _ in nearest(vectors, query, wanted, keys=keys, excluded=excluded)
+        ]
+        groups.update(group_of([image for image in found if image not in groups]))
+        enough = len({*groups.values()}) >= k
+        if enough or len(found) < wanted or wanted >= len(vectors):
+            return found
         wanted = min(_OVER_FETCH * wanted, len(vectors))

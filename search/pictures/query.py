@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.database.vectors.shards import id_of, keys_of
-from indexer.errors import ArchiveError, ImageError, NotFoundError, QueryError
+from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError, QueryError
 from search.language.tree import Prefix
 from search.models import Models
+from search.pictures.neighbours import nearest
 from search.request import ImageId, Picture, Upload
 from search.snapshot import Snapshot
 
-__all__ = ["QueryPicture", "is_whole_id", "query_picture", "resolve"]
+__all__ = ["SAME", "QueryPicture", "is_whole_id", "query_picture", "resolve"]
 
 _ID = re.compile(r"[0-9a-f]{6,16}")
 _DIGITS = 16
+#: Vectors of one picture differ by less than this share of their length, in two encodings (under
+#: 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
+SAME = 0.06
+# Pictures of more findings may be nearer to a picture than it is itself, but not so many.
+_LOOKED_AT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +35,20 @@ class QueryPicture:
     ----------
     vector
         Shape (dimensions,).
+    view
+        ``"frontal"`` or ``"lateral"``.
     id
         Of an image of the database, which is then left out itself; else None.
+    indexed
+        The image of the database that shows it, asked for by its id or not.
     study, patient
         Whom it shows; None where that is not known.
     """
 
     vector: npt.NDArray[np.float32]
+    view: str
     id: str | None = None
+    indexed: str | None = None
     study: str | None = None
     patient: str | None = None
 
@@ -63,29 +75,35 @@ def query_picture(
         The file does not say which study and patient it is of, or the key is another one.
     """
     if isinstance(picture, ImageId):
-        return _indexed(resolve(picture, snapshot), snapshot)
+        image_id = resolve(picture, snapshot)
+        return replace(_indexed(image_id, snapshot), id=image_id)
     name = picture.name if isinstance(picture, Upload) else str(picture.path)
     manifest = snapshot.manifest
     snapshot.database.layout.check(manifest, models.bundle())
-    key = _key(name, snapshot) if whose else b""
+    key = _key(name, snapshot, needed=whose)
     try:
         decoded = models.decode(picture, manifest, key)
     except ImageError as error:
         raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
-    vector = models.read(decoded).embedding
-    if not whose:
-        return QueryPicture(vector)
-    from indexer.archive.deidentify import pseudonym
-
-    known = next(snapshot.database.documents([decoded.image_id]), None)
+    reading = models.read(decoded)
+    vector = reading.embedding
+    known = decoded.image_id if key and decoded.image_id in snapshot.database else None
+    known = known or _same_picture(vector, snapshot)
     if known is not None:
-        return QueryPicture(vector, None, known["study"], known["patient"])
+        # As it was read for the database, so that it finds what its id finds.
+        return _indexed(known, snapshot)
+    from indexer.archive.deidentify import pseudonym
+    from indexer.database.text.documents import view_of
+
+    view = view_of(decoded.metadata.view, reading.view)
     # A file that names no study has one made of its own image id.
-    if decoded.study == pseudonym(key, "study", f"image:{decoded.image_id}"):
-        raise QueryError(
-            f"{name} does not say which study or patient it is of, so neither can be left out"
-        )
-    return QueryPicture(vector, None, decoded.study, decoded.patient)
+    if not key or decoded.study == pseudonym(key, "study", f"image:{decoded.image_id}"):
+        if whose:
+            raise QueryError(
+                f"{name} does not say which study or patient it is of, so neither can be left out"
+            )
+        return QueryPicture(vector, view)
+    return QueryPicture(vector, view, study=decoded.study, patient=decoded.patient)
 
 
 def is_whole_id(text: str) -> bool:
@@ -121,20 +139,46 @@ def resolve(image: ImageId, snapshot: Snapshot) -> str:
 def _indexed(image_id: str, snapshot: Snapshot) -> QueryPicture:
     owners = snapshot.database.owners
     study, patient = owners([image_id], "study"), owners([image_id], "patient")
-    vector = snapshot.vectors().vectors_of(keys_of([image_id]))[0]
-    return QueryPicture(vector, image_id, study[image_id], patient[image_id])
+    return QueryPicture(
+        snapshot.vectors().vectors_of(keys_of([image_id]))[0],
+        snapshot.database.views([image_id])[image_id],
+        indexed=image_id,
+        study=study[image_id],
+        patient=patient[image_id],
+    )
 
 
-def _key(name: str, snapshot: Snapshot) -> bytes:
-    """The secret behind the database's ids, without which a file's study is unknown."""
+def _same_picture(vector: npt.NDArray[np.float32], snapshot: Snapshot) -> str | None:
+    """The image that shows the very same picture, however it is encoded."""
+    vectors = snapshot.vectors()
+    found = [image for image, _ in nearest(vectors, vector, _LOOKED_AT)]
+    if not found:
+        return None
+    distances = np.linalg.norm(vectors.vectors_of(keys_of(found)) - vector, axis=1)
+    place = int(distances.argmin())
+    return found[place] if distances[place] <= SAME * np.linalg.norm(vector) else None
+
+
+def _key(name: str, snapshot: Snapshot, *, needed: bool) -> bytes:
+    """The secret behind the database's ids, without which a file's study is unknown; empty where it
+    is not here and not needed."""
     from indexer.archive.deidentify import fingerprint
-    from indexer.archive.id_key import load_key
+    from indexer.archive.id_key import find_key, key_path
 
-    key, manifest = load_key(), snapshot.manifest
-    if fingerprint(key) != manifest.key:
-        raise QueryError(
-            f"{name}: its study and patient cannot be compared with those of "
-            f"{snapshot.database.layout.root}, whose id key is {manifest.key} and not "
-            f"{fingerprint(key)}; name that key's file in CXRDEX_KEY_FILE, or query by id"
-        )
-    return key
+    manifest = snapshot.manifest
+    try:
+        key = find_key() or b""
+    except CxrdexError:
+        if needed:
+            raise
+        return b""
+    if fingerprint(key) == manifest.key:
+        return key
+    if not needed:
+        return b""
+    other = fingerprint(key) if key else f"that of {key_path()}, which is missing,"
+    raise QueryError(
+        f"{name}: its study and patient cannot be compared with those of "
+        f"{snapshot.database.layout.root}, whose id key is {manifest.key} and not {other}; name "
+        "that key's file in CXRDEX_KEY_FILE, or query by id"
+    )

@@ -48,9 +48,9 @@ def test_an_indexed_file_finds_itself_first(database: Path, loose: list[Path], a
     for path in loose[:4]:
         answer = ask("similar", path, "-k", "3", "--database", database)
         assert answer["hits"][0]["score"] > 0.999
-        assert [hit["score"] for hit in answer["hits"]] == sorted(
-            (hit["score"] for hit in answer["hits"]), reverse=True
-        )
+        scores = [hit["score"] for hit in answer["hits"]]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] == 1 > scores[1]
 
 
 def test_an_id_finds_others_than_itself(database: Path, loose: list[Path], ask: Ask) -> None:
@@ -68,11 +68,11 @@ def test_an_id_finds_others_than_itself(database: Path, loose: list[Path], ask: 
 
 
 def test_a_filter_filters_pictures_and_words(database: Path, loose: list[Path], ask: Ask) -> None:
-    every = ask("search", "*:*", "--limit", "100", "--database", database)
+    every = ask("search", "*:*", "--images", "--limit", "100", "--database", database)
     for sex in ("M", "F"):
         expected = {hit["id"] for hit in every["hits"] if hit["sex"] == sex}
         assert expected
-        limits = ("--filter", f"sex:{sex}", "--limit", "100", "--database", database)
+        limits = ("--filter", f"sex:{sex}", "--images", "--limit", "100", "--database", database)
         words, near = ask("search", "*:*", *limits), ask("similar", loose[0], *limits)
         assert {hit["id"] for hit in words["hits"]} == expected == {h["id"] for h in near["hits"]}
 
@@ -108,10 +108,13 @@ def test_meaning_words_and_picture_at_once(
     run_words = ("search", "effusion", "--image", loose[0], "--limit", "5", *at)
     both = ask(*run_words, "--mode", "hybrid")
     first = ask("similar", loose[0], "-k", "1", *at)["hits"][0]["id"]
-    every = ask("search", "effusion", "--image", loose[0], "--limit", "100", *at)
+    single = ("--images", "--limit", "100", *at)
+    every = ask("search", "effusion", "--image", loose[0], *single)
     reasons = {hit["id"]: {r["kind"]: r for r in hit["reasons"]} for hit in every["hits"]}
     assert reasons[first]["image"]["rank"] == 1
-    matching = {h["id"] for h in ask("search", "effusion", "--limit", "100", *at)["hits"]}
+    matching = {
+        h["id"] for h in ask("search", "effusion", "--images", "--limit", "100", *at)["hits"]
+    }
     assert {image for image, own in reasons.items() if "words" in own} == matching
     table = run(*run_words, "--mode", "hybrid").stdout
     assert "why" in table

@@ -50,7 +50,7 @@ def test_every_picture_is_accounted_for(openi: tuple[Path, Path], ask: Ask) -> N
 
 def test_reports_in_the_layout_are_attached(openi: tuple[Path, Path], ask: Ask) -> None:
     _, database = openi
-    everything = ask("search", "*", "--limit", "100", "--database", database)
+    everything = ask("search", "*", "--images", "--limit", "100", "--database", database)
     said = [h for h in everything["hits"] if any(a["origin"] == "human" for a in h["annotations"])]
     assert len(said) > 0.9 * everything["total"]
     with_report = ask("search", "report:*", "--database", database)
@@ -61,14 +61,14 @@ def test_a_human_label_is_found_and_told_from_predicted_ones(
     openi: tuple[Path, Path], ask: Ask
 ) -> None:
     _, database = openi
-    everything = ask("search", "*", "--limit", "100", "--database", database)["hits"]
+    everything = ask("search", "*", "--images", "--limit", "100", "--database", database)["hits"]
     human = {
         hit["id"]: {a["disease"] for a in hit["annotations"] if a["origin"] == "human"}
         for hit in everything
     }
     for disease in set().union(*human.values()) - {NORMAL}:
         query = f'disease:"{disease}" AND origin:human'
-        found = ask("search", query, "--limit", "100", "--database", database)["hits"]
+        found = ask("search", query, "--images", "--limit", "100", "--database", database)["hits"]
         wide = set(Lexicon.load().within(disease))
         assert {h["id"] for h in found} == {i for i, said in human.items() if wide & said}
 

@@ -162,6 +162,16 @@ class Images(Table):
         statement = f"SELECT image_id, {column} FROM images WHERE image_id IN ({{}})"
         return dict(self._rows_of(image_ids, statement))
 
+    def views(self, image_ids: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+        """For each image that is known, the header's code of its projection and the view that is
+        predicted."""
+        statement = (
+            "SELECT image_id, json_extract(metadata, '$.view'), json_extract(reading, '$.view') "
+            "FROM images WHERE image_id IN ({})"
+        )
+        rows = self._rows_of(image_ids, statement)
+        return {image: (projection, predicted) for image, projection, predicted in rows}
+
     # ---- changing -------------------------------------------------------------------------------
 
     def add(self, read: Read, place: Place, run: int, report: Report | None) -> None:

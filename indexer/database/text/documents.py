@@ -23,6 +23,7 @@ __all__ = [
     "canonical",
     "document_hash",
     "read_report",
+    "view_of",
 ]
 
 _VIEWS: dict[str, Literal["frontal", "lateral"]] = {
@@ -89,7 +90,6 @@ def build_document(
     report
         The study's report, where one is known.
     """
-    view = _VIEWS.get(metadata.view or "")
     predicted = [{**a, "certainty": certainty_of(a)} for a in reading["annotations"]]
     human = [a.to_json() for a in report.annotations] if report else []
     read = read_report(report.sections) if report else _NOTHING_READ
@@ -97,8 +97,8 @@ def build_document(
         id=image_id,
         study=study,
         patient=patient,
-        view=view or reading["view"],
-        view_origin="header" if view else "predicted",
+        view=view_of(metadata.view, reading["view"]),
+        view_origin="header" if metadata.view in _VIEWS else "predicted",
         projection=metadata.view,
         sex=metadata.sex,
         age=metadata.age,
@@ -114,6 +114,11 @@ def build_document(
         probabilities=dict(reading["probabilities"]),
         unusual=reading.get("unusual", 0.0),
     )
+
+
+def view_of(projection: str | None, predicted: str) -> str:
+    """``"frontal"`` or ``"lateral"``: as the header's code tells it, else as it is predicted."""
+    return _VIEWS.get(projection or "", predicted)
 
 
 class ReportReading(TypedDict):

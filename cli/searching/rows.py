@@ -1,0 +1,164 @@
+"""Hits as people read them: a few lines for each, at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cli.terminal import console
+from indexer.annotation import certainty_of
+from indexer.cascade.certainty import is_unusual
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from search.results import Fragment, Highlights, Hit, Results
+
+__all__ = ["annotation_line", "certain", "marked", "show_hits"]
+
+# So much of what people say, of predictions and of a report is shown of a hit; `show` has all.
+_SAID = 6
+_PREDICTIONS = 4
+_SENTENCES = 2
+_NORMAL = "normal"
+
+
+def marked(fragment: Fragment) -> Text:
+    """A highlight: the words that matched stand out, in brackets as not all terminals colour."""
+    from rich.text import Text
+
+    text = Text()
+    for piece, matched in fragment.pieces():
+        text.append(f"[{piece}]" if matched else piece, style="bold yellow" if matched else "")
+    return text
+
+
+def annotation_line(annotation: Mapping[str, Any], fragment: Fragment | None = None) -> Text:
+    """An annotation's words, then its confidence or who said it."""
+    from rich.text import Text
+
+    line = Text(annotation["text"]) if fragment is None else marked(fragment)
+    if annotation["origin"] == "predicted":
+        line.append(f" {annotation['confidence']:.2f}", style="dim")
+    else:
+        mark = "" if certainty_of(annotation) == "likely" else ", possible"
+        line.append(f" ({annotation['origin']}{mark})", style="green")
+    return line
+
+
+def certain(
+    annotations: Iterable[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], int]:
+    """What people say, what is predicted as likely, and how many predictions are folded.
+
+    What a person wrote and the report repeats stands once. ``normal`` never stands beside a
+    finding of people; what is predicted least uncertainly stands where there is nothing else.
+    """
+    every = [*annotations]
+    people = {a["text"]: a for a in every if a["origin"] == "report"}
+    people |= {a["text"]: a for a in every if a["origin"] == "human"}
+    findings = [a for a in people.values() if a["disease"] != _NORMAL]
+    said = findings or [*people.values()]
+    said.sort(key=lambda a: a["origin"] != "human")
+    predicted = sorted(
+        (a for a in every if a["origin"] == "predicted"), key=lambda a: -a["confidence"]
+    )
+    if findings:
+        predicted = [a for a in predicted if a["disease"] != _NORMAL]
+    sure = [a for a in predicted if certainty_of(a) == "likely"][:_PREDICTIONS]
+    if not sure and not said:
+        sure = predicted[:1]
+    return said, sure, len(predicted) - len(sure)
+
+
+def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> None:
+    """Print each hit: what it is, what people say, what is predicted, where the query matched.
+
+    Parameters
+    ----------
+    draw
+        Draws the thumbnail of an image.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    out = console()
+    width = len(str(len(results.hits)))
+    for number, hit in enumerate(results.hits, 1):
+        out.print(Text.assemble((f"{number:>{width}} ", "dim"), _title(hit)))
+        for line in _lines(hit):
+            out.print(Padding(line, (0, 0, 0, width + 1), expand=False))
+        if draw is not None:
+            draw(hit.id)
+
+
+def _title(hit: Hit) -> Text:
+    from rich.text import Text
+
+    document = hit.document
+    facts = [document["view"], document["sex"], document["age"], document["year"]]
+    more = len(hit.images) - 1
+    text = Text.assemble(
+        (hit.id, "cyan"),
+        (f"  {hit.score:.4f}" if hit.is_fused else f"  {hit.score:.3f}", "bold"),
+        "  " + " ".join(str(fact) for fact in facts if fact is not None),
+        (f"  +{more} image{'s' if more > 1 else ''}" if more > 0 else ""),
+        (f"  study {document['study']}", "dim"),
+    )
+    if is_unusual(document):
+        text.append("  unusual: hardly a chest film", style="red")
+    if hit.in_sample:
+        text.append("  the bundle was trained on it", style="magenta")
+    return text
+
+
+def _lines(hit: Hit) -> list[Text]:
+    from rich.text import Text
+
+    matched = _matched(hit.highlights)
+    said, sure, folded = certain(hit.document["annotations"])
+    shown = {(a["text"], a["origin"]) for a in (*said, *sure)}
+    # What matched is shown however uncertain it is.
+    for annotation in hit.document["annotations"]:
+        key = (annotation["text"], annotation["origin"])
+        if key in matched and key not in shown and annotation["origin"] == "predicted":
+            sure, folded = [*sure, annotation], folded - 1
+    lines = []
+    if said:
+        # The sort keeps the order otherwise.
+        said.sort(key=lambda a: (a["text"], a["origin"]) not in matched)
+        parts = [annotation_line(a, _of(matched, a)) for a in said[:_SAID]]
+        if len(said) > _SAID:
+            parts.append(Text(f"{len(said) - _SAID} more", "dim"))
+        lines.append(_joined(parts))
+    if sure or folded:
+        parts = [annotation_line(a, _of(matched, a)) for a in sure]
+        if folded:
+            parts.append(Text(f"{folded} less certain", "dim"))
+        lines.append(Text.assemble(("predicted: ", "dim"), _joined(parts)))
+    if hit.highlights:
+        for name in ("absent", "uncertain"):
+            for fragment in getattr(hit.highlights, name):
+                lines.append(Text.assemble((f"{name}: ", "red"), marked(fragment)))
+        for fragment in hit.highlights.report[:_SENTENCES]:
+            lines.append(Text.assemble("“", marked(fragment), "”", style="italic"))
+    if hit.is_fused:
+        lines.append(Text("why: " + "; ".join(map(str, hit.reasons)), "dim"))
+    return lines
+
+
+def _matched(highlights: Highlights | None) -> dict[tuple[str, str | None], Fragment]:
+    found = highlights.annotations if highlights else ()
+    return {(fragment.text, fragment.origin): fragment for fragment in found}
+
+
+def _of(
+    matched: Mapping[tuple[str, str | None], Fragment], annotation: Mapping[str, Any]
+) -> Fragment | None:
+    return matched.get((annotation["text"], annotation["origin"]))
+
+
+def _joined(parts: Sequence[Text]) -> Text:
+    from rich.text import Text
+
+    return Text("; ").join(parts)

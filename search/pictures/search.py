@@ -1,0 +1,67 @@
+"""Searches by a picture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from indexer.database.vectors.shards import keys_of
+from search.facets import check_facets, facet_counts
+from search.pictures.likeness import alike, own_images
+from search.pictures.query import QueryPicture
+from search.request import SearchRequest
+from search.results import Hit, Reason, Results
+from search.snapshot import Snapshot
+from search.understanding import Terms
+
+__all__ = ["search_picture"]
+
+
+def search_picture(
+    request: SearchRequest,
+    picture: QueryPicture,
+    snapshot: Snapshot,
+    terms: Callable[[Snapshot], Terms],
+) -> Results:
+    """The images, studies or patients most like a picture, best first; facets are of these.
+
+    Parameters
+    ----------
+    terms
+        Gives what filters are read by, where there are any.
+
+    Raises
+    ------
+    QueryError
+        A filter or a facet is wrong.
+    """
+    facets = check_facets(request.facets)
+    keys = None
+    if request.filters:
+        keys = snapshot.text.keys(terms(snapshot).conditions(request.filters))
+    end = request.page * request.limit
+    unusual = [] if request.include_unusual else [*snapshot.database.ledger.images.unusual()]
+    found = alike(
+        snapshot,
+        picture,
+        max(end, 1),
+        keys=keys,
+        exclude=request.exclude,
+        group=request.group,
+        pool_studies=request.pool_studies,
+        without=unusual,
+    )
+    near = [one for one in found if one.likeness >= request.least_likeness]
+    shown = {one.id: (rank, one) for rank, one in enumerate(near, 1)}
+    hits = []
+    ids = [one.id for one in near[end - request.limit : end]]
+    for document in snapshot.database.documents(ids):
+        rank, one = shown[document["id"]]
+        reason = Reason("image", rank, one.likeness)
+        hits.append(Hit(one.id, one.likeness, document, None, (reason,), one.images))
+    every = snapshot.vectors().keys if keys is None else keys
+    left_out = keys_of(sorted({*unusual, *own_images(picture, request.exclude, snapshot)}))
+    total = len(every) - int(np.isin(left_out, every).sum())
+    counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
+    return Results(total, hits, counts)

@@ -55,7 +55,9 @@ def _decode(paths: list[Path]) -> tuple[float, list[Any]]:
 
     keep_freed_memory(KEPT_BYTES)
     bundle = Bundle.load()
-    read = file_reader(DecodeSettings(bundle.size, bundle.squash, load_key()))
+    read = file_reader(
+        DecodeSettings(bundle.size, bundle.squash, load_key(), borders=bundle.borders)
+    )
     tasks = [FileTask(0, next(iter(open_archive(path).members()))) for path in paths]
     read(tasks[0])
     started = time.process_time()

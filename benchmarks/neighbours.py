@@ -76,7 +76,9 @@ def main(dataset: Path, path: Path | None) -> None:
     """Print and keep precision at 5."""
     bundle = Bundle.load(path)
     examples = {part: load_examples(dataset, part) for part in ("train", "val")}
-    settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
+    settings = DecodeSettings(
+        bundle.size, bundle.squash, b"benchmark", borders=bundle.borders, thumbnail=0
+    )
     with tempfile.TemporaryDirectory() as cache:
         parts = {p: load_canvases(rows, settings, Path(cache)) for p, rows in examples.items()}
     terms = {p: [{a.disease for a in e.annotations} for e in rows] for p, rows in examples.items()}

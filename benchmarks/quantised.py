@@ -80,7 +80,9 @@ def _apply(
     examples = load_examples(dataset, part)
     chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:count])
     examples = [examples[i] for i in chosen]
-    settings = DecodeSettings(size=bundle.size, squash=bundle.squash, key=b"benchmark", thumbnail=0)
+    settings = DecodeSettings(
+        bundle.size, bundle.squash, b"benchmark", borders=bundle.borders, thumbnail=0
+    )
     with tempfile.TemporaryDirectory() as cache:
         canvases = load_canvases(examples, settings, Path(cache))
         starts = range(0, len(canvases), _BATCH)

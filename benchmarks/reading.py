@@ -60,7 +60,9 @@ def main(dataset: Path, path: Path | None) -> None:
     # The runtimes take one thread for each core that they may use.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     bundle = Bundle.load(path)
-    settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", thumbnail=0)
+    settings = DecodeSettings(
+        bundle.size, bundle.squash, b"benchmark", borders=bundle.borders, thumbnail=0
+    )
     results = {}
     for batch_size in (1, 32):
         examples = load_examples(dataset, "val")[: (_ROUNDS + 1) * batch_size]

@@ -93,7 +93,7 @@ def main(dataset: Path, images: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     bundle = Bundle.load()
     runtime = Runtime(bundle, Compute(precision="float32"), batch_size=2)
-    settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark")
+    settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", borders=bundle.borders)
     examples = load_examples(dataset, "val")
     chosen = rng.choice(len(examples), images, replace=False)
     header = header_of(_PLAIN, seed)

@@ -88,7 +88,9 @@ def main(dataset: Path, images: int) -> None:
     """Print and keep speed and truth of each runtime."""
     torch.set_num_threads(_THREADS)
     bundle = Bundle.load()
-    settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", thumbnail=0)
+    settings = DecodeSettings(
+        bundle.size, bundle.squash, b"benchmark", borders=bundle.borders, thumbnail=0
+    )
     with tempfile.TemporaryDirectory() as cache:
         examples = load_examples(dataset, "val")[:images]
         canvases = np.array(load_canvases(examples, settings, Path(cache)))

@@ -148,8 +148,8 @@ class Models:
         """
         from search.request import Upload
 
-        settings = (manifest.size, manifest.squash, key)
-        decoder = self._decoder.get(settings, lambda: self._new_decoder(*settings))
+        settings = (manifest.size, manifest.squash, manifest.borders, key)
+        decoder = self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
         if isinstance(picture, Upload):
             return decoder.decode(picture.content, picture.name)
         return decoder.decode(picture.path)
@@ -158,13 +158,15 @@ class Models:
         """The reading of a decoded picture."""
         return self.runtime().read(picture.canvas[None])[0]
 
-    def _new_decoder(self, size: int, squash: bool, key: bytes) -> FileDecoder:
+    def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         from indexer.archive.decoding import DecodeSettings
         from indexer.archive.limits import Limits
         from indexer.pipeline.single import FileDecoder
 
         limits = self._limits or Limits()
-        settings = DecodeSettings(size=size, squash=squash, key=key, limits=limits)
+        settings = DecodeSettings(
+            manifest.size, manifest.squash, key, borders=manifest.borders, limits=limits
+        )
         return FileDecoder(settings, workers=self._decoders)
 
     def _training_images(self, wanted: str) -> TrainedOn | None:

@@ -59,7 +59,7 @@ def explain(
     from search.pictures.explain import source_bytes
 
     bundle = Bundle.load(bundle_path)
-    settings = DecodeSettings(bundle.size, bundle.squash)
+    settings = DecodeSettings(bundle.size, bundle.squash, borders=bundle.borders)
     file: Path | bytes = Path(source)
     name, pooled = source, None
     if not Path(source).is_file():

@@ -29,14 +29,15 @@ def _part(value: str) -> str | Path:
     "--part",
     default="val",
     show_default=True,
-    help="A split of images.csv, or a file of uids or image ids, one a line.",
+    help="A part of the set, or a file of studies or images, one a line.",
 )
 @click.option(
     "--protocol",
-    type=click.Choice(["paper", "product", "retrieval"]),
+    type=click.Choice(["paper", "product", "retrieval", "words"]),
     default="product",
     show_default=True,
-    help="What is judged: the paper's task, the product's readings, or its search.",
+    help="What is judged: the paper's task, the product's readings, its search, or its search by "
+    "the words of captions.",
 )
 @click.option(
     "--gallery",
@@ -75,7 +76,7 @@ def evaluate(
     compute: Compute,
     form: str,
 ) -> None:
-    """Score a bundle on the human annotations of DATASET, a folder in the Open-i layout.
+    """Score a bundle on what is known of DATASET, a data set (docs/datasets.md).
 
     What the protocols measure, and the keys of their JSON, are in docs/evaluation.md. For the
     protocol `paper` the bundle may also be the folder of a cascade that `train --recipe` wrote.
@@ -96,7 +97,7 @@ def evaluate(
         scores = protocols.evaluate(
             dataset,
             _part(part),
-            "retrieval" if protocol == "retrieval" else "product",
+            next(p for p in protocols.PROTOCOLS if p == protocol),
             gallery=gallery,
             gallery_part=_part(gallery_part),
             pool_studies=pool_studies,

@@ -27,12 +27,14 @@ _OF_PRODUCT = (
     "min_images",
     "cell",
     "pretrained",
+    "start",
+    "frozen",
 )
 _OF_PAPER = ("bundle", "full_schedule", "compare")
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("datasets", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -56,8 +58,21 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.option("--name", default="cxrdex-base", show_default=True, help="Name of the bundle.")
 @click.option(
     "--epochs",
-    type=click.IntRange(min=1),
-    help="Rounds of the CNN over the images.  [default: the recipe's own]",
+    type=click.IntRange(min=0),
+    help="Rounds of the CNN over the images; 0 leaves those of --start as they are.  [default: the "
+    "recipe's own]",
+)
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    help="Train the CNNs of this bundle on; what nobody says of a picture it teaches.",
+)
+@click.option(
+    "--frozen",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave so many stages of the CNN as they start; each makes a step cheaper.",
 )
 @click.option(
     "--backbone",
@@ -115,7 +130,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--rounds",
     type=click.IntRange(min=0),
     help="Rounds of feedback; in a bundle the last so many CNNs learn the composite labels of "
-    "those before them.  [default: the recipe's own]",
+    "those before them, a single one by its head alone.  [default: the recipe's own]",
 )
 @click.option(
     "--clusters",
@@ -138,12 +153,14 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.pass_context
 def train(
     ctx: click.Context,
-    dataset: Path,
+    datasets: tuple[Path, ...],
     output: Path,
     work: Path | None,
     recipe: str,
     name: str,
     epochs: int | None,
+    start: Path | None,
+    frozen: int,
     backbones: tuple[str, ...],
     weights: Path | None,
     grey_range: float,
@@ -161,11 +178,12 @@ def train(
     compare: tuple[str, ...],
     device: str,
 ) -> None:
-    """Train a bundle on the images and human annotations of DATASET.
+    """Train a bundle on one or several data sets, however each is labelled.
 
-    DATASET is a folder with images/, images.csv (image_id, uid, projection, split) and
-    ecgen-radiology/*.xml, as Open-i lays its chest X-rays out. The part `train` is learned,
-    thresholds are chosen on `val`.
+    A data set is a folder in the layout of a collection that is built in (Open-i, ChestX-ray14,
+    CheXpert ...), or one that a dataset.toml describes: annotations, tables of labels, reports,
+    captions, or beside --start pictures alone (docs/datasets.md). The parts `train` are learned;
+    calibration, thresholds and epochs are chosen on the parts `val`, by the mean over data sets.
     """
     _refuse(ctx, recipe, _OF_PAPER if recipe == _PRODUCT else _OF_PRODUCT)
     log_on_stderr(ctx)
@@ -176,7 +194,11 @@ def train(
         changes |= {} if rounds is None else {"rounds": rounds}
         changes |= {} if clusters is None else {"clusters": clusters}
         common = {"bundle": bundle, "device": device, "limit": limit, "work": folder}
-        _train_paper(dataset, output, recipe, compare, report, full_schedule, changes, common)
+        if len(datasets) > 1:
+            raise click.UsageError(f"the recipe {recipe} takes one data set")
+        if epochs == 0:
+            raise click.UsageError(f"--epochs 0 has no meaning for the recipe {recipe}")
+        _train_paper(datasets[0], output, recipe, compare, report, full_schedule, changes, common)
         return
 
     from indexer.training.recipe import Recipe
@@ -191,21 +213,30 @@ def train(
         cell="lstm" if cell == "lstm" else "gru",
         pretrained=pretrained,
         clusters=clusters,
+        frozen=frozen,
         seed=seed,
     )
+    if epochs == 0 and start is None:
+        raise click.UsageError("--epochs 0 needs --start: untrained CNNs say nothing")
     if epochs is not None:
         product = replace(product, epochs=epochs)
     if backbones:
         product = replace(product, backbones=backbones)
     if rounds is not None:
-        if rounds >= len(product.backbones):
+        if rounds > len(product.backbones):
             raise click.UsageError(
-                f"--rounds {rounds} needs {rounds + 1} CNNs, one for each round and one before: "
-                "give --backbone as many times"
+                f"--rounds {rounds} needs {rounds} CNNs: give --backbone as many times"
             )
         product = replace(product, feedback=rounds)
     trained = train_bundle(
-        dataset, output, product, work=folder, device=device, limit=limit, report=report
+        datasets,
+        output,
+        product,
+        work=folder,
+        device=device,
+        limit=limit,
+        report=report,
+        start=start,
     )
     echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 

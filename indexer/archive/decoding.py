@@ -18,7 +18,7 @@ from indexer.archive.appearance import looks
 from indexer.archive.content import refusal
 from indexer.archive.deidentify import Identity, Metadata
 from indexer.archive.limits import Limits
-from indexer.archive.pictures import raster
+from indexer.archive.pictures import borders, raster
 from indexer.archive.pictures.dicom.chest import is_capture
 from indexer.archive.pictures.dicom.elements import quiet
 from indexer.archive.pictures.dicom.header import is_dicom
@@ -44,6 +44,9 @@ class DecodeSettings:
         Side of the canvas in pixels.
     squash
         Scale both sides to `size`; else keep the aspect ratio by padding with black.
+    borders
+        Cut even borders before scaling (see `indexer.archive.pictures.borders`); never off the
+        thumbnail.
     key
         Secret for the pseudonymous ids, from `load_key`.
     thumbnail
@@ -63,6 +66,7 @@ class DecodeSettings:
 
     size: int = 256
     squash: bool = True
+    borders: bool = field(default=False, kw_only=True)
     key: bytes = field(default=b"", repr=False)
     thumbnail: int = 256
     thumbnails: Thumbnails = "unmarked"
@@ -92,6 +96,8 @@ class DecodedImage:
         The allow-listed part of the header.
     thumbnail
         WebP file; None where none is wanted, or text is burned into the image.
+    shape
+        Rows and columns of what the canvas shows, before scaling.
     report_keys
         Pseudonyms under which a report may be filed, the most specific first.
     """
@@ -102,6 +108,7 @@ class DecodedImage:
     patient: str
     metadata: Metadata
     thumbnail: bytes | None
+    shape: tuple[int, int]
     report_keys: tuple[str, ...]
 
 
@@ -194,10 +201,13 @@ def _finish(
     settings: DecodeSettings,
 ) -> DecodedImage:
     picture, notes = windowing.develop(image)
+    grid = image.grid
     thumbnail = None
     if settings.thumbnail and not metadata.burned_in:
-        thumbnail = scaling.thumbnail(picture, settings.thumbnail, image.grid)
-    canvas = scaling.to_canvas(picture, settings.size, settings.squash, image.grid)
+        thumbnail = scaling.thumbnail(picture, settings.thumbnail, grid)
+    if settings.borders:
+        picture, grid = borders.cut_borders(picture, grid)
+    canvas = scaling.to_canvas(picture, settings.size, settings.squash, grid)
     metadata = replace(metadata, notes=(*notes, *looks(picture, canvas)))
     return DecodedImage(
         canvas=canvas,
@@ -206,5 +216,6 @@ def _finish(
         patient=identity.patient,
         metadata=metadata,
         thumbnail=thumbnail,
+        shape=(grid.rows, grid.columns) if grid else (picture.shape[0], picture.shape[1]),
         report_keys=identity.report_keys,
     )

@@ -99,6 +99,11 @@ class Bundle:
         return self.labels.findings
 
     @property
+    def borders(self) -> bool:
+        """Whether even borders are cut off its pictures before they are scaled."""
+        return bool(self.architecture.get("borders", False))
+
+    @property
     def has_text_space(self) -> bool:
         """Whether it places pictures among sentences."""
         return bool(self.architecture["sentences"])

@@ -48,6 +48,14 @@ class TextSpace:
             bias = weights["encoder.sentence.bias"].astype(np.float32)
         return cls(weight * np.float32(bundle.dimensions**0.5), bias)
 
+    def likeness(
+        self, vectors: npt.NDArray[np.floating], embeddings: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.float32]:
+        """How well texts, (n, 384) from the sentence model, fit search vectors, (m, dimensions):
+        shape (n, m)."""
+        fit: npt.NDArray[np.float32] = vectors.astype(np.float32) @ self.place(embeddings).T
+        return fit
+
     def direction(
         self, sentence: npt.NDArray[np.floating]
     ) -> tuple[npt.NDArray[np.float32], float]:

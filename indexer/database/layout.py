@@ -34,8 +34,9 @@ class Manifest:
         Version of the folder's layout.
     bundle, bundle_name
         Hash and name of the bundle whose readings it holds.
-    size, squash
-        Preprocessing: side of the canvas in pixels, and whether pictures are squashed to it.
+    size, squash, borders
+        Preprocessing: side of the canvas in pixels, whether pictures are squashed to it, and
+        whether even borders are cut first.
     dimensions
         Length of its vectors.
     text
@@ -71,6 +72,7 @@ class Manifest:
     text_index: str | None = None
     text_url: str | None = None
     thresholds: dict[str, float] | None = None
+    borders: bool = False
     bundle_path: str | None = None
     likely: dict[str, float] | None = None
     likeness: dict[str, float] | None = None
@@ -103,6 +105,7 @@ class Manifest:
             bundle_name=bundle.name,
             size=bundle.size,
             squash=bundle.squash,
+            borders=bundle.borders,
             dimensions=bundle.dimensions,
             text=text,
             key=key,

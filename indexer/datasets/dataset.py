@@ -141,7 +141,7 @@ def load_canvases(
     TrainingError
         A picture cannot be decoded.
     """
-    digest = blake3(f"{settings.size} {settings.squash}".encode())
+    digest = blake3(f"{settings.size} {settings.squash} {settings.borders}".encode())
     for example in examples:
         digest.update(f"\n{example.image_id} {_content(example.path)}".encode())
     path = cache / f"canvases-{digest.hexdigest(length=8)}.npy"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,38 @@ import numpy.typing as npt
 from indexer.cascade.labels import Labels
 from indexer.datasets.example import Example
 
-__all__ = ["encode_targets"]
+__all__ = ["Known", "encode_targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of n images.
+
+    Parameters
+    ----------
+    targets
+        Shape (n, labels): 1 for yes, 0 for no, in between for a soft no.
+    known
+        The same shape; where it is False, nothing is.
+    """
+
+    targets: npt.NDArray[np.float32]
+    known: npt.NDArray[np.bool_]
+
+    def beside(self, other: Known) -> Known:
+        """With the labels of another after its own."""
+        return Known(
+            np.concatenate([self.targets, other.targets], 1),
+            np.concatenate([self.known, other.known], 1),
+        )
+
+    def rows(self, rows: npt.NDArray[Any]) -> Known:
+        """Of some images."""
+        return Known(self.targets[rows], self.known[rows])
+
+    def columns(self, columns: npt.NDArray[np.int64]) -> Known:
+        """Of some labels."""
+        return Known(self.targets[:, columns], self.known[:, columns])
 
 
 def encode_targets(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.archive.decoding import DecodeSettings, decode
-from indexer.datasets.dataset import Example, Part, load_part
+from indexer.datasets.dataset import Example, Needs, Part, load_part
 from indexer.errors import FailedImage, SkippedImage, TrainingError
 
 __all__ = ["Pictures", "load_pictures"]
@@ -42,6 +42,7 @@ def load_pictures(
     settings: DecodeSettings,
     warn: Callable[[str], None],
     *,
+    needs: Needs = "annotations",
     limit: int | None = None,
     keep: Callable[[Example], bool] | None = None,
     otherwise: str = "",
@@ -50,7 +51,7 @@ def load_pictures(
 
     Parameters
     ----------
-    folder, part
+    folder, part, needs
         See `indexer.datasets.dataset.load_part`.
     warn
         Told of each broken picture, by image id.
@@ -64,7 +65,7 @@ def load_pictures(
     TrainingError
         The data set is unusable, or no picture is left.
     """
-    found = load_part(folder, part)
+    found = load_part(folder, part, needs)
     left_out = Counter(found.left_out)
     left_out["over the limit"] = len(found.examples[limit:]) if limit else 0
     wanted = found.examples[:limit]

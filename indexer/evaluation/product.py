@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Kind
 from indexer.cascade.bundle import Bundle
-from indexer.datasets.mining import encode_labels
+from indexer.datasets.targets import encode_targets
 from indexer.evaluation.readings import Readings
 from indexer.learning.bootstrap import draw_studies, middle, ratio
 
@@ -20,6 +20,8 @@ WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
 # The mean is over findings of at least so many positives.
 _MIN_POSITIVES = 10
 _BINS = 15
+# A label that is not given may have been missed; more likely than not it is not there.
+_THERE = 0.5
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -27,7 +29,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
-    """Findings against human annotations.
+    """Findings against what people or the labels of a table say.
+
+    A finding is judged on the images of which it is known to be there, or not (softly or surely);
+    the words on those that people annotated.
 
     Returns
     -------
@@ -40,16 +45,21 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
 
     names, logits = bundle.findings, readings.logits
     human = [example.annotations for example in readings.examples]
-    goals = encode_labels(human, bundle.labels)[:, : len(names)] > 0
+    targets, known = encode_targets(readings.examples, bundle.labels)
+    known = known[:, : len(names)]
+    goals = targets[:, : len(names)] > _THERE
     chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
     reported = _reported(bundle.thresholds, names, chances)
+    reported &= known
     positives = goals.sum(0)
-    aucs = [_auc(goals[:, c], logits[:, c]) for c in range(len(names))]
+    aucs = [_auc(goals[known[:, c], c], logits[known[:, c], c]) for c in range(len(names))]
     often = [c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= _MIN_POSITIVES]
     findings = {
         name: {
             "auc": _rounded(aucs[c]),
-            "average_precision": _rounded(average_precision_score(goals[:, c], logits[:, c]))
+            "average_precision": _rounded(
+                average_precision_score(goals[known[:, c], c], logits[known[:, c], c])
+            )
             if positives[c]
             else None,
             "f1": _rounded(f1_score(goals[:, c], reported[:, c], zero_division=0)),
@@ -67,24 +77,33 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
         "findings_in_mean": len(often),
         "micro_f1": _rounded(f1_score(goals, reported, average="micro", zero_division=0)),
         "macro_f1": mean([findings[name]["f1"] for name in names]),
-        "calibration_error": _rounded(calibration_error(goals, chances)),
+        "calibration_error": _rounded(calibration_error(goals[known], chances[known])),
         "words": word_scores(human, readings.annotations, names),
-        "intervals": _intervals(readings, names, goals, reported, often),
+        "intervals": _intervals(readings, names, _Judged(goals, known, reported), often),
         "findings": findings,
     }
 
 
+class _Judged(NamedTuple):
+    """Of images and findings: what is there, of what that is known, what is reported."""
+
+    goals: BoolArray
+    known: BoolArray
+    reported: BoolArray
+
+
 def _intervals(
-    readings: Readings,
-    names: Sequence[str],
-    goals: BoolArray,
-    reported: BoolArray,
-    often: Sequence[int],
+    readings: Readings, names: Sequence[str], judged: _Judged, often: Sequence[int]
 ) -> dict[str, list[float] | None]:
     """By the path of the score, its interval by study."""
     weights = draw_studies(readings.studies)
+    goals, known, reported = judged
     aucs = np.stack(
-        [drawn_aucs(goals[:, c], readings.logits[:, c], weights) for c in range(len(names))], 1
+        [
+            drawn_aucs(goals[rows, c], readings.logits[rows, c], weights[:, rows])
+            for c, rows in enumerate(known.T)
+        ],
+        1,
     )
     hits, said = weights @ (goals & reported), weights @ goals + weights @ reported
     found = {
@@ -116,6 +135,8 @@ def drawn_aucs(goals: BoolArray, scores: FloatArray, weights: Floats) -> Floats:
     weights
         Shape (draws, n).
     """
+    if not len(scores):
+        return np.full(len(weights), np.nan)
     order = np.argsort(scores, kind="stable")
     # Equal scores are one step of the curve.
     starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))
@@ -126,7 +147,7 @@ def drawn_aucs(goals: BoolArray, scores: FloatArray, weights: Floats) -> Floats:
 
 
 def calibration_error(goals: BoolArray, chances: npt.NDArray[np.float64]) -> float:
-    """Expected calibration error over all images and findings.
+    """Expected calibration error over pairs of image and finding.
 
     The mean distance between probability and frequency in 15 bins of equally many pairs of image
     and finding (Nixon et al., "Measuring Calibration in Deep Learning", 2019: adaptive bins, as

@@ -10,17 +10,22 @@ from typing import Any, Literal, TypeAlias
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.datasets.dataset import Part
-from indexer.errors import MissingExtraError
-from indexer.evaluation.baselines import imagenet_vectors, pixel_vectors
+from indexer.cascade.text_space import TextSpace
+from indexer.datasets.dataset import Needs, Part
+from indexer.errors import BundleError, MissingExtraError
+from indexer.evaluation.captions import evaluate_captions
 from indexer.evaluation.pictures import load_pictures
 from indexer.evaluation.product import evaluate_product
 from indexer.evaluation.readings import Readings, read, study_means
 from indexer.evaluation.retrieval import evaluate_retrieval
+from indexer.words import sentences
 
-__all__ = ["Protocol", "evaluate", "part_name", "require_metrics"]
+__all__ = ["PROTOCOLS", "Protocol", "evaluate", "load_baselines", "part_name", "require_metrics"]
 
-Protocol: TypeAlias = Literal["product", "retrieval"]
+Baselines: TypeAlias = dict[str, Callable[..., tuple[Any, Any]]]
+
+Protocol: TypeAlias = Literal["product", "retrieval", "words"]
+PROTOCOLS: tuple[Protocol, ...] = ("product", "retrieval", "words")
 
 _log = logging.getLogger(__name__)
 
@@ -66,14 +71,23 @@ def evaluate(
     BundleError
         There is no such bundle.
     MissingExtraError
-        The metrics are not installed.
+        The metrics, or for words the sentence model, are not installed.
     """
     require_metrics()
     source = compute.load_bundle()
-    settings = DecodeSettings(source.size, source.squash, b"evaluation", thumbnail=0)
+    needs: Needs = "annotations"
+    if protocol == "words":
+        if not source.has_text_space:
+            raise BundleError(f"the bundle {source.path} knows no sentences: train one with text")
+        sentences.model_path()
+        needs = "text"
+    baselines = load_baselines(warn) if protocol == "retrieval" else {}
+    settings = DecodeSettings(
+        source.size, source.squash, b"evaluation", thumbnail=0, borders=source.borders
+    )
 
     def readings_of(folder: Path, images: Part) -> tuple[Readings, dict[str, int]]:
-        pictures = load_pictures(folder, images, settings, warn, limit=limit)
+        pictures = load_pictures(folder, images, settings, warn, needs=needs, limit=limit)
         return read(source, pictures, compute), pictures.left_out
 
     readings, left_out = readings_of(dataset, part)
@@ -86,6 +100,8 @@ def evaluate(
         "left_out": left_out,
         "pool_studies": pool_studies,
     }
+    if protocol == "words":
+        return said | {"pool_studies": False} | evaluate_captions(readings, TextSpace.of(source))
     if protocol == "product":
         scores = [evaluate_product(source, r) for r in (readings, readings.pooled(source))]
     else:
@@ -96,16 +112,17 @@ def evaluate(
             "gallery_part": part_name(gallery_part),
             "gallery_left_out": found_left_out,
         }
-        scores = _retrieval(source, readings, found)
+        scores = _retrieval(source, readings, found, baselines)
     alone, pooled = scores
     return said | (pooled | {"unpooled": alone} if pool_studies else alone)
 
 
-def _retrieval(bundle: Bundle, queries: Readings, gallery: Readings) -> list[dict[str, Any]]:
+def _retrieval(
+    bundle: Bundle, queries: Readings, gallery: Readings, baselines: Baselines
+) -> list[dict[str, Any]]:
     """Scores of single images, then of images pooled by study; the baselines are pooled alike."""
     vectors = {
-        name: function(queries.canvases, gallery.canvases)
-        for name, function in (("raw_pixels_32", pixel_vectors), ("imagenet", imagenet_vectors))
+        name: function(queries.canvases, gallery.canvases) for name, function in baselines.items()
     }
     means = {
         name: (study_means(one, queries.studies), study_means(other, gallery.studies))
@@ -115,6 +132,25 @@ def _retrieval(bundle: Bundle, queries: Readings, gallery: Readings) -> list[dic
         evaluate_retrieval(queries, gallery, vectors),
         evaluate_retrieval(queries.pooled(bundle), gallery.pooled(bundle), means),
     ]
+
+
+def load_baselines(warn: Callable[[str], None]) -> Baselines:
+    """What the search by picture is compared with; what is not installed is left out.
+
+    Parameters
+    ----------
+    warn
+        Told of each that is left out.
+    """
+    try:
+        from indexer.evaluation import baselines
+        from indexer.learning.pretrained import imagenet_weights
+
+        imagenet_weights(baselines.IMAGENET_BACKBONE)
+    except (ImportError, MissingExtraError):
+        warn("the baselines are left out: they need the extra: pip install 'cxrdex[train]'")
+        return {}
+    return {"raw_pixels_32": baselines.pixel_vectors, "imagenet": baselines.imagenet_vectors}
 
 
 def part_name(part: Part) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ Ends = list[float] | None
 
 _IMAGE_KEYS = ("p_at_1", "p_at_5", "p_at_10", "ndcg_at_10", "map")
 _CHANCE_DRAWS = 20
+# Of the places of an answer (Järvelin and Kekäläinen, 2002).
+_DISCOUNTS = 1 / np.log2(np.arange(2, 12))
 
 
 def evaluate_retrieval(
@@ -99,30 +102,33 @@ def _units(annotations: Sequence[Annotation]) -> set[tuple[str, ...]]:
 
 
 def image_scores(similarity: FloatArray, truth: _Truth) -> dict[str, FloatArray]:
-    """Per query: precision at 1, 5 and 10, nDCG at 10 and average precision.
+    """Per query: precision at 1, 5 and 10, nDCG at 10 and average precision; of equal likenesses
+    the first in the gallery counts as nearer.
 
     Parameters
     ----------
     similarity
         Shape (queries, gallery).
     """
-    from sklearn.metrics import average_precision_score, ndcg_score
-
     rows: dict[str, list[float]] = {key: [] for key in _IMAGE_KEYS}
     for line, own, relevant, grades in zip(
         similarity, truth.own, truth.relevant, truth.grades, strict=True
     ):
-        scores, right = line[~own], relevant[~own]
-        nearest = right[np.argsort(-scores, kind="stable")[:10]]
+        order = np.argsort(-line, kind="stable")
+        order = order[~own[order]]
+        right = relevant[order]
         for k in (1, 5, 10):
-            rows[f"p_at_{k}"].append(float(nearest[:k].mean()))
-        if right.any():
-            rows["ndcg_at_10"].append(float(ndcg_score(grades[~own][None], scores[None], k=10)))
-            rows["map"].append(float(average_precision_score(right, scores)))
-        else:
-            # A query that nothing answers has no ideal order to be compared with.
-            rows["ndcg_at_10"].append(float("nan"))
-            rows["map"].append(float("nan"))
+            rows[f"p_at_{k}"].append(float(right[:k].mean()))
+        # A query that nothing answers has no ideal order to be compared with.
+        found = np.flatnonzero(right)
+        gains = grades[order]
+        best = np.sort(np.partition(gains, -10)[-10:] if len(gains) > 10 else gains)[::-1]
+        ideal = best @ _DISCOUNTS[: len(best)]
+        rows["ndcg_at_10"].append(
+            float(gains[:10] @ _DISCOUNTS[: len(gains[:10])] / ideal) if len(found) else math.nan
+        )
+        precision = np.arange(1, len(found) + 1) / (found + 1)
+        rows["map"].append(float(precision.mean()) if len(found) else math.nan)
     return {key: np.array(values, np.float32) for key, values in rows.items()}
 
 

@@ -25,7 +25,7 @@ class Table:
 
 def tables(scores: _Scores) -> list[Table]:
     """The tables of what `protocols.evaluate` gave; intervals stand in brackets."""
-    makers = {"paper": _paper, "product": _product, "retrieval": _retrieval}
+    makers = {"paper": _paper, "product": _product, "retrieval": _retrieval, "words": _captions}
     return makers[scores["protocol"]](scores)
 
 
@@ -71,6 +71,12 @@ def _retrieval(scores: _Scores) -> list[Table]:
     return [*found, Table("by words", heads, rows)]
 
 
+def _captions(scores: _Scores) -> list[Table]:
+    own = _row("bundle", scores["text_to_image"], scores["intervals"], "text_to_image")
+    chance = _row("chance", scores["baselines"]["text_to_image"]["chance"])
+    return [Table("by the words of captions", own[0], [own[1], chance[1]])]
+
+
 def _paper(scores: _Scores) -> list[Table]:
     best = scores["best"]
     answers = {
@@ -89,12 +95,28 @@ def _paper(scores: _Scores) -> list[Table]:
             ]
         )
         ill.append([_words(name), *_bleus(row, "bleu_diseased")])
+    point = scores.get("operating_point")
     cases = ", ".join(f"{count} of at least {n} words" for n, count in scores["cases"].items())
     return [
         Table(f"percent; * is the cascade; BLEU over {cases}", heads, rows),
         Table("BLEU of diseased images", heads[2:], ill),
+        *([] if point is None else [_curve(point)]),
         _matrix(f"images by true class (rows) and by what {best} says", scores["confusion"]),
     ]
+
+
+def _curve(point: _Scores) -> Table:
+    rows = [
+        [
+            f"{row['limit']:.3f}{' *' if row['limit'] == point['limit'] else ''}",
+            _cell(row["accuracy"], digits=1),
+            *(_cell(value, digits=1) for value in row["bleu"].values()),
+        ]
+        for row in point["curve"]
+    ]
+    heads = ["accuracy", *(f"BLEU-{n}" for n in point["curve"][0]["bleu"])]
+    title = "on val, by the chance from which on an image is called normal; * is the cascade's"
+    return Table(title, heads, rows)
 
 
 def _bleus(row: _Scores, key: str) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from indexer.learning.appearance import change_appearance
+
 __all__ = ["augment"]
 
 
-def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
+def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool = False) -> Tensor:
     """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
     the answer.
 
@@ -18,6 +20,8 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
         Shape (n, size, size), uint8.
     crop
         Side of the result in pixels.
+    strong
+        Change what differs between hospitals, too (see `indexer.learning.appearance`).
 
     Returns
     -------
@@ -39,6 +43,8 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator) -> Tensor:
     theta = torch.stack([torch.stack(row, -1) for row in rows], 1)
     grid = nn.functional.affine_grid(theta, [n, 1, crop, crop], align_corners=False)
     pictures = nn.functional.grid_sample(canvases[:, None].float(), grid, align_corners=False)
+    if strong:
+        return change_appearance(pictures / 255, draw) * 255
     gamma, gain, shift = uniform(0.8, 1.25), uniform(0.85, 1.15), uniform(-20, 20)
     bent = (pictures / 255).clamp(1e-4, 1) ** gamma[:, None, None, None] * 255
     return (bent * gain[:, None, None, None] + shift[:, None, None, None]).clamp(0, 255)

@@ -114,7 +114,9 @@ def load_cases(
         settings = DecodeSettings(recipe.size, squash=True, key=b"training set", thumbnail=0)
         return Cases.of(examples, load_canvases(examples, settings, work), wide=recipe.wide)
     source = bundle if bundle is not None else Bundle.load()
-    settings = DecodeSettings(source.size, source.squash, key=b"training set", thumbnail=0)
+    settings = DecodeSettings(
+        source.size, source.squash, b"training set", borders=source.borders, thumbnail=0
+    )
     canvases = load_canvases(examples, settings, work)
     inputs = _embeddings(source, canvases, work, device)
     return Cases.of(examples, inputs, wide=recipe.wide)

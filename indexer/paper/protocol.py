@@ -73,6 +73,8 @@ def evaluate(
     }
     if cascade.source is not None and cascade.source.hash != cascade.hash:
         answer["embeddings"] = {"name": cascade.source.name, "hash": cascade.source.hash}
+    if cascade.point is not None:
+        answer["operating_point"] = cascade.point.to_json()
     answer |= {"part": part_name(part), "left_out": pictures.left_out, "pool_studies": False}
     return answer | evaluate_paper(
         pictures.examples, predictions, cascade.model.commonest, chosen=cascade.best

@@ -196,6 +196,7 @@ def index(
             bundle.size,
             bundle.squash,
             key,
+            borders=bundle.borders,
             thumbnails=thumbnails,
             polarity=dict(polarity or {}),
             limits=options.limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,16 +13,19 @@ from torch import Tensor, nn
 
 from indexer.annotation import NORMAL
 from indexer.cascade.networks.encoder import Encoder, EnsembleMember, Outputs
+from indexer.datasets.targets import Known
 from indexer.training.calibration import calibrate
 from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
-__all__ = ["Ensemble", "TrainedMember", "join"]
+__all__ = ["Ensemble", "TrainedMember", "join", "teach"]
 
 _FloatArray = npt.NDArray[np.float32]
 # How firmly the weights between search vectors and sentences are held to zero, on either side.
 _RIDGE, _PHRASE_RIDGE = 1000.0, 1.0
+# The same of the weights of labels that a head learns alone.
+_HEAD_RIDGE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def join(
     recipe: Recipe,
     findings: Sequence[str],
     members: Sequence[TrainedMember],
-    goals: _FloatArray,
+    goals: Known,
     supervision: Supervision,
 ) -> Ensemble:
     """Assemble an encoder of trained members.
@@ -78,11 +82,11 @@ def join(
     findings
         The first labels.
     goals
-        Shape (n, labels): those of the part `val`, by which the scores are calibrated.
+        What is known of the part `val`, by which the scores are calibrated.
     supervision
         Of the part `train`; its sentences place the search vectors.
     """
-    total = goals.shape[1]
+    total = goals.targets.shape[1]
     known = np.zeros(total)
     for trained in members:
         known[trained.columns] += 1
@@ -95,7 +99,7 @@ def join(
         ).mean(0)
         for part, held in embeddings.items()
     }
-    scale, shift = calibrate(goals, logits["val"].numpy())
+    scale, shift = calibrate(goals.targets, logits["val"].numpy(), goals.known)
     calibrated = {
         part: value * torch.from_numpy(scale) + torch.from_numpy(shift)
         for part, value in logits.items()
@@ -135,22 +139,75 @@ def _spread(trained: TrainedMember, worth: npt.NDArray[np.float64], total: int) 
     return head
 
 
-def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
-    """Fit a head by ridge regression, so that a phrase's inner product with a picture's place
-    tells whether it was said of the picture.
+def teach(
+    trained: TrainedMember,
+    goals: Known,
+    columns: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+) -> TrainedMember:
+    """A CNN that scores more labels: its head learns them, by logistic regression on the embeddings
+    of some images of `train`; nothing else changes.
 
-    A phrase counts by the root of how often it was said: a rare one is asked for as well. What
-    phrases have in common tells none of them apart, so their covariance is taken out.
+    Parameters
+    ----------
+    goals
+        What is known of the new labels, of those images.
+    columns
+        Shape (k,): which of all labels they are.
+    rows
+        Shape (n,): the images.
     """
-    phrases = supervision.phrases.double() - supervision.phrases.double().mean(0)
+    own = trained.member.head
+    inputs = trained.said["train"].embedding[rows] * own.in_features**0.5
+    target, known = torch.from_numpy(goals.targets), torch.from_numpy(goals.known).float()
+    share = (target * known).sum(0) / known.sum(0).clamp(min=1)
+    head = nn.Linear(own.in_features, len(columns))
+    nn.init.zeros_(head.weight)
+    head.bias.data = share.clamp(1e-3, 1 - 1e-3).logit()
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = nn.functional.binary_cross_entropy_with_logits(
+            head(inputs), target, known, reduction="sum"
+        )
+        value = value + _HEAD_RIDGE * head.weight.square().sum()
+        value.backward()
+        return float(value.detach())
+
+    optimizer.step(loss)
+    both = nn.Linear(own.in_features, own.out_features + len(columns))
+    with torch.no_grad():
+        both.weight.copy_(torch.cat([own.weight, head.weight]))
+        both.bias.copy_(torch.cat([own.bias, head.bias]))
+    member = copy.deepcopy(trained.member)
+    member.head = both.requires_grad_(False)
+    return TrainedMember(member, trained.said, np.concatenate([trained.columns, columns]))
+
+
+def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
+    """Fit a head by ridge regression, so that a text's inner product with a picture's place tells
+    whether it was said of the picture.
+
+    A phrase counts by the root of how often it was said: a rare one is asked for as well. A
+    caption is of its picture alone. What texts have in common tells none of them apart, so their
+    covariance is taken out.
+    """
+    bank = supervision.phrases.double() - supervision.phrases.double().mean(0)
     said = (supervision.said > 0).double()
-    sums = (said / said.sum(0).sqrt()) @ phrases
-    inputs = vectors.double() * vectors.shape[1] ** 0.5
+    sums = (said / said.sum(0).clamp(min=1).sqrt()) @ bank
+    captioned = (said.sum(1) == 0) & (supervision.report >= 0)
+    captions = supervision.reports.double()[supervision.report[captioned]]
+    sums[captioned] = captions - captions.mean(0) if len(captions) else captions
+    told = captioned | (said.sum(1) > 0)
+    inputs = vectors.double()[told] * vectors.shape[1] ** 0.5
+    sums = sums[told]
     centre, mean = inputs.mean(0), sums.mean(0)
     moments = (inputs - centre).T @ (inputs - centre)
     ridge = _RIDGE * torch.eye(len(moments)).double()
     solved = torch.linalg.solve(moments + ridge, (inputs - centre).T @ (sums - mean))
-    spread = phrases.T @ phrases
+    texts = torch.cat([bank, captions - captions.mean(0)]) if len(captions) else bank
+    spread = texts.T @ texts
     spread = (
         spread / spread.diagonal().mean().clamp(min=1e-9)
         + _PHRASE_RIDGE * torch.eye(len(spread)).double()

@@ -10,18 +10,29 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-__all__ = ["calibrate", "choose_thresholds"]
+from indexer.datasets.targets import Known
+
+__all__ = ["calibrate", "choose_likely", "choose_thresholds"]
 
 FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 # How firmly a finding's scale is held to that of all findings, and its shift to none.
 _SCALE_PRIOR, _SHIFT_PRIOR = 100.0, 5.0
 # A threshold is fitted on val only where val has this many positives.
 _MIN_POSITIVES = 5
 # A finding may be reported so many times as often as people reported it.
 _EXCESS = 2.0
+# A possible finding is so many times as often there as in any image.
+_ABOVE_CHANCE = 2.0
+# A likely one is there so often, by at least so many hits.
+_LIKELY, _LEAST_HITS = 0.5, 3
+# A label that is not given may have been missed; more likely than not it is not there.
+_THERE = 0.5
 
 
-def calibrate(goals: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatArray]:
+def calibrate(
+    goals: FloatArray, logits: FloatArray, known: BoolArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Scale and shift of each label's logit by which its probabilities are the frequencies.
 
     Platt's scaling (1999) with one prior over all labels, as most labels have few positives: a
@@ -31,6 +42,8 @@ def calibrate(goals: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatA
     ----------
     goals, logits
         Shape (images, labels), of images that the CNN was not trained on.
+    known
+        The same shape: where goals say anything; None for everywhere.
 
     Returns
     -------
@@ -38,6 +51,7 @@ def calibrate(goals: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatA
         Shape (labels,) each: the probability is the sigmoid of ``scale * logit + shift``.
     """
     target, score = torch.from_numpy(goals), torch.from_numpy(logits)
+    seen = None if known is None else torch.from_numpy(known).float()
     scale = torch.ones(goals.shape[1], requires_grad=True)
     shift = torch.zeros(goals.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS([scale, shift], max_iter=200, line_search_fn="strong_wolfe")
@@ -45,7 +59,7 @@ def calibrate(goals: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatA
     def loss() -> float:
         optimizer.zero_grad()
         value = nn.functional.binary_cross_entropy_with_logits(
-            score * scale + shift, target, reduction="sum"
+            score * scale + shift, target, seen, reduction="sum"
         )
         value = value + _SCALE_PRIOR * (scale - scale.mean()).square().sum()
         value = value + _SHIFT_PRIOR * shift.square().sum()
@@ -57,9 +71,11 @@ def calibrate(goals: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatA
 
 
 def choose_thresholds(
-    findings: Sequence[str], train_goals: FloatArray, goals: FloatArray, logits: FloatArray
+    findings: Sequence[str], train: Known, val: Known, logits: FloatArray
 ) -> dict[str, float]:
-    """Per finding, the threshold of the best F1 on val that reports it at most twice too often.
+    """Per finding, from where on it is possible: the best F1 on val of those thresholds that report
+    it at most twice too often and, where there are any, are right at least twice as often as
+    chance.
 
     "Too often" is by its share of train: F1 on a few positives alone would report a rare finding
     in most images. With too few positives, the one that reports it as often as it occurs in train.
@@ -69,14 +85,54 @@ def choose_thresholds(
     chances = 1 / (1 + np.exp(-logits))
     thresholds = {}
     for column, name in enumerate(findings):
-        share = float(train_goals[:, column].mean())
-        threshold = float(np.quantile(chances[:, column], 1 - share))
-        if goals[:, column].sum() >= _MIN_POSITIVES:
-            precision, recall, limits = precision_recall_curve(goals[:, column], chances[:, column])
+        taught, seen = train.known[:, column], val.known[:, column]
+        share = float((train.targets[taught, column] > _THERE).mean()) if taught.any() else 0.0
+        said = chances[seen, column] if seen.any() else chances[:, column]
+        threshold = float(np.quantile(said, 1 - share))
+        there = val.targets[seen, column] > _THERE
+        if there.sum() >= _MIN_POSITIVES:
+            precision, recall, limits = precision_recall_curve(there, said)
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-            lowest = np.quantile(chances[:, column], max(0.0, 1 - _EXCESS * share))
-            f1 = np.where(limits >= lowest, f1[:-1], -1)
+            lowest = np.quantile(said, max(0.0, 1 - _EXCESS * share))
+            allowed = limits >= lowest
+            clear = allowed & (precision[:-1] >= _ABOVE_CHANCE * there.mean())
+            f1 = np.where(clear if clear.any() else allowed, f1[:-1], -1)
             threshold = float(limits[int(np.argmax(f1))])
         # Rounded down, so that the image it was fitted on stays over it.
         thresholds[name] = math.floor(threshold * 1e5) / 1e5
     return thresholds
+
+
+def choose_likely(
+    findings: Sequence[str], val: Known, logits: FloatArray, source: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    """Per finding, from where on it is likely: at least every second time it is there.
+
+    The lowest threshold over which precision stays at least one half on the val part of every data
+    set that has enough positives of it; a finding without such a threshold is not named, and is
+    only ever possible. Precision is counted as if one more had been wrong, as a few hits say
+    little.
+    """
+    chances = 1 / (1 + np.exp(-logits))
+    likely = {}
+    for column, name in enumerate(findings):
+        lowest = []
+        for number in np.unique(source):
+            rows = (source == number) & val.known[:, column]
+            there = val.targets[rows, column] > _THERE
+            if there.sum() >= _MIN_POSITIVES:
+                lowest.append(_half_right(chances[rows, column], there))
+        if lowest and max(lowest) < 1:
+            likely[name] = math.floor(max(lowest) * 1e5) / 1e5
+    return likely
+
+
+def _half_right(said: FloatArray, there: BoolArray) -> float:
+    """The lowest threshold of a precision of one half; 1 where there is none."""
+    order = np.argsort(-said, kind="stable")
+    hits = there[order].cumsum()
+    precision = hits / (np.arange(1, len(order) + 1) + 1)
+    # Equal chances are over a threshold together.
+    last = np.append(np.diff(said[order]) < 0, True)
+    good = np.flatnonzero((precision >= _LIKELY) & (hits >= _LEAST_HITS) & last)
+    return float(said[order][good[-1]]) if len(good) else 1.0

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,26 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade.networks.backbones import build_backbone
 from indexer.cascade.networks.encoder import EnsembleMember, Outputs
+from indexer.datasets.targets import Known
+from indexer.errors import TrainingError
+from indexer.evaluation.areas import areas_by_source, mean_of
 from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
 from indexer.learning.pretrained import imagenet_weights, load_weights
 from indexer.training.recipe import Recipe
+from indexer.training.start import Start
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
-__all__ = ["Validation", "best_epoch", "check_start", "mean_auc", "read_pictures", "train_member"]
+__all__ = [
+    "Run",
+    "Validation",
+    "best_epoch",
+    "check_start",
+    "read_kept",
+    "read_pictures",
+    "train_member",
+]
 
 log = logging.getLogger(__name__)
 
@@ -44,24 +57,58 @@ class Validation:
     canvases
         Shape (n, size, size).
     goals
-        Shape (n, findings).
+        What is known of its findings.
     lateral
         Shape (n,): is the view lateral?
+    source
+        Shape (n,): the number of each image's data set.
+    names
+        Of the data sets.
     """
 
     canvases: _ByteArray
-    goals: _FloatArray
+    goals: Known
     lateral: npt.NDArray[np.bool_]
+    source: npt.NDArray[np.int64]
+    names: Sequence[str]
 
-    def score(self, member: nn.Module, device: torch.device) -> dict[str, float]:
-        """Mean AUC over the findings, and the share of right views."""
+    def score(self, member: nn.Module, device: torch.device) -> dict[str, Any]:
+        """Mean AUC over the findings of each data set, the mean of these, and the share of right
+        views."""
         outputs = read_pictures(member, self.canvases, device)
-        scores = outputs.logits[:, : self.goals.shape[1]].numpy()
+        scores = outputs.logits[:, : self.goals.targets.shape[1]].numpy()
         right = (outputs.view.numpy() > 0) == self.lateral
+        areas = areas_by_source(self.goals, scores, self.source, self.names)
         return {
-            "val_mean_auc": mean_auc(self.goals, scores),
+            "val_mean_auc": mean_of(areas),
             "val_view_accuracy": round(float(np.mean(right)), 4),
+            **({"val_by_source": areas} if len(areas) > 1 else {}),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a training runs.
+
+    Parameters
+    ----------
+    work
+        Holds a checkpoint after each epoch, from which an interrupted training goes on.
+    device
+        Where it computes.
+    start
+        The bundle it starts from; None for the recipe's weights.
+    names
+        Of the labels in the order of the head: a finding, or a finding and its qualifier.
+    draw_weight
+        Shape (n,): how often an image is drawn; None for each once an epoch.
+    """
+
+    work: Path
+    device: torch.device
+    start: Start | None = None
+    names: Sequence[str | tuple[str, str]] = ()
+    draw_weight: npt.NDArray[np.float64] | None = None
 
 
 def train_member(
@@ -70,9 +117,8 @@ def train_member(
     supervision: Supervision,
     canvases: _ByteArray,
     validation: Validation,
-    work: Path,
-    device: torch.device,
-) -> tuple[EnsembleMember, list[dict[str, float]]]:
+    run: Run,
+) -> tuple[EnsembleMember, list[dict[str, Any]]]:
     """A CNN as the moving average of its weights, after the epoch that does best on val, and its
     scores on val after every epoch.
 
@@ -84,17 +130,24 @@ def train_member(
         Of the images.
     canvases
         Shape (n, size, size).
-    work
-        Holds a checkpoint after each epoch, from which an interrupted training goes on.
+    run
+        Where it is trained, and from what.
     """
-    model = _new_member(recipe, number, supervision).to(device)
+    device = run.device
+    model = _new_member(recipe, number, supervision, run).to(device)
     model.to(memory_format=torch.channels_last)
-    if device.type == "cpu":
+    half = _half_precision(device)
+    # In float32 the usual way is as fast.
+    if device.type == "cpu" and half is not None:
         speed_up(model)
+    kept = _frozen(model.backbone, recipe.frozen)
+    for module in kept:
+        module.requires_grad_(False)
     fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
+    learnt = [p for p in model.backbone.parameters() if p.requires_grad]
     rate = recipe.learning_rate
     optimizer = torch.optim.AdamW(
-        [{"params": model.backbone.parameters(), "lr": rate}, {"params": fresh, "lr": 5 * rate}],
+        [{"params": learnt, "lr": rate}, {"params": fresh, "lr": 5 * rate}],
         weight_decay=recipe.weight_decay,
     )
     count = len(canvases)
@@ -111,8 +164,9 @@ def train_member(
         "optimizer": optimizer,
         "schedule": schedule,
     }
-    checkpoint = work / f"member-{number}-{_identity(recipe, number, supervision, canvases)}.pt"
-    history: list[dict[str, float]] = []
+    name = _identity(recipe, number, supervision, canvases, run)
+    checkpoint = run.work / f"member-{number}-{name}.pt"
+    history: list[dict[str, Any]] = []
     best = _copy(average.module)
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -127,11 +181,15 @@ def train_member(
         torch.manual_seed(seed)
         started, total = time.time(), 0.0
         model.train()
-        order = torch.randperm(count, generator=draw).numpy()
+        for module in kept:
+            module.eval()
+        order = _order(count, run.draw_weight, draw)
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
-            pictures = augment(torch.from_numpy(canvases[rows]), recipe.crop, draw)
-            with torch.autocast(device.type, _half_precision(device)):
+            pictures = augment(
+                torch.from_numpy(canvases[rows]), recipe.crop, draw, strong=recipe.strong
+            )
+            with nullcontext() if half is None else torch.autocast(device.type, half):
                 outputs = model(pictures.to(device))
             loss = supervision.loss(outputs, torch.from_numpy(rows), recipe.text_weight)
             optimizer.zero_grad()
@@ -173,8 +231,33 @@ def train_member(
     return trained.eval(), history
 
 
-def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+def _order(
+    count: int, weight: npt.NDArray[np.float64] | None, draw: torch.Generator
+) -> npt.NDArray[np.int64]:
+    """The images of an epoch: each once, or as often as its weight has it."""
+    if weight is None or np.ptp(weight) == 0:
+        return torch.randperm(count, generator=draw).numpy()
+    rows = torch.from_numpy(weight).multinomial(count, replacement=True, generator=draw)
+    return rows.numpy()
+
+
+def _frozen(backbone: nn.Module, stages: int) -> list[nn.Module]:
+    """The first stages of a network of timm's EfficientNet family, and its stem."""
+    if not stages:
+        return []
+    blocks = getattr(backbone, "blocks", None)
+    if not isinstance(blocks, nn.Sequential) or len(blocks) < stages:
+        raise TrainingError(
+            f"stages can be frozen of an EfficientNet only, and at most {len(blocks or ())} here"
+        )
+    first = [m for name, m in backbone.named_children() if name in {"conv_stem", "bn1"}]
+    return [*first, *blocks[:stages]]
+
+
+def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The epoch of the highest mean AUC on val; the last one where none has a mean AUC."""
+    if not history:
+        return {}
     scored = [row for row in history if not math.isnan(row["val_mean_auc"])]
     return max(scored, key=lambda row: row["val_mean_auc"], default=history[-1])
 
@@ -183,7 +266,7 @@ def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> EnsembleMember:
+def _new_member(recipe: Recipe, number: int, supervision: Supervision, run: Run) -> EnsembleMember:
     """A member before training, its new layers drawn for it alone."""
     torch.manual_seed(recipe.seed * 100_000 + number)
     backbone = recipe.backbones[number]
@@ -194,9 +277,14 @@ def _new_member(recipe: Recipe, number: int, supervision: Supervision) -> Ensemb
         sentences.DIMENSIONS if recipe.text_weight else 0,
         recipe.drop_path,
     )
-    _start(member.backbone, recipe, backbone)
     # Most labels are rare: start from their frequencies, not from one half.
-    member.head.bias.data = supervision.labels.mean(0).clamp(1e-3, 1 - 1e-3).logit()
+    seen = supervision.weight > 0
+    share = (supervision.labels * seen).sum(0) / seen.sum(0).clamp(min=1)
+    member.head.bias.data = share.clamp(1e-3, 1 - 1e-3).logit()
+    if run.start is None:
+        _start(member.backbone, recipe, backbone)
+    else:
+        run.start.put_into(member, number, run.names)
     return member
 
 
@@ -220,7 +308,9 @@ def _start(backbone: nn.Module, recipe: Recipe, name: str) -> None:
         backbone.load_state_dict(imagenet_weights(name))
 
 
-def _identity(recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray) -> str:
+def _identity(
+    recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray, run: Run
+) -> str:
     """What a CNN's checkpoint belongs to: all that changes its training."""
     others = {
         "name",
@@ -244,6 +334,10 @@ def _identity(recipe: Recipe, number: int, supervision: Supervision, canvases: _
     digest = blake3(json.dumps(said, sort_keys=True).encode())
     if recipe.weights:
         digest.update_mmap(recipe.weights)
+    if run.start is not None:
+        digest.update(run.start.bundle.hash.encode())
+    if run.draw_weight is not None:
+        digest.update(run.draw_weight.tobytes())
     tensors = (getattr(supervision, field.name).numpy() for field in fields(supervision))
     for array in (canvases, *tensors):
         digest.update(f"{array.shape}".encode())
@@ -251,10 +345,26 @@ def _identity(recipe: Recipe, number: int, supervision: Supervision, canvases: _
     return digest.hexdigest(length=8)
 
 
-def _half_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
+def _half_precision(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device multiplies it natively."""
     fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if fast else None
+
+
+def read_kept(member: EnsembleMember, canvases: _ByteArray, run: Run) -> Outputs:
+    """What `read_pictures` gives, read once for these weights and pictures."""
+    digest = blake3(np.ascontiguousarray(canvases).data)
+    for name, value in member.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    path = run.work / f"said-{digest.hexdigest(length=8)}.pt"
+    if path.exists():
+        return Outputs(*torch.load(path, weights_only=True))
+    said = read_pictures(member, canvases, run.device)
+    run.work.mkdir(parents=True, exist_ok=True)
+    torch.save(tuple(said), path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+    return said
 
 
 @torch.inference_mode()
@@ -266,15 +376,3 @@ def read_pictures(module: nn.Module, canvases: _ByteArray, device: torch.device)
         pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
         parts.append(Outputs(*(part.cpu() for part in module(pictures))))
     return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def mean_auc(goals: _FloatArray, scores: _FloatArray) -> float:
-    """Mean area under the ROC curve over the labels with at least 10 positives."""
-    from sklearn.metrics import roc_auc_score
-
-    positives = goals.sum(0)
-    columns = np.flatnonzero((positives >= 10) & (positives < len(goals)))
-    if not len(columns):
-        return math.nan
-    areas = [roc_auc_score(goals[:, c], scores[:, c]) for c in columns]
-    return round(float(np.mean(areas)), 4)

@@ -20,6 +20,8 @@ class Recipe:
         for ``tf_efficientnet_lite0`` to ``tf_efficientnet_lite2``.
     dimensions
         Length of the embedding.
+    borders
+        Cut even borders off the pictures.
     size, crop
         Side of the canvas, and of the random crop the CNN is trained on, in pixels.
     min_images
@@ -32,6 +34,12 @@ class Recipe:
         for the paper's number of clusters.
     epochs, batch_size, learning_rate, weight_decay, drop_path
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
+    frozen
+        So many of the backbone's first stages stay as they start; each makes a step cheaper.
+    strong
+        Augment by what changes from hospital to hospital, too.
+    teacher_weight
+        Weight of what the bundle that training starts from says where nobody says anything.
     text_weight
         Weight of the contrastive terms between images and report sentences; 0 for none.
     finding_worth, normal_worth, detail_worth
@@ -50,6 +58,7 @@ class Recipe:
     name: str = "cxrdex-base"
     backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 2
     dimensions: int = 256
+    borders: bool = True
     size: int = 256
     crop: int = 208
     min_images: int = 20
@@ -62,6 +71,9 @@ class Recipe:
     learning_rate: float = 6e-4
     weight_decay: float = 0.02
     drop_path: float = 0.1
+    frozen: int = 0
+    strong: bool = True
+    teacher_weight: float = 0.25
     text_weight: float = 1.0
     finding_worth: float = 1.0
     normal_worth: float = 0.5

@@ -4,51 +4,49 @@ embeddings, and more CNNs over the composite labels that come of both; then cali
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from indexer.annotation import Annotation
-from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
-from indexer.cascade.labels import Labels
 from indexer.cascade.likeness import Likeness
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.trained_on import compressed
-from indexer.datasets.dataset import Example, load_canvases, load_examples
-from indexer.datasets.images import Dataset
-from indexer.datasets.mining import encode_labels, encode_sequences, mine
-from indexer.errors import TrainingError
+from indexer.datasets.example import Example
+from indexer.datasets.targets import Known
+from indexer.evaluation.areas import areas_by_source, mean_of
 from indexer.learning.report_page import check_report
 from indexer.memory import keep_freed_memory
 from indexer.paper.cases import Cases
-from indexer.paper.classes import check_apart, in_a_class
+from indexer.paper.classes import class_of, in_a_class, words_of
+from indexer.paper.judged import choose_point
 from indexer.paper.model import PaperModel
 from indexer.paper.recipe import named
 from indexer.paper.training import train_cascade
-from indexer.training.assembly import Ensemble, TrainedMember, join
+from indexer.training.annotator import annotator_shape, train_annotator
+from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.bundle_report import write_bundle_report
-from indexer.training.calibration import choose_thresholds
-from indexer.training.feedback import LONGEST, Composites, composites_of
+from indexer.training.calibration import choose_likely, choose_thresholds
+from indexer.training.feedback import Composites, composites_of
 from indexer.training.members import (
+    Run,
     Validation,
-    best_epoch,
     check_start,
-    mean_auc,
-    read_pictures,
+    read_kept,
     train_member,
 )
 from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
+from indexer.training.sources import PARTS, Sources
+from indexer.training.start import Start
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
@@ -56,51 +54,12 @@ __all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
-_FloatArray = npt.NDArray[np.float32]
-_ByteArray = npt.NDArray[np.uint8]
-_PARTS = ("train", "val")
-# In a training step of the RNN.
-_ANNOTATIONS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """The parts `train` and `val` as a training sees them."""
-
-    examples: Mapping[str, list[Example]]
-    canvases: Mapping[str, _ByteArray]
-    labels: Labels
-    #: Shape (n, findings + pairs).
-    goals: Mapping[str, _FloatArray]
-
-    @classmethod
-    def load(cls, dataset: Path, recipe: Recipe, work: Path, limit: int | None) -> _Data:
-        examples = {part: load_examples(dataset, part)[:limit] for part in _PARTS}
-        check_apart(examples["train"], examples["val"])
-        settings = DecodeSettings(size=recipe.size, squash=True, key=b"training set", thumbnail=0)
-        canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}
-        labels = mine([e.annotations for e in examples["train"]], recipe.min_images)
-        if not labels.findings:
-            raise TrainingError(f"no finding has {recipe.min_images} images: lower --min-images")
-        goals = {
-            part: encode_labels((e.annotations for e in rows), labels)
-            for part, rows in examples.items()
-        }
-        return cls(examples, canvases, labels, goals)
-
-    @property
-    def annotations(self) -> dict[str, list[Sequence[Annotation]]]:
-        return {part: [e.annotations for e in rows] for part, rows in self.examples.items()}
-
-    def with_composites(self, composites: Composites) -> dict[str, _FloatArray]:
-        """Per part, goals of all labels."""
-        return {
-            part: np.concatenate([self.goals[part], composites.goals[part]], 1) for part in _PARTS
-        }
+# A label that is not given may have been missed; more likely than not it is not there.
+_THERE = 0.5
 
 
 def train(
-    dataset: Path,
+    datasets: Path | Sequence[Path],
     output: Path,
     recipe: Recipe,
     *,
@@ -108,253 +67,328 @@ def train(
     device: str = "auto",
     limit: int | None = None,
     report: Path | None = None,
+    start: Path | None = None,
 ) -> Bundle:
-    """Train a cascade on the `train` part of a data set; calibrate it on `val`.
+    """Train a cascade on the `train` parts of data sets; calibrate it on their `val` parts.
 
     Parameters
     ----------
-    dataset
-        A folder in the Open-i layout (see `indexer.datasets.dataset`).
+    datasets
+        One or several data sets of any supervision (see `indexer.datasets.images.Dataset.open`).
     output
         Folder of the bundle.
     work
-        Holds decoded pictures and a checkpoint after each epoch; an interrupted training goes
-        on from it.
+        Holds decoded pictures, what was read, and a checkpoint after each epoch; an interrupted
+        training goes on from it.
     limit
-        Use only this many images of each part.
+        Use only this many images of each part of each data set.
     report
         Write curves, composite labels and their map to this ``.md`` or ``.html`` file.
+    start
+        A bundle whose CNNs are trained on, and which teaches what nobody says of a picture.
 
     Raises
     ------
     TrainingError
-        The data set is unusable, or the report no such file.
+        A data set is unusable, the report no such file, or the bundle of other networks.
+    BundleError
+        There is no such bundle to start from.
     MissingExtraError
         A package that training needs is not installed.
     """
     if report is not None:
         check_report(report)
-    check_start(recipe)
+    begin = None if start is None else Start(Bundle.load(start), device)
+    if begin is None:
+        check_start(recipe)
+    else:
+        begin.check(recipe.backbones, recipe.dimensions, recipe.size)
     torch.manual_seed(recipe.seed)
     started = time.time()
     # A training step frees gigabytes, and needs them again at once.
     keep_freed_memory(-1)
-    target = choose_device(device)
-    data = _Data.load(dataset, recipe, work, limit)
-    labels, findings = data.labels, len(data.labels.findings)
-    log.info(
-        "%d train and %d val images, %d findings, %d pairs, %d words",
-        *(len(data.examples[part]) for part in _PARTS),
-        findings,
-        len(labels.pairs),
-        len(labels.vocabulary),
+    sources = Sources.load(
+        [datasets] if isinstance(datasets, Path) else datasets,
+        recipe,
+        work,
+        limit=limit,
+        unlabelled=begin is not None and recipe.teacher_weight > 0 and recipe.epochs > 0,
     )
-    supervision = Supervision.of(data.examples["train"], labels, text=recipe.text_weight > 0)
-    lateral = np.array([e.view == "lateral" for e in data.examples["val"]])
-    validation = Validation(data.canvases["val"], data.goals["val"][:, :findings], lateral)
-    composites = Composites.none({part: len(data.goals[part]) for part in _PARTS})
-    members: list[TrainedMember] = []
-    histories, rounds = [], []
-    for number in range(len(recipe.backbones)):
-        goals = data.goals["train"]
-        columns = np.arange(goals.shape[1])
-        if members and number >= len(recipe.backbones) - recipe.feedback:
-            joined, annotator, row = _close_round(recipe, data, members, composites, supervision)
-            rounds.append(row)
-            composites = composites_of(
-                annotator,
-                labels,
-                data.annotations,
-                joined.vectors,
-                images_per_label=recipe.images_per_label,
-                deviations=recipe.deviations,
-                clusters=recipe.clusters,
-                seed=recipe.seed,
-            )
-            log.info("%d composite labels: %s", len(composites.names), "; ".join(composites.names))
-            # What a member of an earlier round knows of composite labels is of others.
-            members = [replace(m, columns=m.columns[m.columns < len(columns)]) for m in members]
-            new = len(columns) + np.arange(len(composites.names))
-            columns = np.concatenate([columns[:findings], new])
-            goals = np.concatenate([goals[:, :findings], composites.goals["train"]], 1)
-        taught = replace(supervision, labels=torch.from_numpy(goals))
-        member, history = train_member(
-            recipe, number, taught, data.canvases["train"], validation, work, target
-        )
-        said = {part: read_pictures(member, data.canvases[part], target) for part in _PARTS}
-        members.append(TrainedMember(member.cpu(), said, columns))
-        histories.append(history)
-    joined, annotator, row = _close_round(recipe, data, members, composites, supervision)
-    rounds.append(row)
-    thresholds = choose_thresholds(
-        labels.findings,
-        data.goals["train"][:, :findings],
-        data.goals["val"][:, :findings],
-        joined.logits["val"][:, :findings].numpy(),
-    )
-    paper = _train_paper(data.examples, joined.vectors, work, device)
-    record = {
-        "recipe": asdict(recipe),
-        "data": {part: len(rows) for part, rows in data.examples.items()},
-        "members": histories,
-        "rounds": rounds,
-        "composites": dict(
-            zip(
-                composites.names, composites.goals["train"].sum(0).astype(int).tolist(), strict=True
-            )
-        ),
-        "paper": paper.record if paper else None,
-        "likeness": _likeness(data, joined).to_json(),
-        "trained_on": compressed(example.image_id for example in data.examples["train"]),
-        "seconds": round(time.time() - started),
-    }
-    log.info(
-        "mean AUC on val %.4f, of the members %s",
-        row["val_mean_auc"],
-        [best_epoch(history) for history in histories],
-    )
-    weights = {
-        f"{prefix}.{name}": value.detach().float().cpu().numpy()
-        if value.is_floating_point()
-        else value.cpu().numpy()
-        for prefix, module in (("encoder", joined.encoder), ("annotator", annotator))
-        for name, value in module.state_dict().items()
-    }
-    if paper:
-        weights |= {f"paper.{name}": tensor for name, tensor in paper.to_tensors().items()}
-    bundle = Bundle.save(
-        output,
-        name=recipe.name,
-        size=recipe.size,
-        squash=True,
-        dimensions=recipe.dimensions,
-        labels=replace(labels, composites=composites.names),
-        thresholds=thresholds,
-        architecture={
-            "backbones": recipe.backbones,
-            "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
-            "annotator": _annotator_shape(recipe),
-        },
-        record=record,
-        weights=weights,
-        # The record of it stands in that of the bundle.
-        paper=paper.description() | {"record": {}} if paper else None,
-    )
-    write_model_card(bundle, [Dataset.open(dataset).description])
+    log.info("%s", sources.summary())
+    training = _Training(recipe, sources, begin, work, choose_device(device))
+    bundle, composites = training.bundle(output, started, device)
+    write_model_card(bundle, sources.descriptions)
     if report is not None:
-        write_bundle_report(report, bundle.name, record, composites)
+        write_bundle_report(report, bundle.name, bundle.record, composites)
     return bundle
 
 
-def _close_round(
-    recipe: Recipe,
-    data: _Data,
-    members: Sequence[TrainedMember],
-    composites: Composites,
-    supervision: Supervision,
-) -> tuple[Ensemble, Annotator, dict[str, Any]]:
-    """The CNNs so far side by side, the RNN over them, and how both do on val."""
-    goals, findings = data.with_composites(composites), len(data.labels.findings)
-    joined = join(recipe, data.labels.findings, members, goals["val"], supervision)
-    annotator, history = _train_annotator(recipe, data.labels, data.examples, joined.vectors)
-    truth, scores = data.goals["val"][:, :findings], joined.logits["val"][:, :findings]
-    study = torch.from_numpy(
-        np.unique([e.study for e in data.examples["val"]], return_inverse=True)[1]
-    )
-    own = mean_auc(truth, scores.numpy())
-    pooled = mean_auc(truth, _means(scores, study).numpy())
-    least = min(history, key=lambda row: row["val_loss"])
-    log.info(
-        "%d CNNs: mean AUC on val %.4f, pooled by study %.4f, annotator %s",
-        *(len(members), own, pooled, least),
-    )
-    row = {"cnns": len(members), "composites": len(composites.names), "val_mean_auc": own}
-    return joined, annotator, {**row, "val_mean_auc_pooled": pooled, "annotator": history}
+class _Training:
+    """One training, from its sources to a bundle."""
 
+    def __init__(
+        self,
+        recipe: Recipe,
+        sources: Sources,
+        start: Start | None,
+        work: Path,
+        device: torch.device,
+    ) -> None:
+        self.recipe = recipe
+        self.sources = sources
+        self.labels = sources.labels
+        self.device = device
+        self.members: list[TrainedMember] = []
+        self.histories: list[list[dict[str, Any]]] = []
+        self.rounds: list[dict[str, Any]] = []
+        count = self._findings = len(sources.labels.findings)
+        self.supervision = Supervision.of(
+            sources.examples["train"], sources.labels, text=recipe.text_weight > 0
+        )
+        self.composites = Composites.none(
+            {part: len(rows) for part, rows in sources.examples.items()}
+        )
+        val = sources.examples["val"]
+        self.validation = Validation(
+            sources.canvases["val"],
+            sources.known["val"].columns(np.arange(count)),
+            np.array([e.view == "lateral" for e in val]),
+            sources.source["val"],
+            sources.names,
+        )
+        several = len(sources.names) > 1 or any(e.findings for e in sources.examples["train"])
+        self.run = Run(
+            work,
+            device,
+            start,
+            [*sources.labels.findings, *sources.labels.pairs],
+            sources.draw_weight() if several else None,
+        )
 
-def _likeness(data: _Data, joined: Ensemble) -> Likeness:
-    """How likely val images share a finding with train images, by their pooled vectors."""
-    findings = len(data.labels.findings)
-    pooled = {part: _pooled(joined.vectors[part], data.examples[part]) for part in _PARTS}
-    own = (pooled["val"] ** 2).sum(1, keepdims=True).clip(1e-12)
-    shares = pooled["val"] @ pooled["train"].T / own
-    there = {part: (data.goals[part][:, :findings] > 0.5).astype(np.float32) for part in _PARTS}
-    return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())
+    def bundle(self, output: Path, started: float, device: str) -> tuple[Bundle, Composites]:
+        """Train and write it."""
+        recipe, count = self.recipe, len(self.recipe.backbones)
+        # CNNs that stay as they are learn no composite labels; a head may.
+        rounds = recipe.feedback if recipe.epochs else 0
+        for number in range(count):
+            columns = np.arange(self.sources.known["train"].targets.shape[1])
+            if self.members and number >= count - rounds:
+                columns = self._feed_back(columns)
+            self._add_member(number, columns)
+        if recipe.feedback and (recipe.feedback >= count or not recipe.epochs):
+            self._feed_back_to_head()
+        joined, annotator = self._close_round()
+        findings = np.arange(self._findings)
+        known = {part: self.sources.known[part].columns(findings) for part in PARTS}
+        scores = joined.logits["val"][:, findings].numpy()
+        thresholds = choose_thresholds(self.labels.findings, known["train"], known["val"], scores)
+        likely = choose_likely(
+            self.labels.findings, known["val"], scores, self.sources.source["val"]
+        )
+        paper, point = self._train_paper(joined, device)
+        record = {
+            "recipe": asdict(recipe),
+            "start": None if self.run.start is None else self.run.start.bundle.hash,
+            "sources": list(self.sources.names),
+            "data": {part: len(rows) for part, rows in self.sources.examples.items()},
+            "members": self.histories,
+            "rounds": self.rounds,
+            "composites": dict(
+                zip(
+                    self.composites.names,
+                    self.composites.goals["train"].sum(0).astype(int).tolist(),
+                    strict=True,
+                )
+            ),
+            "paper": paper.record if paper else None,
+            "likeness": self._likeness(joined).to_json(),
+            "trained_on": compressed(e.image_id for e in self.sources.examples["train"]),
+            "seconds": round(time.time() - started),
+        }
+        log.info("on val: %s", self.rounds[-1])
+        weights = {
+            f"{prefix}.{name}": value.detach().float().cpu().numpy()
+            if value.is_floating_point()
+            else value.cpu().numpy()
+            for prefix, module in (("encoder", joined.encoder), ("annotator", annotator))
+            for name, value in module.state_dict().items()
+        }
+        if paper:
+            weights |= {f"paper.{name}": tensor for name, tensor in paper.to_tensors().items()}
+        bundle = Bundle.save(
+            output,
+            name=recipe.name,
+            size=recipe.size,
+            squash=True,
+            dimensions=recipe.dimensions,
+            labels=replace(self.labels, composites=self.composites.names),
+            thresholds=thresholds,
+            likely=likely,
+            architecture={
+                "backbones": recipe.backbones,
+                "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
+                "annotator": annotator_shape(recipe),
+                "borders": recipe.borders,
+            },
+            record=record,
+            weights=weights,
+            # The record of it stands in that of the bundle.
+            paper=paper.description() | {"record": {}} | point if paper else None,
+        )
+        return bundle, self.composites
 
+    def _add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
+        """Train the next CNN on the labels `columns` of all."""
+        recipe, known = self.recipe, self._known("train").columns(columns)
+        taught = replace(
+            self.supervision,
+            labels=torch.from_numpy(known.targets),
+            weight=torch.from_numpy(known.known).float(),
+        )
+        canvases = self.sources.canvases["train"]
+        names = [(*self.run.names, *self.composites.names)[c] for c in columns]
+        if self.run.start is not None and recipe.teacher_weight and recipe.epochs:
+            chances, scored = self.run.start.chances(canvases, names, self.run.work)
+            weight = torch.from_numpy(recipe.teacher_weight * scored.astype(np.float32))
+            taught = taught.taught_by(torch.from_numpy(chances), weight)
+        member, history = train_member(
+            recipe, number, taught, canvases, self.validation, replace(self.run, names=names)
+        )
+        said = {part: read_kept(member, self.sources.canvases[part], self.run) for part in PARTS}
+        self.members.append(TrainedMember(member.cpu(), said, columns))
+        self.histories.append(history)
 
-def _pooled(vectors: _FloatArray, examples: Sequence[Example]) -> npt.NDArray[np.float64]:
-    studies = np.unique([example.study for example in examples], return_inverse=True)[1]
-    return _means(torch.from_numpy(vectors).double(), torch.from_numpy(studies)).numpy()
+    def _known(self, part: str) -> Known:
+        """What is known of findings, pairs and the composite labels so far."""
+        goals = self.composites.goals[part]
+        known = np.zeros(goals.shape, bool)
+        known[self.sources.annotated(part)] = True
+        return self.sources.known[part].beside(Known(goals, known))
+
+    def _feed_back(self, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Find composite labels; the columns that the next CNN is taught."""
+        self._find_composites()
+        # What a member of an earlier round knows of composite labels is of others.
+        self.members = [
+            replace(m, columns=m.columns[m.columns < len(columns)]) for m in self.members
+        ]
+        new = len(columns) + np.arange(len(self.composites.names))
+        return np.concatenate([columns[: self._findings], new])
+
+    def _feed_back_to_head(self) -> None:
+        """Composite labels for the head of the last CNN, where no CNN comes after it."""
+        self._find_composites()
+        count = self.sources.known["train"].targets.shape[1]
+        columns = count + np.arange(len(self.composites.names))
+        rows = self.sources.annotated("train")
+        if len(columns):
+            goals = self._known("train").columns(columns)
+            last = self.members[-1]
+            last = replace(last, columns=last.columns[last.columns < count])
+            self.members[-1] = teach(last, goals.rows(rows), columns, rows)
+
+    def _find_composites(self) -> None:
+        joined, annotator = self._close_round()
+        rows = {part: self.sources.annotated(part) for part in PARTS}
+        found = composites_of(
+            annotator,
+            self.labels,
+            {part: self.sources.annotations(part) for part in PARTS},
+            {part: joined.vectors[part][rows[part]] for part in PARTS},
+            images_per_label=self.recipe.images_per_label,
+            deviations=self.recipe.deviations,
+            clusters=self.recipe.clusters,
+            seed=self.recipe.seed,
+        )
+        goals = {}
+        for part in PARTS:
+            count = len(self.sources.examples[part])
+            goals[part] = np.zeros((count, len(found.names)), np.float32)
+            goals[part][rows[part]] = found.goals[part]
+        self.composites = replace(found, goals=goals)
+        log.info("%d composite labels: %s", len(found.names), "; ".join(found.names))
+
+    def _close_round(self) -> tuple[Ensemble, Annotator]:
+        """The CNNs so far side by side, the RNN over them, and how both do on val."""
+        sources, known = self.sources, self._known("val")
+        joined = join(self.recipe, self.labels.findings, self.members, known, self.supervision)
+        rows = {part: sources.annotated(part) for part in PARTS}
+        annotator, history = train_annotator(
+            self.recipe,
+            self.labels,
+            {part: sources.annotations(part) for part in PARTS},
+            {part: joined.vectors[part][rows[part]] for part in PARTS},
+        )
+        goals = self.validation.goals
+        scores = joined.logits["val"][:, : self._findings]
+        study = np.unique([e.study for e in sources.examples["val"]], return_inverse=True)[1]
+        by_source = {
+            name: areas_by_source(goals, values.numpy(), sources.source["val"], sources.names)
+            for name, values in (
+                ("own", scores),
+                ("pooled", _means(scores, torch.from_numpy(study))),
+            )
+        }
+        row = {
+            "cnns": len(self.members),
+            "composites": len(self.composites.names),
+            "val_mean_auc": mean_of(by_source["own"]),
+            "val_mean_auc_pooled": mean_of(by_source["pooled"]),
+            "val_by_source": by_source,
+            "annotator": history,
+        }
+        log.info(
+            "%d CNNs: mean AUC on val %.4f, pooled by study %.4f (%s)",
+            *(row["cnns"], row["val_mean_auc"], row["val_mean_auc_pooled"], by_source),
+        )
+        self.rounds.append(row)
+        return joined, annotator
+
+    def _likeness(self, joined: Ensemble) -> Likeness:
+        """How likely annotated val images share a finding with train images, by their pooled
+        vectors."""
+        pooled, there = {}, {}
+        for part in PARTS:
+            rows = self.sources.annotated(part)
+            study = [self.sources.examples[part][n].study for n in rows]
+            groups = torch.from_numpy(np.unique(study, return_inverse=True)[1])
+            pooled[part] = _means(torch.from_numpy(joined.vectors[part][rows]).double(), groups)
+            goals = self.sources.known[part].targets[rows, : self._findings]
+            there[part] = (goals > _THERE).astype(np.float32)
+        own = pooled["val"].square().sum(1, keepdim=True).clamp(min=1e-12)
+        shares = (pooled["val"] @ pooled["train"].T / own).numpy()
+        return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())
+
+    def _train_paper(
+        self, joined: Ensemble, device: str
+    ) -> tuple[PaperModel | None, dict[str, Any]]:
+        """The paper's cascade over the embeddings, and its operating point; None where a part has
+        no image of its classes."""
+        parts = {}
+        for part in PARTS:
+            rows = self.sources.annotated(part)
+            parts[part] = [self.sources.examples[part][n] for n in rows], joined.vectors[part][rows]
+        if not all(in_a_class(examples) for examples, _ in parts.values()):
+            return None, {}
+        train, val = (Cases.of(*parts[part], wide=True) for part in PARTS)
+        paper = train_cascade(named("bundle"), train, val, work=self.run.work, device=device)
+        judged = [n for n in self.sources.annotated("val") if class_of(self._val(n)) is not None]
+        logits = joined.logits["val"][judged][:, : self._findings]
+        point = choose_point(
+            paper,
+            self.labels.findings,
+            logits.sigmoid().numpy(),
+            joined.vectors["val"][judged],
+            [words_of(self._val(n)) for n in judged],
+        )
+        return paper, {} if point is None else {"operating_point": point.to_json()}
+
+    def _val(self, number: int) -> Example:
+        return self.sources.examples["val"][number]
 
 
 def _means(rows: Tensor, groups: Tensor) -> Tensor:
     """Each row as the mean of its group."""
-    sums = torch.zeros(int(groups.max()) + 1, rows.shape[1], device=rows.device)
+    sums = rows.new_zeros(int(groups.max()) + 1, rows.shape[1])
     sums = sums.index_add(0, groups, rows)
     return (sums / groups.bincount()[:, None])[groups]
-
-
-def _train_paper(
-    examples: Mapping[str, list[Example]],
-    vectors: Mapping[str, _FloatArray],
-    work: Path,
-    device: str,
-) -> PaperModel | None:
-    """The paper's cascade over the embeddings; None where a part has no image of its classes."""
-    if not all(in_a_class(rows) for rows in examples.values()):
-        return None
-    train, val = (Cases.of(examples[part], vectors[part], wide=True) for part in ("train", "val"))
-    return train_cascade(named("bundle"), train, val, work=work, device=device)
-
-
-def _annotator_shape(recipe: Recipe) -> dict[str, Any]:
-    return {"cell": recipe.cell, "units": recipe.units, "layers": recipe.layers}
-
-
-def _train_annotator(
-    recipe: Recipe,
-    labels: Labels,
-    examples: Mapping[str, list[Example]],
-    vectors: Mapping[str, _FloatArray],
-) -> tuple[Annotator, list[dict[str, float]]]:
-    """The RNN of the epoch with the least loss on val, its state always started by the image."""
-    torch.manual_seed(recipe.seed)
-    model = Annotator(recipe.dimensions, len(labels.vocabulary), **_annotator_shape(recipe))
-    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
-    data = {}
-    for part, rows in examples.items():
-        owners, words = encode_sequences((e.annotations for e in rows), labels, LONGEST)
-        data[part] = torch.from_numpy(vectors[part][owners]), torch.from_numpy(words)
-
-    def loss_of(embedding: Tensor, tokens: Tensor) -> Tensor:
-        logits = model(embedding, tokens[:, :-1].clamp(min=0))
-        return nn.functional.cross_entropy(
-            logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
-        )
-
-    # An epoch of few steps may change too little to be told from none.
-    patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
-    history: list[dict[str, float]] = []
-    best: dict[str, Tensor] = {}
-    for epoch in range(recipe.annotator_epochs):
-        model.train()
-        embedding, tokens = data["train"]
-        losses = []
-        for step in torch.randperm(len(tokens)).split(_ANNOTATIONS):
-            loss = loss_of(embedding[step], tokens[step])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            losses.append(loss.item())
-        model.eval()
-        with torch.inference_mode():
-            val = loss_of(*data["val"]).item()
-        row = {"epoch": epoch + 1, "loss": round(float(np.mean(losses)), 4)}
-        history.append({**row, "val_loss": round(val, 4)})
-        if val <= min(h["val_loss"] for h in history) + 1e-4:
-            best = {name: value.clone() for name, value in model.state_dict().items()}
-        elif epoch + 1 - min(history, key=lambda h: h["val_loss"])["epoch"] >= patience:
-            break
-    model.load_state_dict(best)
-    return model.eval(), history

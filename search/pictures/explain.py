@@ -95,8 +95,8 @@ def explain(
         raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
     heat = maps.of(seen.canvas, finding)
     film = shown.canvas
-    if settings.squash and seen.metadata.rows and seen.metadata.columns:
-        film = _unsquashed(film, seen.metadata.rows, seen.metadata.columns)
+    if settings.squash:
+        film = _unsquashed(film, *seen.shape)
     return Explanation(film, heat)
 
 

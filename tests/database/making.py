@@ -59,6 +59,7 @@ def decoded(image: str, header: Header, thumbnail: bytes | None = None) -> Decod
         header.patient,
         header.metadata,
         thumbnail,
+        (8, 9),
         header.report_keys,
     )
 

@@ -28,7 +28,7 @@ from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import PaperRecipe
 from indexer.paper.scores import bleu, evaluate_paper
 from indexer.paper.training import first_labels, train_cascade, writer_loss
-from indexer.training import training
+from indexer.training.annotator import train_annotator
 from indexer.training.feedback import composites_of
 from indexer.training.recipe import Recipe
 from tests.training.planted import (
@@ -260,12 +260,12 @@ def test_7_the_recorded_validation_loss_is_of_the_val_images(
 
 def test_7_so_is_that_of_the_products_rnn(parts: tuple[Cases, Cases]) -> None:
     cases = dict(zip(("train", "val"), parts, strict=True))
-    examples = {part: list(rows.examples) for part, rows in cases.items()}
+    said = {part: [e.annotations for e in rows.examples] for part, rows in cases.items()}
     vectors = {part: rows.inputs for part, rows in cases.items()}
-    labels = mine([e.annotations for e in examples["train"]], 5)
+    labels = mine(said["train"], 5)
     recipe = Recipe(dimensions=DIMENSIONS, units=16, annotator_epochs=12)
-    rnn, history = training._train_annotator(recipe, labels, examples, vectors)
-    owners, tokens = encode_sequences([e.annotations for e in examples["val"]], labels, 8)
+    rnn, history = train_annotator(recipe, labels, said, vectors)
+    owners, tokens = encode_sequences(said["val"], labels, 8)
     images = torch.from_numpy(vectors["val"][owners])
     own, blind = (_loss_by_words(rnn, start, tokens) for start in (images, images * 0))
     assert abs(own - blind) > 0.01

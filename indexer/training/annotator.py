@@ -1,0 +1,90 @@
+"""Training the RNN of a bundle over its search vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from indexer.annotation import Annotation
+from indexer.cascade.labels import Labels
+from indexer.cascade.networks.annotator import Annotator
+from indexer.datasets.mining import encode_sequences
+from indexer.training.feedback import LONGEST
+from indexer.training.recipe import Recipe
+
+__all__ = ["annotator_shape", "train_annotator"]
+
+_FloatArray = npt.NDArray[np.float32]
+# In a training step.
+_ANNOTATIONS = 128
+
+
+def annotator_shape(recipe: Recipe) -> dict[str, Any]:
+    """The arguments of `Annotator` beside dimensions and words."""
+    return {"cell": recipe.cell, "units": recipe.units, "layers": recipe.layers}
+
+
+def train_annotator(
+    recipe: Recipe,
+    labels: Labels,
+    annotations: Mapping[str, Sequence[Sequence[Annotation]]],
+    vectors: Mapping[str, _FloatArray],
+) -> tuple[Annotator, list[dict[str, float]]]:
+    """The RNN of the epoch with the least loss on val, its state always started by the image.
+
+    Parameters
+    ----------
+    annotations, vectors
+        Per part, each image's annotations, and search vectors of shape (images, dimensions).
+
+    Returns
+    -------
+    annotator, history
+        In evaluation mode, and its losses after every epoch.
+    """
+    torch.manual_seed(recipe.seed)
+    model = Annotator(recipe.dimensions, len(labels.vocabulary), **annotator_shape(recipe))
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
+    data = {}
+    for part, rows in annotations.items():
+        owners, words = encode_sequences(rows, labels, LONGEST)
+        data[part] = torch.from_numpy(vectors[part][owners]), torch.from_numpy(words)
+
+    def loss_of(embedding: Tensor, tokens: Tensor) -> Tensor:
+        logits = model(embedding, tokens[:, :-1].clamp(min=0))
+        return nn.functional.cross_entropy(
+            logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
+        )
+
+    # An epoch of few steps may change too little to be told from none.
+    patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
+    history: list[dict[str, float]] = []
+    best: dict[str, Tensor] = {}
+    for epoch in range(recipe.annotator_epochs):
+        model.train()
+        embedding, tokens = data["train"]
+        losses = []
+        for step in torch.randperm(len(tokens)).split(_ANNOTATIONS):
+            loss = loss_of(embedding[step], tokens[step])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            losses.append(loss.item())
+        model.eval()
+        with torch.inference_mode():
+            val = loss_of(*data["val"]).item()
+        row = {"epoch": epoch + 1, "loss": round(float(np.mean(losses)), 4)}
+        history.append({**row, "val_loss": round(val, 4)})
+        if val <= min(h["val_loss"] for h in history) + 1e-4:
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        elif epoch + 1 - min(history, key=lambda h: h["val_loss"])["epoch"] >= patience:
+            break
+    model.load_state_dict(best)
+    return model.eval(), history

@@ -1,0 +1,187 @@
+"""What a training learns from: pictures of data sets, and what is known of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.annotation import Annotation
+from indexer.archive.decoding import DecodeSettings
+from indexer.cascade.labels import Labels
+from indexer.datasets.description import Description
+from indexer.datasets.dataset import Example, Needs, load_canvases, load_examples
+from indexer.datasets.images import Dataset
+from indexer.datasets.mining import mine
+from indexer.datasets.targets import Known, encode_targets
+from indexer.errors import TrainingError
+from indexer.paper.classes import check_apart
+from indexer.training.recipe import Recipe
+
+__all__ = ["PARTS", "Sources", "is_annotated"]
+
+PARTS = ("train", "val")
+
+log = logging.getLogger(__name__)
+
+_FloatArray = npt.NDArray[np.float32]
+_ByteArray = npt.NDArray[np.uint8]
+
+
+def is_annotated(example: Example) -> bool:
+    """Whether a person said all that there is of it: what they leave out is not there."""
+    return example.others is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts `train` and `val` of all data sets, one after the other.
+
+    Parameters
+    ----------
+    descriptions
+        Of the data sets.
+    examples
+        Per part.
+    source
+        Per part, shape (n,): the number of each image's data set.
+    canvases
+        Per part, shape (n, size, size).
+    labels
+        Mined from what people annotated fully; where nobody did, from all annotations.
+    known
+        Per part, of findings and pairs.
+    """
+
+    descriptions: tuple[Description, ...]
+    examples: Mapping[str, list[Example]]
+    source: Mapping[str, npt.NDArray[np.int64]]
+    canvases: Mapping[str, _ByteArray]
+    labels: Labels
+    known: Mapping[str, Known]
+
+    @classmethod
+    def load(
+        cls,
+        datasets: Sequence[Path],
+        recipe: Recipe,
+        work: Path,
+        *,
+        limit: int | None = None,
+        unlabelled: bool = False,
+    ) -> Sources:
+        """Read data sets.
+
+        Parameters
+        ----------
+        work
+            Keeps the decoded pictures.
+        limit
+            Use only this many images of each part of each set.
+        unlabelled
+            Take pictures of which nothing is known, too: somebody else will tell.
+
+        Raises
+        ------
+        TrainingError
+            A data set is unusable, a patient or study is in both parts, or no finding has enough
+            images.
+        """
+        examples: dict[str, list[Example]] = {part: [] for part in PARTS}
+        source: dict[str, list[int]] = {part: [] for part in PARTS}
+        for number, path in enumerate(datasets):
+            found = {part: _of(path, part, unlabelled)[:limit] for part in PARTS}
+            check_apart(found["train"], found["val"])
+            for part, rows in found.items():
+                examples[part] += rows
+                source[part] += [number] * len(rows)
+        settings = DecodeSettings(
+            recipe.size, True, b"training set", borders=recipe.borders, thumbnail=0
+        )
+        canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}
+        full = [e for e in examples["train"] if is_annotated(e) and e.annotations]
+        labels = mine([e.annotations for e in full or examples["train"]], recipe.min_images)
+        if not labels.findings:
+            raise TrainingError(f"no finding has {recipe.min_images} images: lower --min-images")
+        return cls(
+            tuple(Dataset.open(path).description for path in datasets),
+            examples,
+            {part: np.array(rows, np.int64) for part, rows in source.items()},
+            canvases,
+            labels,
+            {part: Known(*encode_targets(rows, labels)) for part, rows in examples.items()},
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the data sets."""
+        return tuple(description.name for description in self.descriptions)
+
+    def summary(self) -> str:
+        """How many images and labels there are, for a log."""
+        counts = "; ".join(
+            f"{name}: " + ", ".join(f"{(self.source[part] == n).sum()} {part}" for part in PARTS)
+            for n, name in enumerate(self.names)
+        )
+        labels = self.labels
+        return (
+            f"images of {counts}; {len(labels.findings)} findings, {len(labels.pairs)} pairs, "
+            f"{len(labels.vocabulary)} words"
+        )
+
+    def annotated(self, part: str) -> npt.NDArray[np.int64]:
+        """The images of a part that people annotated, fully where anybody did: what the RNN, the
+        composite labels and the paper's cascade are made of."""
+        rows = self.examples[part]
+        full = [n for n, e in enumerate(rows) if e.annotations and is_annotated(e)]
+        return np.array(full or [n for n, e in enumerate(rows) if e.annotations], np.int64)
+
+    def annotations(self, part: str) -> list[tuple[Annotation, ...]]:
+        """What is said of each of `annotated`."""
+        return [self.examples[part][n].annotations for n in self.annotated(part)]
+
+    def draw_weight(self) -> npt.NDArray[np.float64]:
+        """How often each image of `train` is drawn, on the average once.
+
+        The films of a table of labels were seldom gathered at random: those of a rare label are
+        drawn more often than those of a frequent one, the many films of one patient less often.
+        """
+        rows, source = self.examples["train"], self.source["train"]
+        weight = np.ones(len(rows))
+        for number in range(len(self.names)):
+            own = np.flatnonzero(source == number)
+            given = [[f for f, chance in rows[n].findings.items() if chance == 1] for n in own]
+            if not any(given):
+                continue
+            names, counts = np.unique([f for one in given for f in one], return_counts=True)
+            rarity = dict(zip(names.tolist(), counts**-0.5, strict=True))
+            patients = [rows[n].patient or rows[n].image_id for n in own]
+            films = dict(zip(*np.unique(patients, return_counts=True), strict=True))
+            drawn = np.array(
+                [
+                    max((rarity[f] for f in one), default=rarity[names[counts.argmax()]])
+                    / films[patient] ** 0.5
+                    for one, patient in zip(given, patients, strict=True)
+                ]
+            )
+            weight[own] = drawn / drawn.mean()
+        return weight
+
+
+def _of(path: Path, part: str, unlabelled: bool) -> list[Example]:
+    """The images of a part of which anything is known that can be learnt."""
+    needs: Needs = "picture"
+    found = load_examples(path, part, needs)
+    if unlabelled and part == "train":
+        return found
+    kept = [e for e in found if e.annotations or e.findings or e.sentences]
+    if not kept:
+        raise TrainingError(
+            f"nothing is known of any image of the part {part!r} of {path}: pictures alone can be "
+            "learnt from beside a bundle that reads them, given by --start"
+        )
+    return kept

@@ -1,0 +1,235 @@
+"""Training from several data sets: what is unknown teaches nothing, and a bundle may go on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from indexer.annotation import Annotation
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.networks.encoder import EnsembleMember, Outputs
+from indexer.datasets.example import Example
+from indexer.datasets.mining import mine
+from indexer.datasets.targets import Known
+from indexer.errors import TrainingError
+from indexer.training.assembly import TrainedMember, teach
+from indexer.training.members import Validation
+from indexer.training.recipe import Recipe
+from indexer.training.sources import Sources
+from indexer.training.start import Start
+from indexer.training.supervision import Supervision
+from indexer.training.training import train
+from tests.training.planted import planted_folder
+
+RECIPE = Recipe(
+    name="several", size=64, crop=56, min_images=5, epochs=2, batch_size=16, annotator_epochs=2,
+    dimensions=16, units=16, backbones=("test_efficientnet",), pretrained=False, feedback=0,
+    text_weight=0.0,
+)  # fmt: skip
+
+
+def _pictures(folder: Path, names: list[str]) -> None:
+    rng = np.random.default_rng(len(names))
+    (folder / "images").mkdir(parents=True)
+    for name in names:
+        pixels = rng.integers(0, 255, (64, 64), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+
+
+def _table(path: Path, rows: list[list[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Annotated films, films with labels, and pictures with captions."""
+    root = tmp_path_factory.mktemp("sources")
+    annotated = planted_folder(root / "annotated", {"train": 48, "val": 24})
+    names = [f"film{n}" for n in range(60)]
+    _pictures(root / "labelled", names)
+    labels = ("No Finding", "Nodule", "Cardiomegaly|Nodule", "")
+    rows = [[n, k // 2, labels[k % 4], "PA", "M", 50] for k, n in enumerate(names)]
+    _table(
+        root / "labelled" / "images.csv",
+        [["image", "patient", "labels", "view", "sex", "age"], *rows],
+    )
+    names = [f"figure{n}" for n in range(40)]
+    _pictures(root / "captioned", names)
+    said = ("Chest radiograph with a nodule in the left lung.", "Chest X-ray on admission.")
+    _table(
+        root / "captioned" / "captions.csv",
+        [["image", "caption"], *([n, said[k % 2]] for k, n in enumerate(names))],
+    )
+    return [annotated, root / "labelled", root / "captioned"]
+
+
+@pytest.fixture(scope="module")
+def started(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of the annotated films alone."""
+    root = tmp_path_factory.mktemp("start")
+    return train(folders[0], root / "bundle", RECIPE, work=root / "work", device="cpu")
+
+
+def test_what_is_unknown_has_no_gradient() -> None:
+    nodule = Annotation.from_words("human", "nodule", ("left",))
+    opacity = Annotation.from_words("human", "opacity", ())
+    full = [Example(f"f{n}", Path(), f"f{n}", "frontal", (nodule, opacity)) for n in range(3)]
+    labelled = Example("t", Path(), "t", None, (), findings={"nodule": 0.1}, others=None)
+    captioned = Example("c", Path(), "c", None, (opacity,), ("An opacity.",), others=None)
+    bare = Example("b", Path(), "b", None, (), others=None)
+    examples = [*full, labelled, captioned, bare]
+    labels = mine([e.annotations for e in full], 1)
+    taught = Supervision.of(examples, labels, text=False)
+    logits = torch.zeros(len(examples), labels.scored, requires_grad=True)
+    view = torch.zeros(len(examples), requires_grad=True)
+    outputs = Outputs(torch.zeros(6, 4), logits, view, torch.zeros(6, 0))
+    taught.loss(outputs, torch.arange(6), 0.0).backward()
+    assert logits.grad is not None
+    assert view.grad is not None
+    columns = {name: n for n, name in enumerate([*labels.findings, *labels.pairs])}
+    learnt = logits.grad != 0
+    assert learnt[:3].all()
+    of_labelled = {columns["nodule"], columns["nodule", "left"]}
+    assert set(learnt[3].nonzero().flatten().tolist()) == of_labelled, "its own label, and softly"
+    assert set(learnt[4].nonzero().flatten().tolist()) == {columns["opacity"]}
+    assert not learnt[5].any()
+    assert (view.grad[3:] == 0).all()
+    assert (view.grad[:3] != 0).all()
+
+
+def test_a_teacher_tells_what_is_unknown_and_nothing_else() -> None:
+    nodule = Annotation.from_words("human", "nodule", ())
+    opacity = Annotation.from_words("human", "opacity", ())
+    full = Example("f", Path(), "f", "frontal", (nodule,))
+    bare = Example("b", Path(), "b", None, (), others=None)
+    labels = mine([[nodule], [opacity]], 1)
+    taught = Supervision.of([full, bare], labels, text=False).taught_by(
+        torch.full((2, 2), 0.7), torch.tensor([0.25, 0.0])
+    )
+    assert taught.labels[0].tolist() == [1, 0]
+    assert taught.labels[1].tolist() == pytest.approx([0.7, 0.7])
+    assert taught.weight.tolist() == [[1, 1], [0.25, 0]]
+
+
+def test_several_sources_make_one_bundle(
+    folders: list[Path], started: Bundle, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, frozen=1)
+    bundle = train(
+        folders, tmp_path / "new", recipe, work=tmp_path / "work", device="cpu", start=started.path
+    )
+    record = bundle.record
+    assert record["start"] == started.hash
+    assert len(record["sources"]) == 3
+    assert set(record["members"][0][0]["val_by_source"]) == {record["sources"][0]}
+    assert bundle.findings == started.findings, "mined from what people annotated fully"
+    assert bundle.borders
+    before, after = (
+        b.weights()["encoder.members.0.backbone.conv_stem.weight"] for b in (started, bundle)
+    )
+    np.testing.assert_array_equal(before, after)
+    name = "encoder.members.0.backbone.conv_head.weight"
+    assert not np.array_equal(started.weights()[name], bundle.weights()[name])
+    assert set(bundle.likely or {}) <= set(bundle.findings)
+
+
+def test_an_interrupted_training_of_several_goes_on(
+    folders: list[Path], started: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str) -> str:
+        work = tmp_path / f"{name}.work"
+        place = tmp_path / name
+        return train(folders, place, RECIPE, work=work, device="cpu", start=started.path).hash
+
+    whole = run("whole")
+    judge, calls = Validation.score, 0
+
+    def score(self: Validation, *rest: Any) -> dict[str, Any]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return judge(self, *rest)
+
+    monkeypatch.setattr(Validation, "score", score)
+    with pytest.raises(KeyboardInterrupt):
+        run("broken")
+    assert run("broken") == whole
+
+
+def test_without_an_epoch_the_cnns_stay_as_they_were(
+    folders: list[Path], started: Bundle, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=0)
+    bundle = train(
+        folders, tmp_path / "same", recipe, work=tmp_path / "work", device="cpu", start=started.path
+    )
+    for name, value in started.weights().items():
+        if "backbone" in name:
+            np.testing.assert_array_equal(value, bundle.weights()[name])
+
+
+def test_a_bundle_of_other_networks_is_no_start(
+    folders: list[Path], started: Bundle, tmp_path: Path
+) -> None:
+    for change, message in (
+        ({"backbones": ("test_resnet",)}, "has the CNNs test_efficientnet"),
+        ({"dimensions": 8}, "an embedding of 16, the recipe of 8"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            train(folders, tmp_path, replace(RECIPE, **change), work=tmp_path, start=started.path)
+
+
+def test_pictures_alone_need_a_teacher(folders: list[Path], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    names = [f"film{n}" for n in range(30)]
+    _pictures(bare, names)
+    heads = ["image", "patient", "labels", "view", "sex", "age"]
+    _table(bare / "images.csv", [heads, *([n, "", "", "PA", "M", 50] for n in names)])
+    with pytest.raises(TrainingError, match="nothing is known of any image"):
+        Sources.load([folders[0], bare], RECIPE, tmp_path / "work")
+
+
+def test_films_of_rare_labels_are_drawn_more_often(folders: list[Path], tmp_path: Path) -> None:
+    sources = Sources.load(folders, RECIPE, tmp_path / "work")
+    weight = sources.draw_weight()
+    own = sources.source["train"] == 1
+    assert (weight[~own] == 1).all()
+    assert weight[own].mean() == pytest.approx(1)
+    rows = [e for e, mine in zip(sources.examples["train"], own, strict=True) if mine]
+    rare = np.array([e.findings.get("cardiomegaly") == 1 for e in rows])
+    assert weight[own][rare].mean() > weight[own][~rare].mean()
+
+
+def test_a_head_learns_alone() -> None:
+    torch.manual_seed(0)
+    member = EnsembleMember("test_resnet", 8, 1).eval()
+    embedding = torch.nn.functional.normalize(torch.randn(200, 8), dim=1)
+    said = Outputs(embedding, torch.zeros(200, 1), torch.zeros(200), torch.zeros(200, 0))
+    trained = TrainedMember(member, {"train": said}, np.array([0]))
+    targets = (embedding[:, :1] > 0).float().numpy()
+    goals = Known(targets, np.ones(targets.shape, bool))
+    taught = teach(trained, goals, np.array([1]), np.arange(200))
+    assert taught.columns.tolist() == [0, 1]
+    logits = taught.member.head(embedding * 8**0.5)
+    torch.testing.assert_close(logits[:, 0], member.head(embedding * 8**0.5)[:, 0])
+    assert float(((logits[:, 1] > 0) == torch.from_numpy(targets[:, 0] > 0)).float().mean()) > 0.95
+
+
+def test_a_bundle_puts_its_scores_into_a_new_head(started: Bundle) -> None:
+    start = Start(started)
+    names = [*started.findings, *started.labels.pairs]
+    turned = names[::-1]
+    one, other = (EnsembleMember("test_efficientnet", 16, len(names)) for _ in range(2))
+    start.put_into(one, 0, names)
+    start.put_into(other, 0, turned)
+    torch.testing.assert_close(one.head.weight, other.head.weight.flip(0))
+    torch.testing.assert_close(one.head.bias, other.head.bias.flip(0))

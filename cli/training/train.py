@@ -214,6 +214,8 @@ def train(
         pretrained=pretrained,
         clusters=clusters,
         frozen=frozen,
+        # One collection's films look alike; those of several do not.
+        strong=len(datasets) > 1,
         seed=seed,
     )
     if epochs == 0 and start is None:

@@ -72,7 +72,7 @@ class Recipe:
     weight_decay: float = 0.02
     drop_path: float = 0.1
     frozen: int = 0
-    strong: bool = True
+    strong: bool = False
     teacher_weight: float = 0.25
     text_weight: float = 1.0
     finding_worth: float = 1.0

@@ -122,7 +122,7 @@ def test_a_teacher_tells_what_is_unknown_and_nothing_else() -> None:
 def test_several_sources_make_one_bundle(
     folders: list[Path], started: Bundle, tmp_path: Path
 ) -> None:
-    recipe = replace(RECIPE, frozen=1)
+    recipe = replace(RECIPE, frozen=1, strong=True)
     bundle = train(
         folders, tmp_path / "new", recipe, work=tmp_path / "work", device="cpu", start=started.path
     )

@@ -12,8 +12,10 @@ from tests.cli.conftest import Run
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--rounds", "9"], "--rounds 9 needs 10 CNNs"),
-        (["--rounds", "1", "--backbone", "densenet121"], "--rounds 1 needs 2 CNNs"),
+        (["--rounds", "9"], "--rounds 9 needs 9 CNNs"),
+        (["--rounds", "2", "--backbone", "densenet121"], "--rounds 2 needs 2 CNNs"),
+        (["--epochs", "0"], "--epochs 0 needs --start"),
+        (["--recipe", "paper-gru", "--start", "b"], "--start has no meaning for the recipe"),
         (["--full-schedule"], "--full-schedule has no meaning for the recipe product"),
         (
             ["--recipe", "paper-gru", "--min-images", "5"],

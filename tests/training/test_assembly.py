@@ -6,9 +6,9 @@ import torch
 
 from indexer.annotation import Annotation
 from indexer.cascade.labels import Labels
-from indexer.cascade.networks.encoder import Member
+from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.datasets.targets import Known
-from indexer.training.assembly import Joined, TrainedMember, join
+from indexer.training.assembly import Ensemble, TrainedMember, join
 from indexer.training.recipe import Recipe
 from indexer.training.supervision import Supervision
 from tests.training.planted import example
@@ -25,7 +25,7 @@ def members() -> list[TrainedMember]:
     torch.manual_seed(0)
     found = []
     for columns in _COLUMNS:
-        member = Member("test_resnet", 8, len(columns)).eval()
+        member = EnsembleMember("test_resnet", 8, len(columns)).eval()
         with torch.inference_mode():
             said = {"train": member(_PICTURES[:30]), "val": member(_PICTURES[30:])}
         found.append(TrainedMember(member, said, columns))
@@ -33,7 +33,7 @@ def members() -> list[TrainedMember]:
 
 
 @pytest.fixture(scope="module")
-def joined(members: list[TrainedMember]) -> Joined:
+def joined(members: list[TrainedMember]) -> Ensemble:
     examples = [example(n, _FINDINGS[n % 2 : n % 2 + 1]) for n in range(30)]
     assert isinstance(examples[0].annotations[0], Annotation)
     supervision = Supervision.of(examples, Labels(_FINDINGS, (), ()), text=False)
@@ -43,7 +43,7 @@ def joined(members: list[TrainedMember]) -> Joined:
 
 
 @torch.inference_mode()
-def test_the_encoder_says_of_pictures_what_was_joined(joined: Joined) -> None:
+def test_the_encoder_says_of_pictures_what_was_joined(joined: Ensemble) -> None:
     said = joined.encoder(_PICTURES[30:])
     torch.testing.assert_close(said.logits, joined.logits["val"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
@@ -52,7 +52,7 @@ def test_the_encoder_says_of_pictures_what_was_joined(joined: Joined) -> None:
 
 
 def test_a_label_is_scored_by_those_who_know_it(
-    joined: Joined, members: list[TrainedMember]
+    joined: Ensemble, members: list[TrainedMember]
 ) -> None:
     """Calibration keeps the order, so ranks tell whose scores a column holds."""
     own = [m.said["val"].logits for m in members]
@@ -67,6 +67,6 @@ def test_a_label_is_scored_by_those_who_know_it(
         assert torch.equal(joined.logits["val"][:, column].argsort(), scores.argsort())
 
 
-def test_what_is_alike_counts_shared_labels(joined: Joined) -> None:
+def test_what_is_alike_counts_shared_labels(joined: Ensemble) -> None:
     worth = [_RECIPE.normal_worth, _RECIPE.finding_worth, *[_RECIPE.detail_worth] * 3]
     assert joined.encoder.worth.tolist() == worth

@@ -23,7 +23,7 @@ from indexer.training.assembly import TrainedMember, teach
 from indexer.training.members import Validation
 from indexer.training.recipe import Recipe
 from indexer.training.sources import Sources
-from indexer.training.start import Start
+from indexer.training.start import LabelName, Start
 from indexer.training.supervision import Supervision
 from indexer.training.training import train
 from tests.training.planted import planted_folder
@@ -226,7 +226,7 @@ def test_a_head_learns_alone() -> None:
 
 def test_a_bundle_puts_its_scores_into_a_new_head(started: Bundle) -> None:
     start = Start(started)
-    names = [*started.findings, *started.labels.pairs]
+    names: list[LabelName] = [*started.findings, *started.labels.pairs]
     turned = names[::-1]
     one, other = (EnsembleMember("test_efficientnet", 16, len(names)) for _ in range(2))
     start.put_into(one, 0, names)

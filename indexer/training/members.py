@@ -28,7 +28,7 @@ from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
 from indexer.learning.pretrained import imagenet_weights, load_weights
 from indexer.training.recipe import Recipe
-from indexer.training.start import Start
+from indexer.training.sources import Start
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 

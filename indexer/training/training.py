@@ -45,8 +45,7 @@ from indexer.training.members import (
 )
 from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
-from indexer.training.sources import PARTS, Sources
-from indexer.training.start import Start
+from indexer.training.sources import PARTS, Sources, Start
 from indexer.training.supervision import Supervision
 from indexer.words import sentences
 

@@ -22,8 +22,7 @@ from indexer.errors import TrainingError
 from indexer.training.assembly import TrainedMember, teach
 from indexer.training.members import Validation
 from indexer.training.recipe import Recipe
-from indexer.training.sources import Sources
-from indexer.training.start import LabelName, Start
+from indexer.training.sources import LabelName, Sources, Start
 from indexer.training.supervision import Supervision
 from indexer.training.training import train
 from tests.training.planted import planted_folder

@@ -13,6 +13,7 @@ from indexer.cascade.reading import Reading
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Read
 from indexer.database.reader import Database
+from indexer.database.seal import seal
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch
@@ -118,6 +119,7 @@ def test_one_of_an_earlier_version_keeps_images_apart(tmp_path: Path) -> None:
     data = json.loads(manifest.read_text())
     del data["thresholds"]
     manifest.write_text(json.dumps(data))
+    seal(tmp_path)
     with opened(tmp_path) as writer:
         writer.commit([_entry(UNSURE)])
     assert _said(tmp_path) == {SURE: ("opacity", 0.9), UNSURE: ("normal", 0.7)}

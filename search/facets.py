@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from indexer.annotation import CERTAINTIES, certainty_of
-from indexer.cascade.certainty import is_unusual
+from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, findings_by_certainty, label_values
 from search.language.vocabulary import check_facets

@@ -12,7 +12,7 @@ from typing import Any
 
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, analyzer
-from indexer.database.text.tantivy.store import finding_term
+from indexer.database.text.tantivy.schema import finding_term
 from search.language.findings import Findings, fold
 from search.language.shapes import matcher
 from search.language.tree import (

@@ -23,7 +23,7 @@ DATA = frozenset({"indexer/words/labeller_rules.py"})
 SCRIPTS = frozenset({"benchmarks"})
 
 # What does not keep the rules yet: these lists may only become shorter.
-LONG_MODULES = frozenset({"indexer/datasets/mining.py", "indexer/paper/training.py"})
+LONG_MODULES = frozenset({"indexer/paper/training.py"})
 WIDE_FUNCTIONS = frozenset(
     {
         "cli/training/train.py: _train_paper",

@@ -11,7 +11,7 @@ from cli.options import database_option, format_option
 from cli.terminal import echo, emit_json
 
 if TYPE_CHECKING:
-    from indexer.database.status import DatabaseStatus
+    from indexer.database.upkeep.status import DatabaseStatus
 
 __all__ = ["status"]
 
@@ -22,7 +22,7 @@ __all__ = ["status"]
 def status(database: Path, form: str) -> None:
     """Count what a database holds, and say what it was made with."""
     from indexer.database.reader import Database
-    from indexer.database.status import DatabaseStatus
+    from indexer.database.upkeep.status import DatabaseStatus
 
     with Database.open(database) as opened:
         found = DatabaseStatus.of(opened)

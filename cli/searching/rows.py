@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.terminal import console
 from indexer.annotation import certainty_of
-from indexer.cascade.certainty import is_unusual
+from indexer.cascade.interpretation.certainty import is_unusual
 
 if TYPE_CHECKING:
     from rich.text import Text

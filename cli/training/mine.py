@@ -12,7 +12,7 @@ from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
     from indexer.datasets.annotated import Collection, LabelSource, Part
-    from indexer.datasets.mining import MiningReport
+    from indexer.datasets.survey import MiningReport
 
 __all__ = ["mine"]
 
@@ -70,7 +70,7 @@ def mine(
     and split.
     """
     from indexer.datasets.annotated import load_annotated
-    from indexer.datasets.mining import survey
+    from indexer.datasets.survey import survey
 
     if classes and min_images is not None:
         raise click.UsageError("--min-images is for mined labels; --classes paper has fixed ones.")

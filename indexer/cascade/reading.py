@@ -13,12 +13,12 @@ import numpy.typing as npt
 from indexer.annotation import NORMAL, Annotation, Word, kind_of
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.bundle_checks import fitting
-from indexer.cascade.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.compute import Compute
 from indexer.cascade.describer import Describer
+from indexer.cascade.interpretation.certainty import UNUSUAL, certainty, reported
+from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
 from indexer.cascade.text_space import TextSpace
-from indexer.cascade.unusual import UnusualScore
 from indexer.errors import BundleError
 
 __all__ = ["Reading", "Runtime"]
@@ -36,14 +36,14 @@ class Reading:
         Per finding, 0..1.
     annotations
         Findings over their thresholds, likely ones first, then possible ones; ``normal`` where no
-        finding is likely (see `indexer.cascade.certainty.reported`). None of an unusual picture.
+        finding is likely (see `interpretation.certainty.reported`). None of an unusual picture.
     view, view_confidence
         ``"frontal"`` or ``"lateral"``, and its probability.
     embedding
         Shape (dimensions,): the search vector (see `indexer.cascade.networks.encoder.Encoder`).
     unusual
         From 0 to 1: how little the picture is like a chest film; unusual over
-        `indexer.cascade.certainty.UNUSUAL`. 0 of a bundle that does not tell.
+        `indexer.cascade.interpretation.certainty.UNUSUAL`. 0 of a bundle that does not tell.
     """
 
     probabilities: dict[str, float]

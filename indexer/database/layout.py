@@ -57,7 +57,7 @@ class Manifest:
     likely
         Of the bundle: per finding, the probability from which on it is likely; None of one without.
     likeness
-        How alike two pictures are (`indexer.cascade.likeness.Likeness`); None for the default.
+        How alike two pictures are (`interpretation.likeness.Likeness`); None for the default.
     """
 
     format: int

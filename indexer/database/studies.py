@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from indexer.cascade.certainty import is_unusual
-from indexer.cascade.pooling import pool_readings
+from indexer.cascade.interpretation.certainty import is_unusual
+from indexer.cascade.interpretation.pooling import pool_readings
 from indexer.database.text.documents import Document, build_document
 
 if TYPE_CHECKING:

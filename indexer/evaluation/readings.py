@@ -11,7 +11,7 @@ import numpy.typing as npt
 from indexer.annotation import Annotation
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.pooling import pool_readings
+from indexer.cascade.interpretation.pooling import pool_readings
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example
 from indexer.evaluation.pictures import Pictures

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
-from indexer.cascade.likeness import Likeness
+from indexer.cascade.interpretation.likeness import Likeness
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.trained_on import compressed
 from indexer.datasets.example import Example

@@ -1,4 +1,4 @@
-"""Fitting what tells chest films from anything else (see `indexer.cascade.unusual`)."""
+"""Fitting what tells chest films from anything else (see `interpretation.unusual`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from indexer.cascade.unusual import UnusualScore, block_statistics
+from indexer.cascade.interpretation.unusual import UnusualScore, block_statistics
 
 __all__ = ["Films", "fit_score", "fit_unusual", "spoilt"]
 
@@ -35,7 +35,7 @@ class Films:
     Parameters
     ----------
     statistics
-        Shape (n, 514), of `indexer.cascade.unusual.block_statistics`.
+        Shape (n, 514), of `indexer.cascade.interpretation.unusual.block_statistics`.
     vectors
         Shape (n, dimensions): their search vectors.
     """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade.likeness import Likeness
+from indexer.cascade.interpretation.likeness import Likeness
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import keys_of
 from search.pictures.neighbours import nearest, nearest_groups
@@ -35,7 +35,7 @@ class Neighbour:
     id
         Image id.
     likeness
-        1 for the same picture; else below 1 (`indexer.cascade.likeness.Likeness`).
+        1 for the same picture; else below 1 (`indexer.cascade.interpretation.likeness.Likeness`).
     images
         Of a row of a group its images, this one first; else this one alone.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from indexer.database.status import DatabaseStatus
+from indexer.database.upkeep.status import DatabaseStatus
 from search.service import SearchService
 from search.web.films import Films
 from search.web.metrics import Metrics

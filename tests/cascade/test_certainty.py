@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from indexer.annotation import Annotation, Word
-from indexer.cascade.certainty import certainty, is_unusual, reported
-from indexer.cascade.pooling import pool_readings
+from indexer.cascade.interpretation.certainty import certainty, is_unusual, reported
+from indexer.cascade.interpretation.pooling import pool_readings
 
 THRESHOLDS = {"normal": 0.3, "opacity": 0.1, "mass": 0.1}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer.cascade.likeness import Likeness
+from indexer.cascade.interpretation.likeness import Likeness
 
 
 def test_a_calibration_gives_the_shares_that_it_was_fitted_to() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from indexer.annotation import Annotation, Word
-from indexer.cascade.pooling import pool_readings
+from indexer.cascade.interpretation.pooling import pool_readings
 
 THRESHOLDS = {"normal": 0.5, "opacity": 0.4, "nodule": 0.4}
 

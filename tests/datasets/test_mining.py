@@ -5,14 +5,8 @@ import json
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.labels import END
 from indexer.datasets.annotated import AnnotatedImage, Collection
-from indexer.datasets.mining import (
-    PAPER_CLASSES,
-    Candidate,
-    encode_labels,
-    encode_sequences,
-    mine,
-    survey,
-)
+from indexer.datasets.mining import PAPER_CLASSES, encode_labels, encode_sequences, mine
+from indexer.datasets.survey import Candidate, survey
 
 
 def _image(*terms: str) -> list[Annotation]:

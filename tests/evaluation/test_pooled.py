@@ -10,7 +10,7 @@ import numpy as np
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.pooling import pool_readings
+from indexer.cascade.interpretation.pooling import pool_readings
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example
 from indexer.evaluation.pictures import Pictures

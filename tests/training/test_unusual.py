@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade.unusual import UnusualScore
+from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.training.unusual import fit_unusual, spoilt
 
 SIZE = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import bz2
-import calendar
 import gzip
 import lzma
 import os
@@ -19,6 +18,7 @@ from io import BytesIO
 from typing import BinaryIO, Literal, NamedTuple, TypeAlias
 
 from indexer.archive.sources.names import is_left_out, shown_name, unpacked_name
+from indexer.archive.sources.zip_members import zip_bytes, zip_time
 from indexer.errors import FailedImage, SkippedImage
 
 __all__ = [
@@ -55,18 +55,6 @@ _OPEN_HANDLES = 4
 NESTED = "!/"
 # How deep containers in containers are opened, and how large one may be that is.
 _DEPTH, _INNER_BYTES = 4, 2**28
-# Compression methods of zip files that the standard library does not read (APPNOTE 4.4.5).
-_METHODS = {
-    1: "Shrink",
-    6: "Implode",
-    9: "Deflate64",
-    93: "Zstandard",
-    95: "XZ",
-    96: "JPEG",
-    97: "WavPack",
-    98: "PPMd",
-    99: "AES encryption",
-}
 
 
 class ContainerEntry(NamedTuple):
@@ -217,8 +205,8 @@ _Loaded: TypeAlias = tuple[ContainerEntry, Callable[[], bytes]]
 def _zip_entries(file: BinaryIO) -> Iterator[_Loaded]:
     with zipfile.ZipFile(file) as archive:
         for name, info in _zip_names(archive).items():
-            entry = ContainerEntry(name, info.file_size, _zip_time(info.date_time), None)
-            yield entry, partial(_zip_bytes, archive, info, info.file_size)
+            entry = ContainerEntry(name, info.file_size, zip_time(info.date_time), None)
+            yield entry, partial(zip_bytes, archive, info, info.file_size)
 
 
 def _zip_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -238,29 +226,6 @@ def _another(name: str, taken: Container[str], numbers: dict[str, int]) -> str:
         numbers[name] = numbers.get(name, 1) + 1
         free = f"{name} ({numbers[name]})"
     return free
-
-
-def _zip_time(date_time: tuple[int, ...]) -> int:
-    try:
-        # Zip times have no zone; taken as UTC, they are the same wherever they are read.
-        return calendar.timegm((*date_time, 0, 0, 0)) * 10**9
-    except ValueError:
-        return 0
-
-
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
-    if info.flag_bits & 1:
-        raise FailedImage("unreadable_file", "encrypted in its zip file: decrypt that first")
-    try:
-        with archive.open(info) as file:
-            # No more than the size that was listed, whatever the packed data unpack to.
-            return file.read(size) + file.read(1)
-    except NotImplementedError:
-        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
-        raise FailedImage(
-            "unreadable_file",
-            f"packed in its zip file by {method}, which is not read: pack it again with Deflate",
-        ) from None
 
 
 def _tar_entries(file: BinaryIO) -> Iterator[_Loaded]:
@@ -305,13 +270,13 @@ class _ZipReader:
         self._names = _zip_names(self._archive)
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
-        return _zip_bytes(self._archive, self._names[name], size)
+        return zip_bytes(self._archive, self._names[name], size)
 
     def whole(self, name: str) -> bytes:
         info = self._names[name]
         if info.file_size > _INNER_BYTES:
             raise KeyError(name)
-        return _zip_bytes(self._archive, info, info.file_size)
+        return zip_bytes(self._archive, info, info.file_size)
 
     def close(self) -> None:
         self._archive.close()

@@ -131,7 +131,7 @@ class Images(Table):
         return (image_id for _, image_id in self._paged(query))
 
     def unusual(self) -> list[str]:
-        """Ids of the images that are hardly chest films (`indexer.cascade.certainty.UNUSUAL`)."""
+        """Ids of the images that are hardly chest films (`interpretation.certainty.UNUSUAL`)."""
         rows = self._all(
             "SELECT image_id FROM images WHERE json_extract(reading, '$.unusual') > 0.5"
         )

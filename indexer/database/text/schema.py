@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from indexer.annotation import CERTAINTIES, Origin, certainty_of
 from indexer.archive.reports import SECTIONS
-from indexer.cascade.certainty import is_unusual
+from indexer.cascade.interpretation.certainty import is_unusual
 
 if TYPE_CHECKING:
     import tantivy

@@ -16,7 +16,8 @@ import orjson
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
 from indexer.database.text.tantivy.facet_columns import Column, counted
-from indexer.database.text.tantivy.store import EmbeddedTextStore, schema
+from indexer.database.text.tantivy.schema import schema
+from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.findings import Findings, fold
 from search.language.shapes import distance
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from indexer.annotation import Origin
 from indexer.database.text.schema import LABELS, analyzer
-from indexer.database.text.tantivy.store import pair_term
+from indexer.database.text.tantivy.schema import pair_term
 from search.language.findings import fold
 from search.language.shapes import matcher
 from search.language.tree import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
 from indexer.database.text.schema import LABELS, analyzer, field_of
-from indexer.database.text.tantivy.store import schema
+from indexer.database.text.tantivy.schema import schema
 from search.language.findings import fold
 from search.language.shapes import folded
 from search.language.tree import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from indexer.database.text.tantivy.facet_columns import FacetColumns
-from indexer.database.text.tantivy.store import PAIR_SEPARATOR
+from indexer.database.text.tantivy.schema import PAIR_SEPARATOR
 from indexer.errors import QueryError
 from search.language.findings import Findings
 from search.language.shapes import Terms, compile_shape

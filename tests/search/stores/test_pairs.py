@@ -8,7 +8,7 @@ import pytest
 
 from indexer.annotation import Annotation, Origin, qualifiers
 from indexer.database.text.schema import ORIGINS
-from indexer.database.text.tantivy.store import finding_term, pair_items, pair_term
+from indexer.database.text.tantivy.schema import finding_term, pair_items, pair_term
 from search.language.findings import Findings
 from search.language.lexicon import Lexicon
 from search.language.query import parse

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import errno
-import functools
 import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.annotation import certainty_of
 from indexer.database.access import share
 from indexer.database.seal import check_open
 from indexer.database.text.documents import Document, canonical, document_hash
 from indexer.database.text.schema import (
-    EXACT,
-    KEYWORDS,
     LABELS,
     NUMBERS,
     PLAIN,
@@ -27,30 +23,23 @@ from indexer.database.text.schema import (
     TEXTS,
     analyzer,
     field_of,
-    label_values,
     values_of,
 )
-from indexer.database.text.tantivy.facet_columns import COLUMNS, FacetColumns
+from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.mirror import Mirror
+from indexer.database.text.tantivy.schema import finding_term, pair_items, pair_term, schema
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
 if TYPE_CHECKING:
     import tantivy
 
 __all__ = [
-    "PAIR_SEPARATOR",
     "SCHEMA_VERSION",
     "EmbeddedTextStore",
-    "finding_term",
     "is_outdated",
-    "pair_items",
-    "pair_term",
-    "schema",
 ]
 
 SCHEMA_VERSION = 5
-#: Between the two items of a pair term.
-PAIR_SEPARATOR = "\x1f"
 
 # Fields whose values have a place in the facet columns.
 _COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
@@ -58,61 +47,6 @@ _COUNTED += ("view", "projection", "sex", "certainty", "unusual", "likely", "pos
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
-
-
-@functools.cache
-def schema() -> tantivy.Schema:
-    """The tantivy schema.
-
-    Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
-    stands twice: stemmed with positions, and plain for words that are given by their shape.
-    `statement` is the report without what it denies or doubts. `finding` holds each annotation as
-    one exact term (`finding_term`), and `joint` the items of each and its pairs of items
-    (`pair_term`), by which most findings are found. `key` is the id as an unsigned integer,
-    `state` the id with the document's hash, and `section` names the report sections there are.
-    Facets are counted by the columns of `indexer.database.text.tantivy.facet_columns`.
-    """
-    import tantivy
-
-    builder = tantivy.SchemaBuilder()
-    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_unsigned_field("key", indexed=True, fast=True)
-    builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
-    builder.add_bytes_field("document", stored=True)
-    for name in (*EXACT, *KEYWORDS):
-        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in COLUMNS:
-        builder.add_unsigned_field(name, fast=True)
-    for name in ("study", "patient", "finding", "joint"):
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in NUMBERS:
-        builder.add_integer_field(name, indexed=True, fast=True)
-    for name in TEXTS:
-        builder.add_text_field(name, tokenizer_name=STEMMED)
-        builder.add_text_field(
-            field_of(name, plain=True), tokenizer_name=PLAIN, index_option="basic"
-        )
-    return builder.build()
-
-
-def pair_items(annotation: Mapping[str, Any]) -> list[str]:
-    """What is said of one finding, a word of it, its origin or its certainty each: ``kind:text``,
-    sorted."""
-    said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
-    about = {f"origin:{annotation['origin']}", f"certainty:{certainty_of(annotation)}"}
-    return sorted(about | said)
-
-
-def pair_term(first: str, second: str | None = None) -> str:
-    """The term of an item, or of two items of one finding."""
-    return PAIR_SEPARATOR.join(sorted({first, second or first}))
-
-
-def finding_term(annotation: Mapping[str, Any]) -> str:
-    """An annotation as one term: canonical JSON of its origin, certainty, label values and text."""
-    said = {"origin": annotation["origin"], "text": annotation["text"]}
-    said["certainty"] = certainty_of(annotation)
-    return canonical({**said, **label_values(annotation)})
 
 
 class EmbeddedTextStore:

@@ -126,7 +126,7 @@ class UnusualScore:
         self, canvases: npt.NDArray[np.uint8], vectors: npt.NDArray[np.floating]
     ) -> FloatArray:
         """Scores from 0 to 1 of canvases of shape (n, size, size) with their search vectors, over
-        `indexer.cascade.certainty.UNUSUAL` where unusual."""
+        `indexer.cascade.interpretation.certainty.UNUSUAL` where unusual."""
         median, limit = self.limits.T
         parts = self.parts(block_statistics(canvases), vectors)
         beyond = ((parts - limit) / (limit - median)).max(1)

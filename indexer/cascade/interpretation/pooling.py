@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexer.annotation import NORMAL, Annotation, Word
-from indexer.cascade.certainty import certainty, is_unusual, reported
+from indexer.cascade.interpretation.certainty import certainty, is_unusual, reported
 
 __all__ = ["pool_readings"]
 

@@ -1,0 +1,84 @@
+"""The schema of the tantivy index, and the terms that hold one finding together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from indexer.annotation import certainty_of
+from indexer.database.text.documents import canonical
+from indexer.database.text.schema import (
+    EXACT,
+    KEYWORDS,
+    NUMBERS,
+    PLAIN,
+    STEMMED,
+    TEXTS,
+    field_of,
+    label_values,
+)
+from indexer.database.text.tantivy.facet_columns import COLUMNS
+
+if TYPE_CHECKING:
+    import tantivy
+
+__all__ = ["PAIR_SEPARATOR", "finding_term", "pair_items", "pair_term", "schema"]
+
+#: Between the two items of a pair term.
+PAIR_SEPARATOR = "\x1f"
+
+
+@functools.cache
+def schema() -> tantivy.Schema:
+    """The tantivy schema.
+
+    Labels are exact (``disease``, and ``disease_human`` for one origin) and fast, for facets. Text
+    stands twice: stemmed with positions, and plain for words that are given by their shape.
+    `statement` is the report without what it denies or doubts. `finding` holds each annotation as
+    one exact term (`finding_term`), and `joint` the items of each and its pairs of items
+    (`pair_term`), by which most findings are found. `key` is the id as an unsigned integer,
+    `state` the id with the document's hash, and `section` names the report sections there are.
+    Facets are counted by the columns of `indexer.database.text.tantivy.facet_columns`.
+    """
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("key", indexed=True, fast=True)
+    builder.add_text_field("state", fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("document", stored=True)
+    for name in (*EXACT, *KEYWORDS):
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    for name in COLUMNS:
+        builder.add_unsigned_field(name, fast=True)
+    for name in ("study", "patient", "finding", "joint"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in NUMBERS:
+        builder.add_integer_field(name, indexed=True, fast=True)
+    for name in TEXTS:
+        builder.add_text_field(name, tokenizer_name=STEMMED)
+        builder.add_text_field(
+            field_of(name, plain=True), tokenizer_name=PLAIN, index_option="basic"
+        )
+    return builder.build()
+
+
+def pair_items(annotation: Mapping[str, Any]) -> list[str]:
+    """What is said of one finding, a word of it, its origin or its certainty each: ``kind:text``,
+    sorted."""
+    said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
+    about = {f"origin:{annotation['origin']}", f"certainty:{certainty_of(annotation)}"}
+    return sorted(about | said)
+
+
+def pair_term(first: str, second: str | None = None) -> str:
+    """The term of an item, or of two items of one finding."""
+    return PAIR_SEPARATOR.join(sorted({first, second or first}))
+
+
+def finding_term(annotation: Mapping[str, Any]) -> str:
+    """An annotation as one term: canonical JSON of its origin, certainty, label values and text."""
+    said = {"origin": annotation["origin"], "text": annotation["text"]}
+    said["certainty"] = certainty_of(annotation)
+    return canonical({**said, **label_values(annotation)})

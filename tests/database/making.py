@@ -28,7 +28,9 @@ def make_bundle(digest: str = "00112233aabbccdd") -> Bundle:
     """As much of a bundle as a manifest needs."""
     values = {"hash": digest, "name": "paper", "size": 64, "squash": True, "dimensions": DIMENSIONS}
     thresholds = {"normal": 0.5, "opacity": 0.5}
-    made = SimpleNamespace(**values, thresholds=thresholds, likely=None, place=None, record={})
+    made = SimpleNamespace(
+        **values, thresholds=thresholds, likely=None, place=None, record={}, borders=False
+    )
     return cast("Bundle", made)
 
 

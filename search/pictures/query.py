@@ -13,7 +13,7 @@ from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError,
 from search.language.tree import Prefix
 from search.models import Models
 from search.pictures.neighbours import nearest
-from search.request import ImageId, Picture, Upload
+from search.request import ImageFile, ImageId, Picture, Upload
 from search.snapshot import Snapshot
 
 __all__ = ["SAME", "QueryPicture", "is_whole_id", "query_picture", "resolve"]
@@ -78,6 +78,8 @@ def query_picture(
         image_id = resolve(picture, snapshot)
         return replace(_indexed(image_id, snapshot), id=image_id)
     name = picture.name if isinstance(picture, Upload) else str(picture.path)
+    if isinstance(picture, ImageFile) and picture.path.is_dir():
+        raise ArchiveError(f"{name} is a folder; name one image file")
     manifest = snapshot.manifest
     snapshot.database.layout.check(manifest, models.bundle())
     key = _key(name, snapshot, needed=whose)

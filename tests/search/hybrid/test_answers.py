@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle import SHIPPED, Bundle
 from indexer.cascade.compute import Compute
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
 from indexer.words import sentence_network, sentences
@@ -94,7 +94,8 @@ def test_json_says_why(engine: SearchService) -> None:
     # The right effusion is a little nearer, but its picture is not.
     assert [reason["rank"] for reason in hit["reasons"]] == [2, 1]
     assert answer["notes"] == []
-    assert "reasons" not in words(engine, "effusion").to_json()["hits"][0]
+    (only,) = words(engine, "effusion").to_json()["hits"][0]["reasons"]
+    assert (only["kind"], only["rank"]) == ("words", 1)
 
 
 def test_a_database_without_text_space(tmp_path: Path) -> None:
@@ -164,7 +165,8 @@ def test_wrong_arguments(engine: SearchService, database: Path, tmp_path: Path) 
         together(engine, "fluid", "semantic", image="f" * 16)
     picture = write_picture(tmp_path / "picture.png", 1)
     assert len(together(engine, "fluid", "words", image=picture).hits) == len(IMAGES)
-    with SearchService(database, Compute(device="cpu")) as other, pytest.raises(DatabaseMismatch):
+    shipped = Compute(SHIPPED, "cpu")
+    with SearchService(database, shipped) as other, pytest.raises(DatabaseMismatch):
         together(other, "fluid", "words", image=picture)
 
 

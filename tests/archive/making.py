@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,9 +63,12 @@ def make_dicom(pixels: Array, bits: int = 12, **attributes: Any) -> Dataset:
     }
     if pixels.ndim == 3:
         values["PlanarConfiguration"] = 0
-    for keyword, value in {**values, **attributes}.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
+    with warnings.catch_warnings():
+        # Some tests write what the standard forbids, as the field does.
+        warnings.simplefilter("ignore")
+        for keyword, value in {**values, **attributes}.items():
+            if value is not None:
+                setattr(dataset, keyword, value)
     dataset.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
     dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
     return dataset

@@ -166,7 +166,7 @@ def test_nothing_of_the_patient_is_kept() -> None:
 def test_open_i_picture() -> None:
     image = decode(make_picture(film(bits=8), "PNG"), "images/CXR9_2_IM-0050-1001.png", SETTINGS)
     assert image.study == image.patient == pseudonym(SETTINGS.key, "study", "CXR9")
-    assert image.report_keys == (pseudonym(SETTINGS.key, "report", "CXR9_2_IM-0050-1001"),)
+    assert pseudonym(SETTINGS.key, "report", "CXR9_2_IM-0050-1001") in image.report_keys
 
 
 def test_mirrored_film_is_turned_and_says_so() -> None:

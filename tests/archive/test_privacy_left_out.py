@@ -91,7 +91,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[Secrets], bytes]]] = {
     "bad RLE": ("undecodable_pixels", with_syntax("1.2.840.10008.1.2.5")),
     "video": ("unsupported_transfer_syntax", with_syntax("1.2.840.10008.1.2.4.100")),
     "no DICOM": ("not_dicom", lambda s: f"Dear {s.word()}, {s.word()}".encode()),
-    "odd bits": ("undecodable_pixels", changed(BitsAllocated=13)),
+    "odd bits": ("contradictory_header", changed(BitsAllocated=13)),
 }
 
 

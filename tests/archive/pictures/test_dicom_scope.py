@@ -160,7 +160,7 @@ def test_objects_without_pixels_are_skipped() -> None:
     del dataset.Rows
     assert reason(to_bytes(dataset)) == "truncated"
     dataset.SOPClassUID, dataset.Modality = "1.2.840.10008.5.1.4.1.1.88.11", "SR"
-    assert reason(to_bytes(dataset)) == "no_pixels"
+    assert reason(to_bytes(dataset)) == "other_modality"
 
 
 @pytest.mark.parametrize("bits", [8, 16])

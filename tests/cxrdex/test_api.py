@@ -15,6 +15,7 @@ from PIL import Image
 
 import cxrdex
 from indexer import errors
+from indexer.cascade.interpretation.likeness import Likeness
 from indexer.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,8 @@ def test_embeddings(db: cxrdex.Database) -> None:
     # The inner product, as a share of the query's own, is what searches rank by.
     hits = db.similar(str(ids[0]), k=3, pool_studies=False).hits
     likeness = embeddings[[hit.id for hit in hits]] @ whole[0] / (whole[0] @ whole[0])
-    np.testing.assert_allclose(likeness, [hit.score for hit in hits], atol=2e-3)
+    chances = [Likeness().chance(float(share)) for share in likeness]
+    np.testing.assert_allclose(chances, [hit.score for hit in hits], atol=2e-3)
 
 
 def test_blocks_are_the_files_themselves(db: cxrdex.Database) -> None:

@@ -9,7 +9,7 @@ from indexer.annotation import CERTAINTIES, certainty_of
 from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, findings_by_certainty, label_values
-from search.language.vocabulary import check_facets
+from search.language.fields import check_facets
 from search.results import FacetCount
 
 __all__ = ["check_facets", "facet_counts"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
+from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
 from search.language.plain.reading import Reading, ranked, read, read_sentence
 from search.language.tree import MatchAll, Node, conjunction
-from search.language.vocabulary import FIELDS, Vocabulary
 from search.stores.backend import Backend
 
 __all__ = ["Query", "Terms"]

@@ -2,7 +2,7 @@
 
 A sentence is searched for the phrases of `indexer.words.labeller_rules`; qualifiers go to the
 finding they stand nearest to, and every finding is affirmed, negated or uncertain by the cues
-around it (`indexer.words.certainty`). What is not English is not read.
+around it (`indexer.words.negation`). What is not English is not read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from indexer.annotation import NORMAL, Annotation, kind_of
-from indexer.words import certainty
-from indexer.words.certainty import Status
+from indexer.words import negation
 from indexer.words.cues import NORMAL_STATEMENTS
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
 from indexer.words.language import denies, is_english
+from indexer.words.negation import Status
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -196,11 +196,11 @@ def _said(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
     if not found and (normal := _NORMAL.search(sentence)):
         said = Annotation.from_words("report", NORMAL, ())
         return ((said, "affirmed", normal.start(), normal.end()),)
-    cues = certainty.cues(sentence) if found else ()
+    cues = negation.cues(sentence) if found else ()
     return tuple(
         (
             _annotation(phrase.rule, words),
-            certainty.status(sentence, phrase.start, phrase.end, cues),
+            negation.status(sentence, phrase.start, phrase.end, cues),
             phrase.start,
             phrase.end,
         )
@@ -219,14 +219,14 @@ def _unsaid(sentence: str) -> tuple[tuple[int, int], ...]:
         for annotation, status, first, last in said
         if status == "affirmed" and annotation.disease != NORMAL
     ]
-    cues = certainty.cues(sentence)
+    cues = negation.cues(sentence)
     if any(cue.kind.startswith("negated") for cue in cues):
         kept += [(cue.start, cue.end) for cue in cues]
         for word in _WORD.finditer(sentence):
             start, end = word.span()
             if (
                 not any(start < last and first < end for first, last in kept)
-                and certainty.status(sentence, start, end, cues) == "negated"
+                and negation.status(sentence, start, end, cues) == "negated"
             ):
                 spans.add((start, end))
     merged: list[tuple[int, int]] = []

@@ -14,6 +14,7 @@ from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
 from search.hybrid.fusion import Fused, fuse
 from search.hybrid.semantic import Meaning, Semantic
+from search.language.fields import FIELDS
 from search.language.glossary import in_full
 from search.language.tree import (
     And,
@@ -35,7 +36,6 @@ from search.language.tree import (
     narrow,
     origin_of,
 )
-from search.language.vocabulary import FIELDS
 from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture
 from search.request import SearchRequest

@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterable
 
 from indexer.errors import QueryError
+from search.language.fields import FIELDS, Vocabulary, check_facets
 from search.language.query import parse
 from search.language.spelling import nearest
 from search.language.tree import And, Node, Not, Or, Value, conjunction, disjunction
-from search.language.vocabulary import FIELDS, Vocabulary, check_facets
 
 __all__ = ["parse_choices", "parse_filters"]
 

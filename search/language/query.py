@@ -29,6 +29,7 @@ from typing import Any, NoReturn, get_args
 
 from indexer.annotation import Origin
 from indexer.errors import QueryError
+from search.language.fields import FIELDS, FINDING_FIELDS, Vocabulary
 from search.language.spelling import nearest
 from search.language.tree import (
     And,
@@ -49,7 +50,6 @@ from search.language.tree import (
     disjunction,
     leaves,
 )
-from search.language.vocabulary import FIELDS, FINDING_FIELDS, Vocabulary
 
 __all__ = ["MAX_BOOST", "MAX_DEPTH", "MAX_LENGTH", "MAX_SHAPES", "MAX_TERMS", "parse"]
 

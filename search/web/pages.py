@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from indexer.errors import CxrdexError, QueryError
-from search.language.vocabulary import FACETS
+from search.language.fields import FACETS
 from search.request import ImageId
 from search.results import Results
 from search.web.cards import cards_of, facet_lists, marked_report, ranked_annotations, thumbnails_of

@@ -6,11 +6,11 @@ import pytest
 
 from indexer.database.text.documents import Document
 from indexer.database.vectors.shards import keys_of
+from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
 from search.language.query import parse
 from search.language.tree import MatchAll, Node, Value, conjunction, narrow
-from search.language.vocabulary import Vocabulary
 from search.paging import Sort
 from tests.contract.conftest import Filled
 from tests.contract.golden_queries import APPROXIMATE, GOLDEN, SORTED

@@ -11,9 +11,9 @@ import pytest
 from indexer.database.text.elasticsearch.schema import MAPPING_VERSION
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.errors import QueryError
+from search.language.fields import Vocabulary
 from search.language.query import parse
 from search.language.tree import MatchAll
-from search.language.vocabulary import Vocabulary
 from search.stores.backend import Backend
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from tests.contract.conftest import Filled

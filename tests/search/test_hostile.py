@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
+from search.language.fields import FIELDS, Vocabulary
 from search.language.query import MAX_LENGTH, parse
 from search.language.tree import MatchAll
-from search.language.vocabulary import FIELDS, Vocabulary
 from search.paging import Cursor, Sort
 from search.stores.tantivy.backend import EmbeddedBackend
 

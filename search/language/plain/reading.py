@@ -8,6 +8,7 @@ from typing import Any
 
 from indexer.database.text.schema import LABELS
 from indexer.errors import QueryError
+from search.language.fields import Vocabulary
 from search.language.plain.free_text import is_free, understand
 from search.language.plain.understood import Understood
 from search.language.query import MAX_LENGTH, parse
@@ -23,7 +24,6 @@ from search.language.tree import (
     disjunction,
     leaves,
 )
-from search.language.vocabulary import Vocabulary
 
 __all__ = ["Reading", "ranked", "read", "read_sentence"]
 

@@ -9,6 +9,7 @@ from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
 from indexer.database.text.schema import field_of
 from indexer.errors import QueryError
+from search.language.fields import FIELDS
 from search.language.tree import (
     And,
     Boost,
@@ -29,7 +30,6 @@ from search.language.tree import (
     narrow,
     origin_of,
 )
-from search.language.vocabulary import FIELDS
 
 __all__ = ["Query", "compile_both", "compile_tree"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,10 @@ from indexer.database.text.schema import analyzer
 from indexer.database.text.tantivy.facet_columns import Column, counted
 from indexer.database.text.tantivy.schema import schema
 from indexer.database.text.tantivy.store import EmbeddedTextStore
+from search.language.fields import FIELDS
 from search.language.findings import Findings, fold
 from search.language.shapes import distance
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
-from search.language.vocabulary import FIELDS
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 from search.stores.backend import BY_SCORE, NOTHING_CHOSEN, Page
@@ -256,7 +257,13 @@ def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
 
 
 def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
-    document: Document = orjson.loads(searcher.doc(address)["document"][0])
+    data: bytes = searcher.doc(address)["document"][0]
+    document: Document
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Half a surrogate pair, as a broken report may hold one, is no UTF-8.
+        document = json.loads(data.decode("utf-8", "surrogatepass"))
     return document
 
 

@@ -9,6 +9,7 @@ from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
 from indexer.database.text.schema import LABELS, analyzer, field_of
 from indexer.database.text.tantivy.schema import schema
+from search.language.fields import FIELDS
 from search.language.findings import fold
 from search.language.shapes import folded
 from search.language.tree import (
@@ -31,7 +32,6 @@ from search.language.tree import (
     narrow,
     origin_of,
 )
-from search.language.vocabulary import FIELDS
 from search.stores.tantivy.state import State
 
 if TYPE_CHECKING:

@@ -123,7 +123,7 @@ def test_empty_fields_are_left_out() -> None:
         1, annotations=[], absent=[], uncertain=[], report=None, statements={}, sex=None
     )
     names = {"id", "hash", "study", "patient", "view", "projection", "age", "year", "document"}
-    assert source_of(bare).keys() == {*names, "probabilities"}
+    assert source_of(bare).keys() == {*names, "probabilities", "unusual"}
 
 
 # ---- analyzers ----

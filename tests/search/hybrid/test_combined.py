@@ -9,9 +9,9 @@ from indexer.cascade.text_space import TextSpace
 from indexer.errors import QueryError
 from indexer.words import sentences
 from search.hybrid.combined import demands, sentence_of
+from search.language.fields import Vocabulary
 from search.language.query import parse
 from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
-from search.language.vocabulary import Vocabulary
 from search.service import SearchService
 from tests.search.asking import together, words
 from tests.search.hybrid.conftest import (

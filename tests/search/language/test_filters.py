@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import QueryError
+from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.tree import (
     And,
@@ -22,7 +23,6 @@ from search.language.tree import (
     Wildcard,
     Word,
 )
-from search.language.vocabulary import FIELDS, Vocabulary
 
 VOCABULARY = Vocabulary({"disease": ["opacity", "nodule", "tube, inserted", "a, b, c", "a"]})
 OPACITY, NODULE = Value("disease", "opacity"), Value("disease", "nodule")

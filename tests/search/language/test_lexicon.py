@@ -14,6 +14,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import NotFoundError, QueryError
 from indexer.words.labeller_rules import FINDINGS
 from search.highlights import Highlighter
+from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import (
     MAX_ALTERNATIVES,
@@ -40,7 +41,6 @@ from search.language.tree import (
     Word,
     leaves,
 )
-from search.language.vocabulary import Vocabulary
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from benchmarks.plain_queries import Case, cases, is_understood
 from indexer.errors import QueryError
+from search.language.fields import Vocabulary
 from search.language.lexicon import Lexicon
 from search.language.plain.free_text import is_free, understand
 from search.language.plain.reading import read
 from search.language.query import parse
 from search.language.tree import Node
-from search.language.vocabulary import Vocabulary
 from tests.contract.golden_queries import GOLDEN
 from tests.search.hostile import hostile_queries
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.errors import QueryError
+from search.language.fields import Vocabulary
 from search.language.query import MAX_DEPTH, MAX_LENGTH, MAX_SHAPES, MAX_TERMS, parse
 from search.language.tree import (
     And,
@@ -24,7 +25,6 @@ from search.language.tree import (
     narrow,
     origin_of,
 )
-from search.language.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(
     {"disease": ["pleural effusion", "opacity", "aorta, thoracic"], "organ": ["lung"]},

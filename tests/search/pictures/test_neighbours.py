@@ -13,8 +13,8 @@ from indexer.database.vectors.builder import build_vectors
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.plan import Plan, choose_plan
 from indexer.database.vectors.shards import Shard, Shards, id_of, keys_of, write_shard
+from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
-from search.language.vocabulary import Vocabulary
 from search.pictures.neighbours import nearest, nearest_groups
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import random_documents

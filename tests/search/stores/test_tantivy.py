@@ -12,6 +12,7 @@ import pytest
 from indexer.annotation import Origin
 from indexer.database.text.documents import Document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
+from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.query import parse
 from search.language.shapes import distance
@@ -32,7 +33,6 @@ from search.language.tree import (
     Word,
     narrow,
 )
-from search.language.vocabulary import Vocabulary
 from search.paging import Cursor, Sort
 from search.stores.backend import Page
 from search.stores.tantivy.backend import EmbeddedBackend

@@ -11,12 +11,12 @@ from indexer.database.text.documents import Document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import QueryError
 from search.facets import facet_counts
+from search.language.fields import Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.query import parse
 from search.language.tree import (
     MatchAll,
 )
-from search.language.vocabulary import Vocabulary
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
 from tests.search.stores.test_tantivy import (

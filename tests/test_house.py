@@ -12,6 +12,9 @@ from pathlib import Path
 import grimp
 import pytest
 
+from indexer.cascade import runtimes
+from indexer.cascade.bundle import Bundle
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cxrdex", "cli", "search", "indexer")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs")
@@ -111,9 +114,11 @@ def without_torch(code: str, *words: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_word_search_imports_no_torch(tmp_path: Path) -> None:
+def test_a_word_search_imports_no_torch(tmp_path: Path, bundle: Bundle) -> None:
     """Reading and searching a database never does, where OpenVINO computes."""
     pytest.importorskip("openvino")
+    # The first use of a bundle exports its network from torch into the cache.
+    runtimes.load(bundle, "openvino")
     code = """
 import os, sys
 from pathlib import Path

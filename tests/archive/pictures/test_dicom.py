@@ -146,8 +146,7 @@ def test_sloppy_header_is_completed() -> None:
 
 
 def test_odd_values_stay_silent(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.warns(UserWarning, match="Invalid value"):
-        dataset = make_dicom(film(), StudyDate="SECRETDATE", WindowWidth="1", WindowCenter="1")
+    dataset = make_dicom(film(), StudyDate="SECRETDATE", WindowWidth="1", WindowCenter="1")
     with caplog.at_level(logging.DEBUG):
         caplog.clear()
         read(to_bytes(dataset))
@@ -178,7 +177,7 @@ def test_decoding_needs_no_torch_and_survives_a_folder_called_dl(tmp_path: Path)
         "assert all(d.available for d in decoders())\n"
         "assert 'torch' not in sys.modules\n"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,

@@ -149,9 +149,9 @@ encies
 
 def corpus() -> list[str]:
     """Some thousand words: the source of this project, endings, accents and signs."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     texts = [p.read_text("utf-8") for p in sorted(root.glob("docs/*.md"))]
-    texts += [p.read_text("utf-8") for p in sorted(root.glob("tests/cascade/*.csv"))]
+    texts += [p.read_text("utf-8") for p in sorted(root.glob("tests/words/*.csv"))]
     texts += [" ".join(stem + end for end in ("", *ENDS.split())) for stem in STEMS.split()]
     chosen = random.Random(5)
     signs = string.punctuation + "äöüßÄÉèñçøÅœÆ½²³¼°µ–—’“”…·٣४ΩΣжשあ中\u0301\u200b\u00a0İıſﬁ̈"

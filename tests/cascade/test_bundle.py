@@ -1,30 +1,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
 
 def _save(folder: Path, *numbers: float) -> Bundle:
-    weights: dict[str, npt.NDArray[Any]] = {"variance": np.array(numbers, np.float32)}
+    """The bundle that ships, with some more numbers."""
+    shipped = Bundle.load()
     return Bundle.save(
         folder,
         name="numbers",
-        size=8,
-        squash=True,
-        dimensions=4,
-        labels=Labels(("normal",), (), ("", "normal")),
-        thresholds={},
-        architecture={},
+        size=shipped.size,
+        squash=shipped.squash,
+        dimensions=shipped.dimensions,
+        labels=shipped.labels,
+        thresholds=shipped.thresholds,
+        architecture=shipped.architecture,
         record={},
-        weights=weights,
+        weights=shipped.weights() | {"variance": np.array(numbers, np.float32)},
     )
 
 

@@ -56,7 +56,7 @@ __all__ = ["similar"]
 )
 @images_option
 @show_option
-@click.option("--group", type=click.Choice(["study"]), hidden=True)
+@click.option("--group", type=click.Choice(["study"]), hidden=True, help="As it is.")
 @compute_options
 @format_option(*HIT_FORMATS)
 def similar(

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 from blake3 import blake3
 
 from indexer.database.access import unreadable
-from indexer.database.durable import write_durably
+from indexer.database.durable import write_durably, writing
 from indexer.errors import DatabaseError
 
 __all__ = [
@@ -204,7 +204,8 @@ def _read(root: Path) -> dict[str, Any] | None:
 def _write(root: Path, data: dict[str, Any]) -> None:
     data = {**data, "format": _FORMAT}
     data["digest"] = _own_digest(data)
-    write_durably(root / _NAME, (json.dumps(data, indent=1) + "\n").encode())
+    with writing(root):
+        write_durably(root / _NAME, (json.dumps(data, indent=1) + "\n").encode())
 
 
 def _own_digest(data: dict[str, Any]) -> str:

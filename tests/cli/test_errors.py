@@ -44,7 +44,7 @@ def test_an_unwritable_database(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["status", "failures", "verify", "search", "similar", "show"])
 def test_no_database(run: Run, tmp_path: Path, command: str) -> None:
-    words = [command, *(["x"] if command in ("search", "similar", "show") else [])]
+    words = [command, *(["0" * 16] if command in ("search", "similar", "show") else [])]
     _refused(run(*words, "--database", tmp_path / "none"), 4, "none", "cxrdex index")
 
 

@@ -102,8 +102,8 @@ def test_the_wheel_has_what_is_no_module(
 def test_the_wheel_has_nothing_else(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
-    kinds = (".py", "/py.typed", ".sql", ".json", ".toml", ".safetensors")
-    kinds += (".html", ".css", ".js")
+    code, data = (".py", "/py.typed", ".sql"), (".json", ".toml", ".safetensors")
+    kinds = (*code, *data, ".html", ".css", ".js")
     assert [n for n in names if ".dist-info/" not in n and not n.endswith(kinds)] == []
 
 

@@ -6,7 +6,9 @@ tantivy takes a lock, which is a file, even to open an index for reading.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +16,7 @@ __all__ = ["Mirror"]
 
 
 class Mirror:
-    """Links to all files of an index, in a temporary folder that ends with the process.
+    """Links to all files of an index, in a temporary folder that ends with this object.
 
     Parameters
     ----------
@@ -24,8 +26,9 @@ class Mirror:
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
-        self._temporary = tempfile.TemporaryDirectory(prefix="cxrdex-text-")
-        self.folder = Path(self._temporary.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="cxrdex-text-"))
+        # A TemporaryDirectory would warn where it is not closed by hand.
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self.sync()
 
     def sync(self) -> None:

@@ -1,4 +1,4 @@
-"""The RNN without torch: the beam search of `networks.annotator` for trained weights."""
+"""The RNN without torch, for trained weights: the words of each finding."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Describer"]
+from indexer.cascade.beam_search import FloatArray, IntArray, State, beam_search
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.intp]
+__all__ = ["Describer"]
 
 
 class Describer:
@@ -44,6 +43,8 @@ class Describer:
     ) -> None:
         exact = {name: array.astype(np.float32) for name, array in weights.items()}
         self._cell, self._units = cell, units
+        # A GRU has an output alone, an LSTM a memory as well.
+        self._parts = 1 if cell == "gru" else 2
         self._start = exact["start.weight"].T.copy(), exact["start.bias"]
         self._output = exact["output.weight"].T.copy(), exact["output.bias"]
         self._layers = [
@@ -82,85 +83,40 @@ class Describer:
         list
             Per row, the words after the finding with their conditional probabilities.
         """
-        n, vocabulary = len(findings), len(self._output[1])
-        if not n:
-            return []
-        rows = np.arange(n)[:, None]
-        words = np.repeat(np.asarray(findings)[:, None, None], beam, axis=1)
-        states = self._initial(embedding, beam)
-        score = np.full((n, beam), -np.inf, np.float32)
-        score[:, 0] = 0
-        probability = np.ones((n, beam, 1), np.float32)
-        ended = np.zeros((n, beam), bool)
-        only_end = np.zeros(vocabulary, np.float32)
-        only_end[0] = 1
-        for _ in range(length):
-            logits, states = self._step(words[:, :, -1], states)
-            # No word is written twice.
-            used = np.zeros(logits.shape, bool)
-            np.put_along_axis(used, words, True, axis=2)
-            used[:, :, 0] = False
-            logits[used] = -np.inf
-            chance = _softmax(logits)
-            chance[ended] = only_end
-            with np.errstate(divide="ignore"):
-                total = (score[:, :, None] + np.log(chance)).reshape(n, -1)
-            best = np.argsort(-total, axis=1, kind="stable")[:, :beam]
-            score = np.take_along_axis(total, best, 1)
-            parent, word = best // vocabulary, best % vocabulary
-            words = np.concatenate([words[rows, parent], word[:, :, None]], 2)
-            said = chance[rows, parent, word][:, :, None]
-            probability = np.concatenate([probability[rows, parent], said], 2)
-            states = [tuple(part[rows, parent] for part in state) for state in states]
-            ended = ended[rows, parent] | (word == 0)
-            if ended.all():
-                break
-        return [
-            [(w, p) for w, p in zip(line, chances, strict=True) if w != 0]
-            for line, chances in zip(
-                words[:, 0, 1:].tolist(), probability[:, 0, 1:].tolist(), strict=True
-            )
-        ]
+        return beam_search(
+            self._step, self._initial(embedding, beam), np.asarray(findings), beam, length
+        )
 
-    def _initial(self, embedding: FloatArray, beam: int) -> list[tuple[FloatArray, ...]]:
-        """Per layer, the state that the image starts, each part of shape (n, beam, units)."""
+    def _initial(self, embedding: FloatArray, beam: int) -> State:
+        """The state that the image starts, layer by layer, each part of shape (n, beam, units)."""
         weight, bias = self._start
         scaled = embedding[:, None] * np.float32(embedding.shape[1] ** 0.5)
-        state = np.tanh(scaled @ weight + bias)
-        parts = np.split(np.repeat(state, beam, axis=1), len(self._layers), axis=2)
-        if self._cell == "gru":
-            return [(part,) for part in parts]
-        return [(part, part) for part in parts]
+        start = np.tanh(scaled @ weight + bias)
+        layers = np.split(np.repeat(start, beam, axis=1), len(self._layers), axis=2)
+        return tuple(part for part in layers for _ in range(self._parts))
 
-    def _step(
-        self, words: IntArray, states: list[tuple[FloatArray, ...]]
-    ) -> tuple[FloatArray, list[tuple[FloatArray, ...]]]:
-        given = self._words[words]
-        after: list[tuple[FloatArray, ...]] = []
-        for layer, ((weight, bias, own, own_bias), state) in enumerate(
-            zip(self._layers, states, strict=True)
-        ):
+    def _step(self, words: IntArray, state: State) -> tuple[FloatArray, State]:
+        inputs = self._words[words]
+        after: list[FloatArray] = []
+        advance = _gru if self._cell == "gru" else _lstm
+        for layer, (weight, bias, own, own_bias) in enumerate(self._layers):
             if layer:
-                given = after[-1][0] @ weight + bias
-            advance = _gru if self._cell == "gru" else _lstm
-            after.append(advance(given, state[0] @ own + own_bias, state, self._units))
+                inputs = after[-self._parts] @ weight + bias
+            before = state[layer * self._parts : (layer + 1) * self._parts]
+            after += advance(inputs, before[0] @ own + own_bias, before, self._units)
         weight, bias = self._output
-        return after[-1][0] @ weight + bias, after
+        return after[-self._parts] @ weight + bias, tuple(after)
 
 
-def _gru(
-    given: FloatArray, kept: FloatArray, state: tuple[FloatArray, ...], units: int
-) -> tuple[FloatArray, ...]:
-    gates = _sigmoid(given[..., : 2 * units] + kept[..., : 2 * units])
+def _gru(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
+    gates = _sigmoid(inputs[..., : 2 * units] + recurrent[..., : 2 * units])
     reset, update = gates[..., :units], gates[..., units:]
-    new = np.tanh(given[..., 2 * units :] + reset * kept[..., 2 * units :])
+    new = np.tanh(inputs[..., 2 * units :] + reset * recurrent[..., 2 * units :])
     return (new + update * (state[0] - new),)
 
 
-def _lstm(
-    given: FloatArray, kept: FloatArray, state: tuple[FloatArray, ...], units: int
-) -> tuple[FloatArray, ...]:
-    gates = given + kept
+def _lstm(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
+    gates = inputs + recurrent
     take, forget, new, show = (gates[..., n * units : (n + 1) * units] for n in range(4))
     memory = _sigmoid(forget) * state[1] + _sigmoid(take) * np.tanh(new)
     return _sigmoid(show) * np.tanh(memory), memory
@@ -170,9 +126,3 @@ def _sigmoid(values: FloatArray) -> FloatArray:
     # Unlike 1 / (1 + exp(-x)), this overflows nowhere.
     half: FloatArray = np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
     return half
-
-
-def _softmax(logits: FloatArray) -> FloatArray:
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    chance: FloatArray = powers / powers.sum(-1, keepdims=True)
-    return chance

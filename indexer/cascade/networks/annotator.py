@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from indexer.cascade.beam_search import FloatArray, IntArray, State, beam_search
+
 __all__ = ["Annotator"]
 
 
@@ -86,34 +88,15 @@ class Annotator(nn.Module):
         list
             Per row, the words after the finding with their conditional probabilities.
         """
-        n = len(findings)
-        rows = torch.arange(n).repeat_interleave(beam)
-        words = findings.repeat_interleave(beam)[:, None]
-        state = self.initial_state(embedding[rows])
-        score = torch.full((n, beam), -torch.inf)
-        score[:, 0] = 0
-        probability = torch.ones(n * beam, 1)
-        ended = torch.zeros(n * beam, dtype=torch.bool)
-        for _ in range(length):
-            logits, state = self.step(words[:, -1:], state)
-            logits = logits[:, 0].float()
-            # No word is written twice.
-            logits[:, 1:] = logits[:, 1:].scatter(1, (words - 1).clamp(min=0), -torch.inf)
-            chance = logits.softmax(1)
-            chance[ended] = torch.nn.functional.one_hot(torch.tensor(0), chance.shape[1]).float()
-            total = (score.reshape(-1, 1) + chance.log()).reshape(n, -1)
-            score, best = total.topk(beam, dim=1)
-            parent = (torch.arange(n)[:, None] * beam + best // chance.shape[1]).flatten()
-            word = (best % chance.shape[1]).flatten()
-            words = torch.cat([words[parent], word[:, None]], 1)
-            probability = torch.cat([probability[parent], chance[parent, word][:, None]], 1)
-            state = tuple(part[:, parent] for part in state)
-            ended = ended[parent] | (word == 0)
-            if bool(ended.all()):
-                break
-        best_words = words.reshape(n, beam, -1)[:, 0, 1:].tolist()
-        best_chances = probability.reshape(n, beam, -1)[:, 0, 1:].tolist()
-        return [
-            [(w, p) for w, p in zip(line, chances, strict=True) if w != 0]
-            for line, chances in zip(best_words, best_chances, strict=True)
-        ]
+
+        def step(words: IntArray, state: State) -> tuple[FloatArray, State]:
+            held = tuple(torch.from_numpy(part).flatten(0, 1).transpose(0, 1) for part in state)
+            inputs = torch.from_numpy(words).reshape(-1, 1)
+            logits, after = self.step(inputs, tuple(part.contiguous() for part in held))
+            return logits.float().numpy().reshape(*words.shape, -1), beams(after)
+
+        def beams(state: tuple[Tensor, ...]) -> State:
+            return tuple(part.transpose(0, 1).unflatten(0, (-1, beam)).numpy() for part in state)
+
+        start = self.initial_state(embedding.repeat_interleave(beam, 0))
+        return beam_search(step, beams(start), findings.numpy(), beam, length)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from indexer.archive.decoders.reduced import codestream_digest, draft, grid_of, open_level
 from indexer.archive.limits import Limits
-from indexer.archive.pictures.tiff import quantised, read_tiff
+from indexer.archive.pictures.tiff import quantised, read_tiff, whole_page
 from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_of
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
@@ -114,22 +115,26 @@ def read_picture(
 
 def _one_page(picture: Image.Image, kind: str, data: bytes) -> bytes:
     """Go to the one picture of a file; its bytes, without those of smaller copies after a JPEG."""
+    if kind == "TIFF":
+        picture.seek(whole_page(_smaller_copies(picture)))
+        return data
     if getattr(picture, "n_frames", 1) == 1:
         return data
     if kind == "JPEG":
         # Cameras and phones put previews of other sizes behind the picture (CIPA DC-007).
         size = int(picture.mpinfo[_MP_ENTRIES][0]["Size"])  # type: ignore[attr-defined]
         return data[:size] if 0 < size <= len(data) else data
-    if kind == "TIFF":
-        whole = []
-        for page in range(picture.n_frames):  # type: ignore[attr-defined]
-            picture.seek(page)
-            if not dict(getattr(picture, "tag_v2", {})).get(_SUBFILE, 0) & 1:
-                whole.append(page)
-        if len(whole) == 1:
-            picture.seek(whole[0])
-            return data
     raise SkippedImage("multi_frame", f"{kind} of several pages; only single images are indexed")
+
+
+def _smaller_copies(picture: Image.Image) -> Iterator[bool]:
+    """Of each page of a TIFF file in order, whether it is a smaller copy of another."""
+    for page in count():
+        try:
+            picture.seek(page)
+        except EOFError:
+            return
+        yield bool(dict(getattr(picture, "tag_v2", {})).get(_SUBFILE, 0) & 1)
 
 
 def _grey_image(picture: Image.Image, grid: Grid | None, encoded: bytes | None) -> GreyImage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
@@ -12,9 +13,45 @@ import numpy.typing as npt
 from indexer.archive.windowing import check_size, grey_of
 from indexer.errors import FailedImage, SkippedImage
 
-__all__ = ["quantised", "read_tiff"]
+__all__ = ["quantised", "read_tiff", "whole_page"]
 
 _MIN_IS_WHITE, _REDUCED = 0, 1
+# A picture has a few smaller copies at most. The pages of a file are a chain, which a damaged file
+# may close to a ring without an end.
+_MOST_PAGES = 64
+# Without a handler of its own a logger writes on stderr, even one that passes nothing on.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def whole_page(copies: Iterable[bool]) -> int:
+    """The number of the page that is the file's one picture, not a smaller copy of it.
+
+    Parameters
+    ----------
+    copies
+        Of each page in order, whether it is a smaller copy. It may be endless.
+
+    Raises
+    ------
+    SkippedImage
+        ``multi_frame``.
+    FailedImage
+        ``undecodable_pixels``: the chain of pages is longer than any picture's.
+    """
+    count, whole = 0, []
+    for copy in copies:
+        if not copy:
+            whole.append(count)
+        count += 1
+        if len(whole) > 1:
+            break
+        if count > _MOST_PAGES:
+            raise FailedImage("undecodable_pixels", f"TIFF of more than {_MOST_PAGES} pages")
+    if count == 1:
+        return 0
+    if len(whole) != 1:
+        raise SkippedImage("multi_frame", "TIFF of several pages; only single images are indexed")
+    return whole[0]
 
 
 def read_tiff(data: bytes, most: int) -> tuple[npt.NDArray[Any], bool]:
@@ -33,13 +70,8 @@ def read_tiff(data: bytes, most: int) -> tuple[npt.NDArray[Any], bool]:
     propagates, logger.propagate = logger.propagate, False
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
-            pages = [page.aspage() for page in file.pages]
-            whole = [page for page in pages if not page.subfiletype & _REDUCED] or pages
-            if len(whole) != 1:
-                raise SkippedImage(
-                    "multi_frame", "TIFF of several pages; only single images are indexed"
-                )
-            page = whole[0]
+            number = whole_page(bool(p.aspage().subfiletype & _REDUCED) for p in file.pages)
+            page = file.pages[number].aspage()
             check_size(page.imagelength, page.imagewidth, most)
             values = np.asarray(page.asarray())
             if page.axes == "SYX":

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from indexer.archive.pictures.raster import picture_format, read_picture
+from indexer.archive.pictures.tiff import whole_page
 from indexer.archive.windowing import pixel_digest, render
 from indexer.errors import FailedImage, SkippedImage
 from tests.archive.making import film, make_picture
@@ -53,6 +56,44 @@ def test_white_is_zero_tiff(bits: int) -> None:
     twin = read_picture(make_picture(pixels, "PNG"), "PNG")
     assert pixel_digest(image) == pixel_digest(twin)
     np.testing.assert_array_equal(render(image), render(twin))
+
+
+def _ring_of_pages(pages: int, smaller_copies: bool) -> bytes:
+    """A TIFF file whose last page is followed by its first."""
+    entries = struct.pack("<HHII", 254, 4, 1, int(smaller_copies))
+    entries += struct.pack("<HHII", 256, 4, 1, 8) + struct.pack("<HHII", 257, 4, 1, 8)
+    size = 2 + len(entries) + 4
+    chain = (8 + size * ((n + 1) % pages) for n in range(pages))
+    body = (struct.pack("<H", 3) + entries + struct.pack("<I", after) for after in chain)
+    return b"II*\0" + struct.pack("<I", 8) + b"".join(body)
+
+
+@pytest.mark.parametrize("pages", [1, 2, 99, 100, 101, 300])
+@pytest.mark.parametrize(
+    ("smaller_copies", "reasons"),
+    [(False, {"multi_frame"}), (True, {"multi_frame", "undecodable_pixels"})],
+)
+def test_pages_in_a_ring_end_at_once(
+    pages: int, smaller_copies: bool, reasons: set[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises((FailedImage, SkippedImage)) as caught:
+        read_picture(_ring_of_pages(pages, smaller_copies), "TIFF")
+    assert caught.value.reason in reasons
+    assert capfd.readouterr().err == ""
+
+
+def test_a_long_chain_of_smaller_copies_is_cut() -> None:
+    seen = 0
+
+    def copies() -> Iterator[bool]:
+        nonlocal seen
+        while True:
+            seen += 1
+            yield True
+
+    with pytest.raises(FailedImage, match="more than 64 pages"):
+        whole_page(copies())
+    assert seen == 65
 
 
 def test_floating_point_tiff() -> None:

@@ -16,10 +16,12 @@ from starlette.exceptions import HTTPException
 
 from indexer.errors import CxrdexError
 from search.service import SearchService
-from search.web import api, pages
+from search.web import api
 from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
+from search.web.pages import routes
+from search.web.pages.rendering import error_page
 from search.web.problems import problem, status_of
 from search.web.settings import WebSettings
 from search.web.state import State
@@ -61,7 +63,7 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
     )
     app.state.cxrdex = state
     app.include_router(api.router)
-    app.include_router(pages.router)
+    app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.exception_handler(CxrdexError)(_refused)
     app.exception_handler(RequestValidationError)(_misused)
@@ -77,7 +79,7 @@ def _answer(request: Request, status: int, detail: str, **more: Any) -> Response
         return JSONResponse(
             problem(status, detail, **more), status, media_type="application/problem+json"
         )
-    return HTMLResponse(pages.error_page(status, detail), status)
+    return HTMLResponse(error_page(request, status, detail), status)
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -89,6 +89,20 @@ def test_a_search_marks_what_matched_and_keeps_choices(client: TestClient) -> No
     assert any("choose=view%3Dfrontal" in link and "sex" in link for link in chosen.links)
 
 
+def test_colours_are_kept_and_lead_back(client: TestClient) -> None:
+    sent = client.post(
+        "/theme", data={"theme": "light", "back": "/search?q=mass"}, follow_redirects=False
+    )
+    assert (sent.status_code, sent.headers["location"]) == (303, "/search?q=mass")
+    assert '<html lang="en" data-theme="light">' in client.get("/").text
+    away = client.post(
+        "/theme", data={"theme": "dark", "back": "//evil.example"}, follow_redirects=False
+    )
+    assert away.headers["location"] == "/"
+    client.cookies.clear()
+    assert "data-theme" not in client.get("/").text.split("<body>")[0]
+
+
 def test_a_wrong_query_says_so_on_its_page(client: TestClient) -> None:
     found = page(client, "/search?q=disease%3A%28")
     assert "Not understood" in found.text

@@ -1,0 +1,4 @@
+"""The pages: HTML made here, which works without scripts.
+
+May import: `search`, `search.web.state`, `search.web.queries`.
+"""

@@ -1,0 +1,63 @@
+"""Pages about the server: what was not indexed, how to ask, the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from indexer.errors import CxrdexError
+from search.web.pages.rendering import page
+from search.web.queries import FacetQuery, NoQuery
+from search.web.state import State, state_of
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_State = Annotated[State, Depends(state_of)]
+_Nothing = Annotated[NoQuery, Query()]
+
+
+@router.get("/failures")
+def failures(request: Request, state: _State, _: _Nothing) -> str:
+    """Files that were not indexed, by reason; no path is shown."""
+    return page(request, "failures.html", status=state.status())
+
+
+@router.get("/help")
+def help_page(request: Request, state: _State, _: _Nothing) -> str:
+    """The query language, with examples that this database answers."""
+    found = state.service.search(FacetQuery(facet=["disease", "side"], size=6).request())
+    diseases = [str(c.value) for c in found.facets.get("disease", ()) if c.value != "normal"]
+    examples = []
+    for text in _examples(diseases):
+        try:
+            examples.append((text, state.service.search(FacetQuery(q=text).request()).total))
+        except CxrdexError:
+            continue
+    return page(request, "help.html", examples=examples)
+
+
+def _examples(diseases: list[str]) -> list[str]:
+    first, second = [*diseases, "cardiomegaly", "pleural effusion"][:2]
+    return [
+        first,
+        f'"{first}" AND "{second}"',
+        f'"{first}" NOT "{second}"',
+        f'finding:("{first}" AND left)',
+        f'absent:"{second}"',
+        f'disease:"{first}" age:[60 TO 90] sex:F',
+        f"view:lateral {second.split()[0][:5]}*",
+    ]
+
+
+@router.get("/api")
+def api_page(request: Request, _: _Nothing) -> str:
+    """The REST API in words, as its OpenAPI has it."""
+    routes = []
+    for path, methods in sorted(request.app.openapi()["paths"].items()):
+        for method, what in methods.items():
+            routes.append((method.upper(), path, what["description"]))
+    return page(request, "api.html", routes=routes)

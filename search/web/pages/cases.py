@@ -1,0 +1,79 @@
+"""Pages of single images: one in full, and several side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import HTMLResponse
+
+from indexer.errors import QueryError
+from search.request import ImageId
+from search.web.pages.cards import cards_of, marked_report, ranked_annotations, thumbnails_of
+from search.web.pages.rendering import page
+from search.web.queries import NoQuery, SimilarQuery
+from search.web.state import State, state_of
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_State = Annotated[State, Depends(state_of)]
+_Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+_Nothing = Annotated[NoQuery, Query()]
+_FINDINGS = 12
+
+
+@router.get("/images/{image_id}")
+def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
+    """One image in full."""
+    shown = state.service.show(ImageId(image_id))
+    document = shown.record.document
+    with state.service.snapshot() as snapshot:
+        database = snapshot.database
+        mates = [m for m in database.image_ids(study=document["study"]) if m != image_id]
+        others = database.documents(database.image_ids(patient=document["patient"]))
+        studies = {d["study"]: d for d in others if d["study"] != document["study"]}
+        films = thumbnails_of(snapshot, [image_id, *mates, *(d["id"] for d in studies.values())])
+    timeline = sorted(studies.values(), key=lambda d: (d["year"] or 0, d["study"]))
+    similar = state.service.search(
+        SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
+    )
+    viewer = state.settings.viewer
+    return page(
+        request,
+        "image.html",
+        shown=shown.to_json(),
+        image=document,
+        findings=ranked_annotations(document),
+        report=marked_report(document),
+        film=films[image_id],
+        mates=[films[mate] for mate in mates],
+        timeline=[(d, films[d["id"]]) for d in timeline],
+        cards=cards_of(state.service, similar),
+        labels=sorted(document["probabilities"], key=lambda f: -document["probabilities"][f]),
+        viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
+        most=_FINDINGS,
+    )
+
+
+class CompareQuery(NoQuery):
+    """Which images stand side by side."""
+
+    ids: str
+
+
+@router.get("/compare")
+def compare(request: Request, state: _State, query: Annotated[CompareQuery, Query()]) -> str:
+    """Two to four images side by side."""
+    ids = [part for part in query.ids.split(",") if part]
+    if not 2 <= len(ids) <= 4:
+        raise QueryError("compare two to four images: ids=ID,ID")
+    shown = [state.service.show(ImageId(one)).record.document for one in ids]
+    with state.service.snapshot() as snapshot:
+        films = thumbnails_of(snapshot, (document["id"] for document in shown))
+    return page(
+        request,
+        "compare.html",
+        images=[(one, films[one["id"]], ranked_annotations(one)) for one in shown],
+    )

@@ -1,0 +1,13 @@
+"""All pages of the server."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from search.web.pages import about, cases, overview, searching
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+for part in (overview, searching, cases, about):
+    router.include_router(part.router)

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
+from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
 from search.web.state import State, state_of
 
@@ -34,26 +35,26 @@ _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
 _Nothing = Annotated[NoQuery, Query()]
 
 
-@router.get("/search")
+@router.get("/search", dependencies=[require("reader")])
 def search(state: _State, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
     """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
     return state.service.search(query.request()).to_json()
 
 
-@router.get("/facets")
+@router.get("/facets", dependencies=[require("reader")])
 def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Counts over all images that match."""
     answer = state.service.search(query.request()).to_json()
     return {"total": answer["total"], "facets": answer["facets"]}
 
 
-@router.get("/suggest")
+@router.get("/suggest", dependencies=[require("reader")])
 def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Near words for the words of a query that the database does not know."""
     return {"suggestions": state.service.search(query.request()).to_json()["suggestions"]}
 
 
-@router.get("/images/{image_id}")
+@router.get("/images/{image_id}", dependencies=[require("reader")])
 def image(state: _State, image_id: _Id, _: _Nothing) -> dict[str, Any]:
     """All that is known of one image, but for where its files are."""
     return state.service.show(ImageId(image_id)).to_json()
@@ -61,6 +62,7 @@ def image(state: _State, image_id: _Id, _: _Nothing) -> dict[str, Any]:
 
 @router.get(
     "/images/{image_id}/thumbnail",
+    dependencies=[require("reader")],
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}},
 )
@@ -74,6 +76,7 @@ def thumbnail(state: _State, image_id: _Id, _: _Nothing) -> Response:
 
 @router.get(
     "/images/{image_id}/pixels",
+    dependencies=[require("reader")],
     response_class=Response,
     responses={200: {"content": {"image/png": {}}}},
 )
@@ -91,6 +94,7 @@ class HeatQuery(SizeQuery):
 
 @router.get(
     "/images/{image_id}/heatmap",
+    dependencies=[require("reader")],
     response_class=Response,
     responses={200: {"content": {"image/png": {}}}},
 )
@@ -100,7 +104,7 @@ def heatmap(state: _State, image_id: _Id, query: Annotated[HeatQuery, Query()]) 
     return Response(layer, media_type="image/png", headers=_IMMUTABLE)
 
 
-@router.get("/images/{image_id}/similar")
+@router.get("/images/{image_id}/similar", dependencies=[require("reader")])
 def similar(
     state: _State, image_id: _Id, query: Annotated[SimilarQuery, Query()]
 ) -> dict[str, Any]:
@@ -110,6 +114,7 @@ def similar(
 
 @router.post(
     "/similar",
+    dependencies=[require("reader")],
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -131,7 +136,7 @@ async def similar_to_file(
     return found.to_json()
 
 
-@router.get("/studies/{study}")
+@router.get("/studies/{study}", dependencies=[require("reader")])
 def study(
     state: _State,
     study: Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="Study id.")],
@@ -145,26 +150,37 @@ def study(
     return {"study": study, "patient": images[0]["patient"], "images": images}
 
 
-@router.get("/status")
+@router.get("/status", dependencies=[require("reader")])
 def status(state: _State, _: _Nothing) -> dict[str, Any]:
     """What the database holds, and what it was made with."""
     return state.status()
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[require("reader")])
 def healthz(_: _Nothing) -> dict[str, str]:
     """Whether the process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", dependencies=[require("reader")])
 def readyz(state: _State, _: _Nothing) -> JSONResponse:
     """Whether searches can be answered: the text store is asked."""
     state.service.search(FacetQuery().request())
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    dependencies=[require("reader")],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 def metrics(state: _State, _: _Nothing) -> Response:
     """Counts of requests and their times, and sizes of the database, for Prometheus."""
     return Response(state.metrics_text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/openapi.json", dependencies=[require("reader")], include_in_schema=False)
+def openapi(request: Request) -> JSONResponse:
+    """This interface, described."""
+    return JSONResponse(request.app.openapi())

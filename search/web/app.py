@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -22,6 +22,8 @@ from search.web.guard import Guard
 from search.web.metrics import Metrics
 from search.web.pages import routes
 from search.web.pages.rendering import error_page
+from search.web.people.access import undeclared_is_for_administrators
+from search.web.people.door import Door
 from search.web.problems import problem, status_of
 from search.web.settings import WebSettings
 from search.web.state import State
@@ -56,10 +58,11 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
         title="cxrdex",
         summary="Chest X-rays searched by picture and by words.",
         version="1",
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(undeclared_is_for_administrators)],
     )
     app.state.cxrdex = state
     app.include_router(api.router)
@@ -70,7 +73,7 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
     app.exception_handler(HTTPException)(_other)
     app.exception_handler(Exception)(_unexpected)
     state.metrics = Metrics(app)
-    return Guard(state.metrics, settings)
+    return Guard(Door(state.metrics), settings)
 
 
 def _answer(request: Request, status: int, detail: str, **more: Any) -> Response:

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from indexer.errors import CxrdexError
+from search.web.people.person import Role
 
 __all__ = ["WebSettings", "is_loopback"]
 
@@ -35,6 +36,8 @@ class WebSettings:
     viewer
         Address of another viewer for the case page, in which ``{study}`` and ``{image}`` stand for
         the pseudonymous ids; None for no link.
+    reports
+        The role from which on people see the text of reports.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class WebSettings:
     uploads: int = 16
     upload_minutes: float = 30.0
     viewer: str | None = None
+    reports: Role = "reader"
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from indexer.errors import CxrdexError
 from search.web.pages.rendering import page
+from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
 from search.web.state import State, state_of
 
@@ -20,13 +21,13 @@ _State = Annotated[State, Depends(state_of)]
 _Nothing = Annotated[NoQuery, Query()]
 
 
-@router.get("/failures")
+@router.get("/failures", dependencies=[require("reader")])
 def failures(request: Request, state: _State, _: _Nothing) -> str:
     """Files that were not indexed, by reason; no path is shown."""
     return page(request, "failures.html", status=state.status())
 
 
-@router.get("/help")
+@router.get("/help", dependencies=[require("reader")])
 def help_page(request: Request, state: _State, _: _Nothing) -> str:
     """The query language, with examples that this database answers."""
     found = state.service.search(FacetQuery(facet=["disease", "side"], size=6).request())
@@ -53,7 +54,7 @@ def _examples(diseases: list[str]) -> list[str]:
     ]
 
 
-@router.get("/api")
+@router.get("/api", dependencies=[require("reader")])
 def api_page(request: Request, _: _Nothing) -> str:
     """The REST API in words, as its OpenAPI has it."""
     routes = []

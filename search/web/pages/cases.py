@@ -11,6 +11,7 @@ from indexer.errors import QueryError
 from search.request import ImageId
 from search.web.pages.cards import cards_of, marked_report, ranked_annotations, thumbnails_of
 from search.web.pages.rendering import page
+from search.web.people.access import require
 from search.web.queries import NoQuery, SimilarQuery
 from search.web.state import State, state_of
 
@@ -24,7 +25,7 @@ _Nothing = Annotated[NoQuery, Query()]
 _FINDINGS = 12
 
 
-@router.get("/images/{image_id}")
+@router.get("/images/{image_id}", dependencies=[require("reader")])
 def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
     """One image in full."""
     shown = state.service.show(ImageId(image_id))
@@ -63,7 +64,7 @@ class CompareQuery(NoQuery):
     ids: str
 
 
-@router.get("/compare")
+@router.get("/compare", dependencies=[require("reader")])
 def compare(request: Request, state: _State, query: Annotated[CompareQuery, Query()]) -> str:
     """Two to four images side by side."""
     ids = [part for part in query.ids.split(",") if part]

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from search.web.pages.cards import facet_lists
 from search.web.pages.rendering import THEME, page
+from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
 from search.web.state import State, state_of
 
@@ -22,14 +23,14 @@ _FACETS = ("disease", "view", "sex", "origin", "year")
 _YEAR = 365 * 24 * 3600
 
 
-@router.get("/")
+@router.get("/", dependencies=[require("reader")])
 def overview(request: Request, state: _State, _: _Nothing) -> str:
     """What is in the database, and where to begin."""
     found = state.service.search(FacetQuery(facet=[*_FACETS], size=15).request())
     return page(request, "overview.html", status=state.status(), facets=facet_lists(found, "", ()))
 
 
-@router.post("/theme")
+@router.post("/theme", dependencies=[require("reader")])
 def theme(
     theme: Annotated[Literal["dark", "light"], Form()], back: Annotated[str, Form()] = "/"
 ) -> RedirectResponse:

@@ -13,6 +13,7 @@ from search.language.fields import FACETS
 from search.results import Results
 from search.web.pages.cards import cards_of, facet_lists
 from search.web.pages.rendering import page
+from search.web.people.access import require
 from search.web.queries import NoQuery, SearchQuery, SimilarQuery
 from search.web.state import State, state_of
 
@@ -25,7 +26,7 @@ _Nothing = Annotated[NoQuery, Query()]
 _FACETS = ("disease", "view", "sex", "origin")
 
 
-@router.get("/search")
+@router.get("/search", dependencies=[require("reader")])
 def search(request: Request, state: _State, query: Annotated[SearchQuery, Query()]) -> str:
     """Answers to words, a card for each study."""
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
@@ -68,7 +69,7 @@ def _following(query: SearchQuery, results: Results | None) -> str | None:
     return None
 
 
-@router.post("/queries")
+@router.post("/queries", dependencies=[require("reader")])
 async def ask_by_film(state: _State, film: Annotated[UploadFile, File()]) -> RedirectResponse:
     """Take a film, and send the browser to its answer."""
     content = await film.read()
@@ -78,7 +79,7 @@ async def ask_by_film(state: _State, film: Annotated[UploadFile, File()]) -> Red
     return RedirectResponse(f"/queries/{token}", status_code=303)
 
 
-@router.get("/queries/{token}")
+@router.get("/queries/{token}", dependencies=[require("reader")])
 def answer(
     request: Request, state: _State, token: str, query: Annotated[SimilarQuery, Query()]
 ) -> str:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from cli.logs import log_on_stderr
 from cli.options import device_option
 from cli.terminal import echo
-from indexer.paper.recipe import RECIPES
+from indexer.paper.recipe import RECIPES, PaperRecipe, named
 
 __all__ = ["train"]
 
@@ -198,9 +198,13 @@ def train(
             raise click.UsageError(f"the recipe {recipe} takes one data set")
         if epochs == 0:
             raise click.UsageError(f"--epochs 0 has no meaning for the recipe {recipe}")
-        _train_paper(datasets[0], output, recipe, compare, report, full_schedule, changes, common)
+        recipes = {name: _paper_recipe(name, full_schedule, changes) for name in (recipe, *compare)}
+        if recipes[recipe].rounds == 0 and rounds:
+            raise click.UsageError(f"--rounds has no meaning for the recipe {recipe}")
+        _train_paper(datasets[0], output, recipes, report, common)
         return
 
+    from indexer.paper.training.in_bundle import train_in_bundle
     from indexer.training.recipe import Recipe
     from indexer.training.training import train as train_bundle
 
@@ -239,6 +243,7 @@ def train(
         limit=limit,
         report=report,
         start=start,
+        second=train_in_bundle,
     )
     echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
 
@@ -251,37 +256,32 @@ def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
             raise click.UsageError(f"{option} has no meaning for the recipe {recipe}")
 
 
+def _paper_recipe(name: str, full: bool, changes: dict[str, Any]) -> PaperRecipe:
+    """A recipe of the paper as the options have it."""
+    recipe = named(name).full() if full else named(name)
+    return replace(recipe, **{k: v for k, v in changes.items() if k != "rounds" or recipe.rounds})
+
+
 def _train_paper(
     dataset: Path,
     output: Path,
-    recipe: str,
-    compare: Sequence[str],
+    recipes: dict[str, PaperRecipe],
     report: Path | None,
-    full: bool,
-    changes: dict[str, Any],
     common: dict[str, Any],
 ) -> None:
+    """Train the first of `recipes`, and those that it is compared with."""
     from indexer.learning.report_page import check_report
-    from indexer.paper.recipe import PaperRecipe, named
     from indexer.paper.report import write_report
-    from indexer.paper.training import train_paper
+    from indexer.paper.training.cascade import train_paper
 
     if report is not None:
         check_report(report)
-
-    if changes.get("rounds") and not named(recipe).rounds:
-        raise click.UsageError(f"--rounds has no meaning for the recipe {recipe}")
-
-    def prepared(name: str) -> PaperRecipe:
-        chosen = named(name).full() if full else named(name)
-        kept = {k: v for k, v in changes.items() if k != "rounds" or chosen.rounds}
-        return replace(chosen, **kept)
-
+    first, *compared = recipes
     records: dict[str, Any] = {}
     maps = {}
-    for name in (recipe, *compare):
-        place = output if name == recipe else output.with_name(f"{output.name}-{name}")
-        model = train_paper(dataset, place, prepared(name), maps=report is not None, **common)
+    for name, recipe in recipes.items():
+        place = output if name == first else output.with_name(f"{output.name}-{name}")
+        model = train_paper(dataset, place, recipe, maps=report is not None, **common)
         records[name] = model.record
         maps[name] = model.maps
         echo(f"{place}: recipe {name}; on val:")
@@ -294,6 +294,6 @@ def _train_paper(
                 f"{row['balanced_accuracy']:.1f}, {scores}"
             )
     if report is not None:
-        others = {other: records[other] for other in compare}
-        write_report(report, records[recipe], others, maps[recipe])
+        others = {name: records[name] for name in compared}
+        write_report(report, records[first], others, maps[first])
         echo(f"{report}: report")

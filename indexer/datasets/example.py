@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from indexer.annotation import Annotation
+from indexer.errors import TrainingError
 
-__all__ = ["Example", "Part"]
+__all__ = ["Example", "Part", "check_apart"]
 
 #: ``train``, ``val``, ``test`` or another part of the set, or a file of studies or images.
 Part: TypeAlias = str | Path
@@ -55,3 +56,18 @@ class Example:
     part: str = ""
     findings: Mapping[str, float] = field(default_factory=dict)
     others: float | None = 0.0
+
+
+def check_apart(train: Sequence[Example], val: Sequence[Example]) -> None:
+    """Refuse parts that share a study.
+
+    Raises
+    ------
+    TrainingError
+        A study has images in both.
+    """
+    common = {e.study for e in train} & {e.study for e in val}
+    if common:
+        raise TrainingError(
+            f"{len(common)} studies are in train and val ({min(common)} for one): split by study"
+        )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from indexer.datasets.dataset import Example
 from indexer.datasets.mining import PAPER_CLASSES
-from indexer.errors import TrainingError
 
-__all__ = ["CLASSES", "check_apart", "class_of", "commonest_annotations", "in_a_class", "words_of"]
+__all__ = ["CLASSES", "class_of", "commonest_annotations", "in_a_class", "words_of"]
 
 #: The paper's name for them; which they are stands with the mining.
 CLASSES = PAPER_CLASSES
@@ -30,21 +29,6 @@ def words_of(example: Example) -> tuple[str, ...]:
 def in_a_class(examples: Iterable[Example]) -> list[Example]:
     """The images that belong to a class, in order."""
     return [example for example in examples if class_of(example) is not None]
-
-
-def check_apart(train: Sequence[Example], val: Sequence[Example]) -> None:
-    """Refuse parts that share a study.
-
-    Raises
-    ------
-    TrainingError
-        A study has images in both.
-    """
-    common = {e.study for e in train} & {e.study for e in val}
-    if common:
-        raise TrainingError(
-            f"{len(common)} studies are in train and val ({min(common)} for one): split by study"
-        )
 
 
 def commonest_annotations(examples: Iterable[Example]) -> dict[str, tuple[str, ...]]:

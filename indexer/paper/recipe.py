@@ -32,7 +32,7 @@ class PaperRecipe:
     rounds
         Rounds of feedback after round 0.
     data_dropout
-        Balance every epoch (see `indexer.paper.sampling`).
+        Balance every epoch (see `indexer.paper.training.sampling`).
     joint
         Composite labels from joint image/text vectors; without it from image embeddings alone.
     images_per_label, deviations

@@ -1,4 +1,5 @@
 """Training of the bundles that are indexed with.
 
-May import: `indexer.paper`, whose cascade is part of a bundle, and all below it.
+May import: `indexer.evaluation`, `indexer.learning` and what those may; not `indexer.paper`, whose
+cascade the command line hands over.
 """

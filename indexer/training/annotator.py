@@ -15,6 +15,7 @@ from indexer.annotation import Annotation
 from indexer.cascade.labels import Labels
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import encode_sequences
+from indexer.learning.epochs import Criterion, Row, run_epochs
 from indexer.training.feedback import LONGEST
 from indexer.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ def train_annotator(
     labels: Labels,
     annotations: Mapping[str, Sequence[Sequence[Annotation]]],
     vectors: Mapping[str, _FloatArray],
-) -> tuple[Annotator, list[dict[str, float]]]:
+) -> tuple[Annotator, list[Row]]:
     """The RNN of the epoch with the least loss on val, its state always started by the image.
 
     Parameters
@@ -62,11 +63,7 @@ def train_annotator(
             logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
         )
 
-    # An epoch of few steps may change too little to be told from none.
-    patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
-    history: list[dict[str, float]] = []
-    best: dict[str, Tensor] = {}
-    for epoch in range(recipe.annotator_epochs):
+    def train_epoch(_: int) -> Row:
         model.train()
         embedding, tokens = data["train"]
         losses = []
@@ -79,12 +76,11 @@ def train_annotator(
             losses.append(loss.item())
         model.eval()
         with torch.inference_mode():
-            val = loss_of(*data["val"]).item()
-        row = {"epoch": epoch + 1, "loss": round(float(np.mean(losses)), 4)}
-        history.append({**row, "val_loss": round(val, 4)})
-        if val <= min(h["val_loss"] for h in history) + 1e-4:
-            best = {name: value.clone() for name, value in model.state_dict().items()}
-        elif epoch + 1 - min(history, key=lambda h: h["val_loss"])["epoch"] >= patience:
-            break
-    model.load_state_dict(best)
-    return model.eval(), history
+            val_loss = loss_of(*data["val"]).item()
+        return {"loss": float(np.mean(losses)), "val_loss": val_loss}
+
+    # An epoch of few steps may change too little to be told from none.
+    patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
+    criterion = Criterion("val_loss", tolerance=1e-4, patience=patience)
+    history = run_epochs(model, train_epoch, recipe.annotator_epochs, criterion)
+    return model, [{name: round(value, 4) for name, value in row.items()} for row in history]

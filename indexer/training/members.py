@@ -26,6 +26,7 @@ from indexer.errors import TrainingError
 from indexer.evaluation.areas import areas_by_source, mean_of
 from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
+from indexer.learning.epochs import Checkpoint, Criterion, Row, run_epochs
 from indexer.learning.pretrained import imagenet_weights, load_weights
 from indexer.training.recipe import Recipe
 from indexer.training.sources import Start
@@ -35,7 +36,6 @@ from indexer.words import sentences
 __all__ = [
     "Run",
     "Validation",
-    "best_epoch",
     "check_start",
     "read_kept",
     "read_pictures",
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
+# The epoch that is kept.
+_MEAN_AREA = Criterion("val_mean_auc", largest=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def train_member(
     canvases: _ByteArray,
     validation: Validation,
     run: Run,
-) -> tuple[EnsembleMember, list[dict[str, Any]]]:
+) -> tuple[EnsembleMember, list[Row]]:
     """A CNN as the moving average of its weights, after the epoch that does best on val, and its
     scores on val after every epoch.
 
@@ -140,48 +142,24 @@ def train_member(
     # In float32 the usual way is as fast.
     if device.type == "cpu" and half is not None:
         speed_up(model)
-    kept = _frozen(model.backbone, recipe.frozen)
-    for module in kept:
+    frozen = _frozen(model.backbone, recipe.frozen)
+    for module in frozen:
         module.requires_grad_(False)
-    fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
-    learnt = [p for p in model.backbone.parameters() if p.requires_grad]
-    rate = recipe.learning_rate
-    optimizer = torch.optim.AdamW(
-        [{"params": learnt, "lr": rate}, {"params": fresh, "lr": 5 * rate}],
-        weight_decay=recipe.weight_decay,
-    )
     count = len(canvases)
     steps = math.ceil(count / recipe.batch_size)
+    optimizer, schedule = _optimizer(model, recipe, steps)
     # The average spans about the last seventh of all steps.
     decay = 1 - 1 / max(2.0, 0.15 * recipe.epochs * steps)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate, 5 * rate], total_steps=max(recipe.epochs * steps, 2), pct_start=0.2
-    )
-    parts: dict[str, Any] = {
-        "model": model,
-        "average": average,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
-    name = _identity(recipe, number, supervision, canvases, run)
-    checkpoint = run.work / f"member-{number}-{name}.pt"
-    history: list[dict[str, Any]] = []
-    best = _copy(average.module)
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        history, best = saved["history"], saved["best"]
-        log.info("going on after epoch %d of %d", len(history), recipe.epochs)
-    for epoch in range(len(history), recipe.epochs):
+
+    def train_epoch(epoch: int) -> Row:
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
         seed = recipe.seed * 100_000 + number * 1000 + epoch
         draw = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         started, total = time.time(), 0.0
         model.train()
-        for module in kept:
+        for module in frozen:
             module.eval()
         order = _order(count, run.draw_weight, draw)
         for step, rows in enumerate(np.array_split(order, steps)):
@@ -211,24 +189,41 @@ def train_member(
                     total / (step + 1),
                     (step + 1) * recipe.batch_size / (time.time() - started),
                 )
-        history.append(
-            {
-                "epoch": epoch + 1,
-                "loss": round(total / steps, 4),
-                **validation.score(average.module, device),
-                "seconds": round(time.time() - started),
-            }
-        )
-        log.info("%s", history[-1])
-        if history[-1] is best_epoch(history):
-            best = _copy(average.module)
-        state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({**state, "history": history, "best": best}, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
+        row = {
+            "loss": round(total / steps, 4),
+            **validation.score(average.module, device),
+            "seconds": round(time.time() - started),
+        }
+        log.info("member %d/%d epoch %d: %s", number + 1, len(recipe.backbones), epoch + 1, row)
+        return row
+
+    name = _identity(recipe, number, supervision, canvases, run)
+    checkpoint = Checkpoint(
+        run.work / f"member-{number}-{name}.pt",
+        {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule},
+        device,
+    )
     trained = average.module
     assert isinstance(trained, EnsembleMember)
-    trained.load_state_dict(best)
-    return trained.eval(), history
+    return trained, run_epochs(trained, train_epoch, recipe.epochs, _MEAN_AREA, checkpoint)
+
+
+def _optimizer(
+    model: EnsembleMember, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """What moves the weights, new layers five times as fast as the backbone."""
+    fresh = [p for n, p in model.named_parameters() if not n.startswith("backbone")]
+    learnt = [p for p in model.backbone.parameters() if p.requires_grad]
+    rate = recipe.learning_rate
+    optimizer = torch.optim.AdamW(
+        [{"params": learnt, "lr": rate}, {"params": fresh, "lr": 5 * rate}],
+        weight_decay=recipe.weight_decay,
+    )
+    total = max(recipe.epochs * steps, 2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [rate, 5 * rate], total_steps=total, pct_start=0.2
+    )
+    return optimizer, schedule
 
 
 def _order(
@@ -252,18 +247,6 @@ def _frozen(backbone: nn.Module, stages: int) -> list[nn.Module]:
         )
     first = [m for name, m in backbone.named_children() if name in {"conv_stem", "bn1"}]
     return [*first, *blocks[:stages]]
-
-
-def best_epoch(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The epoch of the highest mean AUC on val; the last one where none has a mean AUC."""
-    if not history:
-        return {}
-    scored = [row for row in history if not math.isnan(row["val_mean_auc"])]
-    return max(scored, key=lambda row: row["val_mean_auc"], default=history[-1])
-
-
-def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def _new_member(recipe: Recipe, number: int, supervision: Supervision, run: Run) -> EnsembleMember:

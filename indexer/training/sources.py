@@ -24,11 +24,11 @@ from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example, Needs, keep_array, load_canvases, load_examples
 from indexer.datasets.description import Description
+from indexer.datasets.example import check_apart
 from indexer.datasets.images import Dataset
 from indexer.datasets.mining import mine
 from indexer.datasets.targets import Known, encode_targets
 from indexer.errors import TrainingError
-from indexer.paper.classes import check_apart
 from indexer.training.recipe import Recipe
 
 __all__ = ["PARTS", "LabelName", "Sources", "Start", "is_annotated"]

@@ -20,17 +20,11 @@ from indexer.cascade.devices import choose_device
 from indexer.cascade.interpretation.likeness import Likeness
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.trained_on import compressed
-from indexer.datasets.example import Example
 from indexer.datasets.targets import Known
 from indexer.evaluation.areas import areas_by_source, mean_of
 from indexer.learning.report_page import check_report
+from indexer.learning.second_cascade import Embedded, SecondCascade, TrainSecondCascade
 from indexer.memory import keep_freed_memory
-from indexer.paper.cases import Cases
-from indexer.paper.classes import class_of, in_a_class, words_of
-from indexer.paper.judged import choose_point
-from indexer.paper.model import PaperModel
-from indexer.paper.recipe import named
-from indexer.paper.training import train_cascade
 from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.bundle_report import write_bundle_report
@@ -67,6 +61,7 @@ def train(
     limit: int | None = None,
     report: Path | None = None,
     start: Path | None = None,
+    second: TrainSecondCascade | None = None,
 ) -> Bundle:
     """Train a cascade on the `train` parts of data sets; calibrate it on their `val` parts.
 
@@ -85,6 +80,8 @@ def train(
         Write curves, composite labels and their map to this ``.md`` or ``.html`` file.
     start
         A bundle whose CNNs are trained on, and which teaches what nobody says of a picture.
+    second
+        Trains the paper's cascade over the bundle's embeddings; the bundle has none where None.
 
     Raises
     ------
@@ -115,7 +112,7 @@ def train(
     )
     log.info("%s", sources.summary())
     training = _Training(recipe, sources, begin, work, choose_device(device))
-    bundle, composites = training.bundle(output, started, device)
+    bundle, composites = training.bundle(output, started, device, second)
     write_model_card(bundle, sources.descriptions)
     if report is not None:
         write_bundle_report(report, bundle.name, bundle.record, composites)
@@ -164,7 +161,9 @@ class _Training:
             sources.draw_weight() if several else None,
         )
 
-    def bundle(self, output: Path, started: float, device: str) -> tuple[Bundle, Composites]:
+    def bundle(
+        self, output: Path, started: float, device: str, second: TrainSecondCascade | None
+    ) -> tuple[Bundle, Composites]:
         """Train and write it."""
         recipe, count = self.recipe, len(self.recipe.backbones)
         # CNNs that stay as they are learn no composite labels; a head may.
@@ -184,7 +183,7 @@ class _Training:
         likely = choose_likely(
             self.labels.findings, known["val"], scores, self.sources.source["val"]
         )
-        paper, point = self._train_paper(joined, device)
+        paper = self._train_second(second, joined, device)
         record = {
             "recipe": asdict(recipe),
             "start": None if self.run.start is None else self.run.start.bundle.hash,
@@ -213,7 +212,7 @@ class _Training:
             for name, value in module.state_dict().items()
         }
         if paper:
-            weights |= {f"paper.{name}": tensor for name, tensor in paper.to_tensors().items()}
+            weights |= {f"paper.{name}": tensor for name, tensor in paper.tensors.items()}
         bundle = Bundle.save(
             output,
             name=recipe.name,
@@ -231,8 +230,7 @@ class _Training:
             },
             record=record,
             weights=weights,
-            # The record of it stands in that of the bundle.
-            paper=paper.description() | {"record": {}} | point if paper else None,
+            paper=paper.description if paper else None,
         )
         return bundle, self.composites
 
@@ -358,32 +356,22 @@ class _Training:
         shares = (pooled["val"] @ pooled["train"].T / own).numpy()
         return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())
 
-    def _train_paper(
-        self, joined: Ensemble, device: str
-    ) -> tuple[PaperModel | None, dict[str, Any]]:
-        """The paper's cascade over the embeddings, and its operating point; None where a part has
-        no image of its classes."""
+    def _train_second(
+        self, second: TrainSecondCascade | None, joined: Ensemble, device: str
+    ) -> SecondCascade | None:
+        """The cascade that the bundle carries beside its own, of the images that people
+        annotated."""
+        if second is None:
+            return None
         parts = {}
         for part in PARTS:
             rows = self.sources.annotated(part)
-            parts[part] = [self.sources.examples[part][n] for n in rows], joined.vectors[part][rows]
-        if not all(in_a_class(examples) for examples, _ in parts.values()):
-            return None, {}
-        train, val = (Cases.of(*parts[part], wide=True) for part in PARTS)
-        paper = train_cascade(named("bundle"), train, val, work=self.run.work, device=device)
-        judged = [n for n in self.sources.annotated("val") if class_of(self._val(n)) is not None]
-        logits = joined.logits["val"][judged][:, : self._findings]
-        point = choose_point(
-            paper,
-            self.labels.findings,
-            logits.sigmoid().numpy(),
-            joined.vectors["val"][judged],
-            [words_of(self._val(n)) for n in judged],
-        )
-        return paper, {} if point is None else {"operating_point": point.to_json()}
-
-    def _val(self, number: int) -> Example:
-        return self.sources.examples["val"][number]
+            parts[part] = Embedded(
+                [self.sources.examples[part][n] for n in rows],
+                joined.vectors[part][rows],
+                joined.logits[part][rows][:, : self._findings].numpy(),
+            )
+        return second(parts, self.labels.findings, self.run.work, device)
 
 
 def _means(rows: Tensor, groups: Tensor) -> Tensor:

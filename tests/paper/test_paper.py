@@ -13,14 +13,16 @@ import pytest
 import torch
 
 from indexer.errors import BundleError, TrainingError
+from indexer.learning.second_cascade import Embedded
 from indexer.paper.cases import Cases
 from indexer.paper.classes import CLASSES, class_of, commonest_annotations
 from indexer.paper.model import PaperModel
 from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import RECIPES, PaperRecipe, named
 from indexer.paper.report import write_report
-from indexer.paper.sampling import draw_epoch, normal_share
-from indexer.paper.training import train_cascade
+from indexer.paper.training.cascade import train_cascade
+from indexer.paper.training.in_bundle import train_in_bundle
+from indexer.paper.training.sampling import draw_epoch, normal_share
 from tests.training.planted import embeddings, example, planted_cases, planted_words
 
 TINY = PaperRecipe(
@@ -298,3 +300,15 @@ def test_recipes_have_their_own_names() -> None:
     assert named("paper-lstm-googlenet").full().epochs == 100
     with pytest.raises(TrainingError, match="no recipe"):
         named("none")
+
+
+def test_a_bundle_without_images_of_the_classes_has_no_cascade(tmp_path: Path) -> None:
+    cases = {"train": planted_cases(12, 1), "val": planted_cases(6, 2)}
+    parts = {
+        name: Embedded(rows.examples, rows.inputs, np.zeros((len(rows.examples), 1), np.float32))
+        for name, rows in cases.items()
+    }
+    hernia = example(0, ("hernia",))
+    parts["val"] = replace(parts["val"], examples=[hernia] * len(cases["val"].examples))
+    assert train_in_bundle(parts, ["normal"], tmp_path, "cpu") is None
+    assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,9 @@ from indexer.paper.model import PaperModel, Variant, prepare
 from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import PaperRecipe
 from indexer.paper.scores import bleu, evaluate_paper
-from indexer.paper.training import first_labels, train_cascade, writer_loss
+from indexer.paper.training.annotator import writer_loss
+from indexer.paper.training.cascade import train_cascade
+from indexer.paper.training.rounds import first_labels
 from indexer.training.annotator import train_annotator
 from indexer.training.feedback import composites_of
 from indexer.training.recipe import Recipe

@@ -15,7 +15,7 @@ from PIL import Image
 from indexer.cascade.bundle import Bundle
 from indexer.paper.cases import Cases
 from indexer.paper.recipe import FROZEN, PaperRecipe
-from indexer.paper.training import train_cascade
+from indexer.paper.training.cascade import train_cascade
 from tests.cli.conftest import Run
 from tests.training.planted import example, planted_words
 

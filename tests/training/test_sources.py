@@ -19,6 +19,8 @@ from indexer.datasets.example import Example
 from indexer.datasets.mining import mine
 from indexer.datasets.targets import Known
 from indexer.errors import TrainingError
+from indexer.paper.judged import Cascade
+from indexer.paper.training.in_bundle import train_in_bundle
 from indexer.training.assembly import TrainedMember, teach
 from indexer.training.members import Validation
 from indexer.training.recipe import Recipe
@@ -123,7 +125,13 @@ def test_several_sources_make_one_bundle(
 ) -> None:
     recipe = replace(RECIPE, frozen=1, strong=True)
     bundle = train(
-        folders, tmp_path / "new", recipe, work=tmp_path / "work", device="cpu", start=started.path
+        folders,
+        tmp_path / "new",
+        recipe,
+        work=tmp_path / "work",
+        device="cpu",
+        start=started.path,
+        second=train_in_bundle,
     )
     record = bundle.record
     assert record["start"] == started.hash
@@ -138,6 +146,12 @@ def test_several_sources_make_one_bundle(
     name = "encoder.members.0.backbone.conv_head.weight"
     assert not np.array_equal(started.weights()[name], bundle.weights()[name])
     assert set(bundle.likely or {}) <= set(bundle.findings)
+    assert started.paper is None
+    cascade = Cascade.load(bundle.path)
+    assert cascade.point is not None
+    assert cascade.record == record["paper"]
+    vectors = np.eye(16, dtype=np.float32)
+    assert {len(words) for words in cascade.model.predict(vectors).values()} == {16}
 
 
 def test_an_interrupted_training_of_several_goes_on(
@@ -164,7 +178,6 @@ def test_an_interrupted_training_of_several_goes_on(
     assert run("broken") == whole
 
 
-@pytest.mark.xfail(strict=False, reason="some 3 % of a layer's numbers come back changed: a defect")
 def test_without_an_epoch_the_cnns_stay_as_they_were(
     folders: list[Path], started: Bundle, tmp_path: Path
 ) -> None:
@@ -172,9 +185,16 @@ def test_without_an_epoch_the_cnns_stay_as_they_were(
     bundle = train(
         folders, tmp_path / "same", recipe, work=tmp_path / "work", device="cpu", start=started.path
     )
-    for name, value in started.weights().items():
-        if "backbone" in name:
-            np.testing.assert_array_equal(value, bundle.weights()[name])
+    # Heads are calibrated anew, and the paper's cascade, which has backbones too, is no CNN.
+    before = {
+        name: value
+        for name, value in started.weights().items()
+        if name.startswith("encoder.members.") and ".head." not in name
+    }
+    assert sum(".backbone." in name for name in before) > 100
+    after = bundle.weights()
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, after[name], err_msg=name)
 
 
 def test_a_bundle_of_other_networks_is_no_start(

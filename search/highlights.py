@@ -78,8 +78,8 @@ class Highlighter:
         return Highlights(
             tuple(annotations),
             tuple(report[:_MOST]),
-            self._said("absent", document["absent"]),
-            self._said("uncertain", document["uncertain"]),
+            self._annotation_fragments("absent", document["absent"]),
+            self._annotation_fragments("uncertain", document["uncertain"]),
         )
 
     def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
@@ -107,7 +107,9 @@ class Highlighter:
                 texts.append(leaf)
         yield from _in_text(text, texts)
 
-    def _said(self, field: str, annotations: Sequence[Mapping[str, Any]]) -> tuple[Fragment, ...]:
+    def _annotation_fragments(
+        self, field: str, annotations: Sequence[Mapping[str, Any]]
+    ) -> tuple[Fragment, ...]:
         """The annotations that the report denies, or doubts, and the query asks for."""
         asked = [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
         return tuple(

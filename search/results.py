@@ -148,8 +148,8 @@ class Reason:
         return data if self.text is None else {**data, "text": self.text}
 
     def __str__(self) -> str:
-        said = f'annotation "{self.text}"' if self.text is not None else self.kind
-        return f"{said} {self.score:.2f}" + (f" (no. {self.rank})" if self.rank else "")
+        what = f'annotation "{self.text}"' if self.text is not None else self.kind
+        return f"{what} {self.score:.2f}" + (f" (no. {self.rank})" if self.rank else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +286,10 @@ class Shown:
             Its files too: their names may hold patient data, so for the terminal only.
         """
         record, document = self.record, self.record.document
-        said = {name: value for name, value in document.items() if name != "statements"}
+        fields = {name: value for name, value in document.items() if name != "statements"}
         own = record.reading
         return {
-            **said,
+            **fields,
             "probabilities": _likeliest_first(document["probabilities"]),
             "alone": {
                 "annotations": own["annotations"],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["annotation_line", "certain", "marked", "show_hits"]
 
 # So much of what people say, of predictions and of a report is shown of a hit; `show` has all.
-_SAID = 6
+_MOST_BY_PEOPLE = 6
 _PREDICTIONS = 4
 _SENTENCES = 2
 _NORMAL = "normal"
@@ -58,17 +58,17 @@ def certain(
     people = {a["text"]: a for a in every if a["origin"] == "report"}
     people |= {a["text"]: a for a in every if a["origin"] == "human"}
     findings = [a for a in people.values() if a["disease"] != _NORMAL]
-    said = findings or [*people.values()]
-    said.sort(key=lambda a: a["origin"] != "human")
+    by_people = findings or [*people.values()]
+    by_people.sort(key=lambda a: a["origin"] != "human")
     predicted = sorted(
         (a for a in every if a["origin"] == "predicted"), key=lambda a: -a["confidence"]
     )
     if findings:
         predicted = [a for a in predicted if a["disease"] != _NORMAL]
     sure = [a for a in predicted if certainty_of(a) == "likely"][:_PREDICTIONS]
-    if not sure and not said:
+    if not sure and not by_people:
         sure = predicted[:1]
-    return said, sure, len(predicted) - len(sure)
+    return by_people, sure, len(predicted) - len(sure)
 
 
 def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> None:
@@ -116,20 +116,20 @@ def _lines(hit: Hit) -> list[Text]:
     from rich.text import Text
 
     matched = _matched(hit.highlights)
-    said, sure, folded = certain(hit.document["annotations"])
-    shown = {(a["text"], a["origin"]) for a in (*said, *sure)}
+    by_people, sure, folded = certain(hit.document["annotations"])
+    shown = {(a["text"], a["origin"]) for a in (*by_people, *sure)}
     # What matched is shown however uncertain it is.
     for annotation in hit.document["annotations"]:
         key = (annotation["text"], annotation["origin"])
         if key in matched and key not in shown and annotation["origin"] == "predicted":
             sure, folded = [*sure, annotation], folded - 1
     lines = []
-    if said:
+    if by_people:
         # The sort keeps the order otherwise.
-        said.sort(key=lambda a: (a["text"], a["origin"]) not in matched)
-        parts = [annotation_line(a, _of(matched, a)) for a in said[:_SAID]]
-        if len(said) > _SAID:
-            parts.append(Text(f"{len(said) - _SAID} more", "dim"))
+        by_people.sort(key=lambda a: (a["text"], a["origin"]) not in matched)
+        parts = [annotation_line(a, _of(matched, a)) for a in by_people[:_MOST_BY_PEOPLE]]
+        if len(by_people) > _MOST_BY_PEOPLE:
+            parts.append(Text(f"{len(by_people) - _MOST_BY_PEOPLE} more", "dim"))
         lines.append(_joined(parts))
     if sure or folded:
         parts = [annotation_line(a, _of(matched, a)) for a in sure]

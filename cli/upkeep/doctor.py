@@ -73,5 +73,5 @@ def _show(found: Installation) -> None:
         echo(f"  {state:10} {decoder.transfer_syntax}")
     echo("bundle", bold=True)
     bundle = found.bundle
-    said = f"{len(bundle.findings)} findings, {len(bundle.labels.composites)} composite labels"
-    echo(f"  {bundle.name} {bundle.hash}, {said}")
+    contents = f"{len(bundle.findings)} findings, {len(bundle.labels.composites)} composite labels"
+    echo(f"  {bundle.name} {bundle.hash}, {contents}")

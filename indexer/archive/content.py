@@ -47,8 +47,8 @@ def refusal(data: bytes, name: str) -> ImageError:
     called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
     if called is None:
         kind = _kind_of(data)
-        said = f"{kind}; neither DICOM" if kind else "neither DICOM"
-        return SkippedImage("not_an_image", f"{said} nor a known picture format")
+        message = f"{kind}; neither DICOM" if kind else "neither DICOM"
+        return SkippedImage("not_an_image", f"{message} nor a known picture format")
     suffix = called[0].lower()
     if not data:
         return FailedImage("truncated", f"an empty file called {suffix}")

@@ -92,8 +92,8 @@ def signed_otherwise(
     unsigned = low >= 0
     if unsigned and high < half:
         return None
-    said_signed = np.issubdtype(pixels.dtype, np.signedinteger) and unsigned
-    if not said_signed and np.mean(np.abs(np.diff(upper, axis=1)) > half) < _JUMPS:
+    declared_signed = np.issubdtype(pixels.dtype, np.signedinteger) and unsigned
+    if not declared_signed and np.mean(np.abs(np.diff(upper, axis=1)) > half) < _JUMPS:
         return None
 
     def other(values: npt.NDArray[Any]) -> Any:
@@ -102,4 +102,4 @@ def signed_otherwise(
         return np.where(values < 0, values + whole, values)
 
     here, there = (np.abs(a - b).mean() for a, b in ((upper, lower), (other(upper), other(lower))))
-    return other if there < here * (1 / _SMOOTHER if said_signed else _SMOOTHER) else None
+    return other if there < here * (1 / _SMOOTHER if declared_signed else _SMOOTHER) else None

@@ -234,7 +234,7 @@ def _half(key: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _digest(description: Mapping[str, Any], weights: Path) -> str:
     """Hash over everything that changes a reading; the record and the name do not."""
-    said = {k: v for k, v in description.items() if k not in {"hash", "record", "name"}}
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    hashed = {k: v for k, v in description.items() if k not in {"hash", "record", "name"}}
+    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode())
     digest.update(weights.read_bytes())
     return digest.hexdigest()[:16]

@@ -223,9 +223,9 @@ class Runtime:
             rows, columns, self._describe(embedding, rows, columns), strict=True
         ):
             chance = float(probabilities[row, column])
-            said = (Word(findings[column], "disease", chance), *words)
+            line = (Word(findings[column], "disease", chance), *words)
             sure = certainty(findings[column], chance, self.bundle.likely)
-            found[row].append(Annotation("predicted", said, sure))
+            found[row].append(Annotation("predicted", line, sure))
         return [
             Reading(
                 {f: round(p, 4) for f, p in zip(findings, chances, strict=True)},

@@ -108,8 +108,8 @@ def load_annotated(path: Path, source: LabelSource | None = None, part: Part = "
         )
     reports = _Reports(path, source)
     images = tuple(
-        AnnotatedImage(image, study, said)
-        for study, names, said in reports.every
+        AnnotatedImage(image, study, annotations)
+        for study, names, annotations in reports.every
         for image in names
     )
     alone = sum(not names for _, names, _ in reports.every)
@@ -170,9 +170,9 @@ def _of_dataset(dataset: Dataset, source: LabelSource | None, part: Part) -> Col
     if not wanted:
         raise TrainingError(f"{dataset.root} names no image of the part {part!r}")
     images = [
-        AnnotatedImage(image.image_id, image.study or image.image_id, said)
-        for image, said in zip(wanted, dataset.said(wanted, source), strict=True)
-        if said is not None
+        AnnotatedImage(image.image_id, image.study or image.image_id, annotations)
+        for image, annotations in zip(wanted, dataset.annotations(wanted, source), strict=True)
+        if annotations is not None
     ]
     return Collection(
         source,

@@ -255,7 +255,7 @@ class Dataset:
                 path = finder.find(image.row[2])
                 yield None if path is None else self._example(image, path, texts.of(image))
 
-    def said(
+    def annotations(
         self, images: Sequence[Described], source: Literal["mesh", "text"]
     ) -> Iterator[tuple[Annotation, ...] | None]:
         """What is said of images, with or without pictures: by people, or as the labeller finds it
@@ -279,9 +279,9 @@ class Dataset:
         with _Texts(self) as texts:
             for image in self.described:
                 text = texts.of(image)
-                said = self._known(image, text).annotations
-                if said or text.sections:
-                    yield image, Report("", text.sections, said)
+                annotations = self._known(image, text).annotations
+                if annotations or text.sections:
+                    yield image, Report("", text.sections, annotations)
 
     def _known(self, image: Described, text: _Text) -> Known:
         meaning = self.description.annotations
@@ -291,9 +291,9 @@ class Dataset:
 
     def _example(self, image: Described, path: Path, text: _Text) -> Example:
         known = self._known(image, text)
-        said = known.annotations
-        if self.description.annotations is None and not said and text.sections:
-            said = affirmed(label(text.sections))
+        annotations = known.annotations
+        if self.description.annotations is None and not annotations and text.sections:
+            annotations = affirmed(label(text.sections))
         # Films of one patient without a study's number are each a study.
         study = image.study or image.image_id
         return Example(
@@ -301,7 +301,7 @@ class Dataset:
             path,
             pseudonym(_KEY, "study", study),
             image.view,
-            said,
+            annotations,
             sentences_of(text.sections),
             pseudonym(_KEY, "patient", image.patient) if image.patient else "",
             image.part or "",

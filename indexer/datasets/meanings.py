@@ -91,8 +91,8 @@ def known(
     deny
         How likely a finding is that those leave out; None where they deny nothing.
     """
-    said = dict.fromkeys(annotations)
-    others = deny if said else None
+    distinct = dict.fromkeys(annotations)
+    others = deny if distinct else None
     states: dict[str, list[float | None]] = {}
     for name, rows in claims.items():
         # A label that the description does not list is taken for a finding of that name.
@@ -101,14 +101,14 @@ def known(
         )
         state = _judged(rows, labels.softness if labels is not None else 0.0)
         if state == 1:
-            said[meaning.annotation] = None
+            distinct[meaning.annotation] = None
         for finding in meaning.findings:
             unclear = state == 1 and meaning.one_of
             states.setdefault(finding, []).append(None if unclear else state)
     findings = {name: state for name, s in states.items() if (state := _together(s)) is not None}
-    if any(annotation.disease != NORMAL for annotation in said) and findings.get(NORMAL) != 1:
+    if any(annotation.disease != NORMAL for annotation in distinct) and findings.get(NORMAL) != 1:
         findings[NORMAL] = 0.0
-    return Known(tuple(said), findings, others)
+    return Known(tuple(distinct), findings, others)
 
 
 def _judged(rows: list[Claim], softness: float) -> float | None:

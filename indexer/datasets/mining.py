@@ -82,9 +82,9 @@ def encode_labels(
     for image in annotations:
         row = np.zeros(len(column), np.float32)
         for annotation in image:
-            said: list[object] = [annotation.disease]
-            said += [(annotation.disease, w.text) for w in annotation.words[1:]]
-            row[[column[name] for name in said if name in column]] = 1
+            own: list[object] = [annotation.disease]
+            own += [(annotation.disease, w.text) for w in annotation.words[1:]]
+            row[[column[name] for name in own if name in column]] = 1
         rows.append(row)
     return np.stack(rows)
 

@@ -191,12 +191,12 @@ def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningRe
         Fewest images of a label. None: the protocol of the paper, where an image with several
         terms is left out and `PAPER_CLASSES` are the classes, however few images they have.
     """
-    said = [image for image in images if image.annotations]
+    annotated = [image for image in images if image.annotations]
     paper = min_images is None
     known = set(PAPER_CLASSES)
     # In the paper's protocol only these images teach anything.
     single = {(name,) for name in PAPER_CLASSES}
-    usable = [image for image in said if _pattern(image) in single] if paper else said
+    usable = [image for image in annotated if _pattern(image) in single] if paper else annotated
     if min_images is None:
         labels = mine([image.annotations for image in usable], 1)
         order = {name: rank for rank, name in enumerate(PAPER_CLASSES)}
@@ -207,7 +207,7 @@ def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningRe
             vocabulary=(END, *PAPER_CLASSES, *(q for q in qualifiers if q not in order)),
         )
     else:
-        labels = mine([image.annotations for image in said], min_images)
+        labels = mine([image.annotations for image in annotated], min_images)
 
     def refusal_of_class(name: tuple[str, ...], count: int) -> str:
         if min_images is not None:
@@ -231,20 +231,20 @@ def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningRe
     def refusal_of_word(name: str, count: int) -> str:
         return "" if name in set(labels.vocabulary) else _few_or_several(count, min_images)
 
-    overlaps = Counter(pair for i in said for pair in combinations(_pattern(i), 2))
+    overlaps = Counter(pair for i in annotated for pair in combinations(_pattern(i), 2))
     return MiningReport(
         protocol="paper" if paper else "mined",
         min_images=min_images,
         totals=_totals(images),
-        classes=_entries(said, lambda i: {_pattern(i)}, refusal_of_class),
-        findings=_entries(said, lambda i: set(_pattern(i)), refusal_of_finding),
+        classes=_entries(annotated, lambda i: {_pattern(i)}, refusal_of_class),
+        findings=_entries(annotated, lambda i: set(_pattern(i)), refusal_of_finding),
         pairs=_entries(
-            said,
+            annotated,
             lambda i: {(a.disease, w.text) for a in i.annotations for w in a.words[1:]},
             refusal_of_pair,
         ),
         words=_entries(
-            said,
+            annotated,
             lambda i: {w.text for a in i.annotations for w in a.words[1:]},
             refusal_of_word,
             _unknown,
@@ -302,17 +302,17 @@ def _entries(
 
 
 def _totals(images: Sequence[AnnotatedImage]) -> Totals:
-    said = [image for image in images if image.annotations]
-    patterns = [_pattern(image) for image in said]
+    annotated = [image for image in images if image.annotations]
+    patterns = [_pattern(image) for image in annotated]
     abnormal = Counter(len(pattern) for pattern in patterns if pattern != (NORMAL,))
-    lengths = Counter(len(a.words) for image in said for a in image.annotations)
+    lengths = Counter(len(a.words) for image in annotated for a in image.annotations)
     return Totals(
         images=len(images),
         studies=len({image.study for image in images}),
-        unannotated=len(images) - len(said),
+        unannotated=len(images) - len(annotated),
         normal=patterns.count((NORMAL,)),
         terms=len({term for pattern in patterns for term in pattern}),
-        qualifiers=len({w.text for i in said for a in i.annotations for w in a.words[1:]}),
+        qualifiers=len({w.text for i in annotated for a in i.annotations for w in a.words[1:]}),
         patterns=len(set(patterns)),
         terms_per_image=dict(sorted(abnormal.items())),
         words_per_annotation=dict(sorted(lengths.items())),

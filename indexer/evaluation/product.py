@@ -105,12 +105,12 @@ def _intervals(
         ],
         1,
     )
-    hits, said = weights @ (goals & reported), weights @ goals + weights @ reported
+    hits, total = weights @ (goals & reported), weights @ goals + weights @ reported
     found = {
         "mean_auc": middle(_means(aucs[:, often])),
         "normal_auc": middle(aucs[:, names.index(NORMAL)]) if NORMAL in names else None,
-        "micro_f1": middle(ratio(2 * hits.sum(1), said.sum(1))),
-        "macro_f1": middle(_means(ratio(2 * hits, said)[:, often])),
+        "micro_f1": middle(ratio(2 * hits.sum(1), total.sum(1))),
+        "macro_f1": middle(_means(ratio(2 * hits, total)[:, often])),
     }
     human = [example.annotations for example in readings.examples]
     for kind in WORD_KINDS:
@@ -155,10 +155,10 @@ def calibration_error(goals: BoolArray, chances: npt.NDArray[np.float64]) -> flo
     """
     from sklearn.calibration import calibration_curve
 
-    truth, said = calibration_curve(
+    truth, predicted = calibration_curve(
         goals.ravel(), chances.ravel(), n_bins=_BINS, strategy="quantile"
     )
-    return float(np.abs(truth - said).mean())
+    return float(np.abs(truth - predicted).mean())
 
 
 def word_scores(
@@ -175,9 +175,9 @@ def word_scores(
     """
     scores: dict[str, dict[str, float | None]] = {}
     for kind in WORD_KINDS:
-        hits, said, exact, common = _word_counts(human, predicted, kind, findings).sum(0).tolist()
+        hits, total, exact, common = _word_counts(human, predicted, kind, findings).sum(0).tolist()
         scores[kind] = {
-            "f1": _rounded(2 * hits / said) if said else None,
+            "f1": _rounded(2 * hits / total) if total else None,
             "exact_match": _rounded(exact / common) if common else None,
         }
     return scores

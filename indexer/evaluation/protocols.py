@@ -91,7 +91,7 @@ def evaluate(
         return read(source, pictures, compute), pictures.left_out
 
     readings, left_out = readings_of(dataset, part)
-    said: dict[str, Any] = {
+    result: dict[str, Any] = {
         "protocol": protocol,
         "bundle": {"name": source.name, "hash": source.hash},
         "part": part_name(part),
@@ -101,20 +101,20 @@ def evaluate(
         "pool_studies": pool_studies,
     }
     if protocol == "words":
-        return said | {"pool_studies": False} | evaluate_captions(readings, TextSpace.of(source))
+        return result | {"pool_studies": False} | evaluate_captions(readings, TextSpace.of(source))
     if protocol == "product":
         scores = [evaluate_product(source, r) for r in (readings, readings.pooled(source))]
     else:
         place = gallery or dataset
         found, found_left_out = readings_of(place, gallery_part)
-        said |= {
+        result |= {
             "gallery": place.resolve().name,
             "gallery_part": part_name(gallery_part),
             "gallery_left_out": found_left_out,
         }
         scores = _retrieval(source, readings, found, baselines)
     alone, pooled = scores
-    return said | (pooled | {"unpooled": alone} if pool_studies else alone)
+    return result | (pooled | {"unpooled": alone} if pool_studies else alone)
 
 
 def _retrieval(

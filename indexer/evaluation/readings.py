@@ -72,7 +72,7 @@ class Readings:
         images: dict[str, list[int]] = {}
         for row, study in enumerate(self.studies):
             images.setdefault(study, []).append(row)
-        said: list[tuple[Annotation, ...]] = [()] * len(self.examples)
+        annotations: list[tuple[Annotation, ...]] = [()] * len(self.examples)
         for rows in images.values():
             alone = [
                 {
@@ -83,8 +83,8 @@ class Readings:
             ]
             pooled = pool_readings(alone, bundle.thresholds, bundle.likely)["annotations"]
             for row in rows:
-                said[row] = tuple(Annotation.from_json(a) for a in pooled)
-        return said
+                annotations[row] = tuple(Annotation.from_json(a) for a in pooled)
+        return annotations
 
 
 def study_means(values: FloatArray, studies: Sequence[str]) -> FloatArray:

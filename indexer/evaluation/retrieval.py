@@ -82,11 +82,11 @@ class _Truth:
     def __init__(self, queries: Sequence[Example], gallery: Sequence[Example]) -> None:
         units = [_units(e.annotations) for e in (*queries, *gallery)]
         column = {unit: index for index, unit in enumerate(sorted({u for s in units for u in s}))}
-        said = np.zeros((len(units), len(column)), np.float32)
+        labels = np.zeros((len(units), len(column)), np.float32)
         for row, own in enumerate(units):
-            said[row, [column[unit] for unit in own]] = 1
+            labels[row, [column[unit] for unit in own]] = 1
         terms = [index for unit, index in column.items() if len(unit) == 1]
-        one, other = said[: len(queries)], said[len(queries) :]
+        one, other = labels[: len(queries)], labels[len(queries) :]
         common = one @ other.T
         self.grades = common / (one.sum(1)[:, None] + other.sum(1)[None] - common)
         self.relevant = one[:, terms] @ other[:, terms].T > 0
@@ -165,11 +165,11 @@ def text_ranks(
     similarity
         Shape (texts, images).
     """
-    said = [{a.text for a in example.annotations} for example in examples]
+    own = [{a.text for a in example.annotations} for example in examples]
     ranks = []
     for text, line in zip(texts, similarity, strict=True):
         order = np.argsort(-line, kind="stable")
-        ranks.append(next(rank for rank, row in enumerate(order, 1) if text in said[row]))
+        ranks.append(next(rank for rank, row in enumerate(order, 1) if text in own[row]))
     return np.array(ranks)
 
 
@@ -216,13 +216,15 @@ def text_weights(texts: Sequence[str], examples: Sequence[Example]) -> npt.NDArr
         Shape (draws, texts).
     """
     column = {text: index for index, text in enumerate(texts)}
-    said: dict[str, set[int]] = {}
+    by_study: dict[str, set[int]] = {}
     for example in examples:
-        said.setdefault(example.study, set()).update(column[a.text] for a in example.annotations)
-    carried = np.zeros((len(said), len(texts)))
-    for row, own in zip(carried, said.values(), strict=True):
+        by_study.setdefault(example.study, set()).update(
+            column[a.text] for a in example.annotations
+        )
+    carried = np.zeros((len(by_study), len(texts)))
+    for row, own in zip(carried, by_study.values(), strict=True):
         row[list(own)] = 1
-    weights: npt.NDArray[np.float64] = draw_studies(list(said)) @ (carried / carried.sum(0))
+    weights: npt.NDArray[np.float64] = draw_studies(list(by_study)) @ (carried / carried.sum(0))
     return weights
 
 

@@ -61,9 +61,9 @@ def _retrieval(scores: _Scores) -> list[Table]:
             rows.append(row)
             rows += [_row(f"{_words(k)}, {name}", v[group])[1] for k, v in others.items()]
         found.append(Table(f"by picture, {title}", heads, rows))
-    said = {"bundle": scores["text_to_image"], **scores["baselines"]["text_to_image"]}
+    scored = {"bundle": scores["text_to_image"], **scores["baselines"]["text_to_image"]}
     rows = []
-    for name, part in said.items():
+    for name, part in scored.items():
         if part is not None:
             intervals = scores["intervals"] if name == "bundle" else {}
             heads, row = _row(name, part, intervals, "text_to_image")

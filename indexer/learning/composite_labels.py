@@ -181,13 +181,13 @@ def _names(
     taken: Counter[str] = Counter()
     names = []
     for index, (group, words) in enumerate(zip(groups, telling, strict=True)):
-        said = list(words)
+        parts = list(words)
         if not words or telling.count(words) > 1:
             found = _telling(beside, index)[:_COMPANIONS]
             others = " and ".join(word for word in found if word != _ALONE)
-            said += [f"with {others}"] if others else found[:1]
+            parts += [f"with {others}"] if others else found[:1]
         bare = sum(not words for words in group) / len(group)
-        name = ", ".join([disease, *(said or ["unspecified" if bare >= 0.5 else "mixed"])])
+        name = ", ".join([disease, *(parts or ["unspecified" if bare >= 0.5 else "mixed"])])
         taken[name] += 1
         names.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
     return names

@@ -62,9 +62,9 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> tuple[str, ...]:
         """The words up to `END` or the first -1."""
-        said = []
+        words = []
         for number in numbers:
             if number < 1:
                 break
-            said.append(self.words[number])
-        return tuple(said)
+            words.append(self.words[number])
+        return tuple(words)

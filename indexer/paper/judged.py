@@ -101,12 +101,12 @@ def choose_point(
         normal, ill = _either(model, name, findings, chances, inputs)
         curve = []
         for limit in [*limits.tolist(), 1.0001]:
-            said = [
+            written = [
                 one if yes else other
                 for one, other, yes in zip(normal, ill, chance >= limit, strict=True)
             ]
-            scores = {str(n): round(bleu(references, said, n) or 0.0, 1) for n in ORDERS}
-            right = [words[0] == truth[0] for words, truth in zip(said, references, strict=True)]
+            scores = {str(n): round(bleu(references, written, n) or 0.0, 1) for n in ORDERS}
+            right = [words[0] == truth[0] for words, truth in zip(written, references, strict=True)]
             accuracy = round(100 * float(np.mean(right)), 1)
             curve.append({"limit": limit, "accuracy": accuracy, "bleu": scores})
         top = max(curve, key=lambda row: sum(row["bleu"].values()))
@@ -223,8 +223,10 @@ class Cascade:
     @property
     def point(self) -> OperatingPoint | None:
         """Where the product's own reading does the task; None of a cascade alone."""
-        said = None if self.source is None or self.source.paper is None else self.source.paper
-        found = (said or {}).get("operating_point")
+        description = (
+            None if self.source is None or self.source.paper is None else self.source.paper
+        )
+        found = (description or {}).get("operating_point")
         return None if found is None or self.hash != self.source_hash else OperatingPoint(**found)
 
     @property
@@ -245,12 +247,14 @@ class Cascade:
         """Per variant, the words of each picture: its class, then the annotation."""
         if self.source is not None:
             readings = read(self.source, pictures, compute)
-            said = self.model.predict(readings.embeddings)
+            predictions = self.model.predict(readings.embeddings)
             if self.point is not None:
                 chances = 1 / (1 + np.exp(-readings.logits.astype(np.float64)))
                 vectors = readings.embeddings
-                said[CASCADE] = self.point.say(self.model, self.source.findings, chances, vectors)
-            return said
+                predictions[CASCADE] = self.point.say(
+                    self.model, self.source.findings, chances, vectors
+                )
+            return predictions
         for variant in self.model.variants.values():
             variant.classifier.to(choose_device(compute.device))
         return self.model.predict(pictures.canvases)

@@ -202,8 +202,8 @@ class PaperModel:
                 raise BundleError("the paper's cascade has another format: train it again")
             vocabulary = Vocabulary(tuple(description["vocabulary"]))
             variants = {}
-            for name, said in description["variants"].items():
-                labels, shape = tuple(said["labels"]), said["shape"]
+            for name, stored in description["variants"].items():
+                labels, shape = tuple(stored["labels"]), stored["shape"]
                 classifier = build_classifier(
                     description["backbone"],
                     description["dimensions"],
@@ -226,8 +226,8 @@ class PaperModel:
                     classifier.eval(),
                     writer.eval(),
                     labels,
-                    tuple(said["diseases"]),
-                    np.array(said["bias"], np.float32),
+                    tuple(stored["diseases"]),
+                    np.array(stored["bias"], np.float32),
                     shape,
                 )
             return cls(

@@ -86,11 +86,11 @@ def evaluate_paper(
         raise TrainingError(f"no variant is named {best!r}: there are {', '.join(kept)}")
     draws = _Draws.of(cases, resamples, seed) if resamples else None
 
-    def scores(said: Sequence[_Words]) -> dict[str, Any]:
-        return _scores(references, said, draws)
+    def scores(written: Sequence[_Words]) -> dict[str, Any]:
+        return _scores(references, written, draws)
 
-    def usual(said: Sequence[_Words]) -> list[_Words]:
-        return [commonest.get(words[0], (words[0],)) for words in said]
+    def usual(written: Sequence[_Words]) -> list[_Words]:
+        return [commonest.get(words[0], (words[0],)) for words in written]
 
     variants = {
         name: {
@@ -243,14 +243,14 @@ def _score(total: _Counts, order: int) -> float | None:
     """BLEU of summed statistics; None of no case."""
     from sacrebleu.metrics.bleu import BLEU
 
-    *counts, said, true = total.tolist()
-    if not true:
+    *counts, system_length, reference_length = total.tolist()
+    if not reference_length:
         return None
     score = BLEU.compute_bleu(
         counts[:order],
         counts[order:],
-        sys_len=said,
-        ref_len=true,
+        sys_len=system_length,
+        ref_len=reference_length,
         smooth_method="none",
         max_ngram_order=order,
     )

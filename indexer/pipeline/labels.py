@@ -102,6 +102,6 @@ def joined(report: Report | None, labels: Report | None) -> Report | None:
     """A report with what labels say beside it; its own words stay."""
     if report is None or labels is None:
         return report or labels
-    said: dict[Annotation, None] = dict.fromkeys((*report.annotations, *labels.annotations))
+    annotations: dict[Annotation, None] = dict.fromkeys((*report.annotations, *labels.annotations))
     sections = report.sections or labels.sections
-    return Report(report.uid, sections, tuple(said), report.images)
+    return Report(report.uid, sections, tuple(annotations), report.images)

@@ -44,11 +44,11 @@ def report_text(
     number: int, findings: tuple[SimulatedFinding, ...], rng: np.random.Generator
 ) -> str:
     """The report of study `number`, which says that it is simulated."""
-    said = [_SENTENCES[f.kind][rng.integers(2)].format(side=f.side) for f in findings]
+    sentences = [_SENTENCES[f.kind][rng.integers(2)].format(side=f.side) for f in findings]
     concluded = [_IMPRESSIONS[f.kind].format(side=f.side) for f in findings]
     return (
         f"SIMULATED REPORT {number}: it is about a simulated radiograph, not about a patient.\n\n"
         "INDICATION: Demonstration.\n\nCOMPARISON: None.\n\n"
-        f"FINDINGS: {' '.join([*said, _MASSES])}\n\n"
+        f"FINDINGS: {' '.join([*sentences, _MASSES])}\n\n"
         f"IMPRESSION: {' '.join([*concluded, 'Round masses in both lungs.'])}\n"
     )

@@ -36,14 +36,14 @@ class TrainedMember:
     ----------
     member
         In evaluation mode.
-    said
+    outputs
         Per part of the data set, its outputs.
     columns
         Shape (k,): which of all labels the first k scores of its head are.
     """
 
     member: EnsembleMember
-    said: Mapping[str, Outputs]
+    outputs: Mapping[str, Outputs]
     columns: npt.NDArray[np.int64]
 
 
@@ -91,8 +91,8 @@ def join(
     for trained in members:
         known[trained.columns] += 1
     heads = [_spread(t, len(members) / known.clip(1), total) for t in members]
-    parts = list(members[0].said)
-    embeddings = {part: torch.stack([t.said[part].embedding for t in members]) for part in parts}
+    parts = list(members[0].outputs)
+    embeddings = {part: torch.stack([t.outputs[part].embedding for t in members]) for part in parts}
     logits = {
         part: torch.stack(
             [head(own * recipe.dimensions**0.5) for head, own in zip(heads, held, strict=True)]
@@ -158,7 +158,7 @@ def teach(
         Shape (n,): the images.
     """
     own = trained.member.head
-    inputs = trained.said["train"].embedding[rows] * own.in_features**0.5
+    inputs = trained.outputs["train"].embedding[rows] * own.in_features**0.5
     target, known = torch.from_numpy(goals.targets), torch.from_numpy(goals.known).float()
     share = (target * known).sum(0) / known.sum(0).clamp(min=1)
     head = nn.Linear(own.in_features, len(columns))
@@ -182,7 +182,7 @@ def teach(
         both.bias.copy_(torch.cat([own.bias, head.bias]))
     member = copy.deepcopy(trained.member)
     member.head = both.requires_grad_(False)
-    return TrainedMember(member, trained.said, np.concatenate([trained.columns, columns]))
+    return TrainedMember(member, trained.outputs, np.concatenate([trained.columns, columns]))
 
 
 def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
@@ -194,14 +194,14 @@ def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
     covariance is taken out.
     """
     bank = supervision.phrases.double() - supervision.phrases.double().mean(0)
-    said = (supervision.said > 0).double()
-    sums = (said / said.sum(0).clamp(min=1).sqrt()) @ bank
-    captioned = (said.sum(1) == 0) & (supervision.report >= 0)
+    mentioned = (supervision.mentioned > 0).double()
+    sums = (mentioned / mentioned.sum(0).clamp(min=1).sqrt()) @ bank
+    captioned = (mentioned.sum(1) == 0) & (supervision.report >= 0)
     captions = supervision.reports.double()[supervision.report[captioned]]
     sums[captioned] = captions - captions.mean(0) if len(captions) else captions
-    told = captioned | (said.sum(1) > 0)
-    inputs = vectors.double()[told] * vectors.shape[1] ** 0.5
-    sums = sums[told]
+    described = captioned | (mentioned.sum(1) > 0)
+    inputs = vectors.double()[described] * vectors.shape[1] ** 0.5
+    sums = sums[described]
     centre, mean = inputs.mean(0), sums.mean(0)
     moments = (inputs - centre).T @ (inputs - centre)
     ridge = _RIDGE * torch.eye(len(moments)).double()

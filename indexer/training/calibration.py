@@ -87,13 +87,13 @@ def choose_thresholds(
     for column, name in enumerate(findings):
         taught, seen = train.known[:, column], val.known[:, column]
         share = float((train.targets[taught, column] > _THERE).mean()) if taught.any() else 0.0
-        said = chances[seen, column] if seen.any() else chances[:, column]
-        threshold = float(np.quantile(said, 1 - share))
+        own = chances[seen, column] if seen.any() else chances[:, column]
+        threshold = float(np.quantile(own, 1 - share))
         there = val.targets[seen, column] > _THERE
         if there.sum() >= _MIN_POSITIVES:
-            precision, recall, limits = precision_recall_curve(there, said)
+            precision, recall, limits = precision_recall_curve(there, own)
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-            lowest = np.quantile(said, max(0.0, 1 - _EXCESS * share))
+            lowest = np.quantile(own, max(0.0, 1 - _EXCESS * share))
             allowed = limits >= lowest
             clear = allowed & (precision[:-1] >= _ABOVE_CHANCE * there.mean())
             f1 = np.where(clear if clear.any() else allowed, f1[:-1], -1)
@@ -127,12 +127,12 @@ def choose_likely(
     return likely
 
 
-def _half_right(said: FloatArray, there: BoolArray) -> float:
+def _half_right(scores: FloatArray, there: BoolArray) -> float:
     """The lowest threshold of a precision of one half; 1 where there is none."""
-    order = np.argsort(-said, kind="stable")
+    order = np.argsort(-scores, kind="stable")
     hits = there[order].cumsum()
     precision = hits / (np.arange(1, len(order) + 1) + 1)
     # Equal chances are over a threshold together.
-    last = np.append(np.diff(said[order]) < 0, True)
+    last = np.append(np.diff(scores[order]) < 0, True)
     good = np.flatnonzero((precision >= _LIKELY) & (hits >= _LEAST_HITS) & last)
-    return float(said[order][good[-1]]) if len(good) else 1.0
+    return float(scores[order][good[-1]]) if len(good) else 1.0

@@ -78,8 +78,8 @@ def composites_of(
     """
     joint: dict[str, _FloatArray] = {}
     owners, tokens = {}, {}
-    for part, said in annotations.items():
-        owners[part], tokens[part] = encode_sequences(said, labels, LONGEST)
+    for part, images in annotations.items():
+        owners[part], tokens[part] = encode_sequences(images, labels, LONGEST)
         held = torch.from_numpy(vectors[part][owners[part]])
         joint[part] = joint_vectors(annotator, held, tokens[part])
     words = [
@@ -90,7 +90,7 @@ def composites_of(
     found = cluster(
         joint["train"],
         words,
-        beside=[others - {said[0]} for others, said in zip(diseases, words, strict=True)],
+        beside=[others - {line[0]} for others, line in zip(diseases, words, strict=True)],
         images_per_label=images_per_label,
         deviations=deviations,
         k=clusters,
@@ -99,12 +99,12 @@ def composites_of(
     # A finding that was not split is a label already.
     fine = [n for n, disease in enumerate(found.diseases) if found.diseases.count(disease) > 1]
     if not fine:
-        return Composites.none({part: len(said) for part, said in annotations.items()})
+        return Composites.none({part: len(images) for part, images in annotations.items()})
     means = np.stack([joint["train"][found.rows == n].mean(0) for n in fine])
     first = np.array([labels.vocabulary.index(found.diseases[n]) for n in fine])
     goals = {}
-    for part, said in annotations.items():
-        goal = goals[part] = np.zeros((len(said), len(fine)), np.float32)
+    for part, images in annotations.items():
+        goal = goals[part] = np.zeros((len(images), len(fine)), np.float32)
         if part == "train":
             near = np.searchsorted(fine, found.rows)
             split = np.isin(found.rows, fine)

@@ -312,9 +312,9 @@ def _identity(
         "layers",
         "annotator_epochs",
     }
-    said = {k: v for k, v in asdict(recipe).items() if k not in others}
-    said["backbone"] = recipe.backbones[number]
-    digest = blake3(json.dumps(said, sort_keys=True).encode())
+    facts = {k: v for k, v in asdict(recipe).items() if k not in others}
+    facts["backbone"] = recipe.backbones[number]
+    digest = blake3(json.dumps(facts, sort_keys=True).encode())
     if recipe.weights:
         digest.update_mmap(recipe.weights)
     if run.start is not None:
@@ -343,11 +343,11 @@ def read_kept(member: EnsembleMember, canvases: _ByteArray, run: Run) -> Outputs
     path = run.work / f"said-{digest.hexdigest(length=8)}.pt"
     if path.exists():
         return Outputs(*torch.load(path, weights_only=True))
-    said = read_pictures(member, canvases, run.device)
+    outputs = read_pictures(member, canvases, run.device)
     run.work.mkdir(parents=True, exist_ok=True)
-    torch.save(tuple(said), path.with_suffix(".new"))
+    torch.save(tuple(outputs), path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
-    return said
+    return outputs
 
 
 @torch.inference_mode()

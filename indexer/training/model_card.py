@@ -75,9 +75,9 @@ def _what(bundle: Bundle) -> str:
 
 def _data(record: Mapping[str, Any]) -> str:
     counts = record.get("data", {})
-    said = ", ".join(f"{count} images of the part `{part}`" for part, count in counts.items())
+    text = ", ".join(f"{count} images of the part `{part}`" for part, count in counts.items())
     return (
-        f"Learnt from and chosen by: {said}. Calibration, thresholds and models are chosen on "
+        f"Learnt from and chosen by: {text}. Calibration, thresholds and models are chosen on "
         "`val`, so the scores below flatter it a little. No patient that the data sets tell apart "
         "is in both parts."
     )
@@ -85,12 +85,12 @@ def _data(record: Mapping[str, Any]) -> str:
 
 def _training(bundle: Bundle, recipe: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     names = ("epochs", "batch_size", "learning_rate", "crop", "min_images", "feedback", "seed")
-    said = ", ".join(f"{name.replace('_', ' ')} {recipe[name]}" for name in names if name in recipe)
+    text = ", ".join(f"{name.replace('_', ' ')} {recipe[name]}" for name in names if name in recipe)
     start = "ImageNet weights" if recipe.get("pretrained") else "random weights"
     start = str(recipe.get("weights") or start)
     minutes = record.get("seconds", 0) / 60
     return (
-        f"Started from {start}; {said or 'the recipe was not recorded'}. It took {minutes:.0f} "
+        f"Started from {start}; {text or 'the recipe was not recorded'}. It took {minutes:.0f} "
         "minutes. Everything that was recorded stands in `bundle.json` under `record`."
     )
 
@@ -131,8 +131,8 @@ def _limits(bundle: Bundle) -> list[tuple[str, str, str]]:
     rows = []
     for name in bundle.findings:
         likely = EVEN if bundle.likely is None else bundle.likely.get(name)
-        said = _NEVER if likely is None else f"{likely:.2f}"
-        rows.append((name, f"{bundle.thresholds[name]:.2f}", said))
+        text = _NEVER if likely is None else f"{likely:.2f}"
+        rows.append((name, f"{bundle.thresholds[name]:.2f}", text))
     return rows
 
 

@@ -36,7 +36,7 @@ class Supervision:
         Shape (n,): 1 for a lateral view, not a number where it is unknown.
     phrases
         Shape (phrases, 384): vectors of the distinct annotations ("opacity, lung, base, left").
-    said
+    phrase_shares
         Shape (n, phrases): the share each phrase has in an image's annotations; rows sum to 1, or
         to 0 where nobody annotated.
     reports
@@ -49,7 +49,7 @@ class Supervision:
     weight: Tensor
     lateral: Tensor
     phrases: Tensor
-    said: Tensor
+    phrase_shares: Tensor
     reports: Tensor
     report: Tensor
 
@@ -59,17 +59,17 @@ class Supervision:
         lateral = np.array([_LATERAL.get(e.view or "", np.nan) for e in examples], np.float32)
         targets, known = encode_targets(examples, labels)
         empty = torch.empty(0, sentences.DIMENSIONS)
-        phrases, said, reports = empty, torch.zeros(len(examples), 0), empty
+        phrases, phrase_shares, reports = empty, torch.zeros(len(examples), 0), empty
         report = torch.full((len(examples),), -1)
         if text:
-            phrases, said = _phrases(examples)
+            phrases, phrase_shares = _phrases(examples)
             reports, report = _reports(examples)
         return cls(
             torch.from_numpy(targets),
             torch.from_numpy(known).float(),
             torch.from_numpy(lateral),
             phrases,
-            said,
+            phrase_shares,
             reports,
             report,
         )
@@ -112,7 +112,7 @@ class Supervision:
         text = torch.zeros((), device=device)
         if len(self.phrases):
             scores = outputs.sentence @ self.phrases.to(device).T / _PHRASE_TEMPERATURE
-            text = text + nn.functional.cross_entropy(scores, self.said[rows].to(device))
+            text = text + nn.functional.cross_entropy(scores, self.phrase_shares[rows].to(device))
         report = self.report[rows].to(device)
         told = report >= 0
         if told.any():
@@ -133,12 +133,12 @@ def _annotated(example: Example) -> bool:
 def _phrases(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
     texts = sorted({a.text for e in examples if _annotated(e) for a in e.annotations})
     column = {text: index for index, text in enumerate(texts)}
-    said = torch.zeros(len(examples), len(texts))
+    shares = torch.zeros(len(examples), len(texts))
     for row, example in enumerate(examples):
         own = sorted({column[a.text] for a in example.annotations if a.text in column})
         if own and _annotated(example):
-            said[row, own] = 1 / len(own)
-    return torch.from_numpy(sentences.encode(texts, backend="sentence-transformers")), said
+            shares[row, own] = 1 / len(own)
+    return torch.from_numpy(sentences.encode(texts, backend="sentence-transformers")), shares
 
 
 def _reports(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
@@ -150,7 +150,7 @@ def _reports(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         if e.sentences or _annotated(e)
     }
     keys = sorted(spoken)
-    texts = sorted({sentence for said in spoken.values() for sentence in said})
+    texts = sorted({sentence for lines in spoken.values() for sentence in lines})
     if not texts:
         return torch.empty(0, sentences.DIMENSIONS), torch.full((len(examples),), -1)
     vectors = dict(

@@ -251,8 +251,8 @@ class _Training:
         member, history = train_member(
             recipe, number, taught, canvases, self.validation, replace(self.run, names=names)
         )
-        said = {part: read_kept(member, self.sources.canvases[part], self.run) for part in PARTS}
-        self.members.append(TrainedMember(member.cpu(), said, columns))
+        outputs = {part: read_kept(member, self.sources.canvases[part], self.run) for part in PARTS}
+        self.members.append(TrainedMember(member.cpu(), outputs, columns))
         self.histories.append(history)
 
     def _known(self, part: str) -> Known:

@@ -123,7 +123,7 @@ def statements(sections: Mapping[str, str]) -> dict[str, str]:
         for start, end in _sentences(text):
             sentence = _lower(text[start:end])
             if readable and is_english(sentence):
-                spans: Sequence[tuple[int, int]] = _unsaid(sentence)
+                spans: Sequence[tuple[int, int]] = _unaffirmed(sentence)
             else:
                 spans = ((0, end - start),) if denies(sentence) else ()
             for first, stop in spans:
@@ -144,8 +144,8 @@ def affirmed(mentions: Iterable[Mention]) -> tuple[Annotation, ...]:
     but says nothing known, or that has only doubts, has no annotation.
     """
     seen = list(mentions)
-    said = {m.annotation: None for m in seen if m.status == "affirmed"}
-    findings = [a for a in said if a.disease != NORMAL]
+    distinct = {m.annotation: None for m in seen if m.status == "affirmed"}
+    findings = [a for a in distinct if a.disease != NORMAL]
     if not findings:
         certain = seen and all(m.status != "uncertain" for m in seen)
         return (Annotation.from_words("report", NORMAL, ()),) if certain else ()
@@ -182,20 +182,20 @@ def _lower(text: str) -> str:
 
 
 def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
-    for annotation, status, first, last in _said(_lower(text[start:end])):
+    for annotation, status, first, last in _sentence_statements(_lower(text[start:end])):
         yield Mention(annotation, status, section, (start, end), (start + first, start + last))
 
 
 # Reports say the same sentences over and over.
 @lru_cache(maxsize=4096)
-def _said(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
+def _sentence_statements(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
     """What a sentence says, with the places of its phrases in it."""
     if not is_english(sentence):
         return ()
     found = _findings(sentence)
     if not found and (normal := _NORMAL.search(sentence)):
-        said = Annotation.from_words("report", NORMAL, ())
-        return ((said, "affirmed", normal.start(), normal.end()),)
+        annotation = Annotation.from_words("report", NORMAL, ())
+        return ((annotation, "affirmed", normal.start(), normal.end()),)
     cues = negation.cues(sentence) if found else ()
     return tuple(
         (
@@ -209,14 +209,14 @@ def _said(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
 
 
 @lru_cache(maxsize=4096)
-def _unsaid(sentence: str) -> tuple[tuple[int, int], ...]:
+def _unaffirmed(sentence: str) -> tuple[tuple[int, int], ...]:
     """Places of all that a sentence denies, and of the findings that it doubts."""
-    said = _said(sentence)
-    spans = {(first, last) for _, status, first, last in said if status != "affirmed"}
+    statements = _sentence_statements(sentence)
+    spans = {(first, last) for _, status, first, last in statements if status != "affirmed"}
     # "No acute disease" affirms that all is well, and denies a disease.
     kept = [
         (first, last)
-        for annotation, status, first, last in said
+        for annotation, status, first, last in statements
         if status == "affirmed" and annotation.disease != NORMAL
     ]
     cues = negation.cues(sentence)
@@ -294,13 +294,13 @@ def _owner(sentence: str, found: Sequence[_Found], start: int, end: int) -> int 
 
 
 def _annotation(rule: FindingRule, words: Sequence[str]) -> Annotation:
-    said = dict.fromkeys((*rule.qualifiers, *words))
-    if "left" in said and "right" in said:
-        said["bilateral"] = None
-    if "bilateral" in said:
-        said.pop("left", None)
-        said.pop("right", None)
-    if rule.organ and not any(kind_of(word) == "organ" for word in said):
-        said[rule.organ] = None
-    ordered = sorted(said, key=lambda word: _ORDER[kind_of(word)])
+    described = dict.fromkeys((*rule.qualifiers, *words))
+    if "left" in described and "right" in described:
+        described["bilateral"] = None
+    if "bilateral" in described:
+        described.pop("left", None)
+        described.pop("right", None)
+    if rule.organ and not any(kind_of(word) == "organ" for word in described):
+        described[rule.organ] = None
+    ordered = sorted(described, key=lambda word: _ORDER[kind_of(word)])
     return Annotation.from_words("report", rule.disease, ordered)

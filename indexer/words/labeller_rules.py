@@ -54,8 +54,8 @@ def _with_parts(pattern: str) -> str:
 def _literally(texts: Iterable[str]) -> str:
     """A pattern of these texts, the longest first; plurals and hyphens as the file says."""
     ways = sorted({*texts}, key=lambda text: (-len(text), text))
-    said = (re.escape(way).replace(r"\ ", "[ -]").replace(r"\-", "[ -]?") for way in ways)
-    return f"(?:{'|'.join(said)})(?:s|es)?"
+    patterns = (re.escape(way).replace(r"\ ", "[ -]").replace(r"\-", "[ -]?") for way in ways)
+    return f"(?:{'|'.join(patterns)})(?:s|es)?"
 
 
 def _forms(name: str, entry: Mapping[str, Any]) -> list[str]:

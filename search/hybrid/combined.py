@@ -133,14 +133,14 @@ def search_combined(
         conditions = conjunction(conditions, demands(query.tree))
         notes += query.notes
         if request.meaning == request.words:
-            sentence = _said(query)
+            sentence = _as_sentence(query)
     elif sentence is not None:
         # A sentence is read for what it demands of every image, such as sex and denials.
         demanding = terms.read_sentence(sentence, literal=request.literal)
         if demanding is not None and not isinstance(demands(demanding.tree), MatchAll):
             conditions = conjunction(conditions, demands(demanding.tree))
             notes += demanding.notes
-            sentence, understood = _said(demanding) or sentence, demanding.understood
+            sentence, understood = _as_sentence(demanding) or sentence, demanding.understood
     if sentence is not None and (sentence or tree is None):
         asked, why_not = semantic()
         meaning = asked.ask(sentence if request.literal else in_full(sentence))
@@ -167,7 +167,7 @@ def search_combined(
     )
 
 
-def _said(query: Query) -> str:
+def _as_sentence(query: Query) -> str:
     """The words a query asks for, without the hyphens that plain English gets when it is read."""
     words = sentence_of(query.asked)
     return words if query.understood is None else words.replace("-", " ")

@@ -73,17 +73,17 @@ class Findings:
 
     def _index(self, term: str) -> None:
         number = len(self._terms)
-        said: dict[str, Any] = json.loads(term)
-        stems = analyzer().analyze(said["text"])
+        finding: dict[str, Any] = json.loads(term)
+        stems = analyzer().analyze(finding["text"])
         for stem in stems:
             self._of_stem.setdefault(stem, set()).add(number)
-        for token in analyzer(plain=True).analyze(said["text"]):
+        for token in analyzer(plain=True).analyze(finding["text"]):
             self._of_plain.setdefault(token, set()).add(number)
         for label, values in self._of_value.items():
-            for value in said.get(label, ()):
+            for value in finding.get(label, ()):
                 values.setdefault(value, set()).add(number)
-        self._of_origin.setdefault(said["origin"], set()).add(number)
-        self._of_certainty.setdefault(said["certainty"], set()).add(number)
+        self._of_origin.setdefault(finding["origin"], set()).add(number)
+        self._of_certainty.setdefault(finding["certainty"], set()).add(number)
         self._stems.append(stems)
         self._terms.append(term)
 

@@ -143,8 +143,8 @@ class Lexicon:
     @property
     def forms(self) -> list[str]:
         """Everything that can be asked for, sorted: headings, their forms, and loose forms."""
-        said = chain.from_iterable((h.name, *h.forms) for h in self.headings.values())
-        return sorted({*said, *self.loose})
+        names = chain.from_iterable((h.name, *h.forms) for h in self.headings.values())
+        return sorted({*names, *self.loose})
 
     def senses(self, text: str, kind: str | None = None) -> tuple[Heading, ...]:
         """The headings that `text` may mean; with `kind` those it may be a value of.
@@ -292,13 +292,13 @@ class Lexicon:
     def _expand(self, node: Node) -> Node:
         match node:
             case Word():
-                return self._said((node,))
+                return self._phrase((node,))
             case Value(field, value) if field in LABELS:
                 return self._valued(node, self.senses(value, field))
             case And(nodes):
                 return conjunction(
                     *(
-                        self._said(run) if isinstance(run[0], Word) else self._expand(run[0])
+                        self._phrase(run) if isinstance(run[0], Word) else self._expand(run[0])
                         for run in self._runs(nodes)
                     )
                 )
@@ -308,7 +308,7 @@ class Lexicon:
                 return replace(node, node=self._expand(child))
         return node
 
-    def _said(self, words: Sequence[Node]) -> Node:
+    def _phrase(self, words: Sequence[Node]) -> Node:
         """A run of words, or any other way to say the same."""
         first = words[0]
         assert isinstance(first, Word)

@@ -27,8 +27,8 @@ def members() -> list[TrainedMember]:
     for columns in _COLUMNS:
         member = EnsembleMember("test_resnet", 8, len(columns)).eval()
         with torch.inference_mode():
-            said = {"train": member(_PICTURES[:30]), "val": member(_PICTURES[30:])}
-        found.append(TrainedMember(member, said, columns))
+            outputs = {"train": member(_PICTURES[:30]), "val": member(_PICTURES[30:])}
+        found.append(TrainedMember(member, outputs, columns))
     return found
 
 
@@ -44,10 +44,10 @@ def joined(members: list[TrainedMember]) -> Ensemble:
 
 @torch.inference_mode()
 def test_the_encoder_says_of_pictures_what_was_joined(joined: Ensemble) -> None:
-    said = joined.encoder(_PICTURES[30:])
-    torch.testing.assert_close(said.logits, joined.logits["val"], rtol=1e-4, atol=1e-5)
+    outputs = joined.encoder(_PICTURES[30:])
+    torch.testing.assert_close(outputs.logits, joined.logits["val"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
-        said.embedding, torch.from_numpy(joined.vectors["val"]), rtol=1e-4, atol=1e-5
+        outputs.embedding, torch.from_numpy(joined.vectors["val"]), rtol=1e-4, atol=1e-5
     )
 
 
@@ -55,7 +55,7 @@ def test_a_label_is_scored_by_those_who_know_it(
     joined: Ensemble, members: list[TrainedMember]
 ) -> None:
     """Calibration keeps the order, so ranks tell whose scores a column holds."""
-    own = [m.said["val"].logits for m in members]
+    own = [m.outputs["val"].logits for m in members]
     expected = [
         (own[0][:, 0] + own[1][:, 0]) / 2,
         (own[0][:, 1] + own[1][:, 1]) / 2,

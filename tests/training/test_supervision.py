@@ -13,16 +13,18 @@ from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
 
-def _example(study: str, disease: str, *qualifiers: str, said: tuple[str, ...] = ()) -> Example:
+def _example(
+    study: str, disease: str, *qualifiers: str, phrase_shares: tuple[str, ...] = ()
+) -> Example:
     annotation = Annotation.from_words("human", disease, qualifiers)
-    return Example(study, Path(study), study, "lateral", (annotation,), said)
+    return Example(study, Path(study), study, "lateral", (annotation,), phrase_shares)
 
 
 EXAMPLES = [
-    _example("1", "opacity", "left", said=("There is an opacity in the left lung.",)),
+    _example("1", "opacity", "left", phrase_shares=("There is an opacity in the left lung.",)),
     _example("2", "opacity", "right"),
-    _example("3", "cardiomegaly", said=("The heart is enlarged.", "No effusion.")),
-    _example("3", "cardiomegaly", said=("The heart is enlarged.", "No effusion.")),
+    _example("3", "cardiomegaly", phrase_shares=("The heart is enlarged.", "No effusion.")),
+    _example("3", "cardiomegaly", phrase_shares=("The heart is enlarged.", "No effusion.")),
 ]
 
 
@@ -39,13 +41,13 @@ def _outputs(supervision: Supervision, sentence: torch.Tensor) -> Outputs:
 
 def test_phrases_and_reports_are_those_of_the_images(supervision: Supervision) -> None:
     assert supervision.phrases.shape == (3, sentences.DIMENSIONS)
-    assert supervision.said.sum(1).tolist() == [1, 1, 1, 1]
+    assert supervision.phrase_shares.sum(1).tolist() == [1, 1, 1, 1]
     assert supervision.reports.shape == (3, sentences.DIMENSIONS)
     assert supervision.report[2] == supervision.report[3]
 
 
 def test_an_image_beside_its_own_words_costs_less(supervision: Supervision) -> None:
-    right = supervision.said @ supervision.phrases
+    right = supervision.phrase_shares @ supervision.phrases
     rows = torch.arange(4)
     near = supervision.loss(_outputs(supervision, right), rows, 1.0)
     far = supervision.loss(_outputs(supervision, right[[2, 3, 0, 1]]), rows, 1.0)

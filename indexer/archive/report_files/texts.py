@@ -108,8 +108,8 @@ def _of_hl7(message: str, field: str) -> tuple[str, tuple[str, ...]]:
     for segment in re.split(r"[\r\n]+", message):
         fields = segment.split(field)
         if fields[0] == "OBX" and len(fields) > 5 and fields[2].strip() in _HL7_TEXTS:
-            said = [part.strip() for part in fields[3].split("^")[:2]]
-            name = said[-1] or said[0]
+            parts = [part.strip() for part in fields[3].split("^")[:2]]
+            name = parts[-1] or parts[0]
             if name != heading and not name.startswith("&"):
                 heading = name
                 lines.append(f"{heading}:")
@@ -124,7 +124,7 @@ def _of_hl7(message: str, field: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _hl7_text(text: str) -> str:
-    def said(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         sequence = match[1]
         if sequence in _HL7_PLAIN:
             return _HL7_PLAIN[sequence]
@@ -132,4 +132,4 @@ def _hl7_text(text: str) -> str:
             return bytes.fromhex(sequence[1:]).decode("cp1252", "replace")
         return "\n" if sequence.startswith((".br", ".sp")) else " "
 
-    return _HL7_ESCAPE.sub(said, text)
+    return _HL7_ESCAPE.sub(replacement, text)

@@ -52,11 +52,11 @@ def reported(
     normal
         Words that go with ``normal``.
     """
-    said = list(found)
+    annotations = list(found)
     # A bundle without that label gives it what remains.
     chance = float(chances.get(NORMAL, 1 - max(chances.values(), default=0.0)))
-    unsure = all(annotation.certainty == "possible" for annotation in said)
-    if not said or (unsure and chance >= thresholds.get(NORMAL, math.inf)):
+    unsure = all(annotation.certainty == "possible" for annotation in annotations)
+    if not annotations or (unsure and chance >= thresholds.get(NORMAL, math.inf)):
         words = (Word(NORMAL, "disease", chance), *normal)
-        said.append(Annotation("predicted", words, certainty(NORMAL, chance, likely)))
-    return tuple(sorted(said, key=lambda a: (a.certainty == "possible", -a.confidence)))
+        annotations.append(Annotation("predicted", words, certainty(NORMAL, chance, likely)))
+    return tuple(sorted(annotations, key=lambda a: (a.certainty == "possible", -a.confidence)))

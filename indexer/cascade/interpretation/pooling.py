@@ -48,22 +48,22 @@ def pool_readings(
     # Sorted, so that the sum is the same to the last bit whatever came first.
     logits = np.sort(np.log(chances / (1 - chances)), axis=0).mean(0)
     pooled = dict(zip(names, (1 / (1 + np.exp(-logits))).round(4).tolist(), strict=True))
-    said: dict[str, Annotation] = {}
+    surest: dict[str, Annotation] = {}
     for reading in readings:
         for annotation in map(Annotation.from_json, reading["annotations"]):
-            before = said.get(annotation.disease)
+            before = surest.get(annotation.disease)
             if before is None or _sureness(annotation) > _sureness(before):
-                said[annotation.disease] = annotation
-    found = [n for n in names if n != NORMAL and pooled[n] >= thresholds[n] and n in said]
+                surest[annotation.disease] = annotation
+    found = [n for n in names if n != NORMAL and pooled[n] >= thresholds[n] and n in surest]
     worded = [
         Annotation(
             "predicted",
-            (Word(name, "disease", pooled[name]), *said[name].words[1:]),
+            (Word(name, "disease", pooled[name]), *surest[name].words[1:]),
             certainty(name, pooled[name], likely),
         )
         for name in found
     ]
-    normal = said[NORMAL].words[1:] if NORMAL in said else ()
+    normal = surest[NORMAL].words[1:] if NORMAL in surest else ()
     annotations = () if nothing else reported(worded, pooled, thresholds, likely, normal)
     return {"probabilities": pooled, "annotations": [a.to_json() for a in annotations]}
 

@@ -81,8 +81,8 @@ class Cuda:
         with self._turn:
             try:
                 on_gpu = self._device.type == "cuda"
-                said = self._replay(pictures) if on_gpu else self._compute(pictures)
-                return Encoded(*(part.float().cpu().numpy() for part in said))
+                outputs = self._replay(pictures) if on_gpu else self._compute(pictures)
+                return Encoded(*(part.float().cpu().numpy() for part in outputs))
             except torch.cuda.OutOfMemoryError as error:
                 self._graph, self._input, self._output = None, torch.empty(0), ()
                 if self._device.type == "cuda":
@@ -92,8 +92,8 @@ class Cuda:
     def _compute(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         kind = self._kind
         with nullcontext() if kind is None else torch.autocast(self._device.type, kind):
-            said = self._encoder(pictures)
-        return said.embedding, said.logits, said.view
+            outputs = self._encoder(pictures)
+        return outputs.embedding, outputs.logits, outputs.view
 
     def _replay(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self._input.shape != pictures.shape:

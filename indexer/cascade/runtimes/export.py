@@ -40,8 +40,8 @@ class _Three(nn.Module):
         self.encoder = encoder
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        said = self.encoder(pictures)
-        return said.embedding, said.logits, said.view
+        outputs = self.encoder(pictures)
+        return outputs.embedding, outputs.logits, outputs.view
 
 
 def export(openvino: Any, bundle: Bundle, path: Path, precision: str) -> None:

@@ -104,5 +104,7 @@ class Reference:
         """Read pictures of shape (n, size, size)."""
         # Two batches at once, each on all cores, hold each other up.
         with self._turn:
-            said = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
-        return Encoded(*(part.cpu().numpy() for part in (said.embedding, said.logits, said.view)))
+            outputs = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
+        return Encoded(
+            *(part.cpu().numpy() for part in (outputs.embedding, outputs.logits, outputs.view))
+        )

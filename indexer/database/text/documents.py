@@ -153,14 +153,14 @@ def _read(sections: tuple[tuple[str, str], ...]) -> ReportReading:
     mentions = label(texts)
     there = {m.annotation.disease for m in mentions if m.status == "affirmed"}
 
-    def said(status: str) -> list[dict[str, Any]]:
+    def of_status(status: str) -> list[dict[str, Any]]:
         found = (m.annotation for m in mentions if m.status == status)
         return [a.to_json() for a in dict.fromkeys(found) if a.disease not in there]
 
     return ReportReading(
         annotations=[a.to_json() for a in affirmed(mentions)],
-        absent=said("negated"),
-        uncertain=said("uncertain"),
+        absent=of_status("negated"),
+        uncertain=of_status("uncertain"),
         statements=statements(texts),
     )
 

@@ -119,8 +119,8 @@ def values_of(document: Document) -> dict[str, list[str]]:
         put("certainty", certainty_of(annotation))
         for origin in (None, annotation["origin"]):
             put(field_of("annotation", origin), annotation["text"])
-            for label, said in label_values(annotation).items():
-                put(field_of(label, origin), *said)
+            for label, entries in label_values(annotation).items():
+                put(field_of(label, origin), *entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
     for section, text in (document["report"] or {}).items():
@@ -137,7 +137,7 @@ def values_of(document: Document) -> dict[str, list[str]]:
     for certainty in CERTAINTIES:
         put(certainty, *findings[certainty])
     return {
-        name: said if name in TEXTS else list(dict.fromkeys(said))
-        for name, said in values.items()
-        if said
+        name: entries if name in TEXTS else list(dict.fromkeys(entries))
+        for name, entries in values.items()
+        if entries
     }

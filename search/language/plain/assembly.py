@@ -116,32 +116,32 @@ class Assembly:
         """Words that the lexicon does not know stand side by side, after a side as well."""
         if first.kind == "side" and self._heads:
             return [first, second]
-        said = f"{first.said} {second.said}"
+        wording = f"{first.wording} {second.wording}"
         query = f"{first.query}-{second.query}"
         loose = f"{first.words or first.query} AND {second.query}"
-        return [replace(first, kind="word", query=query, said=said, words=loose)]
+        return [replace(first, kind="word", query=query, wording=wording, words=loose)]
 
     def _part(self, token: Token, kind: PartKind) -> Part:
         number, self._numbers = self._numbers, self._numbers + 1
-        said, words = token.said, joined(token.said)
+        wording, words = token.wording, joined(token.wording)
         if is_normal(token):
-            return Part(number, kind, "disease:normal", said, (), "normal")
+            return Part(number, kind, "disease:normal", wording, (), "normal")
         diseases = tuple(h.name for h in token.headings if "disease" in h.kinds)
         if kind == "location" and token.headings[0].kinds == ("location",):
-            query = f"location:{said}" if said.isalnum() else f'location:"{said}"'
-            return Part(number, kind, query, said, diseases, words)
-        return Part(number, kind, words, said, diseases)
+            query = f"location:{wording}" if wording.isalnum() else f'location:"{wording}"'
+            return Part(number, kind, query, wording, diseases, words)
+        return Part(number, kind, words, wording, diseases)
 
     def _condition(self, token: Token) -> None:
         found = token.found
         assert found is not None
         if found.kind == "left out":
-            self.left_out.append((found.said, found.query))
+            self.left_out.append((found.wording, found.query))
             return
         self._end_unless_joined()
         number, self._numbers = self._numbers, self._numbers + 1
         kind: PartKind = found.kind  # type: ignore[assignment]
-        part = Part(number, kind, found.query, found.said)
+        part = Part(number, kind, found.query, found.wording)
         self._add(Phrase((part,), negated=True) if self._negated else part)
         self._reset()
 
@@ -169,7 +169,7 @@ class Assembly:
         qualifiers = tuple((part,) for part in (*self._before, *self._after))
         phrase = Phrase(tuple(self._heads), qualifiers, self._negated, self._doubt)
         if self._optional:
-            self.left_out.append((" ".join(p.said for p in phrase.parts), _MAYBE))
+            self.left_out.append((" ".join(p.wording for p in phrase.parts), _MAYBE))
         else:
             self._add(self._judged(phrase))
         self._reset()
@@ -180,7 +180,7 @@ class Assembly:
         if phrase.doubt in ("doubt", "asked") and phrase.qualifiers and named:
             if phrase.doubt == "doubt":
                 for part in (p for any_of in phrase.qualifiers for p in any_of):
-                    self.left_out.append((part.said, _UNPLACED))
+                    self.left_out.append((part.wording, _UNPLACED))
             return replace(phrase, qualifiers=() if phrase.doubt == "doubt" else phrase.qualifiers)
         return phrase
 
@@ -261,16 +261,16 @@ def _qualified(a: Phrase | Part, b: Phrase | Part) -> Phrase | None:
     """A finding with what is said of it after a comma: "effusion, left", "mass, not in the RUL"."""
     if not (isinstance(a, Phrase) and isinstance(b, Phrase)):
         return None
-    said = [part for any_of in b.qualifiers for part in any_of]
+    others = [part for any_of in b.qualifiers for part in any_of]
     if not a.heads or a.negated or b.heads or a.doubt or b.doubt:
         return None
-    if any(part.kind not in ("side", "location", "severity") for part in said):
+    if any(part.kind not in ("side", "location", "severity") for part in others):
         return None
     if b.negated:
-        said = [_denied(part) for part in said]
-    elif any(_place_of(part.kind, a) is not None for part in said):
+        others = [_denied(part) for part in others]
+    elif any(_place_of(part.kind, a) is not None for part in others):
         return None
-    return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in said)))
+    return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in others)))
 
 
 def _shared(a: Phrase | Part, b: Phrase | Part) -> tuple[Phrase, Phrase] | None:

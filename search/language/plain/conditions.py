@@ -27,13 +27,13 @@ class Found:
         ``"age"``, ``"sex"``, ``"year"`` or ``"view"``; ``"left out"`` for what cannot be judged.
     query
         The condition; of what is left out, the reason.
-    said
+    wording
         As it was written.
     """
 
     kind: str
     query: str
-    said: str
+    wording: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +266,8 @@ def extract(text: str) -> ReadText:
             query = meaning(match)
             if query is None or "\x01" in match[0]:
                 return match[0]
-            said = " ".join(match[0].split())
-            found.append(Found("age" if kind == "short" else kind, query, said))
+            wording = " ".join(match[0].split())
+            found.append(Found("age" if kind == "short" else kind, query, wording))
             return f" \x01{len(found) - 1}\x02 "
 
         return mark

@@ -21,8 +21,8 @@ _WHOLE = r"(?:chest|cxr|films?|x-?rays?|stud(?:y|ies)|exams?|images?|radiographs
 
 #: Spellings that are no words: replaced before anything is read.
 SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), said)
-    for pattern, said in (
+    (re.compile(pattern, re.IGNORECASE), plain)
+    for pattern, plain in (
         (r"[‘’ʼ´`]", "'"),
         (r"\bw/?/?o(?:ut)?(?=[\s,.]|$)", " without "),
         (r"\bw/\s*o\b", " without "),

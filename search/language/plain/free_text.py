@@ -48,8 +48,8 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
         The one that ships with cxrdex where None.
     """
     clean = _CONTROL.sub(" ", text)
-    for pattern, said in SHORTHAND:
-        clean = pattern.sub(said, clean)
+    for pattern, plain in SHORTHAND:
+        clean = pattern.sub(plain, clean)
     conditions = extract(clean)
     assembly = Assembly()
     for token in tokens(conditions, lexicon or Lexicon.load()):
@@ -57,5 +57,5 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
     clauses = assembly.finish()
     if not clauses:
         return None
-    left_out = [(f.said, f.query) for f in conditions.found if f.kind == "left out"]
+    left_out = [(f.wording, f.query) for f in conditions.found if f.kind == "left out"]
     return Understood(text, clauses, (*left_out, *assembly.left_out))

@@ -104,7 +104,7 @@ def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = Fal
         tree = parse(text, vocabulary)
         return Reading(tree, text, notes=() if literal or is_free(text) else _operators(tree))
     query = understood.query
-    notes = tuple(f'"{said}" was left out: {reason}' for said, reason in understood.left_out)
+    notes = tuple(f'"{wording}" was left out: {reason}' for wording, reason in understood.left_out)
     return Reading(parse(query, vocabulary), query, understood, notes=notes)
 
 

@@ -44,7 +44,7 @@ class Token:
     ----------
     kind
         What it is; cues are named in `search.language.plain.cues.CUES`.
-    said
+    wording
         As it was written.
     headings
         What a term may mean.
@@ -53,7 +53,7 @@ class Token:
     """
 
     kind: TokenKind
-    said: str
+    wording: str
     headings: tuple[Heading, ...] = ()
     found: Found | None = None
 
@@ -88,7 +88,7 @@ def _cut(text: str, found: Sequence[Found], lexicon: Lexicon) -> Iterator[Token]
         if (number := pieces[start][1]) is not None:
             condition = found[int(number)]
             if condition.kind != "left out" and condition.query != "*":
-                yield Token("condition", condition.said, found=condition)
+                yield Token("condition", condition.wording, found=condition)
             start += 1
             continue
         # "non calcified nodule" is no calcified nodule.
@@ -96,16 +96,16 @@ def _cut(text: str, found: Sequence[Found], lexicon: Lexicon) -> Iterator[Token]
         negated = pieces[start][0].lower() == "non"
         for stop in range(end, start, -1):
             words = [piece[0] for piece in pieces[start:stop]]
-            said = " ".join(words)
-            cue = _tables().get(said.lower().replace("-", " ")) or _tables().get(said.lower())
-            if headings := lexicon.senses(said):
-                yield Token("term", said, headings)
+            wording = " ".join(words)
+            cue = _tables().get(wording.lower().replace("-", " ")) or _tables().get(wording.lower())
+            if headings := lexicon.senses(wording):
+                yield Token("term", wording, headings)
             elif cue is not None and cue[0] == "condition":
-                yield Token("condition", said, found=Found("indication", cue[1], said))
+                yield Token("condition", wording, found=Found("indication", cue[1], wording))
             elif cue is not None:
-                yield Token(cue[0], said)
+                yield Token(cue[0], wording)
             elif stop == start + 1:
-                yield _number(said) if said.isdigit() else Token("word", said)
+                yield _number(wording) if wording.isdigit() else Token("word", wording)
             else:
                 continue
             start = stop
@@ -122,8 +122,10 @@ def _run(pieces: Sequence[re.Match[str]], start: int) -> int:
     return end
 
 
-def _number(said: str) -> Token:
-    return Token("condition", said, found=Found("left out", "a number alone says nothing", said))
+def _number(wording: str) -> Token:
+    return Token(
+        "condition", wording, found=Found("left out", "a number alone says nothing", wording)
+    )
 
 
 def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
@@ -136,9 +138,14 @@ def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
         beside = part_kind(following) if following is not None else None
         if is_normal(token) and beside in ("organ", "location"):
             yield replace(token, kind="not", headings=())
-        elif heads > 1 and len(names) == 1 and names[0] in _PLACES and "lung" in token.said.lower():
+        elif (
+            heads > 1
+            and len(names) == 1
+            and names[0] in _PLACES
+            and "lung" in token.wording.lower()
+        ):
             place_name = _PLACES[names[0]]
-            yield replace(token, said=place_name, headings=(lexicon.headings[place_name],))
+            yield replace(token, wording=place_name, headings=(lexicon.headings[place_name],))
         elif place in lists:
             yield replace(token, kind="or")
         else:

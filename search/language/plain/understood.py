@@ -42,7 +42,7 @@ class Part:
         lexicon does not know; else what it says of a finding or of the image.
     query
         The part in the query language.
-    said
+    wording
         As it was written.
     headings
         The diseases it may mean.
@@ -53,7 +53,7 @@ class Part:
     number: int
     kind: PartKind
     query: str
-    said: str
+    wording: str
     headings: tuple[str, ...] = ()
     words: str | None = None
 
@@ -247,12 +247,16 @@ class Understood:
         return positive(given_up) or not positive(frozenset())
 
     def _loss(self, given_up: frozenset[int], loose: bool) -> str:
-        said = [
-            part.said
+        wordings = [
+            part.wording
             for part in sorted(self._may_go(), key=lambda p: p.number)
             if part.number in given_up
         ]
-        left = "left out: " + ", ".join(f'"{text}"' for text in dict.fromkeys(said)) if said else ""
+        left = (
+            "left out: " + ", ".join(f'"{text}"' for text in dict.fromkeys(wordings))
+            if wordings
+            else ""
+        )
         anywhere = (
             "its words may stand anywhere, not in one finding"
             if loose and self._loosens(given_up)

@@ -98,12 +98,14 @@ def _require_radiograph(header: Dataset) -> tuple[str, ...]:
     modality, sop_class = text(header, "Modality").upper(), text(header, "SOPClassUID")
     capture = sop_class in _CAPTURES and modality in ("", "OT", "SC")
     loosely = modality in _LOOSELY and (sop_class in RADIOGRAPHS | _CAPTURES or not sop_class)
-    unsaid = not modality and (sop_class in RADIOGRAPHS or not sop_class)
-    if not (capture or loosely or unsaid or modality in ("CR", "DX", "SC")):
+    unstated = not modality and (sop_class in RADIOGRAPHS or not sop_class)
+    if not (capture or loosely or unstated or modality in ("CR", "DX", "SC")):
         known = _MODALITY.fullmatch(modality)
-        said = f"modality {modality}" if known else "a modality that DICOM does not define"
-        said = said if modality else "an object of another class than radiographs"
-        raise SkippedImage("other_modality", f"{said}; CR, DX and secondary captures are indexed")
+        description = f"modality {modality}" if known else "a modality that DICOM does not define"
+        description = description if modality else "an object of another class than radiographs"
+        raise SkippedImage(
+            "other_modality", f"{description}; CR, DX and secondary captures are indexed"
+        )
     if sop_class == _RAW_DX or text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
         raise SkippedImage(
             "raw_for_processing", "raw detector data; its FOR PRESENTATION image is indexed"

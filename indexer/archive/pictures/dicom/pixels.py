@@ -103,8 +103,8 @@ def _complete(dataset: Dataset) -> None:
     samples = int(number(dataset, "SamplesPerPixel") or 1)
     dataset.SamplesPerPixel = samples
     photometric = text(dataset, "PhotometricInterpretation").upper()
-    unsaid = "MONOCHROME2" if samples == 1 else "RGB"
-    dataset.PhotometricInterpretation = _LOOSELY.get(photometric, photometric) or unsaid
+    default = "MONOCHROME2" if samples == 1 else "RGB"
+    dataset.PhotometricInterpretation = _LOOSELY.get(photometric, photometric) or default
     allocated = int(number(dataset, "BitsAllocated") or 0)
     if allocated <= 0:
         allocated = 16 if (number(dataset, "BitsStored") or 8) > 8 else 8
@@ -225,11 +225,11 @@ def _attach_native(
     dataset.Rows, dataset.Columns = size
     wanted = _native_bytes(dataset, *size)
     if len(value) < wanted or not value:
-        said = f"the pixel data ends after {len(value)} bytes of {wanted}"
+        message = f"the pixel data ends after {len(value)} bytes of {wanted}"
         if found.whole:
             # All that was announced is there.
-            said += ": it is cut short, or rows, columns or bits of the header are wrong"
-        raise FailedImage("truncated", said)
+            message += ": it is cut short, or rows, columns or bits of the header are wrong"
+        raise FailedImage("truncated", message)
     dataset.PixelData = value
     dataset["PixelData"].VR = found.vr
     return tuple(notes)

@@ -162,14 +162,14 @@ def source_of(document: Document) -> _Json:
         source[name] = source[name][0] if name in source else None
     for name in ("id", "study", "patient", *NUMBERS):
         source[name] = document[name]  # type: ignore[literal-required]
-    said: Mapping[str, Sequence[_Json]] = {
+    by_status: Mapping[str, Sequence[_Json]] = {
         "affirmed": document["annotations"],
         "negated": document.get("absent", []),
         "uncertain": document.get("uncertain", []),
     }
     source["hash"] = document_hash(document)
     source["finding"] = [
-        _finding(annotation, status) for status, found in said.items() for annotation in found
+        _finding(annotation, status) for status, found in by_status.items() for annotation in found
     ]
     probabilities: Mapping[str, float] = document.get("probabilities", {})
     source["probabilities"] = {

@@ -67,9 +67,9 @@ def schema() -> tantivy.Schema:
 def pair_items(annotation: Mapping[str, Any]) -> list[str]:
     """What is said of one finding, a word of it, its origin or its certainty each: ``kind:text``,
     sorted."""
-    said = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
+    words = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
     about = {f"origin:{annotation['origin']}", f"certainty:{certainty_of(annotation)}"}
-    return sorted(about | said)
+    return sorted(about | words)
 
 
 def pair_term(first: str, second: str | None = None) -> str:
@@ -79,6 +79,6 @@ def pair_term(first: str, second: str | None = None) -> str:
 
 def finding_term(annotation: Mapping[str, Any]) -> str:
     """An annotation as one term: canonical JSON of its origin, certainty, label values and text."""
-    said = {"origin": annotation["origin"], "text": annotation["text"]}
-    said["certainty"] = certainty_of(annotation)
-    return canonical({**said, **label_values(annotation)})
+    term = {"origin": annotation["origin"], "text": annotation["text"]}
+    term["certainty"] = certainty_of(annotation)
+    return canonical({**term, **label_values(annotation)})

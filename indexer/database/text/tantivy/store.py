@@ -329,8 +329,10 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
         items = itertools.combinations_with_replacement(pair_items(annotation), 2)
         pairs |= dict.fromkeys(itertools.starmap(pair_term, items))
     values |= {"finding": list(findings), "joint": list(pairs)}
-    for name, said in values.items():
-        fields[name] = [v if v.isascii() else v.encode("utf-8", "replace").decode() for v in said]
+    for name, entries in values.items():
+        fields[name] = [
+            v if v.isascii() else v.encode("utf-8", "replace").decode() for v in entries
+        ]
     counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
     numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)

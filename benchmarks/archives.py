@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.film import expose
-from indexer.simulation.studies import header_of, instance_of
+from indexer.simulation.studies import image_header, study_header
 
 __all__ = ["COLUMNS", "ROWS", "write_radiographs"]
 
@@ -41,9 +41,9 @@ def write_radiographs(folder: Path, syntax: str, count: int, seed: int = 0) -> N
 def _write_film(folder: Path, syntax: str, count: int, seed: int, film: int) -> None:
     """All files of one film, each shifted by a few pixels, which makes it another picture."""
     pixels = expose(np.random.default_rng((seed, film)), ROWS, COLUMNS)
-    header = header_of(_PLAIN, seed)
+    header = study_header(_PLAIN, seed)
     for number in range(film, count, _FILMS):
         shifted = np.roll(pixels, (number // _FILMS, number % 7), (0, 1))
-        tags = header | instance_of(header, _PLAIN, number + 1)
+        tags = header | image_header(header, _PLAIN, number + 1)
         data = dicom_file(shifted, PixelEncoding(syntax), tags)
         (folder / f"image{number:05d}.dcm").write_bytes(data)

@@ -28,7 +28,7 @@ from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import load_examples
 from indexer.errors import FailedImage, SkippedImage
 from indexer.simulation.dicom_files import PixelEncoding, dicom_file
-from indexer.simulation.studies import header_of, instance_of
+from indexer.simulation.studies import image_header, study_header
 
 _ENCODINGS = {
     "JPEG 2000 lossless, 12 bits": PixelEncoding("JPEG2000Lossless"),
@@ -96,11 +96,11 @@ def main(dataset: Path, images: int, seed: int) -> None:
     settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", borders=bundle.borders)
     examples = load_examples(dataset, "val")
     chosen = rng.choice(len(examples), images, replace=False)
-    header = header_of(_PLAIN, seed)
+    header = study_header(_PLAIN, seed)
     pairs: dict[str, list[npt.NDArray[np.uint8]]] = {name: [] for name in _ENCODINGS}
     for number in chosen:
         film = _film(examples[number].path, rng)
-        tags = header | instance_of(header, _PLAIN, int(number) + 1)
+        tags = header | image_header(header, _PLAIN, int(number) + 1)
         for name, encoding in _ENCODINGS.items():
             pairs[name].append(_both(dicom_file(film, encoding, tags), settings))
     result: dict[str, Any] = {name: _cosines(runtime, own) for name, own in pairs.items()}

@@ -124,11 +124,11 @@ class Embeddings:
         return f"<cxrdex.Embeddings: {len(self)} x {self._shards.dimensions}>"
 
     def _rows_of(self, image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        from indexer.database.vectors.shards import keys_of
+        from indexer.database.vectors.shards import vector_keys
         from indexer.errors import NotFoundError
 
         try:
-            wanted = keys_of(image_ids)
+            wanted = vector_keys(image_ids)
         except ValueError:
             wanted = np.empty(0, np.int64)
         if len(wanted) != len(image_ids):
@@ -146,6 +146,6 @@ class Embeddings:
 
 
 def _ids(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
-    """What `indexer.database.vectors.shards.id_of` gives for each key."""
+    """What `indexer.database.vectors.shards.id_from_key` gives for each key."""
     digits = np.frombuffer(keys.astype(">i8").tobytes().hex().encode(), "S16")
     return digits.astype("U16")

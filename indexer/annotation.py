@@ -20,10 +20,10 @@ __all__ = [
     "Origin",
     "Word",
     "certainty_of",
-    "kind_of",
     "parse_mesh",
     "qualifiers",
     "vocabulary",
+    "word_kind",
 ]
 
 Origin: TypeAlias = Literal["predicted", "human", "report"]
@@ -68,7 +68,7 @@ def _kinds() -> Mapping[str, Kind]:
     return {word: kind for kind, words in qualifiers().items() for word in words}
 
 
-def kind_of(qualifier: str) -> Kind:
+def word_kind(qualifier: str) -> Kind:
     """Kind of a qualifier word; ``"other"`` for one that says neither where nor how much."""
     return _kinds().get(qualifier, "other")
 
@@ -156,7 +156,7 @@ class Annotation:
     @classmethod
     def from_words(cls, origin: Origin, disease: str, qualifiers: Iterable[str]) -> Annotation:
         """An annotation of confidence 1, the kinds looked up."""
-        rest = tuple(Word(q, kind_of(q)) for q in qualifiers)
+        rest = tuple(Word(q, word_kind(q)) for q in qualifiers)
         return cls(origin, (Word(disease, "disease"), *rest))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from indexer.annotation import kind_of
+from indexer.annotation import word_kind
 from indexer.cascade.compute import Compute
 from indexer.database.layout import Manifest
 from indexer.errors import BundleError
@@ -191,6 +191,6 @@ class Models:
             return {}
         values: dict[str, list[str]] = {"disease": list(bundle.findings)}
         for word in bundle.labels.vocabulary:
-            if (kind := kind_of(word)) != "other":
+            if (kind := word_kind(word)) != "other":
                 values.setdefault(kind, []).append(word)
         return values

@@ -64,7 +64,7 @@ class SearchService:
         decoders: int = 1,
     ) -> None:
         self._snapshots = Snapshots(database)
-        compute = compute.with_bundle_of(self._snapshots.manifest.bundle_path)
+        compute = compute.with_default_bundle(self._snapshots.manifest.bundle_path)
         self._models = Models(compute, limits, decoders)
         self._terms: Once[Terms] = Once()
         self._annotations: Once[AnnotationTexts] = Once()

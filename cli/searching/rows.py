@@ -127,12 +127,14 @@ def _lines(hit: Hit) -> list[Text]:
     if by_people:
         # The sort keeps the order otherwise.
         by_people.sort(key=lambda a: (a["text"], a["origin"]) not in matched)
-        parts = [annotation_line(a, _of(matched, a)) for a in by_people[:_MOST_BY_PEOPLE]]
+        parts = [
+            annotation_line(a, _matching_fragment(matched, a)) for a in by_people[:_MOST_BY_PEOPLE]
+        ]
         if len(by_people) > _MOST_BY_PEOPLE:
             parts.append(Text(f"{len(by_people) - _MOST_BY_PEOPLE} more", "dim"))
         lines.append(_joined(parts))
     if sure or folded:
-        parts = [annotation_line(a, _of(matched, a)) for a in sure]
+        parts = [annotation_line(a, _matching_fragment(matched, a)) for a in sure]
         if folded:
             parts.append(Text(f"{folded} less certain", "dim"))
         lines.append(Text.assemble(("predicted: ", "dim"), _joined(parts)))
@@ -152,7 +154,7 @@ def _matched(highlights: Highlights | None) -> dict[tuple[str, str | None], Frag
     return {(fragment.text, fragment.origin): fragment for fragment in found}
 
 
-def _of(
+def _matching_fragment(
     matched: Mapping[tuple[str, str | None], Fragment], annotation: Mapping[str, Any]
 ) -> Fragment | None:
     return matched.get((annotation["text"], annotation["origin"]))

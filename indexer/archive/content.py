@@ -46,7 +46,7 @@ def refusal(data: bytes, name: str) -> ImageError:
     name = unpacked_name(name)
     called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
     if called is None:
-        kind = _kind_of(data)
+        kind = _known_kind(data)
         message = f"{kind}; neither DICOM" if kind else "neither DICOM"
         return SkippedImage("not_an_image", f"{message} nor a known picture format")
     suffix = called[0].lower()
@@ -54,7 +54,7 @@ def refusal(data: bytes, name: str) -> ImageError:
         return FailedImage("truncated", f"an empty file called {suffix}")
     if not data.strip(b"\0"):
         return FailedImage("truncated", f"called {suffix}, but it holds nothing but zeros")
-    kind = _kind_of(data)
+    kind = _known_kind(data)
     if _DICOM_NAME.search(name):
         return FailedImage("not_dicom", f"called {suffix}, but it is {kind or 'not DICOM'}")
     return FailedImage(
@@ -62,7 +62,7 @@ def refusal(data: bytes, name: str) -> ImageError:
     )
 
 
-def _kind_of(data: bytes) -> str | None:
+def _known_kind(data: bytes) -> str | None:
     if _HTML.match(data[:200]):
         return "a web page, as servers send in place of a file: fetch the file again"
     if _XML.match(data[:200]):

@@ -28,7 +28,7 @@ __all__ = [
     "Values",
     "check_size",
     "develop",
-    "grey_of",
+    "grey_channel",
     "pixel_digest",
     "render",
 ]
@@ -156,7 +156,7 @@ def check_size(rows: int, columns: int, most: int = Limits.pixels) -> None:
         )
 
 
-def grey_of(colour: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+def grey_channel(colour: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
     """The grey image inside a (rows, columns, 3) array whose channels agree, else None.
 
     The green channel stands for all three: where they are equal it is exact, so grey stored as

@@ -33,7 +33,7 @@ class Compute:
     runtime: str = "auto"
     precision: str = "auto"
 
-    def with_bundle_of(self, place: str | None) -> Compute:
+    def with_default_bundle(self, place: str | None) -> Compute:
         """As this one; where it names no bundle, with that of a database, which lies in `place`."""
         return self if self.bundle is not None else replace(self, bundle=place)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.annotation import NORMAL, Annotation, Word, kind_of
+from indexer.annotation import NORMAL, Annotation, Word, word_kind
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.bundle_checks import fitting
 from indexer.cascade.compute import Compute
@@ -254,7 +254,7 @@ class Runtime:
         findings, vocabulary = self.bundle.findings, self.bundle.labels.vocabulary
         first = np.array([self._token[findings[column]] for column in columns], np.intp)
         return [
-            [Word(vocabulary[word], kind_of(vocabulary[word]), chance) for word, chance in line]
+            [Word(vocabulary[word], word_kind(vocabulary[word]), chance) for word, chance in line]
             for line in self._describer.describe(embedding[rows], first)
         ]
 

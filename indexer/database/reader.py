@@ -15,8 +15,8 @@ from indexer.database.ledger.images import ImageRow
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
 from indexer.database.seal import check_truth
-from indexer.database.studies import document_of, report_of
-from indexer.database.text.documents import Document, view_of
+from indexer.database.studies import document_from_row, report_from_row
+from indexer.database.text.documents import Document, choose_view
 from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ class Database:
                 "ids are the 16 hex digits that searches show"
             )
         return Record(
-            document=document_of(row),
+            document=document_from_row(row),
             metadata=row.metadata,
             reading=row.reading,
             pooled=row.pooled is not None,
-            report=report_of(row),
+            report=report_from_row(row),
             files=tuple(self.ledger.files.of_image(image_id)),
             run=self.ledger.runs.get(row.run),
         )
@@ -157,7 +157,7 @@ class Database:
             rows: Iterable[ImageRow | None] = self.ledger.images
         else:
             rows = map(self.ledger.images.get, image_ids)
-        return (document_of(row) for row in rows if row is not None)
+        return (document_from_row(row) for row in rows if row is not None)
 
     def image_ids(self, *, study: str | None = None, patient: str | None = None) -> Iterator[str]:
         """Ids of all images, or of those of one study or patient."""
@@ -176,7 +176,7 @@ class Database:
     def views(self, image_ids: Sequence[str]) -> dict[str, str]:
         """For each image that is known, ``"frontal"`` or ``"lateral"``."""
         return {
-            image: view_of(*view) for image, view in self.ledger.images.views(image_ids).items()
+            image: choose_view(*view) for image, view in self.ledger.images.views(image_ids).items()
         }
 
     def thumbnail(self, image_id: str) -> bytes | None:

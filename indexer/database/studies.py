@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from indexer.database.ledger.images import ImageRow
     from indexer.database.ledger.ledger import Ledger
 
-__all__ = ["document_of", "pooled_of", "report_of", "stale_studies"]
+__all__ = ["document_from_row", "pooled_document", "report_from_row", "stale_studies"]
 
 
-def report_of(row: ImageRow) -> Report | None:
+def report_from_row(row: ImageRow) -> Report | None:
     """The report of an image in the ledger."""
     if row.report is None:
         return None
@@ -27,16 +27,18 @@ def report_of(row: ImageRow) -> Report | None:
     return Report.from_json(row.report)
 
 
-def document_of(row: ImageRow) -> Document:
+def document_from_row(row: ImageRow) -> Document:
     """The document of an image in the ledger, with its study's reading where that is pooled."""
     # An unusual picture shows nothing, whatever the films of its study show.
     pooled = None if is_unusual(row.reading) else row.pooled
     reading = row.reading | (pooled or {})
     metadata = row.header.metadata
-    return build_document(row.image_id, row.study, row.patient, metadata, reading, report_of(row))
+    return build_document(
+        row.image_id, row.study, row.patient, metadata, reading, report_from_row(row)
+    )
 
 
-def pooled_of(rows: Sequence[ImageRow], manifest: Manifest) -> dict[str, Any] | None:
+def pooled_document(rows: Sequence[ImageRow], manifest: Manifest) -> dict[str, Any] | None:
     """What the images of a study say together; None of a single one, or where none are pooled."""
     if manifest.thresholds is None or len(rows) < 2:
         return None
@@ -47,6 +49,6 @@ def stale_studies(ledger: Ledger, manifest: Manifest) -> Iterator[str]:
     """Studies whose pooled reading is not what their images say."""
     for study in ledger.images.studies_of_several():
         rows = ledger.images.of_study(study)
-        pooled = pooled_of(rows, manifest)
+        pooled = pooled_document(rows, manifest)
         if any(row.pooled != pooled for row in rows):
             yield study

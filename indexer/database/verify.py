@@ -15,13 +15,13 @@ from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
 from indexer.database.seal import Damage, check, is_whole, kept_manifest
-from indexer.database.studies import document_of, stale_studies
+from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.shards import key_of, shard_checksum
+from indexer.database.vectors.shards import shard_checksum, vector_key
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
@@ -186,7 +186,7 @@ def _ledger(database: Database) -> Iterator[Problem]:
     for what, count, detail in checks.ledger():
         yield Problem("ledger", what, count, detail)
     changed = sum(
-        document_hash(document_of(row)) != row.document_hash for row in database.ledger.images
+        document_hash(document_from_row(row)) != row.document_hash for row in database.ledger.images
     )
     if changed:
         detail = f"{changed} documents differ from their hash"
@@ -211,7 +211,7 @@ def _shards(database: Database) -> Iterator[Problem]:
 def _rows(database: Database, number: int) -> Iterator[Problem]:
     """Whether the keys of a shard are those of the ledger, row by row, and its vectors numbers."""
     ledger = database.ledger
-    expected = np.array([key_of(i) for i in ledger.images.in_shard(number)], np.int64)
+    expected = np.array([vector_key(i) for i in ledger.images.in_shard(number)], np.int64)
     shards = ledger.shards.open(database.layout.embeddings, database.manifest.dimensions, [number])
     wrong = int((shards.keys != expected).sum())
     norms = np.linalg.norm(shards.rows(shards.positions), axis=1)

@@ -22,7 +22,7 @@ from indexer.datasets.tables import Row, header, joined_rows, table_files
 from indexer.errors import ArchiveError, TrainingError
 from indexer.words.labeller import affirmed, label
 
-__all__ = ["Dataset", "Described", "sentences_of"]
+__all__ = ["Dataset", "Described", "report_sentences"]
 
 # Names are hashed so that none of them is kept; the key need not be secret for that.
 _KEY = b"training set"
@@ -302,7 +302,7 @@ class Dataset:
             pseudonym(_KEY, "study", study),
             image.view,
             annotations,
-            sentences_of(text.sections),
+            report_sentences(text.sections),
             pseudonym(_KEY, "patient", image.patient) if image.patient else "",
             image.part or "",
             known.findings,
@@ -361,7 +361,7 @@ def _keys(image: Described) -> list[str]:
     return [pseudonym(_KEY, "report", stem(name)) for name in names if name]
 
 
-def sentences_of(sections: dict[str, str]) -> tuple[str, ...]:
+def report_sentences(sections: dict[str, str]) -> tuple[str, ...]:
     """The sentences of what a report finds."""
     texts = (sections.get(section, "") for section in ("findings", "impression"))
     parts = (part.strip() for text in texts for part in _SENTENCE_END.split(text))

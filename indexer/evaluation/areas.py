@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from indexer.datasets.targets import Known
 
-__all__ = ["areas_by_source", "mean_auc", "mean_of"]
+__all__ = ["areas_by_source", "mean_area", "mean_auc"]
 
 _FloatArray = npt.NDArray[np.float32]
 # The mean is over labels of at least so many positives.
@@ -32,7 +32,7 @@ def areas_by_source(
     return found
 
 
-def mean_of(areas: Mapping[str, float]) -> float:
+def mean_area(areas: Mapping[str, float]) -> float:
     """The mean over data sets; not a number where none has one."""
     return round(float(np.mean(list(areas.values()))), 4) if areas else math.nan
 

@@ -86,11 +86,11 @@ def evaluate(
         source.size, source.squash, b"evaluation", thumbnail=0, borders=source.borders
     )
 
-    def readings_of(folder: Path, images: Part) -> tuple[Readings, dict[str, int]]:
+    def read_part(folder: Path, images: Part) -> tuple[Readings, dict[str, int]]:
         pictures = load_pictures(folder, images, settings, warn, needs=needs, limit=limit)
         return read(source, pictures, compute), pictures.left_out
 
-    readings, left_out = readings_of(dataset, part)
+    readings, left_out = read_part(dataset, part)
     result: dict[str, Any] = {
         "protocol": protocol,
         "bundle": {"name": source.name, "hash": source.hash},
@@ -106,7 +106,7 @@ def evaluate(
         scores = [evaluate_product(source, r) for r in (readings, readings.pooled(source))]
     else:
         place = gallery or dataset
-        found, found_left_out = readings_of(place, gallery_part)
+        found, found_left_out = read_part(place, gallery_part)
         result |= {
             "gallery": place.resolve().name,
             "gallery_part": part_name(gallery_part),

@@ -17,7 +17,7 @@ from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Runtime
 from indexer.datasets.dataset import Example, keep_array, load_canvases, load_examples
 from indexer.errors import TrainingError
-from indexer.paper.classes import CLASSES, class_of, words_of
+from indexer.paper.classes import CLASSES, annotation_words, paper_class
 from indexer.paper.recipe import PaperRecipe
 
 __all__ = ["Cases", "load_cases"]
@@ -48,7 +48,7 @@ class Cases:
     @property
     def annotations(self) -> list[tuple[str, ...]]:
         """The words of each image, disease first."""
-        return [words_of(example) for example in self.examples]
+        return [annotation_words(example) for example in self.examples]
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -68,7 +68,7 @@ class Cases:
         """
         if len(examples) != len(inputs):
             raise TrainingError(f"{len(inputs)} inputs for {len(examples)} images")
-        inside = np.array([class_of(example) is not None for example in examples], bool)
+        inside = np.array([paper_class(example) is not None for example in examples], bool)
         if not inside.any():
             raise TrainingError("no image has exactly one of the paper's 17 classes")
         pairs = list(zip(examples, inside, strict=True))
@@ -108,7 +108,7 @@ def load_cases(
     """
     examples = load_examples(dataset, part)
     if not recipe.wide:
-        examples = [example for example in examples if class_of(example) is not None]
+        examples = [example for example in examples if paper_class(example) is not None]
     examples = examples[:limit]
     if not recipe.frozen:
         settings = DecodeSettings(recipe.size, squash=True, key=b"training set", thumbnail=0)

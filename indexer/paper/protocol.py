@@ -11,7 +11,7 @@ from indexer.cascade.compute import Compute
 from indexer.datasets.dataset import Part
 from indexer.evaluation.pictures import load_pictures
 from indexer.evaluation.protocols import part_name, require_metrics
-from indexer.paper.classes import class_of
+from indexer.paper.classes import paper_class
 from indexer.paper.judged import Cascade
 from indexer.paper.scores import evaluate_paper
 
@@ -63,7 +63,7 @@ def evaluate(
         cascade.settings,
         warn,
         limit=limit,
-        keep=lambda example: class_of(example) is not None,
+        keep=lambda example: paper_class(example) is not None,
         otherwise="not of one of the 17 classes",
     )
     predictions = cascade.predict(pictures, compute)

@@ -99,7 +99,7 @@ class PaperRecipe:
         """Does it read embeddings in place of pictures?"""
         return self.backbone == FROZEN
 
-    def rate_of(self, cell: Cell) -> float:
+    def learning_rate_for(self, cell: Cell) -> float:
         """Learning rate of the RNN."""
         return self.writer_rate if self.writer_rate is not None else _RATES[cell]
 

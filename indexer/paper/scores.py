@@ -13,7 +13,7 @@ from indexer.annotation import NORMAL
 from indexer.datasets.dataset import Example
 from indexer.errors import MissingExtraError, TrainingError
 from indexer.learning.bootstrap import DRAWS, Floats, draw_studies, middle, weighted_mean
-from indexer.paper.classes import CLASSES, class_of, words_of
+from indexer.paper.classes import CLASSES, annotation_words, paper_class
 
 __all__ = ["ORDERS", "bleu", "evaluate_paper", "final_variant"]
 
@@ -72,19 +72,19 @@ def evaluate_paper(
     TrainingError
         No image has a class, a variant has another number of predictions, or there is none.
     """
-    rows = [index for index, example in enumerate(examples) if class_of(example) is not None]
+    rows = [index for index, example in enumerate(examples) if paper_class(example) is not None]
     if not rows or not predictions:
         raise TrainingError("nothing to evaluate: no image has a class of the paper, or no variant")
     for name, lines in predictions.items():
         if len(lines) != len(examples):
             raise TrainingError(f"{name} has {len(lines)} predictions for {len(examples)} images")
     cases = [examples[row] for row in rows]
-    references = [words_of(case) for case in cases]
+    references = [annotation_words(case) for case in cases]
     kept = {name: [tuple(lines[row]) for row in rows] for name, lines in predictions.items()}
     best = chosen if chosen is not None else final_variant(kept)
     if best not in kept:
         raise TrainingError(f"no variant is named {best!r}: there are {', '.join(kept)}")
-    draws = _Draws.of(cases, resamples, seed) if resamples else None
+    draws = _Draws.draw(cases, resamples, seed) if resamples else None
 
     def scores(written: Sequence[_Words]) -> dict[str, Any]:
         return _scores(references, written, draws)
@@ -157,9 +157,9 @@ class _Draws:
     by_class: Floats
 
     @classmethod
-    def of(cls, cases: Sequence[Example], draws: int, seed: int) -> _Draws:
+    def draw(cls, cases: Sequence[Example], draws: int, seed: int) -> _Draws:
         studies = [case.study for case in cases]
-        classes = [class_of(case) for case in cases]
+        classes = [paper_class(case) for case in cases]
         return cls(
             draw_studies(studies, draws=draws, seed=seed),
             draw_studies(studies, classes, draws=draws, seed=seed),

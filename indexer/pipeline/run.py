@@ -140,7 +140,7 @@ def index(
     """
     layout = Layout(database)
     if not reread and layout.manifest.exists():
-        compute = compute.with_bundle_of(layout.read_manifest().bundle_path)
+        compute = compute.with_default_bundle(layout.read_manifest().bundle_path)
     bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
     key = find_key()

@@ -10,7 +10,7 @@ from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.film import expose
 from indexer.simulation.packing import zipped
 from indexer.simulation.radiograph import Film, data_folder
-from indexer.simulation.studies import DX, header_of, instance_of, uid_of
+from indexer.simulation.studies import DX, image_header, make_uid, study_header
 from indexer.simulation.truth import Outcome, SimulatedFile
 
 __all__ = ["other_files"]
@@ -38,9 +38,9 @@ def _damaged(seed: int) -> Iterator[tuple[str, bytes, Outcome, str]]:
         picture: Film = film,
         **tags: object,
     ) -> bytes:
-        own = {"StudyInstanceUID": uid_of(seed, name), "PatientID": f"SIM {name}"}
-        header = header_of(1, seed) | own | tags
-        return dicom_file(picture, PixelEncoding(syntax), header | instance_of(header, 1, 1))
+        own = {"StudyInstanceUID": make_uid(seed, name), "PatientID": f"SIM {name}"}
+        header = study_header(1, seed) | own | tags
+        return dicom_file(picture, PixelEncoding(syntax), header | image_header(header, 1, 1))
 
     whole = made("truncated")
     yield "truncated.dcm", whole[: len(whole) * 3 // 5], "failed", "truncated"

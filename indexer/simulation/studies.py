@@ -14,7 +14,7 @@ from indexer.simulation.findings import study_findings
 from indexer.simulation.reports import report_text
 from indexer.simulation.truth import SimulatedFile
 
-__all__ = ["DX", "ZIP", "header_of", "instance_of", "study_images", "study_report", "uid_of"]
+__all__ = ["DX", "ZIP", "image_header", "make_uid", "study_header", "study_images", "study_report"]
 
 ZIP = "studies/export.zip"
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -43,7 +43,7 @@ def study_images(number: int, studies: int, seed: int) -> Iterator[tuple[Simulat
     findings = study_findings(content)
     mirrored = number in (_MIRRORED_BY_ORIENTATION, _MIRRORED_BY_FLIP)
     folder = f"{ZIP}{NESTED}" if studies >= 12 and number > studies - 3 else "studies/"
-    header = header_of(number, seed)
+    header = study_header(number, seed)
     for image in range(1, _images(number) + 1):
         rng = np.random.default_rng((seed, content, image))
         height = _HEIGHTS[int(rng.integers(len(_HEIGHTS)))]
@@ -63,13 +63,13 @@ def study_images(number: int, studies: int, seed: int) -> Iterator[tuple[Simulat
             transfer_syntax=encoding.syntax,
             mirrored=mirrored,
         )
-        tags = header | instance_of(header, number, image)
+        tags = header | image_header(header, number, image)
         yield file, dicom_file(film, encoding, tags, meta=number != _WITHOUT_META)
 
 
 def study_report(number: int, seed: int) -> tuple[str, str]:
     """File name and text of a study's report; named by a file or by a number of the header."""
-    header = header_of(number, seed)
+    header = study_header(number, seed)
     stem = _stem(number, 1)
     if number % 10 == 4:
         stem = str(header["AccessionNumber"])
@@ -79,7 +79,7 @@ def study_report(number: int, seed: int) -> tuple[str, str]:
     return f"{stem}.txt", report_text(number, findings, np.random.default_rng((seed, number)))
 
 
-def header_of(number: int, seed: int) -> dict[str, object]:
+def study_header(number: int, seed: int) -> dict[str, object]:
     """What all images of a study say, by keyword."""
     rng = np.random.default_rng((seed, _patient(number), 99))
     year, age = 2012 + number % 12, int(rng.integers(19, 96))
@@ -89,8 +89,8 @@ def header_of(number: int, seed: int) -> dict[str, object]:
     flipped = number == _MIRRORED_BY_FLIP
     return {
         "SOPClassUID": _CAPTURE if captured else DX if digital else _CR,
-        "StudyInstanceUID": uid_of(seed, number),
-        "SeriesInstanceUID": uid_of(seed, number, 1),
+        "StudyInstanceUID": make_uid(seed, number),
+        "SeriesInstanceUID": make_uid(seed, number, 1),
         "ImageType": ["DERIVED", "SECONDARY"],
         "StudyDate": f"{year}{1 + number % 12:02d}15",
         "StudyTime": "120000",
@@ -116,10 +116,10 @@ def header_of(number: int, seed: int) -> dict[str, object]:
     }
 
 
-def instance_of(header: dict[str, object], number: int, image: int) -> dict[str, object]:
+def image_header(header: dict[str, object], number: int, image: int) -> dict[str, object]:
     """What one image of a study says beyond its `header`."""
     return {
-        "SOPInstanceUID": uid_of(header["StudyInstanceUID"], image),
+        "SOPInstanceUID": make_uid(header["StudyInstanceUID"], image),
         "SeriesNumber": 1,
         "InstanceNumber": image,
         # Several ways to say the same greys: none, slope and intercept, and a window beside them.
@@ -128,7 +128,7 @@ def instance_of(header: dict[str, object], number: int, image: int) -> dict[str,
     }
 
 
-def uid_of(*names: object) -> str:
+def make_uid(*names: object) -> str:
     """The UID of what has these names."""
     from pydicom.uid import generate_uid
 

@@ -57,7 +57,7 @@ def train_annotator(
         owners, words = encode_sequences(rows, labels, LONGEST)
         data[part] = torch.from_numpy(vectors[part][owners]), torch.from_numpy(words)
 
-    def loss_of(embedding: Tensor, tokens: Tensor) -> Tensor:
+    def sequence_loss(embedding: Tensor, tokens: Tensor) -> Tensor:
         logits = model(embedding, tokens[:, :-1].clamp(min=0))
         return nn.functional.cross_entropy(
             logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
@@ -68,7 +68,7 @@ def train_annotator(
         embedding, tokens = data["train"]
         losses = []
         for step in torch.randperm(len(tokens)).split(_ANNOTATIONS):
-            loss = loss_of(embedding[step], tokens[step])
+            loss = sequence_loss(embedding[step], tokens[step])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -76,7 +76,7 @@ def train_annotator(
             losses.append(loss.item())
         model.eval()
         with torch.inference_mode():
-            val_loss = loss_of(*data["val"]).item()
+            val_loss = sequence_loss(*data["val"]).item()
         return {"loss": float(np.mean(losses)), "val_loss": val_loss}
 
     # An epoch of few steps may change too little to be told from none.

@@ -15,7 +15,7 @@ from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import encode_sequences
 from indexer.learning.composite_labels import cluster, joint_vectors
 
-__all__ = ["LONGEST", "Composites", "composites_of"]
+__all__ = ["LONGEST", "Composites", "find_composites"]
 
 _FloatArray = npt.NDArray[np.float32]
 # The longest human annotation has eight words; one more ends it.
@@ -48,7 +48,7 @@ class Composites:
         return cls((), goals, np.zeros((0, 0), np.float32), ())
 
 
-def composites_of(
+def find_composites(
     annotator: Annotator,
     labels: Labels,
     annotations: Mapping[str, Sequence[Sequence[Annotation]]],

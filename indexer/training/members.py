@@ -23,7 +23,7 @@ from indexer.cascade.networks.backbones import build_backbone
 from indexer.cascade.networks.encoder import EnsembleMember, Outputs
 from indexer.datasets.targets import Known
 from indexer.errors import TrainingError
-from indexer.evaluation.areas import areas_by_source, mean_of
+from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
 from indexer.learning.epochs import Checkpoint, Criterion, Row, run_epochs
@@ -82,7 +82,7 @@ class Validation:
         right = (outputs.view.numpy() > 0) == self.lateral
         areas = areas_by_source(self.goals, scores, self.source, self.names)
         return {
-            "val_mean_auc": mean_of(areas),
+            "val_mean_auc": mean_area(areas),
             "val_view_accuracy": round(float(np.mean(right)), 4),
             **({"val_by_source": areas} if len(areas) > 1 else {}),
         }

@@ -106,7 +106,7 @@ class Sources:
         examples: dict[str, list[Example]] = {part: [] for part in PARTS}
         source: dict[str, list[int]] = {part: [] for part in PARTS}
         for number, path in enumerate(datasets):
-            found = {part: _of(path, part, unlabelled)[:limit] for part in PARTS}
+            found = {part: _load_part(path, part, unlabelled)[:limit] for part in PARTS}
             check_apart(found["train"], found["val"])
             for part, rows in found.items():
                 examples[part] += rows
@@ -184,7 +184,7 @@ class Sources:
         return weight
 
 
-def _of(path: Path, part: str, unlabelled: bool) -> list[Example]:
+def _load_part(path: Path, part: str, unlabelled: bool) -> list[Example]:
     """The images of a part of which anything is known that can be learnt."""
     needs: Needs = "picture"
     found = load_examples(path, part, needs)

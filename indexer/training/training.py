@@ -21,7 +21,7 @@ from indexer.cascade.interpretation.likeness import Likeness
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.trained_on import compressed
 from indexer.datasets.targets import Known
-from indexer.evaluation.areas import areas_by_source, mean_of
+from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.report_page import check_report
 from indexer.learning.second_cascade import Embedded, SecondCascade, TrainSecondCascade
 from indexer.memory import keep_freed_memory
@@ -29,7 +29,7 @@ from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.bundle_report import write_bundle_report
 from indexer.training.calibration import choose_likely, choose_thresholds
-from indexer.training.feedback import Composites, composites_of
+from indexer.training.feedback import Composites, find_composites
 from indexer.training.members import (
     Run,
     Validation,
@@ -287,7 +287,7 @@ class _Training:
     def _find_composites(self) -> None:
         joined, annotator = self._close_round()
         rows = {part: self.sources.annotated(part) for part in PARTS}
-        found = composites_of(
+        found = find_composites(
             annotator,
             self.labels,
             {part: self.sources.annotations(part) for part in PARTS},
@@ -329,8 +329,8 @@ class _Training:
         row = {
             "cnns": len(self.members),
             "composites": len(self.composites.names),
-            "val_mean_auc": mean_of(by_source["own"]),
-            "val_mean_auc_pooled": mean_of(by_source["pooled"]),
+            "val_mean_auc": mean_area(by_source["own"]),
+            "val_mean_auc_pooled": mean_area(by_source["pooled"]),
             "val_by_source": by_source,
             "annotator": history,
         }

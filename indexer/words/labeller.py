@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexer.annotation import NORMAL, Annotation, kind_of
+from indexer.annotation import NORMAL, Annotation, word_kind
 from indexer.words import negation
 from indexer.words.cues import NORMAL_STATEMENTS
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
@@ -263,7 +263,7 @@ def _qualifiers(sentence: str, found: Sequence[_Found]) -> list[list[str]]:
     if not found:
         return given
     for pattern, word in _QUALIFIERS:
-        kind = kind_of(word)
+        kind = word_kind(word)
         for match in pattern.finditer(sentence):
             if match.start() and sentence[match.start() - 1].isalnum():
                 continue
@@ -300,7 +300,7 @@ def _annotation(rule: FindingRule, words: Sequence[str]) -> Annotation:
     if "bilateral" in described:
         described.pop("left", None)
         described.pop("right", None)
-    if rule.organ and not any(kind_of(word) == "organ" for word in described):
+    if rule.organ and not any(word_kind(word) == "organ" for word in described):
         described[rule.organ] = None
-    ordered = sorted(described, key=lambda word: _ORDER[kind_of(word)])
+    ordered = sorted(described, key=lambda word: _ORDER[word_kind(word)])
     return Annotation.from_words("report", rule.disease, ordered)

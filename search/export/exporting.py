@@ -94,7 +94,7 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
                 _write_vectors(snapshot, keys, request.vectors)
             for start in range(0, len(keys), _BATCH):
                 batch = keys[start : start + _BATCH]
-                found = snapshot.vectors().vectors_of(batch) if request.embeddings else None
+                found = snapshot.vectors().stored_vectors(batch) if request.embeddings else None
                 for place, values in _rows(snapshot, batch, columns):
                     if found is not None:
                         values["embedding"] = found[place].astype(np.float32).tolist()
@@ -111,7 +111,7 @@ def _write_vectors(snapshot: Snapshot, keys: npt.NDArray[np.int64], path: Path) 
     rows = np.lib.format.open_memmap(path, "w+", np.dtype(np.float16), shape)
     for start in range(0, len(keys), _BATCH):
         end = start + _BATCH
-        rows[start:end] = snapshot.vectors().vectors_of(keys[start:end])
+        rows[start:end] = snapshot.vectors().stored_vectors(keys[start:end])
     rows.flush()
 
 
@@ -131,8 +131,8 @@ def _rows(
     snapshot: Snapshot, keys: npt.NDArray[np.int64], columns: Sequence[Column]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Per image that the ledger knows, its place in `keys` and its values."""
-    from indexer.database.vectors.shards import id_of
+    from indexer.database.vectors.shards import id_from_key
 
-    places = {id_of(int(key)): place for place, key in enumerate(keys)}
+    places = {id_from_key(int(key)): place for place, key in enumerate(keys)}
     for document in snapshot.database.documents(places):
         yield places[document["id"]], {column.name: column.value(document) for column in columns}

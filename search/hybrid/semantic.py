@@ -17,7 +17,7 @@ import numpy.typing as npt
 from indexer.annotation import Origin
 from indexer.cascade.text_space import TextSpace
 from indexer.database.text.documents import Document
-from indexer.database.vectors.shards import id_of, keys_of
+from indexer.database.vectors.shards import id_from_key, vector_keys
 from indexer.errors import QueryError
 from search.language.glossary import in_plain_words
 from search.language.tree import Value
@@ -131,7 +131,7 @@ class Semantic:
         length = float(np.linalg.norm(direction))
         scores, found = self._snapshot.vectors().search(direction, depth, keys=keys)
         pairs = zip(found.tolist(), scores.tolist(), strict=True)
-        return [(id_of(key), score * length + constant) for key, score in pairs]
+        return [(id_from_key(key), score * length + constant) for key, score in pairs]
 
 
 class Meaning:
@@ -192,10 +192,10 @@ class Meaning:
             own = self._semantic.images(text, origin)
             if keys is not None:
                 own = np.intersect1d(own, keys)
-            ids = [image for image in map(id_of, own.tolist()) if image not in found]
+            ids = [image for image in map(id_from_key, own.tolist()) if image not in found]
             room = depth - len(found)
             if len(ids) > room:
-                best = self._semantic.nearest(self._vector, room, keys_of(ids))
+                best = self._semantic.nearest(self._vector, room, vector_keys(ids))
                 ids = list(dict.fromkeys([*(image for image, _ in best), *ids]))[:room]
             found.update(dict.fromkeys(ids))
             if len(found) >= depth:

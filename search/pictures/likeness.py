@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from indexer.cascade.interpretation.likeness import Likeness
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from search.pictures.neighbours import nearest, nearest_groups
 from search.pictures.query import SAME, QueryPicture
 from search.request import Group
@@ -101,7 +101,7 @@ def alike(
         return database.owners(ids, group or "study")
 
     # The study itself apart, so that it makes no difference to the others whether it is left out.
-    barred = keys_of(sorted({*study, *unusual}))
+    barred = vector_keys(sorted({*study, *unusual}))
     if group is None:
         wanted = max(MIN_CANDIDATES, count) + len(patient)
         found = [i for i, _ in nearest(vectors, picture.vector, wanted, keys=keys, excluded=barred)]
@@ -118,7 +118,7 @@ def alike(
     candidates = _candidates(snapshot, vectors, picture, [*found, *study], pool_studies)
     kept = [one for one in candidates if one.id not in left_out]
     if keys is not None:
-        allowed = np.isin(keys_of([one.id for one in kept]), keys)
+        allowed = np.isin(vector_keys([one.id for one in kept]), keys)
         kept = [one for one, may in zip(kept, allowed, strict=True) if may]
     kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
     owners = groups_of([one.id for one in kept]) if group else {one.id: one.id for one in kept}
@@ -167,7 +167,7 @@ def _candidates(
     if not images:
         return []
     place = {image: row for row, image in enumerate(images)}
-    rows = vectors.vectors_of(keys_of(images))
+    rows = vectors.stored_vectors(vector_keys(images))
     query = picture.vector
     own = rows @ (query / max(float(query @ query), 1e-12))
     same = np.linalg.norm(rows - query, axis=1) <= SAME * np.linalg.norm(query)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.shards import id_of
+from indexer.database.vectors.shards import id_from_key
 
 __all__ = ["nearest", "nearest_groups"]
 
@@ -38,7 +38,7 @@ def nearest(
         Images that must not be found.
     """
     scores, found = vectors.search(query, k, keys=keys, excluded=excluded)
-    return [(id_of(key), float(s)) for key, s in zip(found.tolist(), scores, strict=True)]
+    return [(id_from_key(key), float(s)) for key, s in zip(found.tolist(), scores, strict=True)]
 
 
 def nearest_groups(

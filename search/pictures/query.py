@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.vectors.shards import id_of, keys_of
+from indexer.database.vectors.shards import id_from_key, vector_keys
 from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError, QueryError
 from search.language.tree import Prefix
 from search.models import Models
@@ -95,9 +95,9 @@ def query_picture(
         # As it was read for the database, so that it finds what its id finds.
         return _indexed(known, snapshot)
     from indexer.archive.deidentify import pseudonym
-    from indexer.database.text.documents import view_of
+    from indexer.database.text.documents import choose_view
 
-    view = view_of(decoded.metadata.view, reading.view)
+    view = choose_view(decoded.metadata.view, reading.view)
     # A file that names no study has one made of its own image id.
     if not key or decoded.study == pseudonym(key, "study", f"image:{decoded.image_id}"):
         if whose:
@@ -135,14 +135,14 @@ def resolve(image: ImageId, snapshot: Snapshot) -> str:
     if len(keys) != 1:
         many = f"{len(keys)} images" if len(keys) else "no image"
         raise NotFoundError(f"{many} of {place} have an id that begins with {prefix}")
-    return id_of(int(keys[0]))
+    return id_from_key(int(keys[0]))
 
 
 def _indexed(image_id: str, snapshot: Snapshot) -> QueryPicture:
     owners = snapshot.database.owners
     study, patient = owners([image_id], "study"), owners([image_id], "patient")
     return QueryPicture(
-        snapshot.vectors().vectors_of(keys_of([image_id]))[0],
+        snapshot.vectors().stored_vectors(vector_keys([image_id]))[0],
         snapshot.database.views([image_id])[image_id],
         indexed=image_id,
         study=study[image_id],
@@ -156,7 +156,7 @@ def _same_picture(vector: npt.NDArray[np.float32], snapshot: Snapshot) -> str | 
     found = [image for image, _ in nearest(vectors, vector, _LOOKED_AT)]
     if not found:
         return None
-    distances = np.linalg.norm(vectors.vectors_of(keys_of(found)) - vector, axis=1)
+    distances = np.linalg.norm(vectors.stored_vectors(vector_keys(found)) - vector, axis=1)
     place = int(distances.argmin())
     return found[place] if distances[place] <= SAME * np.linalg.norm(vector) else None
 

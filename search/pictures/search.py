@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
 from search.pictures.likeness import alike, own_images
 from search.pictures.query import QueryPicture
@@ -61,7 +61,7 @@ def search_picture(
         reason = Reason("image", rank, one.likeness)
         hits.append(Hit(one.id, one.likeness, document, None, (reason,), one.images))
     every = snapshot.vectors().keys if keys is None else keys
-    left_out = keys_of(sorted({*unusual, *own_images(picture, request.exclude, snapshot)}))
+    left_out = vector_keys(sorted({*unusual, *own_images(picture, request.exclude, snapshot)}))
     total = len(every) - int(np.isin(left_out, every).sum())
     counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
     return Results(total, hits, counts)

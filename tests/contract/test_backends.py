@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexer.database.text.documents import Document
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from search.language.tree import (
     And,
     MatchAll,
@@ -59,7 +59,7 @@ def test_random_trees(filled: Filled, documents: list[Document], seed: int) -> N
         assert _ids(filled.backend, query) == expected
         keys = filled.backend.keys(query)
         assert keys.dtype == np.int64
-        assert keys.tolist() == sorted(keys_of(sorted(expected)).tolist())
+        assert keys.tolist() == sorted(vector_keys(sorted(expected)).tolist())
     else:
         both = narrow(And((query, filters)))
         assert _ids(filled.backend, query, filters) == {
@@ -217,4 +217,4 @@ def test_pages_past_ten_thousand(empty: Filled) -> None:
     )
     assert [d["id"] for _, d in deep.hits] == expected[10_150:10_170]
     keys = filled.backend.keys(MatchAll())
-    assert keys.tolist() == sorted(keys_of(expected).tolist())
+    assert keys.tolist() == sorted(vector_keys(expected).tolist())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.database.text.documents import Document
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
@@ -26,7 +26,7 @@ def _meaning(query: str, filters: tuple[str, ...]) -> Node:
 
 
 def _keys(documents: list[Document]) -> list[int]:
-    return sorted(keys_of([document["id"] for document in documents]).tolist())
+    return sorted(vector_keys([document["id"] for document in documents]).tolist())
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from cli.main import cxrdex
 from indexer.database.reader import Database
 from indexer.database.vectors.generation import current_generation
-from indexer.database.vectors.shards import id_of, keys_of
+from indexer.database.vectors.shards import id_from_key, vector_keys
 from indexer.database.verify import verify
 from indexer.database.writing import compaction
 from indexer.database.writing.compaction import Compaction
@@ -72,9 +72,9 @@ def _check(path: Path, ids: list[str]) -> None:
         assert sorted(database.image_ids()) == sorted(ids)
         vectors = database.vectors()
         expected = [vector(number) for number in range(COUNT) if number % 3]
-        np.testing.assert_allclose(vectors.vectors_of(keys_of(ids)), expected, atol=1e-3)
+        np.testing.assert_allclose(vectors.stored_vectors(vector_keys(ids)), expected, atol=1e-3)
         for image, row in zip(ids, expected, strict=True):
-            assert id_of(vectors.search(row, 1)[1][0]) == image
+            assert id_from_key(vectors.search(row, 1)[1][0]) == image
 
 
 def test_dead_rows_are_dropped_from_shards_and_index(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_dead_rows_are_dropped_from_shards_and_index(tmp_path: Path) -> None:
             assert writer.compact(everything=True) == Compaction(0, 0)
             writer.end_run("complete", {})
         # What a reader has opened stays.
-        assert id_of(held.search(vector(1), 1)[1][0]) == image_id(1)
-        assert len(held.vectors_of(keys_of(ids))) == 40
+        assert id_from_key(held.search(vector(1), 1)[1][0]) == image_id(1)
+        assert len(held.stored_vectors(vector_keys(ids))) == 40
     assert len(list((path / "embeddings").iterdir())) == 2
     generation = current_generation(path / "vectors")
     assert generation is not None

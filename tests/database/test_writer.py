@@ -14,7 +14,7 @@ from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import Database
 from indexer.database.seal import seal
-from indexer.database.vectors.shards import id_of, key_of, keys_of
+from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.database.writing import compaction as module
@@ -34,8 +34,8 @@ def _texts(writer: Writer) -> set[str]:
 
 def test_keys_and_ids() -> None:
     ids = [image_id(n) for n in range(50)] + ["0" * 16, "f" * 16, "8" + "0" * 15]
-    assert [id_of(key) for key in keys_of(ids).tolist()] == ids
-    assert [key_of(i) for i in ids] == keys_of(ids).tolist()
+    assert [id_from_key(key) for key in vector_keys(ids).tolist()] == ids
+    assert [vector_key(i) for i in ids] == vector_keys(ids).tolist()
 
 
 def test_a_commit_reaches_every_store(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_commit_reaches_every_store(tmp_path: Path) -> None:
         assert {d["id"] for d in database.documents()} == {image_id(n) for n in range(25)}
         assert set(database.image_ids(study="000000000003")) == {image_id(6), image_id(7)}
         near, keys = database.vectors().search(vector(7), 3)
-        assert id_of(keys[0]) == image_id(7)
+        assert id_from_key(keys[0]) == image_id(7)
         assert near[0] == pytest.approx(1, abs=1e-3)
         with pytest.raises(NotFoundError, match="nothing"):
             database.image("nothing")
@@ -83,13 +83,13 @@ def test_a_reader_keeps_its_moment(tmp_path: Path) -> None:
             writer.settle()
             writer.build_vectors()
         assert len(database) == 5
-        assert set(map(id_of, database.vectors().search(vector(0), 9)[1])) == {
+        assert set(map(id_from_key, database.vectors().search(vector(0), 9)[1])) == {
             image_id(n) for n in range(5)
         }
         database.refresh()
         expected = {image_id(n) for n in (1, 2, 3, 4, 100)}
         assert set(database.image_ids()) == expected
-        assert set(map(id_of, database.vectors().search(vector(0), 9)[1])) == expected
+        assert set(map(id_from_key, database.vectors().search(vector(0), 9)[1])) == expected
 
 
 def test_leftovers_of_a_killed_commit_are_removed(tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
     path = fill(tmp_path / "db", 60, per_shard=6)
     with Database.open(path) as before:
         ids = sorted(before.image_ids())
-        vectors = before.vectors().vectors_of(keys_of(ids))
+        vectors = before.vectors().stored_vectors(vector_keys(ids))
         with opened(path) as writer:
             writer.remove_files(1, ["3.png", "17.png"])
             writer.settle()
             assert writer.compact() == Compaction(10, 2)
             assert [s.rows for s in writer.ledger.shards.all()] == [22, 24, 12]
             assert not writer.build_vectors() or writer.ledger.images.count == 58
-        np.testing.assert_array_equal(before.vectors().vectors_of(keys_of(ids)), vectors)
+        np.testing.assert_array_equal(before.vectors().stored_vectors(vector_keys(ids)), vectors)
     with opened(path) as writer:
         assert len(list((path / "embeddings").iterdir())) == 6
         assert writer.compact() == Compaction(0, 0)
@@ -172,7 +172,7 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = [i for i in ids if i not in (image_id(3), image_id(17))]
     with Database.open(path) as after:
         assert sorted(after.image_ids()) == kept
-        found = after.vectors().vectors_of(keys_of(kept))
+        found = after.vectors().stored_vectors(vector_keys(kept))
         np.testing.assert_array_equal(found, vectors[[ids.index(i) for i in kept]])
 
 

@@ -15,7 +15,7 @@ import torch
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.second_cascade import Embedded
 from indexer.paper.cases import Cases
-from indexer.paper.classes import CLASSES, class_of, commonest_annotations
+from indexer.paper.classes import CLASSES, commonest_annotations, paper_class
 from indexer.paper.model import PaperModel
 from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import RECIPES, PaperRecipe, named
@@ -262,8 +262,8 @@ def test_an_image_belongs_to_a_class_by_its_whole_pattern() -> None:
     opacity = example(0, ("opacity", "lung"))
     both = replace(opacity, annotations=opacity.annotations + example(1, ("nodule",)).annotations)
     twice = replace(opacity, annotations=opacity.annotations * 2)
-    assert [class_of(e) for e in (opacity, twice, both)] == ["opacity", "opacity", None]
-    assert class_of(example(2, ("hernia",))) is None
+    assert [paper_class(e) for e in (opacity, twice, both)] == ["opacity", "opacity", None]
+    assert paper_class(example(2, ("hernia",))) is None
     assert len(CLASSES) == len(set(CLASSES)) == 17
 
 

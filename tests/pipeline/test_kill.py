@@ -21,7 +21,7 @@ from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.database.choices import Choices
 from indexer.database.reader import Database
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError
@@ -134,7 +134,7 @@ def _nursery(folder: Path, *arguments: Path) -> Iterator[Nursery]:
 
 def _vectors(path: Path, ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     with Database.open(path) as database:
-        return database.vectors().vectors_of(keys_of(ids))
+        return database.vectors().stored_vectors(vector_keys(ids))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.database.vectors.shards import id_of
+from indexer.database.vectors.shards import id_from_key
 from indexer.database.writing.outbox import Outbox
 from indexer.errors import ShardMissing
 from search import snapshot as snapshots
@@ -63,7 +63,11 @@ def test_sixteen_threads_while_a_run_commits_and_compacts(
 
     def stores(moment: snapshots.Snapshot) -> tuple[set[str], set[str], set[str]]:
         found = moment.text.keys(MatchAll()).tolist(), moment.vectors().keys.tolist()
-        return {*map(id_of, found[0])}, {*moment.database.image_ids()}, {*map(id_of, found[1])}
+        return (
+            {*map(id_from_key, found[0])},
+            {*moment.database.image_ids()},
+            {*map(id_from_key, found[1])},
+        )
 
     def ids_beyond(ids: list[str]) -> int:
         known = {image_id(n): n for n in range(COUNT + COMMITS * PER_COMMIT)}

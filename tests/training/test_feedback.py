@@ -8,7 +8,7 @@ import torch
 from indexer.annotation import Annotation
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import mine
-from indexer.training.feedback import composites_of
+from indexer.training.feedback import find_composites
 
 _SIDES = {"left": -1.0, "right": 1.0}
 
@@ -41,7 +41,7 @@ def test_an_image_carries_the_composite_labels_of_all_its_findings() -> None:
     said = {"train": [_said(n) for n in range(240)], "val": [_said(n) for n in range(240, 280)]}
     labels = mine(said["train"], 5)
     vectors = {part: _vectors(rows) for part, rows in said.items()}
-    found = composites_of(
+    found = find_composites(
         _rnn(len(labels.vocabulary)), labels, said, vectors, images_per_label=60, deviations=0.0
     )
     assert sorted(found.names) == ["opacity, left", "opacity, right"]
@@ -66,7 +66,7 @@ def test_the_number_of_labels_of_a_large_finding_may_be_fixed() -> None:
     }
     rnn = _rnn(len(labels.vocabulary))
     for clusters in (3, 5):
-        found = composites_of(rnn, labels, said, vectors, deviations=0.5, clusters=clusters)
+        found = find_composites(rnn, labels, said, vectors, deviations=0.5, clusters=clusters)
         assert [name.split(", ")[0] for name in found.names] == ["opacity"] * clusters
 
 
@@ -81,7 +81,7 @@ def test_labels_are_told_by_the_other_findings_of_their_images() -> None:
         part: np.repeat(row[:, None] - 1.5, 8, 1).astype(np.float32) for part, row in shown.items()
     }
     labels = mine(said["train"], 5)
-    found = composites_of(
+    found = find_composites(
         _rnn(len(labels.vocabulary)), labels, said, vectors, deviations=0.0, clusters=2
     )
     assert sorted(found.names) == ["opacity, alone", "opacity, with nodule"]
@@ -91,7 +91,7 @@ def test_without_a_large_finding_there_are_no_composite_labels() -> None:
     said = {"train": [_said(n) for n in range(40)], "val": [_said(n) for n in range(40, 50)]}
     labels = mine(said["train"], 5)
     vectors = {part: _vectors(rows) for part, rows in said.items()}
-    found = composites_of(_rnn(len(labels.vocabulary)), labels, said, vectors)
+    found = find_composites(_rnn(len(labels.vocabulary)), labels, said, vectors)
     assert found.names == ()
     assert {part: goals.shape for part, goals in found.goals.items()} == {
         "train": (40, 0),

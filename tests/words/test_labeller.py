@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.annotation import NORMAL, Annotation, kind_of
+from indexer.annotation import NORMAL, Annotation, word_kind
 from indexer.archive.reports import parse_report
 from indexer.cascade.bundle import Bundle
 from indexer.words.labeller import READ_SECTIONS, Mention, affirmed, label
@@ -190,7 +190,7 @@ def test_every_finding_of_the_bundle_has_a_phrase(bundle: Bundle) -> None:
 def test_rules_speak_the_annotations_vocabulary() -> None:
     for rule in FINDINGS:
         assert rule.disease == rule.disease.lower()
-        assert not rule.organ or kind_of(rule.organ) == "organ"
+        assert not rule.organ or word_kind(rule.organ) == "organ"
 
 
 @settings(max_examples=30, deadline=None)

@@ -24,8 +24,8 @@ __all__ = [
     "ENCODED",
     "codestream_digest",
     "draft",
-    "grid_of",
     "open_level",
+    "reduced_grid",
     "reduced_pixels",
     "stated_size",
 ]
@@ -67,7 +67,7 @@ def codestream_digest(stream: bytes) -> bytes:
     return digest.digest()
 
 
-def grid_of(size: tuple[int, int], whole: tuple[int, int], middle: float) -> Grid | None:
+def reduced_grid(size: tuple[int, int], whole: tuple[int, int], middle: float) -> Grid | None:
     """How a picture of `size` (columns, rows) lies on a `whole` one (rows, columns).
 
     Parameters
@@ -118,7 +118,7 @@ def reduced_pixels(
             return None
         if pixels is None:
             return None
-        grid = grid_of((pixels.shape[1], pixels.shape[0]), (size[1], size[0]), middle)
+        grid = reduced_grid((pixels.shape[1], pixels.shape[0]), (size[1], size[0]), middle)
         return None if grid is None else (pixels, grid)
     except Exception:  # noqa: BLE001 - the decoders of the full image say what is wrong with it
         return None

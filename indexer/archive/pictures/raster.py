@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.decoders.reduced import codestream_digest, draft, grid_of, open_level
+from indexer.archive.decoders.reduced import codestream_digest, draft, open_level, reduced_grid
 from indexer.archive.limits import Limits
 from indexer.archive.pictures.tiff import quantised, read_tiff, whole_page
-from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_of
+from indexer.archive.windowing import CORNERS, GreyImage, Grid, check_size, grey_channel
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def read_picture(
         encoded = codestream_digest(data) if kind in _ENCODED else None
         if target and kind == "JPEG":
             draft(picture, target)
-            return _grey_image(picture, grid_of(picture.size, (rows, columns), 0.0), encoded)
+            return _grey_image(picture, reduced_grid(picture.size, (rows, columns), 0.0), encoded)
         if target and kind == "JPEG2000":
             with open_level(data, target) as level:
-                return _grey_image(level, grid_of(level.size, (rows, columns), 0.5), encoded)
+                return _grey_image(level, reduced_grid(level.size, (rows, columns), 0.5), encoded)
         return _grey_image(picture, None, encoded)
 
 
@@ -176,7 +176,7 @@ def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
         # The alpha channel is dropped, not blended: it says nothing of the patient.
         return np.asarray(picture.convert("L") if mode == "1" else picture.getchannel(0))
     colour = picture.convert("RGBA" if "A" in mode or "transparency" in picture.info else "RGB")
-    grey = grey_of(np.asarray(colour)[:, :, :3])
+    grey = grey_channel(np.asarray(colour)[:, :, :3])
     if grey is None:
         raise SkippedImage("colour", "a colour picture; only grey ones are indexed")
     return grey

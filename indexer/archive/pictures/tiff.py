@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.windowing import check_size, grey_of
+from indexer.archive.windowing import check_size, grey_channel
 from indexer.errors import FailedImage, SkippedImage
 
 __all__ = ["quantised", "read_tiff", "whole_page"]
@@ -80,7 +80,7 @@ def read_tiff(data: bytes, most: int) -> tuple[npt.NDArray[Any], bool]:
     finally:
         logger.propagate = propagates
     if values.ndim == 3:
-        grey = grey_of(values[:, :, :3]) if values.shape[2] >= 3 else values[:, :, 0]
+        grey = grey_channel(values[:, :, :3]) if values.shape[2] >= 3 else values[:, :, 0]
         if grey is None:
             raise SkippedImage("colour", "a colour picture; only grey ones are indexed")
         values = grey

@@ -21,9 +21,9 @@ __all__ = [
     "ReportReading",
     "build_document",
     "canonical",
+    "choose_view",
     "document_hash",
     "read_report",
-    "view_of",
 ]
 
 _VIEWS: dict[str, Literal["frontal", "lateral"]] = {
@@ -97,7 +97,7 @@ def build_document(
         id=image_id,
         study=study,
         patient=patient,
-        view=view_of(metadata.view, reading["view"]),
+        view=choose_view(metadata.view, reading["view"]),
         view_origin="header" if metadata.view in _VIEWS else "predicted",
         projection=metadata.view,
         sex=metadata.sex,
@@ -116,7 +116,7 @@ def build_document(
     )
 
 
-def view_of(projection: str | None, predicted: str) -> str:
+def choose_view(projection: str | None, predicted: str) -> str:
     """``"frontal"`` or ``"lateral"``: as the header's code tells it, else as it is predicted."""
     return _VIEWS.get(projection or "", predicted)
 

@@ -29,10 +29,10 @@ __all__ = [
     "STEMMED",
     "TEXTS",
     "analyzer",
-    "field_of",
+    "field_name",
+    "field_values",
     "findings_by_certainty",
     "label_values",
-    "values_of",
 ]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -49,16 +49,16 @@ KEYWORDS = (
 
 
 @functools.cache
-def field_of(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
+def field_name(name: str, origin: Origin | None = None, *, plain: bool = False) -> str:
     """Name of an index field: of one label origin or all, stemmed or (`plain`) as written."""
     return "_".join(filter(None, (name, origin, "plain" if plain else None)))
 
 
 #: The label fields, of all origins and of each.
-EXACT = tuple(field_of(label, origin) for label in LABELS for origin in (None, *ORIGINS))
+EXACT = tuple(field_name(label, origin) for label in LABELS for origin in (None, *ORIGINS))
 #: The text fields; `statement` is the report without what it denies or doubts.
 TEXTS = (
-    *(field_of("annotation", origin) for origin in (None, *ORIGINS)),
+    *(field_name("annotation", origin) for origin in (None, *ORIGINS)),
     "statement",
     "report",
     *SECTIONS,
@@ -103,7 +103,7 @@ def findings_by_certainty(document: Document) -> dict[str, list[str]]:
     return found | {"possible": [name for name in found["possible"] if name not in likely]}
 
 
-def values_of(document: Document) -> dict[str, list[str]]:
+def field_values(document: Document) -> dict[str, list[str]]:
     """What stands in a document's fields, by field; what is empty is left out.
 
     Values of text are repeated as often as they are said, which counts in the ranking; all others
@@ -118,9 +118,9 @@ def values_of(document: Document) -> dict[str, list[str]]:
         put("origin", annotation["origin"])
         put("certainty", certainty_of(annotation))
         for origin in (None, annotation["origin"]):
-            put(field_of("annotation", origin), annotation["text"])
+            put(field_name("annotation", origin), annotation["text"])
             for label, entries in label_values(annotation).items():
-                put(field_of(label, origin), *entries)
+                put(field_name(label, origin), *entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
     for section, text in (document["report"] or {}).items():

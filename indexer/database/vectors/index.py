@@ -163,7 +163,7 @@ class Vectors:
             held = held[np.unpackbits(self._alive, count=len(held), bitorder="little") > 0]
         return np.concatenate([held, self._fresh_keys]) if len(self._fresh) else held
 
-    def vectors_of(self, keys: Keys) -> npt.NDArray[np.float32]:
+    def stored_vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Vectors of images by key, shape (n, dimensions).
 
         Raises

@@ -27,11 +27,11 @@ from indexer.errors import DatabaseError, ShardMissing
 __all__ = [
     "Shard",
     "Shards",
-    "id_of",
-    "key_of",
-    "keys_of",
+    "id_from_key",
     "remove_orphans",
     "shard_checksum",
+    "vector_key",
+    "vector_keys",
     "write_shard",
 ]
 
@@ -69,17 +69,17 @@ class Shard:
         return _paths(folder, self.number)
 
 
-def key_of(image_id: str) -> int:
+def vector_key(image_id: str) -> int:
     """The int64 by which arrays name an image."""
     return int.from_bytes(bytes.fromhex(image_id), "big", signed=True)
 
 
-def id_of(key: int) -> str:
-    """The image id of which `key_of` made `key`."""
+def id_from_key(key: int) -> str:
+    """The image id of which `vector_key` made `key`."""
     return int(key).to_bytes(8, "big", signed=True).hex()
 
 
-def keys_of(image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+def vector_keys(image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
     """Keys of many images, shape (n,)."""
     raw = np.frombuffer(bytes.fromhex("".join(image_ids)), ">i8")
     return raw.astype(np.int64)

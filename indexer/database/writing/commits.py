@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.database.ledger.images import ImageRow, Place
 from indexer.database.outcomes import Outcome, Read, Unchanged
-from indexer.database.vectors.shards import keys_of, write_shard
+from indexer.database.vectors.shards import vector_keys, write_shard
 from indexer.database.writing.documents import FindReport, hide, publish, rewrite
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
@@ -50,7 +50,7 @@ def _write_shard(stores: Stores, new: Sequence[Read]) -> tuple[int, str]:
     if not vectors:
         return 0, ""
     number = stores.ledger.shards.next_number
-    keys = keys_of([one.image.image_id for one in new])
+    keys = vector_keys([one.image.image_id for one in new])
     return number, write_shard(stores.layout.embeddings, number, np.stack(vectors), keys)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from indexer.database.ledger.images import ImageRow
 from indexer.database.outcomes import Header
-from indexer.database.studies import document_of, pooled_of, report_of
+from indexer.database.studies import document_from_row, pooled_document, report_from_row
 from indexer.database.text.documents import canonical, document_hash
 from indexer.database.writing.stores import Stores
 
@@ -35,7 +35,7 @@ def rewrite(
     """
     report = find_report(header.report_keys) if find_report else None
     if report is None and keep_report and row.study == header.study:
-        report = report_of(row)
+        report = report_from_row(row)
     stores.ledger.images.set_header(row.number, header, report)
     return {row.study, header.study}
 
@@ -45,9 +45,9 @@ def publish(stores: Stores, studies: Iterable[str]) -> None:
     ledger = stores.ledger
     for study in sorted(studies):
         rows = ledger.images.of_study(study)
-        pooled = pooled_of(rows, stores.manifest)
+        pooled = pooled_document(rows, stores.manifest)
         for row in rows:
-            document = document_of(replace(row, pooled=pooled))
+            document = document_from_row(replace(row, pooled=pooled))
             digest = document_hash(document)
             if pooled != row.pooled or digest != row.document_hash:
                 ledger.images.set_document(row.number, pooled, digest)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from indexer.database.durable import writing
-from indexer.database.studies import document_of
+from indexer.database.studies import document_from_row
 from indexer.database.text.documents import Document, document_hash
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError, TextStoreUnavailable
@@ -155,7 +155,7 @@ class Outbox:
         """All documents as this version makes them, page by page; their hashes follow."""
         rows = iter(self._ledger.images)
         while page := list(islice(rows, _PAGE)):
-            documents = [document_of(row) for row in page]
+            documents = [document_from_row(row) for row in page]
             yield documents
             digests = [document_hash(document) for document in documents]
             changed = [

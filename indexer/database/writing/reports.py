@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from indexer.database.ledger.images import ImageRow
-from indexer.database.studies import document_of, stale_studies
+from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import canonical, document_hash
 from indexer.database.writing.documents import FindReport, publish, rewrite
 from indexer.database.writing.stores import Stores
@@ -50,7 +50,9 @@ def withdraw_reports(
 def send_wrong_documents(stores: Stores, sent: Callable[[], None]) -> int:
     """Send the documents again that are not what their hash, or their study, says."""
     wrong = (
-        row for row in stores.ledger.images if document_hash(document_of(row)) != row.document_hash
+        row
+        for row in stores.ledger.images
+        if document_hash(document_from_row(row)) != row.document_hash
     )
     count = _rewrite_all(stores, wrong, None, sent)
     stale = list(stale_studies(stores.ledger, stores.manifest))

@@ -33,7 +33,7 @@ def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
     classes = (tokens[:, 0] - 1).numpy()
     optimizer = torch.optim.RMSprop(
         model.parameters(),
-        recipe.rate_of("lstm" if model.cell == "lstm" else "gru"),
+        recipe.learning_rate_for("lstm" if model.cell == "lstm" else "gru"),
         weight_decay=recipe.writer_decay,
     )
 

@@ -9,7 +9,7 @@ import torch
 
 from indexer.learning.second_cascade import Embedded, SecondCascade
 from indexer.paper.cases import Cases
-from indexer.paper.classes import class_of, in_a_class, words_of
+from indexer.paper.classes import annotation_words, in_a_class, paper_class
 from indexer.paper.judged import choose_point
 from indexer.paper.recipe import named
 from indexer.paper.training.cascade import train_cascade
@@ -43,13 +43,13 @@ def train_in_bundle(
     )
     model = train_cascade(named("bundle"), train, val, work=work, device=device)
     of_val = parts["val"]
-    rows = [n for n, example in enumerate(of_val.examples) if class_of(example) is not None]
+    rows = [n for n, example in enumerate(of_val.examples) if paper_class(example) is not None]
     point = choose_point(
         model,
         findings,
         torch.from_numpy(of_val.logits[rows]).sigmoid().numpy(),
         of_val.vectors[rows],
-        [words_of(of_val.examples[n]) for n in rows],
+        [annotation_words(of_val.examples[n]) for n in rows],
     )
     # The record stands in that of the bundle.
     description = model.description() | {"record": {}}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from indexer.database.text.elasticsearch.answers import answering
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
-from indexer.database.vectors.shards import keys_of
+from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
 from search.language.shapes import distance
 from search.language.tree import (
@@ -148,7 +148,7 @@ class ElasticsearchBackend:
         ids = [*_ids(self._ask({**body, "sort": ["_doc"]}))]
         if len(ids) == _WINDOW:
             ids = [*self._all_ids({**body, "sort": ["_shard_doc"]})]
-        found = keys_of(ids)
+        found = vector_keys(ids)
         found.sort()
         return found
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
-from indexer.database.text.schema import field_of
+from indexer.database.text.schema import field_name
 from indexer.errors import QueryError
 from search.language.fields import FIELDS
 from search.language.tree import (
@@ -145,7 +145,7 @@ class _Images(_Compiler):
     """Conditions on an image."""
 
     def exact(self, field: str, origin: Origin | None) -> str:
-        return field_of(field, origin)
+        return field_name(field, origin)
 
     def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
         annotation = self.exact("annotation", origin)

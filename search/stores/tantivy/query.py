@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
-from indexer.database.text.schema import LABELS, analyzer, field_of
+from indexer.database.text.schema import LABELS, analyzer, field_name
 from indexer.database.text.tantivy.schema import schema
 from search.language.fields import FIELDS
 from search.language.findings import fold
@@ -120,7 +120,7 @@ class _Compiler:
             case Prefix() | Wildcard() | Fuzzy():
                 return self._shape(node)
             case Value(field, value, origin):
-                return self._value(field_of(field, origin), value)
+                return self._value(field_name(field, origin), value)
             case Present(field, origin):
                 return self._present(field, origin)
             case Range(field, low, high):
@@ -181,13 +181,13 @@ class _Compiler:
         plain: bool = False,
     ) -> list[tantivy.Query]:
         """`query` over the text fields that `field` stands for, of which any must match."""
-        annotation = field_of("annotation", origin, plain=plain)
+        annotation = field_name("annotation", origin, plain=plain)
         if field == "annotation" or (field is None and origin):
             return [query(annotation)]
         if field is not None:
-            return [query(field_of(field, plain=plain))]
+            return [query(field_name(field, plain=plain))]
         boosted = self._query.boost_query(query(annotation), _ANNOTATION_WEIGHT)
-        return [boosted, query(field_of("statement", plain=plain))]
+        return [boosted, query(field_name("statement", plain=plain))]
 
     def _stems(self, field: str, stems: Sequence[str]) -> tantivy.Query:
         if not stems:
@@ -202,7 +202,7 @@ class _Compiler:
                 return self._constant(self._ids(node.text))
             return self._query.empty_query()
         if node.field is not None and FIELDS[node.field] != "text":
-            return self._terms(node, field_of(node.field, node.origin), str)
+            return self._terms(node, field_name(node.field, node.origin), str)
         return self._any(
             self._weighted(
                 node.field, node.origin, lambda name: self._terms(node, name, fold), plain=True
@@ -227,7 +227,7 @@ class _Compiler:
         if FIELDS[field] == "open" and field not in LABELS:
             return self.compile(MatchAll())
         stands_in = {"report": "section", "annotation": "composite"}.get(field, field)
-        return self._constant(self._query.exists_query(field_of(stands_in, origin)))
+        return self._constant(self._query.exists_query(field_name(stands_in, origin)))
 
     def _ids(self, prefix: str) -> tantivy.Query:
         """Images whose id begins with these hex digits."""

@@ -17,7 +17,7 @@ from indexer.database.text.elasticsearch import bulk as elasticsearch_bulk
 from indexer.database.text.elasticsearch import store as text_elasticsearch
 from indexer.database.text.elasticsearch.schema import (
     probability_field,
-    source_of,
+    source_fields,
 )
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.database.text.schema import analyzer
@@ -123,7 +123,7 @@ def test_empty_fields_are_left_out() -> None:
         1, annotations=[], absent=[], uncertain=[], report=None, statements={}, sex=None
     )
     names = {"id", "hash", "study", "patient", "view", "projection", "age", "year", "document"}
-    assert source_of(bare).keys() == {*names, "probabilities", "unusual"}
+    assert source_fields(bare).keys() == {*names, "probabilities", "unusual"}
 
 
 # ---- analyzers ----

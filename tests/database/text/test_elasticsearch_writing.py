@@ -15,7 +15,7 @@ from indexer.database.text.elasticsearch import bulk as elasticsearch_bulk
 from indexer.database.text.elasticsearch.schema import (
     MAPPING_VERSION,
     check_version,
-    source_of,
+    source_fields,
 )
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
@@ -73,7 +73,7 @@ def test_an_unknown_field_is_refused(
     store: ElasticsearchTextStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        elasticsearch_bulk, "source_of", lambda d: {**source_of(d), "colour": "grey"}
+        elasticsearch_bulk, "source_fields", lambda d: {**source_fields(d), "colour": "grey"}
     )
     with pytest.raises(DatabaseError, match="in the field colour: strict_dynamic_mapping"):
         store.apply([document(1)], [])
@@ -121,7 +121,7 @@ def test_a_passing_fault_is_waited_out(
 
 
 def test_a_request_that_is_too_large_is_halved(proxy: Proxy, store: ElasticsearchTextStore) -> None:
-    largest = len(json.dumps(source_of(document(1)))) * 3
+    largest = len(json.dumps(source_fields(document(1)))) * 3
     proxy.largest = largest
     writer = through(proxy, store)
     writer.apply([document(n) for n in range(20)], [])

@@ -14,7 +14,7 @@ import tantivy  # noqa: F401 - another user may not read the folder that it is i
 from indexer.database.choices import Choices
 from indexer.database.reader import Database
 from indexer.database.text.store import open_text_store
-from indexer.database.vectors.shards import id_of
+from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError
@@ -59,7 +59,7 @@ def _search(path: Path) -> str:
         store = open_text_store("tantivy", database.layout.text)
         texts = len(list(store.hashes()))
         store.close()
-        near = id_of(database.vectors().search(vector(7), 1)[1][0])
+        near = id_from_key(database.vectors().search(vector(7), 1)[1][0])
         return f"{len(database)} {texts} {near} {database.thumbnail(image_id(7))!r}"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from indexer.database.reader import Database
 from indexer.database.text.store import open_text_store
-from indexer.database.vectors.shards import id_of
+from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import repair, verify
 from indexer.errors import CxrdexError
 from tests.database.making import fill, image_id, vector
@@ -52,7 +52,7 @@ def _answers(path: Path) -> dict[str, object]:
             "ids": ids,
             "texts": texts,
             "documents": {d["id"]: d for d in database.documents()},
-            "nearest": [id_of(vectors.search(vector(n), 1)[1][0]) for n in range(COUNT)],
+            "nearest": [id_from_key(vectors.search(vector(n), 1)[1][0]) for n in range(COUNT)],
             "pictures": [database.thumbnail(image) for image in ids],
             "files": [f.name for f in database.ledger.files.records()],
         }

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.database.reader import Database
 from indexer.database.text.store import is_outdated, open_text_store
-from indexer.database.vectors.shards import id_of
+from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch
@@ -31,10 +31,10 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
         ids = sorted(database.image_ids())
         assert len(ids) == len(database) == 6
         vectors = database.vectors()
-        own = vectors.vectors_of(vectors.keys)
+        own = vectors.stored_vectors(vectors.keys)
         for row in own:
             scores, keys = vectors.search(row, 6)
-            assert sorted(map(id_of, keys)) == ids
+            assert sorted(map(id_from_key, keys)) == ids
             assert scores[0] == pytest.approx(
                 float((own @ row).max() / (row @ row) ** 0.5), abs=1e-3
             )

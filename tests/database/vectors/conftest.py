@@ -119,7 +119,7 @@ def _recall(vectors: Vectors, shards: Shards, k: int = 10, allowed: Keys | None 
         assert (np.diff(scores) <= 0).all()
         assert len(set(keys.tolist())) == len(keys) == len(true)
         unit = query / np.linalg.norm(query)
-        np.testing.assert_allclose(scores, vectors.vectors_of(keys) @ unit, atol=1e-5)
+        np.testing.assert_allclose(scores, vectors.stored_vectors(keys) @ unit, atol=1e-5)
         right += len({*keys.tolist()} & {*true})
         wanted += len(true)
     return right / max(wanted, 1)

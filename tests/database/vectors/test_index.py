@@ -95,7 +95,7 @@ def test_filters_of_every_selectivity_at_every_moment(
         scores, found = vectors.search(query, k, keys=keys, excluded=barred)
         assert len(found) == len(expected)
         assert {*found.tolist()} <= {*free.tolist()} & {*shards.keys.tolist()}
-        rows = vectors.vectors_of(found)
+        rows = vectors.stored_vectors(found)
         np.testing.assert_allclose(scores, rows @ (query / np.linalg.norm(query)), atol=1e-5)
         missed = {*expected} - {*found.tolist()}
         assert len(missed) <= (0 if kind == "flat" else max(1, 0.1 * k))

@@ -85,7 +85,7 @@ def test_a_moment_before_the_generation_is_searched_as_it_was(store: Store, tmp_
     assert sorted(vectors.keys.tolist()) == sorted(ids.tolist())
     assert _recall(vectors, before, allowed=ids) > 0.97
     with pytest.raises(NotFoundError):
-        vectors.vectors_of(np.array([10_000], np.int64))
+        vectors.stored_vectors(np.array([10_000], np.int64))
 
 
 def test_files_may_go_while_a_reader_has_them(store: Store, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_files_may_go_while_a_reader_has_them(store: Store, tmp_path: Path) -> N
     keys, expected = shards.keys, shards.rows(shards.positions)
     for path in (tmp_path / "vectors", store.folder):
         shutil.rmtree(path)
-    np.testing.assert_array_equal(vectors.vectors_of(keys), expected)
+    np.testing.assert_array_equal(vectors.stored_vectors(keys), expected)
     nearest = keys[(expected @ expected[0]).argmax()]
     assert vectors.search(expected[0], 1)[1].tolist() == [nearest]
 

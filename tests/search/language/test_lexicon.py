@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.annotation import NORMAL, kind_of, qualifiers
+from indexer.annotation import NORMAL, qualifiers, word_kind
 from indexer.cascade.bundle import Bundle
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
@@ -80,7 +80,7 @@ def test_kinds_are_those_of_annotations() -> None:
     for heading in LEXICON.headings.values():
         for kind in heading.kinds:
             if kind != "disease" and not heading.means:
-                assert kind_of(heading.name) == kind, heading.name
+                assert word_kind(heading.name) == kind, heading.name
         for kind, word in heading.means:
             assert kind in LEXICON.headings[word].kinds
             assert heading.kinds[0] != "disease"

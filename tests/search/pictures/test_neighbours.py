@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from indexer.database.vectors.builder import build_vectors
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.plan import Plan, choose_plan
-from indexer.database.vectors.shards import Shard, Shards, id_of, keys_of, write_shard
+from indexer.database.vectors.shards import Shard, Shards, id_from_key, vector_keys, write_shard
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.pictures.neighbours import nearest, nearest_groups
@@ -28,7 +28,7 @@ STUDIES = {image: f"study {number // 5}" for number, image in enumerate(IDS)}
 
 
 def _vectors(folder: Path, plan: Plan) -> Vectors:
-    checksum = write_shard(folder, 1, ROWS, keys_of(IDS))
+    checksum = write_shard(folder, 1, ROWS, vector_keys(IDS))
     shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], None, DIMENSIONS)
     build_vectors(folder / "vectors", shards, plan=plan)
     return Vectors(folder / "vectors", shards)
@@ -72,9 +72,9 @@ def test_filters_of_every_selectivity(
     query = rng.normal(size=DIMENSIONS).astype(np.float32)
     allowed = [image for image in IDS if rng.random() < share]
     excluded = [str(image) for image in rng.choice(IDS, without, replace=False)]
-    found = nearest(vectors, query, k, keys=keys_of(allowed), excluded=keys_of(excluded))
+    found = nearest(vectors, query, k, keys=vector_keys(allowed), excluded=vector_keys(excluded))
     _agree(found, _brute_force(query, k, sorted({*allowed} - {*excluded})))
-    unfiltered = nearest(vectors, query, k, excluded=keys_of(excluded))
+    unfiltered = nearest(vectors, query, k, excluded=vector_keys(excluded))
     _agree(unfiltered, _brute_force(query, k, sorted({*IDS} - {*excluded})))
 
 
@@ -84,7 +84,9 @@ def test_an_approximate_index_finds_only_what_may_be_found(inverted: Vectors, sh
     allowed = [image for image in IDS if rng.random() < share]
     excluded = allowed[::3]
     for query in ROWS[:20]:
-        found = nearest(inverted, query, 5, keys=keys_of(allowed), excluded=keys_of(excluded))
+        found = nearest(
+            inverted, query, 5, keys=vector_keys(allowed), excluded=vector_keys(excluded)
+        )
         truth = dict(_brute_force(query, COUNT, allowed))
         assert {image for image, _ in found} <= {*allowed} - {*excluded}
         assert [s for _, s in found] == pytest.approx([truth[i] for i, _ in found], abs=1e-4)
@@ -105,7 +107,7 @@ def test_an_approximate_index_finds_only_what_may_be_found(inverted: Vectors, sh
 def test_filters_of_words(vectors: Vectors, backend: EmbeddedBackend, filters: list[str]) -> None:
     vocabulary = Vocabulary({"disease": backend.values("disease")})
     keys = backend.keys(parse_filters(filters, vocabulary))
-    allowed = [id_of(key) for key in keys.tolist()]
+    allowed = [id_from_key(key) for key in keys.tolist()]
     assert {*allowed} <= {*IDS}
     for query in ROWS[:5]:
         found = nearest(vectors, query, 25, keys=keys)
@@ -125,7 +127,7 @@ def test_groups(vectors: Vectors, k: int) -> None:
     assert found == ranked[: len(found)]
     assert len({STUDIES[image] for image in found}) >= min(k, COUNT // 5)
     assert len(asked) == len(set(asked))
-    only = keys_of(IDS[:12])
+    only = vector_keys(IDS[:12])
     two = nearest_groups(vectors, ROWS[3], k, study_of, keys=only, excluded=only[:5])
     assert {STUDIES[image] for image in two} <= {"study 1", "study 2"}
     assert len({STUDIES[image] for image in two}) >= min(k, 2)

@@ -16,7 +16,7 @@ from indexer.errors import FailedImage, SkippedImage
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["RADIOGRAPHS", "Place", "is_capture", "place_of", "require_chest"]
+__all__ = ["RADIOGRAPHS", "Place", "body_region", "is_capture", "require_chest"]
 
 #: Where a name says that a film was taken; None where it says nothing that is known.
 Place: TypeAlias = Literal["chest", "elsewhere"] | None
@@ -116,7 +116,7 @@ def _require_radiograph(header: Dataset) -> tuple[str, ...]:
 
 
 def _require_place(header: Dataset) -> tuple[str, ...]:
-    stated = place_of(_readings(text(header, "BodyPartExamined"))) or _region(header)
+    stated = body_region(_readings(text(header, "BodyPartExamined"))) or _region(header)
     series, study = (_described(header, keywords) for keywords in (_SERIES, _STUDY))
     if stated == "chest":
         if series == study == "elsewhere":
@@ -140,7 +140,7 @@ def _region(header: Dataset) -> Place:
         for item in header.get(keyword) or ():
             if text(item, "CodeValue") in _CHEST_CODES:
                 return "chest"
-            place = place_of(_readings(text(item, "CodeMeaning")))
+            place = body_region(_readings(text(item, "CodeMeaning")))
             if place:
                 return place
     return None
@@ -148,7 +148,7 @@ def _region(header: Dataset) -> Place:
 
 def _described(header: Dataset, keywords: Iterable[str]) -> Place:
     """What the first description says that names a part."""
-    found = (place_of(texts(header, keyword)) for keyword in keywords)
+    found = (body_region(texts(header, keyword)) for keyword in keywords)
     return next((place for place in found if place), None)
 
 
@@ -164,7 +164,7 @@ def _readings(name: str) -> list[str]:
     return readings
 
 
-def place_of(names: Iterable[str]) -> Place:
+def body_region(names: Iterable[str]) -> Place:
     """Where the first of some names that says so was taken; the chest, if it names that at all."""
     patterns = _patterns()
     for name in names:

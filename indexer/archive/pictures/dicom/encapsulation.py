@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from indexer.archive.decoders.jpeg import frame_header
 from indexer.errors import FailedImage
 
-__all__ = ["PixelData", "codec_of", "find_pixels"]
+__all__ = ["PixelData", "detect_codec", "find_pixels"]
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
@@ -132,7 +132,7 @@ def _ends(stream: bytes) -> bool:
     return _EOI in stream[-_TRAILER:]
 
 
-def codec_of(stream: bytes) -> str | None:
+def detect_codec(stream: bytes) -> str | None:
     """The transfer syntax that a codestream is of, as far as it tells; None where it does not.
 
     Of JPEG lossless the plain one, of JPEG-LS and JPEG 2000 the lossy one stands for both.

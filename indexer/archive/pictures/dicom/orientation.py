@@ -13,12 +13,12 @@ from indexer.archive.pictures.dicom.elements import text, texts
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["Turn", "turn_of", "upright"]
+__all__ = ["Turn", "upright", "upright_transform"]
 
 Turn: TypeAlias = "Callable[[npt.NDArray[Any]], tuple[npt.NDArray[Any], bool]]"
 
 
-def turn_of(dataset: Dataset) -> Turn:
+def upright_transform(dataset: Dataset) -> Turn:
     """The function that puts the pixels of a dataset upright, with `upright`'s answer."""
     return partial(
         upright,

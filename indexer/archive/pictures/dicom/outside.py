@@ -12,7 +12,7 @@ from indexer.archive.pictures.dicom.elements import integers, number, texts
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["covered", "padding_of", "raw_padding"]
+__all__ = ["covered", "padding_ranges", "raw_padding"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 _LEAST_SHOWN = 0.05
 
 
-def padding_of(dataset: Dataset) -> list[tuple[int, int]]:
+def padding_ranges(dataset: Dataset) -> list[tuple[int, int]]:
     """First and last stored value of each range that marks pixels outside (C.7.5.1.1.2)."""
     first = number(dataset, "PixelPaddingValue")
     if first is None:
@@ -42,7 +42,7 @@ def raw_padding(dataset: Dataset) -> Mask | None:
     value, allocated = number(dataset, "PixelPaddingValue"), int(dataset.BitsAllocated)
     if value is None or allocated not in (8, 16) or dataset.SamplesPerPixel != 1:
         return None
-    if padding_of(dataset):
+    if padding_ranges(dataset):
         return None
     order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
     kind = np.dtype(f"{order}u{allocated // 8}")

@@ -12,9 +12,9 @@ from indexer.archive.decoders.jpeg import frame_header
 from indexer.archive.decoders.reduced import reduced_pixels, stated_size
 from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
 from indexer.archive.pictures.dicom.elements import number, text
-from indexer.archive.pictures.dicom.encapsulation import PixelData, codec_of, find_pixels
+from indexer.archive.pictures.dicom.encapsulation import PixelData, detect_codec, find_pixels
 from indexer.archive.plausibility import fits_better, roughness
-from indexer.archive.windowing import Grid, check_size, grey_of
+from indexer.archive.windowing import Grid, check_size, grey_channel
 from indexer.errors import FailedImage, SkippedImage
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _attach_encoded(dataset: Dataset, found: PixelData, most: int) -> tuple[byte
 
     notes = list(found.notes)
     stream, stated = found.value, str(dataset.file_meta.get("TransferSyntaxUID") or "")
-    codec = codec_of(stream)
+    codec = detect_codec(stream)
     if codec and not any({codec, stated} <= alike for alike in _ALIKE):
         if stated:
             notes.append("encoding_as_found")
@@ -323,12 +323,12 @@ def _grey_of_colour(dataset: Dataset, native: bool, palette: bool) -> tuple[npt.
 
         colour = apply_color_lut(colour, dataset)
         bits = 8 * colour.dtype.itemsize
-    grey = grey_of(colour)
+    grey = grey_channel(colour)
     if grey is None and native:
         planes = colour.reshape(3, *colour.shape[:2])
         # By planes where the header says by pixel; or YBR without chroma where it says RGB.
         if int(dataset.get("PlanarConfiguration") or 0) == 0:
-            grey = grey_of(np.moveaxis(planes, 0, 2))
+            grey = grey_channel(np.moveaxis(planes, 0, 2))
         if grey is None and (np.abs(colour[:, :, 1:].astype(int) - _NEUTRAL) <= 1).all():
             grey = colour[:, :, 0]
     if grey is None:

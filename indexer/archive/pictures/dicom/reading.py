@@ -13,10 +13,10 @@ from indexer.archive.limits import Limits
 from indexer.archive.pictures.dicom.chest import require_chest
 from indexer.archive.pictures.dicom.elements import quiet, text
 from indexer.archive.pictures.dicom.header import inflated, split_at_pixels
-from indexer.archive.pictures.dicom.orientation import turn_of
-from indexer.archive.pictures.dicom.outside import covered, joined, padding_of, raw_padding
+from indexer.archive.pictures.dicom.orientation import upright_transform
+from indexer.archive.pictures.dicom.outside import covered, joined, padding_ranges, raw_padding
 from indexer.archive.pictures.dicom.pixels import attach_pixels, reduced_values, stored_values
-from indexer.archive.pictures.dicom.tone import tones_of
+from indexer.archive.pictures.dicom.tone import presentations
 from indexer.archive.windowing import CORNERS, GreyImage
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def read_image(
         stream, odd = attach_pixels(dataset, file.data, file.place, most)
         rows, columns = int(dataset.Rows), int(dataset.Columns)
         mask, masked = covered(dataset, rows, columns)
-        padding, grid = padding_of(dataset), None
+        padding, grid = padding_ranges(dataset), None
         small = reduced_values(dataset, stream, target, padding) if mask is None else None
         if small is None:
             pixels, bits, mended = stored_values(dataset, stream is None)
@@ -116,13 +116,13 @@ def read_image(
             text(dataset, "PresentationLUTShape").upper() == "INVERSE"
         )
         exchanged = _overridden(dataset, polarity or {}, inverted)
-        turn = turn_of(dataset)
+        turn = upright_transform(dataset)
         pixels, mirrored = turn(pixels)
         corners, encoded = turn(CORNERS)[0].tobytes(), None
         syntax = dataset.file_meta.TransferSyntaxUID
         if stream is not None and syntax in ENCODED:
             encoded = codestream_digest(stream) + corners
-        tones, broken = tones_of(dataset) if grey else ((), ())
+        tones, broken = presentations(dataset) if grey else ((), ())
         image = GreyImage(
             pixels=np.ascontiguousarray(pixels),
             bits=bits,

@@ -19,14 +19,14 @@ from indexer.archive.windowing import Tone, Values
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["tones_of"]
+__all__ = ["presentations"]
 
 # How far a table may go up and down, in multiples of its range: 1 for one that only goes up or
 # down, hundreds for one whose bytes were taken for something else.
 _UPS_AND_DOWNS = 4.0
 
 
-def tones_of(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
+def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
     """The ways in which a header wants stored values shown, the preferred one first, and notes.
 
     Each takes stored values through modality LUT or rescale (C.11.1) and one VOI LUT or window

@@ -12,10 +12,10 @@ from typing import Any
 
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked
-from indexer.database.text.elasticsearch.schema import source_of
+from indexer.database.text.elasticsearch.schema import source_fields
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["Action", "Patience", "actions_of", "chunks", "index_action", "undone"]
+__all__ = ["Action", "Patience", "bulk_actions", "chunks", "index_action", "undone"]
 
 # A request holds at most so many documents and bytes; the server's own limit is 100 MB.
 _CHUNK_DOCUMENTS = 500
@@ -83,7 +83,7 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
 def index_action(document: Document) -> Action:
     """The action that writes a document."""
     head = {"index": {"_id": document["id"]}}
-    return Action(document["id"], (_line(head), _line(source_of(document))))
+    return Action(document["id"], (_line(head), _line(source_fields(document))))
 
 
 def _line(value: Any) -> bytes:
@@ -91,7 +91,7 @@ def _line(value: Any) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def actions_of(upserts: Iterable[Action], deletes: Iterable[str]) -> Iterator[Action]:
+def bulk_actions(upserts: Iterable[Action], deletes: Iterable[str]) -> Iterator[Action]:
     """Deletes, then upserts."""
     for image_id in deletes:
         yield Action(image_id, (_line({"delete": {"_id": image_id}}),))

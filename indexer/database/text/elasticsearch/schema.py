@@ -16,8 +16,8 @@ from indexer.database.text.schema import (
     STEMMED,
     TEXTS,
     analyzer,
+    field_values,
     label_values,
-    values_of,
 )
 from indexer.errors import DatabaseMismatch
 
@@ -27,12 +27,12 @@ __all__ = [
     "mappings",
     "probability_field",
     "settings",
-    "source_of",
+    "source_fields",
 ]
 
 _Json: TypeAlias = dict[str, Any]
 
-#: Grows with every change of `mappings`, `settings` or `source_of`.
+#: Grows with every change of `mappings`, `settings` or `source_fields`.
 MAPPING_VERSION = 2
 
 _NEWER = {
@@ -155,9 +155,9 @@ def probability_field(finding: str) -> str:
     return f"probabilities.{finding.replace('.', '_')}"
 
 
-def source_of(document: Document) -> _Json:
+def source_fields(document: Document) -> _Json:
     """What the index holds of a document, its empty fields left out."""
-    source: _Json = {**values_of(document)}
+    source: _Json = {**field_values(document)}
     for name in ("projection", "sex", "view", "unusual"):
         source[name] = source[name][0] if name in source else None
     for name in ("id", "study", "patient", *NUMBERS):

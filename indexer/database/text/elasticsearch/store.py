@@ -12,7 +12,7 @@ from indexer.database.text.elasticsearch.answers import REFILL, answering
 from indexer.database.text.elasticsearch.bulk import (
     Action,
     Patience,
-    actions_of,
+    bulk_actions,
     chunks,
     index_action,
     undone,
@@ -321,7 +321,7 @@ class ElasticsearchTextStore:
     # ---- requests -------------------------------------------------------------------------------
 
     def _apply(self, index: str, upserts: Iterable[Action], deletes: Iterable[str]) -> None:
-        for chunk in chunks(actions_of(upserts, deletes)):
+        for chunk in chunks(bulk_actions(upserts, deletes)):
             self._changed = True
             self._deliver(index, chunk)
 

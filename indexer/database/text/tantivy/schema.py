@@ -15,7 +15,7 @@ from indexer.database.text.schema import (
     PLAIN,
     STEMMED,
     TEXTS,
-    field_of,
+    field_name,
     label_values,
 )
 from indexer.database.text.tantivy.facet_columns import COLUMNS
@@ -59,7 +59,7 @@ def schema() -> tantivy.Schema:
     for name in TEXTS:
         builder.add_text_field(name, tokenizer_name=STEMMED)
         builder.add_text_field(
-            field_of(name, plain=True), tokenizer_name=PLAIN, index_option="basic"
+            field_name(name, plain=True), tokenizer_name=PLAIN, index_option="basic"
         )
     return builder.build()
 

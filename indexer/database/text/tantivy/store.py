@@ -22,8 +22,8 @@ from indexer.database.text.schema import (
     STEMMED,
     TEXTS,
     analyzer,
-    field_of,
-    values_of,
+    field_name,
+    field_values,
 )
 from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.mirror import Mirror
@@ -320,8 +320,8 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
     for name in NUMBERS:
         if (number := document[name]) is not None:  # type: ignore[literal-required]
             fields[name] = number
-    values = values_of(document)
-    values |= {field_of(name, plain=True): values[name] for name in TEXTS if name in values}
+    values = field_values(document)
+    values |= {field_name(name, plain=True): values[name] for name in TEXTS if name in values}
     findings: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for annotation in document["annotations"]:

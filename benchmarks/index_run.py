@@ -78,9 +78,9 @@ def _model(canvases: list[Any]) -> float:
     import numpy as np
 
     from indexer.cascade.bundle import Bundle
-    from indexer.cascade.reading import Runtime
+    from indexer.cascade.reading import Predictor
 
-    runtime = Runtime(Bundle.load(), batch_size=_BATCH)
+    runtime = Predictor(Bundle.load(), batch_size=_BATCH)
     batch = np.stack([canvases[i % len(canvases)] for i in range(_BATCH)])
     runtime.read(batch)
     started, before, rounds = time.perf_counter(), time.process_time(), 0

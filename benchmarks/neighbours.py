@@ -21,7 +21,7 @@ from benchmarks.record import write_result
 from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import load_canvases, load_examples
 from indexer.learning.pretrained import imagenet_weights
 
@@ -36,7 +36,7 @@ def _unit(vectors: npt.NDArray[np.floating]) -> Vectors:
 
 
 def _bundle_vectors(bundle: Bundle, parts: dict[str, Canvases]) -> dict[str, Vectors]:
-    runtime = Runtime(bundle)
+    runtime = Predictor(bundle)
     return {
         part: np.stack([reading.embedding for reading in runtime.read(canvases)])
         for part, canvases in parts.items()

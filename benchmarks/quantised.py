@@ -26,7 +26,7 @@ from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.cascade.runtimes import PRECISIONS
 from indexer.cascade.runtimes.reference import build_encoder
 from indexer.database.vectors.builder import build_vectors
@@ -53,9 +53,9 @@ def encode(
     count
         Take so many, chosen at random; None for all.
     precision
-        Of `indexer.cascade.reading.Runtime`.
+        Of `indexer.cascade.reading.Predictor`.
     """
-    runtime = Runtime(Bundle.load(None), Compute(precision=precision))
+    runtime = Predictor(Bundle.load(None), Compute(precision=precision))
     return _apply(dataset, part, count, lambda batch: runtime.encode(batch).embedding)
 
 

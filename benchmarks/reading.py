@@ -24,7 +24,7 @@ from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import load_canvases, load_examples
 
 _ROUNDS = 12
@@ -36,7 +36,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _compare(runtime: Runtime, canvases: npt.NDArray[np.uint8]) -> dict[str, float]:
+def _compare(runtime: Predictor, canvases: npt.NDArray[np.uint8]) -> dict[str, float]:
     both: list[tuple[float, float]] = []
     for start in range(_ROUNDS + 1):
         batch = canvases[start * runtime.batch_size : (start + 1) * runtime.batch_size]
@@ -68,7 +68,7 @@ def main(dataset: Path, path: Path | None) -> None:
         examples = load_examples(dataset, "val")[: (_ROUNDS + 1) * batch_size]
         with tempfile.TemporaryDirectory() as cache:
             canvases = np.array(load_canvases(examples, settings, Path(cache)))
-        runtime = Runtime(bundle, Compute(device="cpu", runtime="openvino"), batch_size)
+        runtime = Predictor(bundle, Compute(device="cpu", runtime="openvino"), batch_size)
         results[f"batch_{batch_size}"] = _compare(runtime, canvases)
     write_result(
         "reading",

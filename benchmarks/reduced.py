@@ -24,7 +24,7 @@ from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import load_examples
 from indexer.errors import FailedImage, SkippedImage
 from indexer.simulation.dicom_files import PixelEncoding, dicom_file
@@ -68,7 +68,7 @@ def _real(folder: Path, settings: DecodeSettings) -> Iterator[npt.NDArray[np.uin
                 click.echo(f"{path.name}: {error.reason}", err=True)
 
 
-def _cosines(runtime: Runtime, pairs: list[npt.NDArray[np.uint8]]) -> dict[str, float]:
+def _cosines(runtime: Predictor, pairs: list[npt.NDArray[np.uint8]]) -> dict[str, float]:
     cosines, levels = [], []
     for pair in pairs:
         ours, full = (r.embedding / np.linalg.norm(r.embedding) for r in runtime.read(pair))
@@ -92,7 +92,7 @@ def main(dataset: Path, images: int, seed: int) -> None:
     """Print and keep the cosines."""
     rng = np.random.default_rng(seed)
     bundle = Bundle.load()
-    runtime = Runtime(bundle, Compute(precision="float32"), batch_size=2)
+    runtime = Predictor(bundle, Compute(precision="float32"), batch_size=2)
     settings = DecodeSettings(bundle.size, bundle.squash, b"benchmark", borders=bundle.borders)
     examples = load_examples(dataset, "val")
     chosen = rng.choice(len(examples), images, replace=False)

@@ -29,7 +29,7 @@ from benchmarks.record import write_result
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Reading, Runtime
+from indexer.cascade.reading import Predictor, Reading
 from indexer.cascade.runtimes import Encoded, load
 from indexer.cascade.runtimes.reference import build_encoder
 from indexer.datasets.dataset import load_canvases, load_examples
@@ -112,7 +112,7 @@ def main(dataset: Path, images: int) -> None:
             started = time.perf_counter()
             parts[name].append(copy.deepcopy(encode(batch)))
             rates[name].append(len(batch) / (time.perf_counter() - started))
-    reader = Runtime(bundle, Compute(device="cpu", runtime="torch"))
+    reader = Predictor(bundle, Compute(device="cpu", runtime="torch"))
     said = {
         name: [_said(r) for p in part for r in reader.interpret(p)] for name, part in parts.items()
     }

@@ -100,7 +100,7 @@ def _index(archive: Path, database: Path) -> None:
             reading = _peak_kib()
 
     bundle = Bundle.load()
-    summary = index([archive], database, reader=StandIn(bundle), progress=watch)
+    summary = index([archive], database, predictor=StandIn(bundle), progress=watch)
     click.echo(json.dumps({**summary.to_json(), "reading_kib": reading, "kib": _peak_kib()}))
 
 

@@ -22,9 +22,9 @@ _RUNS = 20
 _READ = """
 import numpy as np
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 bundle = Bundle.load()
-Runtime(bundle).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
+Predictor(bundle).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
 """
 
 

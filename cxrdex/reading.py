@@ -75,20 +75,20 @@ def read(source: str | Path | bytes, *, compute: Compute = Compute()) -> FileRea
     BundleError
         The bundle, the runtime or the device cannot be used.
     """
-    return _reader(compute).read(Path(source) if isinstance(source, str) else source)
+    return _file_predictor(compute).read(Path(source) if isinstance(source, str) else source)
 
 
 @lru_cache(maxsize=4)
-def _reader(compute: Compute) -> _Reader:
-    return _Reader(compute)
+def _file_predictor(compute: Compute) -> _FilePredictor:
+    return _FilePredictor(compute)
 
 
-class _Reader:
+class _FilePredictor:
     """A loaded bundle and the process that decodes for it."""
 
     def __init__(self, compute: Compute) -> None:
         from indexer.archive.decoding import DecodeSettings
-        from indexer.cascade.reading import Runtime
+        from indexer.cascade.reading import Predictor
         from indexer.pipeline.single import FileDecoder
 
         bundle = compute.load_bundle()
@@ -96,11 +96,11 @@ class _Reader:
         self._decoder = FileDecoder(settings)
         # The worker starts while the model loads.
         self._decoder.warm()
-        self._runtime = Runtime(bundle, compute, batch_size=1)
+        self._predictor = Predictor(bundle, compute, batch_size=1)
 
     def read(self, source: Path | bytes) -> FileReading:
         decoded = self._decoder.decode(source)
-        (reading,) = self._runtime.read(decoded.canvas[None])
+        (reading,) = self._predictor.read(decoded.canvas[None])
         return FileReading(
             reading.probabilities,
             reading.annotations,

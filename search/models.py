@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
-    from indexer.cascade.reading import Reading, Runtime
+    from indexer.cascade.reading import Predictor, Reading
     from indexer.cascade.text_space import TextSpace
     from indexer.cascade.trained_on import TrainedOn
     from indexer.pipeline.single import FileDecoder
@@ -81,7 +81,7 @@ class Models:
         self._limits = limits
         self._decoders = decoders
         self._bundle: Once[Bundle] = Once()
-        self._runtime: Once[Runtime] = Once()
+        self._predictor: Once[Predictor] = Once()
         self._text_space: Once[TextSpace] = Once()
         self._sayable: Once[dict[str, list[str]]] = Once()
         self._trained_on: Once[TrainedOn | None] = Once()
@@ -101,17 +101,19 @@ class Models:
         """
         return self._bundle.get(None, self.compute.load_bundle)
 
-    def runtime(self) -> Runtime:
+    def predictor(self) -> Predictor:
         """The bundle's CNN, which reads one picture at a time.
 
         Raises
         ------
         BundleError, MissingExtraError
-            As of `indexer.cascade.reading.Runtime`.
+            As of `indexer.cascade.reading.Predictor`.
         """
-        from indexer.cascade.reading import Runtime
+        from indexer.cascade.reading import Predictor
 
-        return self._runtime.get(None, lambda: Runtime(self.bundle(), self.compute, batch_size=1))
+        return self._predictor.get(
+            None, lambda: Predictor(self.bundle(), self.compute, batch_size=1)
+        )
 
     def text_space(self) -> TextSpace:
         """Where the bundle places pictures among sentences.
@@ -156,7 +158,7 @@ class Models:
 
     def read(self, picture: DecodedImage) -> Reading:
         """The reading of a decoded picture."""
-        return self.runtime().read(picture.canvas[None])[0]
+        return self.predictor().read(picture.canvas[None])[0]
 
     def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         from indexer.archive.decoding import DecodeSettings

@@ -14,12 +14,12 @@ __all__ = ["bone_is_white", "looks"]
 # and white as the third.
 _NOISE, _STRIPES, _SATURATED = 0.15, 0.12, 0.9
 # How much rougher stripes are across rows than along them.
-_STRIPED = 3.0
+_MAX_ROUGHNESS = 3.0
 # How surely black and white look exchanged: by the same benchmark one film of a thousand does.
 _INVERTED = -1.0
 # Where a chest film is brighter (above 0) or darker than its mean, in parts of its contrast: mostly
 # the spine against the air at its sides. Fitted by the same benchmark, in hundredths.
-_BRIGHTER = (
+_POLARITY_WEIGHTS = (
     (-25, -29, -23, 11, 23, -2, -27, -33),
     (-4, -7, -15, 18, 18, -1, -2, -3),
     (-1, 9, -15, -3, 4, -15, 6, 12),
@@ -45,7 +45,7 @@ def looks(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     notes = []
     if min(along, across) > _NOISE:
         notes.append("looks_like_noise")
-    elif across > _STRIPES and across > _STRIPED * along:
+    elif across > _STRIPES and across > _MAX_ROUGHNESS * along:
         notes.append("looks_striped")
     if np.count_nonzero((canvas <= 1) | (canvas >= 254)) > _SATURATED * canvas.size:
         notes.append("looks_saturated")
@@ -62,7 +62,7 @@ def bone_is_white(canvas: npt.NDArray[np.uint8]) -> float:
     canvas
         (size, size); fewer than 8 pixels tell nothing.
     """
-    weights = np.array(_BRIGHTER) / 100
+    weights = np.array(_POLARITY_WEIGHTS) / 100
     step = len(canvas) // len(weights)
     if not step:
         return 0.0

@@ -36,7 +36,7 @@ __all__ = [
 Sex: TypeAlias = Literal["M", "F", "O"]
 
 # Ages above 89 are grouped, as the HIPAA safe harbour (45 CFR 164.514(b)(2)) asks.
-_OLDEST = 90
+_GROUPED_AGE = 90
 _FIRST_RADIOGRAPH = 1895
 _AGE = re.compile(r"^(\d{1,3})([DWMY]?)$")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25, "": 365.25}
@@ -258,12 +258,12 @@ def _age(header: Dataset) -> int | None:
     match = _AGE.match(_text(header, "PatientAge").upper())
     if match:
         years = int(int(match[1]) * _DAYS[match[2]] / _DAYS["Y"] + 1e-9)
-        return min(years, _OLDEST)
+        return min(years, _GROUPED_AGE)
     born, seen = _date(header, "PatientBirthDate"), _date(header, "StudyDate")
     if not born or not seen or seen < born:
         return None
     years = seen[0] - born[0] - (seen[1:] < born[1:])
-    return min(years, _OLDEST) if years <= 130 else None
+    return min(years, _GROUPED_AGE) if years <= 130 else None
 
 
 def _year(header: Dataset) -> int | None:

@@ -20,7 +20,7 @@ _PAIRS, _LENGTH = 24, 2048
 _MARGIN = 0.5
 # Part of the steps that go through half of all values, from which the sign of values is doubted,
 # and how much smoother the other sign has to make them.
-_JUMPS, _SMOOTHER = 0.0005, 0.75
+_MAX_JUMPS, _MIN_SMOOTHING = 0.0005, 0.75
 
 
 def roughness(pixels: npt.NDArray[Any]) -> tuple[float, float]:
@@ -93,7 +93,7 @@ def signed_otherwise(
     if unsigned and high < half:
         return None
     declared_signed = np.issubdtype(pixels.dtype, np.signedinteger) and unsigned
-    if not declared_signed and np.mean(np.abs(np.diff(upper, axis=1)) > half) < _JUMPS:
+    if not declared_signed and np.mean(np.abs(np.diff(upper, axis=1)) > half) < _MAX_JUMPS:
         return None
 
     def other(values: npt.NDArray[Any]) -> Any:
@@ -102,4 +102,8 @@ def signed_otherwise(
         return np.where(values < 0, values + whole, values)
 
     here, there = (np.abs(a - b).mean() for a, b in ((upper, lower), (other(upper), other(lower))))
-    return other if there < here * (1 / _SMOOTHER if declared_signed else _SMOOTHER) else None
+    return (
+        other
+        if there < here * (1 / _MIN_SMOOTHING if declared_signed else _MIN_SMOOTHING)
+        else None
+    )

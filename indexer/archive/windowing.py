@@ -42,7 +42,7 @@ _TAIL = 0.005
 # One side of the middle of a film, in parts of the whole: what lies around it may be no patient.
 _MARGIN = 8
 # A film of which less is left is no film: the padding that says so is wrong.
-_LEAST_SHOWN = 0.05
+_MIN_SHOWN = 0.05
 # Where less of the middle of a film than this is neither black nor white, a window hides it.
 _HIDDEN = 0.2
 # Enough values for stable percentiles.
@@ -273,7 +273,7 @@ def _padded(
     outside = np.zeros(ramp.size, dtype=bool)
     for first, last in image.padding:
         outside |= (ramp >= first) & (ramp <= last)
-    if counts[~outside].sum() < _LEAST_SHOWN * counts.sum():
+    if counts[~outside].sum() < _MIN_SHOWN * counts.sum():
         notes.append("padding_ignored")
         outside[:] = False
     return outside

@@ -21,7 +21,7 @@ from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
 from indexer.cascade.text_space import TextSpace
 from indexer.errors import BundleError
 
-__all__ = ["Reading", "Runtime"]
+__all__ = ["Predictor", "Reading"]
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Reading:
         )
 
 
-class Runtime:
+class Predictor:
     """A bundle loaded onto one of `indexer.cascade.runtimes`.
 
     Parameters

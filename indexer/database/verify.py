@@ -34,7 +34,7 @@ _RESTORE = (
     "it cannot be made from anything else: restore the database from a backup, or index the "
     "archive into a new folder"
 )
-_HOPELESS = frozenset({"damaged"})
+_NOT_REPAIRABLE = frozenset({"damaged"})
 _REBUILD = "run `cxrdex verify --repair`, which builds it anew"
 
 
@@ -102,7 +102,7 @@ def verify(path: Path) -> list[Problem]:
             for where, look in checks.items():
                 if where not in wrong:
                     problems += look(database)
-                if any(p.where == "ledger" and p.what in _HOPELESS for p in problems):
+                if any(p.where == "ledger" and p.what in _NOT_REPAIRABLE for p in problems):
                     break
         return problems
 
@@ -125,7 +125,7 @@ def repair(path: Path) -> list[Problem]:
             write_durably(layout.manifest, kept.encode())
         found = verify(path)
     wrong = {problem.where for problem in found}
-    if any(problem.where == "ledger" and problem.what in _HOPELESS for problem in found):
+    if any(problem.where == "ledger" and problem.what in _NOT_REPAIRABLE for problem in found):
         return found
     lost = {problem.shard for problem in found if problem.shard is not None}
     if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):

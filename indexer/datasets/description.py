@@ -28,7 +28,7 @@ Claim: TypeAlias = Literal["yes", "no", "soft", "unknown"]
 _BUILT_IN = Path(__file__).parent / "descriptions"
 _CLAIMS: tuple[Claim, ...] = ("yes", "no", "soft", "unknown")
 _FIELD = re.compile(r"\{([^{}:!]+)(?::[^{}]*)?\}")
-_NOTHING = "nothing"
+_NOTHING_DENIED = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class Description:
             data = tomllib.loads(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise TrainingError(f"the description {path} cannot be read: {error}") from error
-        return _Reader(path, data).description()
+        return _DescriptionParser(path, data).description()
 
     @classmethod
     def built_in(cls) -> Iterator[Description]:
@@ -229,7 +229,7 @@ class Description:
             yield cls.read(path)
 
 
-class _Reader:
+class _DescriptionParser:
     """Turns parsed TOML into a `Description`; whatever it does not know is refused."""
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
@@ -347,7 +347,7 @@ class _Reader:
         if "annotations" not in columns and "annotations" not in self._data:
             return None
         self._only(section, {"separator", "deny"}, "annotations.")
-        nothing = section.get("deny") == _NOTHING
+        nothing = section.get("deny") == _NOTHING_DENIED
         return Annotations(
             separator=self._text(section, "separator", "annotations.", ";"),
             deny=None if nothing else self._share(section, "deny", "annotations.", 0.0),

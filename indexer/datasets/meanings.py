@@ -16,7 +16,7 @@ __all__ = ["Claims", "Known", "known", "read_labels"]
 Claims: TypeAlias = dict[str, list[Claim]]
 
 # Brackets and quotes of a list as Python writes it.
-_AROUND = " []'\""
+_LIST_PUNCTUATION = " []'\""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def read_labels(labels: Labels, cells: Mapping[str, str], listed: str) -> Claims
         A cell is none of those that the description explains; the text names the column.
     """
     if labels.cells is None:
-        given = [piece.strip(_AROUND) for piece in listed.split(labels.separator)]
+        given = [piece.strip(_LIST_PUNCTUATION) for piece in listed.split(labels.separator)]
         given = [piece for piece in given if piece]
         if not given:
             return {}

@@ -16,7 +16,7 @@ _FloatArray = npt.NDArray[np.float32]
 # The mean is over labels of at least so many positives.
 _MIN_POSITIVES = 10
 # A label that is not given may have been missed; more likely than not it is not there.
-_THERE = 0.5
+_PRESENT = 0.5
 
 
 def areas_by_source(
@@ -42,7 +42,7 @@ def mean_auc(goals: Known, scores: _FloatArray) -> float:
     not a number where there is none."""
     from sklearn.metrics import roc_auc_score
 
-    there = (goals.targets > _THERE) & goals.known
+    there = (goals.targets > _PRESENT) & goals.known
     positives = there.sum(0)
     columns = (positives >= _MIN_POSITIVES) & (positives < goals.known.sum(0))
     areas = [

@@ -14,7 +14,7 @@ from indexer.words import sentences
 
 __all__ = ["evaluate_captions"]
 
-_FIRST = (1, 10)
+_RANKS = (1, 10)
 
 
 def evaluate_captions(readings: Readings, space: TextSpace) -> dict[str, Any]:
@@ -35,20 +35,20 @@ def evaluate_captions(readings: Readings, space: TextSpace) -> dict[str, Any]:
     weights = draw_studies(readings.studies)
     intervals = {
         f"text_to_image.r_at_{k}": middle(weighted_mean((ranks <= k).astype(np.float64), weights))
-        for k in _FIRST
+        for k in _RANKS
     }
     intervals["text_to_image.median_rank_share"] = middle(weighted_median(ranks, weights) / count)
     return {
         "text_to_image": {
             "queries": count,
-            **{f"r_at_{k}": round(float(np.mean(ranks <= k)), 4) for k in _FIRST},
+            **{f"r_at_{k}": round(float(np.mean(ranks <= k)), 4) for k in _RANKS},
             "median_rank_share": round(float(np.median(ranks)) / count, 4),
         },
         "baselines": {
             "text_to_image": {
                 "chance": {
                     "queries": count,
-                    **{f"r_at_{k}": round(min(1.0, k / count), 4) for k in _FIRST},
+                    **{f"r_at_{k}": round(min(1.0, k / count), 4) for k in _RANKS},
                     "median_rank_share": round((count + 1) / 2 / count, 4),
                 }
             }

@@ -21,7 +21,7 @@ WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
 _MIN_POSITIVES = 10
 _BINS = 15
 # A label that is not given may have been missed; more likely than not it is not there.
-_THERE = 0.5
+_PRESENT = 0.5
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     human = [example.annotations for example in readings.examples]
     targets, known = encode_targets(readings.examples, bundle.labels)
     known = known[:, : len(names)]
-    goals = targets[:, : len(names)] > _THERE
+    goals = targets[:, : len(names)] > _PRESENT
     chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
     reported = _reported(bundle.thresholds, names, chances)
     reported &= known
@@ -214,7 +214,7 @@ def _words(annotations: Sequence[Annotation], kind: Kind, known: set[str]) -> di
 def _reported(
     thresholds: Mapping[str, float], names: Sequence[str], chances: npt.NDArray[np.float64]
 ) -> BoolArray:
-    """Findings over their thresholds; normal where there is none, as `Runtime` says it."""
+    """Findings over their thresholds; normal where there is none, as `Predictor` says it."""
     reported: BoolArray = chances >= np.array([thresholds[name] for name in names])
     if NORMAL in names:
         normal = list(names).index(NORMAL)

@@ -12,7 +12,7 @@ from indexer.annotation import Annotation
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.pooling import pool_readings
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import Example
 from indexer.evaluation.pictures import Pictures
 
@@ -98,16 +98,16 @@ def study_means(values: FloatArray, studies: Sequence[str]) -> FloatArray:
 
 def read(bundle: Bundle, pictures: Pictures, compute: Compute) -> Readings:
     """Read the images of a data set."""
-    reader = Runtime(bundle, compute)
-    canvases, size = pictures.canvases, reader.batch_size
+    predictor = Predictor(bundle, compute)
+    canvases, size = pictures.canvases, predictor.batch_size
     batches = [canvases[start : start + size] for start in range(0, len(canvases), size)]
-    outputs = [reader.encode(batch) for batch in batches]
+    outputs = [predictor.encode(batch) for batch in batches]
     embeddings: FloatArray = np.concatenate([o.embedding for o in outputs])
     return Readings(
         pictures.examples,
         canvases,
         embeddings,
         np.concatenate([o.logits for o in outputs])[:, : len(bundle.findings)],
-        reader.text_space(embeddings) if bundle.has_text_space else None,
-        [reading.annotations for o in outputs for reading in reader.interpret(o)],
+        predictor.text_space(embeddings) if bundle.has_text_space else None,
+        [reading.annotations for o in outputs for reading in predictor.interpret(o)],
     )

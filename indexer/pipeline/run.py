@@ -25,7 +25,7 @@ from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
 from indexer.pipeline.reports import ReportCount, Reports
-from indexer.pipeline.stages.batches import Reader
+from indexer.pipeline.stages.batches import CanvasPredictor
 from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
 from indexer.pipeline.stages.meters import Processor, StageUse
@@ -60,7 +60,7 @@ def index(
     limits: Limits | None = None,
     thumbnails: Thumbnails = "unmarked",
     polarity: Mapping[str, bool] | None = None,
-    reader: Reader | None = None,
+    predictor: CanvasPredictor | None = None,
     executor: Executor | None = None,
     stop: Stop | None = None,
 ) -> Summary:
@@ -153,13 +153,13 @@ def index(
     folders = folders if reports is None else [reports]
     choices = Choices(text_store, elasticsearch_url, pool_studies, group)
 
-    def load_reader() -> Reader:
-        if reader is not None:
-            return reader
+    def load_predictor() -> CanvasPredictor:
+        if predictor is not None:
+            return predictor
         # Here, and not at the top: a run without anything to read never imports torch.
-        from indexer.cascade.reading import Runtime
+        from indexer.cascade.reading import Predictor
 
-        return Runtime(bundle, compute, batch_size)
+        return Predictor(bundle, compute, batch_size)
 
     options = _Options(
         retry_failed=retry_failed,
@@ -201,7 +201,7 @@ def index(
             polarity=dict(polarity or {}),
             limits=options.limits,
         )
-        return run.execute(opened, settings, load_reader, executor)
+        return run.execute(opened, settings, load_predictor, executor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class _Run:
         self,
         archives: Sequence[Archive],
         settings: DecodeSettings,
-        load_reader: Callable[[], Reader],
+        load_predictor: Callable[[], CanvasPredictor],
         executor: Executor | None,
     ) -> Summary:
         started = time.monotonic()
@@ -263,7 +263,7 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     executor = executor or self._processes(settings, listing.todo)
-                    counts |= self._read(listing, committer, load_reader, executor)
+                    counts |= self._read(listing, committer, load_predictor, executor)
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
                 counts["removed"] = listing.removed
@@ -311,7 +311,7 @@ class _Run:
         self,
         listing: Listing,
         committer: Committer,
-        load_reader: Callable[[], Reader],
+        load_predictor: Callable[[], CanvasPredictor],
         executor: Executor,
     ) -> dict[str, Any]:
         """Read the files of a listing and give the counts."""
@@ -322,10 +322,12 @@ class _Run:
         with executor, ExitStack() as stack:
             outcomes = executor.run(listing.tasks(options.limit))
             # The files are being read already while the model loads.
-            reader = load_reader()
+            predictor = load_predictor()
             duplicates = Duplicates(self._writer.ledger, committer)
             stage = stack.enter_context(
-                ModelStage(duplicates, committer, reader, options.batch_size, reread=options.reread)
+                ModelStage(
+                    duplicates, committer, predictor, options.batch_size, reread=options.reread
+                )
             )
             stage.meter.waits["start"] = time.monotonic() - started
             clock = Clock(todo)

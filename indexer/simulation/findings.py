@@ -41,7 +41,7 @@ _NODULES = {
     "left": _points("0.69,0.115 0.755,0.255 0.66,0.28 0.865,0.70"),
 }
 # Centre and radii.
-_BASES = {"right": (0.22, 0.655, 0.095, 0.075), "left": (0.835, 0.675, 0.065, 0.10)}
+_LUNG_BASES = {"right": (0.22, 0.655, 0.095, 0.075), "left": (0.835, 0.675, 0.065, 0.10)}
 # Lateral and medial end of the fluid's surface: x, y each.
 _MENISCUS = {"right": (0.075, 0.60, 0.335, 0.722), "left": (0.915, 0.615, 0.765, 0.742)}
 _CATHETERS = {
@@ -67,13 +67,13 @@ def study_findings(number: int) -> tuple[SimulatedFinding, ...]:
 
 def draw(film: Film, finding: SimulatedFinding, rng: np.random.Generator) -> Film:
     """`film` with a finding in it; cardiomegaly is no drawing, but a deformation of the film."""
-    drawer = _DRAWERS.get(finding.kind)
+    drawer = _PAINTERS.get(finding.kind)
     return drawer(film, finding.side, rng) if drawer else film
 
 
 def _opacity(film: Film, side: str, rng: np.random.Generator) -> Film:
     x, y = _grid(film)
-    cx, cy, rx, ry = _BASES[side]
+    cx, cy, rx, ry = _LUNG_BASES[side]
     scale = rng.uniform(0.9, 1.15)
     distance = ((x - cx) / (rx * scale)) ** 2 + ((y - cy) / (ry * scale)) ** 2
     patches = _clouds(rng, film.shape, 14) + 0.6 * _clouds(rng, film.shape, 34)
@@ -122,7 +122,7 @@ def _catheter(film: Film, side: str, rng: np.random.Generator) -> Film:
     return _add(film, np.asarray(small, np.float32) / 255 * rng.uniform(0.5, 0.6))
 
 
-_DRAWERS = {
+_PAINTERS = {
     "opacity": _opacity,
     "nodule": _nodule,
     "effusion": _effusion,

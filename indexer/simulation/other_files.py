@@ -16,13 +16,13 @@ from indexer.simulation.truth import Outcome, SimulatedFile
 __all__ = ["other_files"]
 
 # Too large to be worth their time: the same pictures follow in other encodings.
-_LEFT = frozenset({"RG1_UNCI.dcm", "RG1_UNCR.dcm", "RG3_UNCI.dcm", "RG3_UNCR.dcm"})
+_LEFT_OUT = frozenset({"RG1_UNCI.dcm", "RG1_UNCR.dcm", "RG3_UNCI.dcm", "RG3_UNCR.dcm"})
 
 
 def other_files(seed: int) -> Iterator[tuple[SimulatedFile, bytes]]:
     """What ``pydicom-data`` holds, of which only ``RG1`` shows a chest, and damaged files."""
     for path in sorted(data_folder().glob("*.dcm")):
-        if path.name not in _LEFT:
+        if path.name not in _LEFT_OUT:
             outcome: Outcome = "done" if path.name.startswith("RG1_") else "left_out"
             yield SimulatedFile(f"other/pydicom-data/{path.name}", outcome), path.read_bytes()
     for name, data, outcome, reason in _damaged(seed):

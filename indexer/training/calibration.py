@@ -25,9 +25,9 @@ _EXCESS = 2.0
 # A possible finding is so many times as often there as in any image.
 _ABOVE_CHANCE = 2.0
 # A likely one is there so often, by at least so many hits.
-_LIKELY, _LEAST_HITS = 0.5, 3
+_LIKELY, _MIN_HITS = 0.5, 3
 # A label that is not given may have been missed; more likely than not it is not there.
-_THERE = 0.5
+_PRESENT = 0.5
 
 
 def calibrate(
@@ -86,10 +86,10 @@ def choose_thresholds(
     thresholds = {}
     for column, name in enumerate(findings):
         taught, seen = train.known[:, column], val.known[:, column]
-        share = float((train.targets[taught, column] > _THERE).mean()) if taught.any() else 0.0
+        share = float((train.targets[taught, column] > _PRESENT).mean()) if taught.any() else 0.0
         own = chances[seen, column] if seen.any() else chances[:, column]
         threshold = float(np.quantile(own, 1 - share))
-        there = val.targets[seen, column] > _THERE
+        there = val.targets[seen, column] > _PRESENT
         if there.sum() >= _MIN_POSITIVES:
             precision, recall, limits = precision_recall_curve(there, own)
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
@@ -119,7 +119,7 @@ def choose_likely(
         lowest = []
         for number in np.unique(source):
             rows = (source == number) & val.known[:, column]
-            there = val.targets[rows, column] > _THERE
+            there = val.targets[rows, column] > _PRESENT
             if there.sum() >= _MIN_POSITIVES:
                 lowest.append(_half_right(chances[rows, column], there))
         if lowest and max(lowest) < 1:
@@ -134,5 +134,5 @@ def _half_right(scores: FloatArray, there: BoolArray) -> float:
     precision = hits / (np.arange(1, len(order) + 1) + 1)
     # Equal chances are over a threshold together.
     last = np.append(np.diff(scores[order]) < 0, True)
-    good = np.flatnonzero((precision >= _LIKELY) & (hits >= _LEAST_HITS) & last)
+    good = np.flatnonzero((precision >= _LIKELY) & (hits >= _MIN_HITS) & last)
     return float(scores[order][good[-1]]) if len(good) else 1.0

@@ -21,7 +21,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.labels import Labels
 from indexer.cascade.networks.encoder import EnsembleMember
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import Example, Needs, keep_array, load_canvases, load_examples
 from indexer.datasets.description import Description
 from indexer.datasets.example import check_apart
@@ -295,10 +295,10 @@ class Start:
         digest.update(np.ascontiguousarray(canvases).data)
         path = work / f"teacher-{digest.hexdigest(length=8)}.npy"
         if not path.exists():
-            runtime = Runtime(self.bundle, Compute(device=self._device))
-            size = runtime.batch_size
+            predictor = Predictor(self.bundle, Compute(device=self._device))
+            size = predictor.batch_size
             parts = [
-                runtime.encode(np.asarray(canvases[start : start + size])).logits
+                predictor.encode(np.asarray(canvases[start : start + size])).logits
                 for start in range(0, len(canvases), size)
             ]
             keep_array(path, np.concatenate(parts))

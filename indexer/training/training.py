@@ -29,14 +29,14 @@ from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.bundle_report import write_bundle_report
 from indexer.training.calibration import choose_likely, choose_thresholds
-from indexer.training.feedback import Composites, find_composites
-from indexer.training.members import (
+from indexer.training.ensemble_member import (
     Run,
     Validation,
     check_start,
     read_kept,
     train_member,
 )
+from indexer.training.feedback import Composites, find_composites
 from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources, Start
@@ -48,7 +48,7 @@ __all__ = ["train"]
 log = logging.getLogger(__name__)
 
 # A label that is not given may have been missed; more likely than not it is not there.
-_THERE = 0.5
+_PRESENT = 0.5
 
 
 def train(
@@ -351,7 +351,7 @@ class _Training:
             groups = torch.from_numpy(np.unique(study, return_inverse=True)[1])
             pooled[part] = _means(torch.from_numpy(joined.vectors[part][rows]).double(), groups)
             goals = self.sources.known[part].targets[rows, : self._findings]
-            there[part] = (goals > _THERE).astype(np.float32)
+            there[part] = (goals > _PRESENT).astype(np.float32)
         own = pooled["val"].square().sum(1, keepdim=True).clamp(min=1e-12)
         shares = (pooled["val"] @ pooled["train"].T / own).numpy()
         return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())

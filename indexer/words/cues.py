@@ -18,7 +18,7 @@ NORMAL_STATEMENTS = (
     r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
 )
 
-_SEEN = (
+_SHOWN = (
     r"(?:seen|identified|visuali[sz]ed|visible|present|evident|apparent|demonstrated|noted|found"
     r"|appreciated|detected|observed|suspected|confirmed|shown|recogni[sz]ed)"
 )
@@ -30,14 +30,16 @@ _ASSERTING = (
     r"|residual|decreas\w+|increas\w+|improv\w+|worsen\w+|resolving|known|definite|calcified"
     r"|multiple|several|severe|bilateral|left|right|only)"
 )
-_VERY = r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
+_INTENSIFIERS = (
+    r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
+)
 _END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
 # In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
 # "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
     (
         "nothing",
-        rf"(?:no|without)(?: {_VERY})* (?:change|(?:increase|decrease|difference|worsening"
+        rf"(?:no|without)(?: {_INTENSIFIERS})* (?:change|(?:increase|decrease|difference|worsening"
         r"|progression|improvement|growth|resolution|clearing)"
         r"(?= in\b| of\b| from\b| since\b|[,.;]|\s*$| to the\b))"
         r"|(?:no|without) enlargement of (?:the|this|these|known) (?:\w+ )?(?:nodule|mass|lesion"
@@ -72,10 +74,10 @@ CUES: tuple[tuple[str, str], ...] = (
         r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
-        rf"(?:\w+ly )?{_SEEN}"
+        rf"(?:\w+ly )?{_SHOWN}"
         r"(?! (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|lateral|frontal|outside|_|xxxx"
         r"|\d)| (?:previously|before|earlier))"
-        rf"|(?:,? (?:which|that) (?:is|are) )?no longer (?:be )?(?:\w+ly )?{_SEEN}"
+        rf"|(?:,? (?:which|that) (?:is|are) )?no longer (?:be )?(?:\w+ly )?{_SHOWN}"
         r"|(?:has|have|had) not (?:re)?(?:developed|occurred|appeared|accumulated|curred)"
         r"|(?:,? (?:which|that) )?(?:has|have|had) "
         r"(?:(?:now|since|completely|entirely|fully|been) )*"
@@ -124,7 +126,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
         r"|appears?)"
         r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SEEN}(?:,"
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SHOWN}(?:,"
         r"| and)(?= )",
     ),
     # What a denied finding would be consistent with is denied too; doubt ends here.
@@ -133,6 +135,7 @@ CUES: tuple[tuple[str, str], ...] = (
         "weak_stop",
         rf"(?:,|and|, and|with)(?= (?:a |an )?{_ASSERTING}\b)|and with"
         r"|(?:,|and|, and)(?= (?:the|an?)\b)"
-        rf"|(?:,|and|, and)(?= (?:\w+ ){{1,3}}(?:is|are|was|were|has|have|remains?)\b(?! {_SEEN}))",
+        r"|(?:,|and|, and)(?= (?:\w+ ){1,3}(?:is|are|was|were|has|have|remains?)\b"
+        rf"(?! {_SHOWN}))",
     ),
 )

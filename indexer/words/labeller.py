@@ -80,7 +80,7 @@ _END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
 _WORD = re.compile(r"\w+")
-_FARTHEST = 3
+_MAX_BREAKS = 3
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
 
@@ -290,7 +290,7 @@ def _owner(sentence: str, found: Sequence[_Found], start: int, end: int) -> int 
         gap = sentence[end : found[after].start]
         options.append((len(_BREAK.findall(gap)), 1, after))
     distance, _, owner = min(options)
-    return owner if distance < _FARTHEST else None
+    return owner if distance < _MAX_BREAKS else None
 
 
 def _annotation(rule: FindingRule, words: Sequence[str]) -> Annotation:

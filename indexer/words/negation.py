@@ -45,9 +45,9 @@ _NEXT_CLAUSE = re.compile(
     r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
 )
 # Doubt about what comes along says nothing of what it comes with.
-_WITH = re.compile(r"\bwith\b")
-_NARROW = re.compile(r"\b(?:with|and)\b")
-_APART = re.compile(r"[,;:]|\b(?:and|with|but)\b")
+_ACCOMPANIED = re.compile(r"\bwith\b")
+_ENDS_DOUBT = re.compile(r"\b(?:with|and)\b")
+_SEPARATED = re.compile(r"[,;:]|\b(?:and|with|but)\b")
 _LIST_ENDS = re.compile(r"\b(?:and|or)\b|^\s*$")
 
 
@@ -89,7 +89,7 @@ def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Status:
         elif cue.kind == "negated_before":
             # "No opacity to suggest pneumonia": the doubt itself is denied.
             between = doubt or linked
-            if between is None or not _APART.search(sentence[cue.end : between.start]):
+            if between is None or not _SEPARATED.search(sentence[cue.end : between.start]):
                 return "negated"
             break
         elif cue.kind == "uncertain_before" and doubt is None and linked is None:
@@ -108,7 +108,7 @@ def _after(sentence: str, end: int, found: Sequence[Cue]) -> Status | None:
             if len(parts) > 1 and not _LIST_ENDS.search(parts[-1]):
                 return None
             normal = sentence.startswith("within", cue.start)
-            narrow = _NARROW if normal else _WITH
+            narrow = _ENDS_DOUBT if normal else _ACCOMPANIED
             if _NEXT_CLAUSE.search(between) or (
                 (normal or cue.kind != "negated_after") and narrow.search(between)
             ):

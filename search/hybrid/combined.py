@@ -50,7 +50,7 @@ __all__ = ["WINDOW", "Asked", "answer", "check_page", "demands", "search_combine
 WINDOW = 1000
 
 # What the words of an annotation may stand in.
-_MEANT = frozenset(
+_ANNOTATION_FIELDS = frozenset(
     {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
 )
 
@@ -185,9 +185,9 @@ def demands(tree: Node) -> Node:
 
 def _is_demand(node: Node) -> bool:
     if isinstance(node, Prefix | Wildcard):
-        return node.field not in _MEANT and FIELDS[str(node.field)] != "text"
+        return node.field not in _ANNOTATION_FIELDS and FIELDS[str(node.field)] != "text"
     if isinstance(node, Value | Present):
-        return node.field not in _MEANT
+        return node.field not in _ANNOTATION_FIELDS
     return isinstance(node, Not | Range)
 
 
@@ -196,9 +196,9 @@ def sentence_of(tree: Node) -> str:
     words = []
     for leaf in leaves(tree, positive=True):
         if isinstance(leaf, Value):
-            words += [leaf.value] if leaf.field in _MEANT else []
+            words += [leaf.value] if leaf.field in _ANNOTATION_FIELDS else []
         elif isinstance(leaf, Word | Phrase | Fuzzy) or (
-            isinstance(leaf, Prefix) and leaf.field in _MEANT
+            isinstance(leaf, Prefix) and leaf.field in _ANNOTATION_FIELDS
         ):
             words.append(leaf.text)
     return " ".join(words)

@@ -63,11 +63,11 @@ FACETS: tuple[str, ...] = tuple(
 
 _ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
 # What is denied or doubted goes by the names of what is affirmed.
-_NAMED_AS = {"absent": "disease", "uncertain": "disease"}
+_VALUES_FROM = {"absent": "disease", "uncertain": "disease"}
 # Fields whose values are those of `disease`.
 _DISEASES = ("absent", "uncertain", "likely", "possible")
 # Values that are right in every database, whether or not an image has them.
-_ALWAYS: Mapping[str, frozenset[str]] = {
+_FIXED_VALUES: Mapping[str, frozenset[str]] = {
     "view": frozenset({"frontal", "lateral"}),
     "projection": frozenset({"pa", "ap", "ll", "rl"}),
     "sex": frozenset({"f", "m", "o"}),
@@ -112,7 +112,7 @@ class Vocabulary:
     ) -> None:
         known: Mapping[str, frozenset[str]] = {str(k): words for k, words in qualifiers().items()}
         self._values: Mapping[str, frozenset[str]] = {
-            field: _ALWAYS.get(field, frozenset()) | known.get(field, frozenset())
+            field: _FIXED_VALUES.get(field, frozenset()) | known.get(field, frozenset())
             for field, kind in FIELDS.items()
             if kind == "closed"
         }
@@ -126,9 +126,9 @@ class Vocabulary:
         """Replaces all values at once, so that other threads may go on reading."""
         known = dict(self._values)
         for field, more in values.items():
-            field = _NAMED_AS.get(field, field)
+            field = _VALUES_FROM.get(field, field)
             known[field] = known[field].union(value.lower() for value in more)
-        known |= {name: known[other] for name, other in _NAMED_AS.items()}
+        known |= {name: known[other] for name, other in _VALUES_FROM.items()}
         self._values = known
 
     def find(self, field: str, value: str) -> str | None:
@@ -141,7 +141,7 @@ class Vocabulary:
         value = _ALIASES.get(field, {}).get(value, value)
         if value in self._values[field]:
             return value
-        if headings := Lexicon.load().senses(value, _NAMED_AS.get(field, field)):
+        if headings := Lexicon.load().senses(value, _VALUES_FROM.get(field, field)):
             return headings[0].name if len(headings) == 1 else value
         with self._lock:
             if self._sayable is not None:
@@ -158,5 +158,5 @@ class Vocabulary:
     def suggest(self, field: str, value: str) -> str | None:
         """The value of `field`, or the form of one, nearest to a wrong one."""
         value, lexicon = " ".join(value.split()), Lexicon.load()
-        guess, kind = nearest(value, self._values[field]), _NAMED_AS.get(field, field)
+        guess, kind = nearest(value, self._values[field]), _VALUES_FROM.get(field, field)
         return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, kind)])

@@ -23,7 +23,7 @@ from search.language.tree import And, Node, Not, Or, Value, conjunction, disjunc
 __all__ = ["parse_choices", "parse_filters"]
 
 # A wildcard that no backslash takes back, or a ~ at the end.
-_SHAPED = re.compile(r"(?<!\\)[*?]|~[0-9]?$")
+_PATTERN = re.compile(r"(?<!\\)[*?]|~[0-9]?$")
 
 
 def parse_filters(filters: Iterable[str], vocabulary: Vocabulary) -> Node:
@@ -115,7 +115,7 @@ def _value(field: str, value: str, vocabulary: Vocabulary, *, exact: bool = Fals
         if isinstance(node, And | Or | Not):
             raise QueryError("that is more than one value; put commas between values")
         return node
-    if not exact and _SHAPED.search(value):
+    if not exact and _PATTERN.search(value):
         shape = re.sub(r"(\\.)|([^\w*?~])", lambda m: m[1] or f"\\{m[2]}", value)
         return parse(f"{field}:{shape}", vocabulary)
     if kind == "open":

@@ -63,7 +63,7 @@ MAX_BOOST = 100.0
 
 _MIN_LETTERS = 2
 _MIN_FUZZY_LETTERS = 3
-_ONE_OFF = 5
+_LONGEST_ONE_EDIT = 5
 # All boosts around one word together, so that no score runs out of its float.
 _MOST_WEIGHT = 1e6
 _SHAPE = re.compile(r"\\(.)|(\*+)|(.)", re.DOTALL)
@@ -276,7 +276,7 @@ class _Converter:
             _refuse(position, f"before a ~ stand at least {_MIN_FUZZY_LETTERS} letters or digits")
         distance = item.degree
         if self.text[position : position + item.size].rstrip().endswith("~"):
-            distance = 1 if len(text) <= _ONE_OFF else 2
+            distance = 1 if len(text) <= _LONGEST_ONE_EDIT else 2
         if distance not in (1, 2):
             _refuse(position, "after ~ stands 1 or 2, the number of letters that may differ")
         self._count_shape(position)

@@ -24,7 +24,7 @@ _DIGITS = 16
 #: 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
 SAME = 0.06
 # Pictures of more findings may be nearer to a picture than it is itself, but not so many.
-_LOOKED_AT = 200
+_CANDIDATES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _indexed(image_id: str, snapshot: Snapshot) -> QueryPicture:
 def _same_picture(vector: npt.NDArray[np.float32], snapshot: Snapshot) -> str | None:
     """The image that shows the very same picture, however it is encoded."""
     vectors = snapshot.vectors()
-    found = [image for image, _ in nearest(vectors, vector, _LOOKED_AT)]
+    found = [image for image, _ in nearest(vectors, vector, _CANDIDATES)]
     if not found:
         return None
     distances = np.linalg.norm(vectors.stored_vectors(vector_keys(found)) - vector, axis=1)

@@ -14,21 +14,21 @@ from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Reading, Runtime
+from indexer.cascade.reading import Predictor, Reading
 from indexer.errors import BundleError
 
 
 @pytest.fixture(scope="module")
-def runtime(bundle: Bundle) -> Runtime:
-    return Runtime(bundle, Compute(device="cpu"), batch_size=4)
+def runtime(bundle: Bundle) -> Predictor:
+    return Predictor(bundle, Compute(device="cpu"), batch_size=4)
 
 
-def _read(runtime: Runtime, bundle: Bundle, files: dict[str, bytes]) -> list[Reading]:
+def _read(runtime: Predictor, bundle: Bundle, files: dict[str, bytes]) -> list[Reading]:
     settings = DecodeSettings(bundle.size, bundle.squash, b"k" * 32)
     return runtime.read(np.stack([decode(d, n, settings).canvas for n, d in files.items()]))
 
 
-def test_one_radiograph_in_four_encodings(runtime: Runtime, bundle: Bundle) -> None:
+def test_one_radiograph_in_four_encodings(runtime: Predictor, bundle: Bundle) -> None:
     from data_store.data import __path__ as places
 
     paths = sorted(Path(next(iter(places))).glob("RG1_*.dcm"))
@@ -39,7 +39,7 @@ def test_one_radiograph_in_four_encodings(runtime: Runtime, bundle: Bundle) -> N
 
 
 def test_lossy_and_near_lossless_of_one_film(
-    runtime: Runtime, bundle: Bundle, shared: Path
+    runtime: Predictor, bundle: Bundle, shared: Path
 ) -> None:
     names = ("chest_mono1_15bit_jpeg2000_lossy.dcm", "chest_mono1_15bit_jpegls.dcm")
     files = {name: (shared / "dicom" / name).read_bytes() for name in names}
@@ -47,7 +47,7 @@ def test_lossy_and_near_lossless_of_one_film(
     assert float(one.embedding @ other.embedding) > 0.99
 
 
-def test_a_picture_and_its_dicom_twin(runtime: Runtime, bundle: Bundle) -> None:
+def test_a_picture_and_its_dicom_twin(runtime: Predictor, bundle: Bundle) -> None:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import (
         ComputedRadiographyImageStorage,
@@ -80,7 +80,7 @@ def test_a_picture_and_its_dicom_twin(runtime: Runtime, bundle: Bundle) -> None:
     assert float(one.embedding @ other.embedding) > 0.999
 
 
-def test_a_reading_says_what_is_over_its_threshold(runtime: Runtime, bundle: Bundle) -> None:
+def test_a_reading_says_what_is_over_its_threshold(runtime: Predictor, bundle: Bundle) -> None:
     canvases = np.random.default_rng(1).integers(0, 255, (6, bundle.size, bundle.size), np.uint8)
     for reading in runtime.read(canvases):
         # Probabilities are given with four digits.
@@ -100,7 +100,7 @@ def test_a_reading_says_what_is_over_its_threshold(runtime: Runtime, bundle: Bun
 
 def test_a_device_that_is_not_there(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="warp"):
-        Runtime(bundle, Compute(device="warp"))
+        Predictor(bundle, Compute(device="warp"))
 
 
 def test_the_weights_are_small_and_no_pickle(bundle: Bundle) -> None:

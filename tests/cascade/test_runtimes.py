@@ -21,7 +21,7 @@ from cli.indexing.index import index as index_command
 from indexer.cascade import runtimes
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.encoder import Outputs
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.cascade.runtimes import Encoded, EncoderRuntime, OutOfDeviceMemory, openvino_cpu
 from indexer.cascade.runtimes.cuda import Cuda
 from indexer.cascade.runtimes.export import round_filters
@@ -109,7 +109,7 @@ def test_a_reading_does_not_depend_on_its_neighbours(
 ) -> None:
     encoding = load(bundle)
     monkeypatch.setattr("indexer.cascade.reading.load", lambda *_: encoding)
-    runtime = Runtime(bundle, batch_size=4)
+    runtime = Predictor(bundle, batch_size=4)
     whole = runtime.read(canvases)
     order = [5, 0, 3]
     for place, reading in zip(order, runtime.read(canvases[order]), strict=True):
@@ -184,7 +184,7 @@ def test_a_batch_that_does_not_fit_is_halved(
 ) -> None:
     small = _Small(runtimes.load(bundle, "torch"), room=2)
     monkeypatch.setattr("indexer.cascade.reading.load", lambda *_: small)
-    runtime = Runtime(bundle, batch_size=6)
+    runtime = Predictor(bundle, batch_size=6)
     encoded = runtime.encode(canvases)
     np.testing.assert_allclose(encoded.embedding, reference.embedding, atol=1e-4)
     assert small.batches == [6, 3, 2, 2, 2]
@@ -269,10 +269,10 @@ from indexer.cascade.runtimes import openvino_cpu
 openvino_cpu.user_cache_path = lambda *_, **__: Path({str(cache)!r})
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 import numpy as np
 bundle = Bundle.load()
-Runtime(bundle, Compute(device="cpu")).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
+Predictor(bundle, Compute(device="cpu")).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
 assert "torch" not in sys.modules
 assert sys.modules["openvino_telemetry"] is None
 """

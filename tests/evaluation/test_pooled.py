@@ -11,7 +11,7 @@ from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.pooling import pool_readings
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import Example
 from indexer.evaluation.pictures import Pictures
 from indexer.evaluation.product import evaluate_product
@@ -31,7 +31,7 @@ def test_pooled_words_are_those_of_an_index(bundle: Bundle) -> None:
     studies = ["a", "b", "a", "c", "b", "a"]
     examples = [example(n, ("opacity",), study) for n, study in enumerate(studies)]
     pictures = Pictures(examples, canvases, {})
-    alone = Runtime(bundle, TORCH).read(canvases)
+    alone = Predictor(bundle, TORCH).read(canvases)
     pooled = read(bundle, pictures, TORCH).pooled(bundle)
     for study in set(studies):
         rows = [row for row, own in enumerate(studies) if own == study]

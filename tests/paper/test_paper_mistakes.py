@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.networks.annotator import Annotator
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.mining import encode_sequences, mine
 from indexer.errors import TrainingError
 from indexer.learning.composite_labels import cluster, joint_vectors
@@ -27,7 +27,7 @@ from indexer.paper.model import PaperModel, Variant, prepare
 from indexer.paper.networks import PaperAnnotator
 from indexer.paper.recipe import PaperRecipe
 from indexer.paper.scores import bleu, evaluate_paper
-from indexer.paper.training.annotator import writer_loss
+from indexer.paper.training.annotator import annotator_loss
 from indexer.paper.training.cascade import train_cascade
 from indexer.paper.training.rounds import first_labels
 from indexer.training.annotator import train_annotator
@@ -211,7 +211,7 @@ def test_5_the_cnn_of_a_round_learns_its_images_own_composite_labels(
 def test_5_kept_embeddings_stay_with_their_images(
     folder: Path, tmp_path: Path, bundle: Bundle
 ) -> None:
-    runtime = Runtime(bundle, Compute(device="cpu"))
+    runtime = Predictor(bundle, Compute(device="cpu"))
     size = replace(SHORT, backbone="test_resnet", size=bundle.size)
     pictures = load_cases(folder, "val", size, work=tmp_path / "own", limit=12)
     alone = [runtime.read(picture[None])[0].embedding for picture in pictures.inputs]
@@ -242,10 +242,10 @@ def test_6_targets_end_with_their_own_record() -> None:
 def test_7_the_validation_loss_starts_from_the_image() -> None:
     writer, images = _writer(), torch.randn(4, 8)
     tokens = torch.tensor([[1, 5, 0], [2, 6, 0], [3, 7, 0], [4, 8, 0]])
-    own = writer_loss(writer, images, tokens)
+    own = annotator_loss(writer, images, tokens)
     assert own == pytest.approx(writer.loss(images, tokens).item())
-    assert abs(own - writer_loss(writer, torch.zeros_like(images), tokens)) > 1e-4
-    assert abs(own - writer_loss(writer, images.flip(0), tokens)) > 1e-4
+    assert abs(own - annotator_loss(writer, torch.zeros_like(images), tokens)) > 1e-4
+    assert abs(own - annotator_loss(writer, images.flip(0), tokens)) > 1e-4
 
 
 def test_7_the_recorded_validation_loss_is_of_the_val_images(
@@ -256,7 +256,7 @@ def test_7_the_recorded_validation_loss_is_of_the_val_images(
     ill = tokens[:, 0] != 1
     for row in trained.record["rounds"]:
         variant = trained.variants[row["variant"]]
-        own = _loss_by_words(variant.writer, _alone(variant, val)[ill], tokens[ill])
+        own = _loss_by_words(variant.annotator, _alone(variant, val)[ill], tokens[ill])
         assert min(epoch["val_loss"] for epoch in row["writer"]) == pytest.approx(own, abs=2e-4)
 
 

@@ -14,7 +14,7 @@ from cli.main import cxrdex
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.datasets.dataset import load_canvases, load_examples
 from indexer.paper.cases import load_cases
 from indexer.paper.model import PaperModel
@@ -70,7 +70,7 @@ def test_data_sets_of_one_size_may_share_a_work_folder(
 ) -> None:
     other = planted_folder(tmp_path / "other", {"train": 9, "val": 9}, seed=5)
     recipe = named("bundle-gru")
-    runtime = Runtime(bundle, Compute(device="cpu"))
+    runtime = Predictor(bundle, Compute(device="cpu"))
     settings = DecodeSettings(bundle.size, bundle.squash, key=b"training set", thumbnail=0)
     for folder in (dataset, other, dataset):
         cases = load_cases(folder, "val", recipe, work=tmp_path, device="cpu", limit=8)

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Reading, Runtime
+from indexer.cascade.reading import Predictor, Reading
 from indexer.pipeline.run import Summary, index
 from tests.pipeline.making import (
     make_bundle,
@@ -28,13 +28,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def model_work(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pictures each call of the model was given."""
     calls: list[int] = []
-    read = Runtime.read
+    read = Predictor.read
 
-    def counted(self: Runtime, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+    def counted(self: Predictor, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         calls.append(len(canvases))
         return read(self, canvases)
 
-    monkeypatch.setattr(Runtime, "read", counted)
+    monkeypatch.setattr(Predictor, "read", counted)
     return calls
 
 

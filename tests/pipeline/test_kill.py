@@ -48,12 +48,12 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.pipeline.stages import model
     from indexer.pipeline.run import index
 
-    class SlowRuntime(runtime.Runtime):
+    class SlowRuntime(runtime.Predictor):
         def read(self, canvases):
             time.sleep(0.1)
             return super().read(canvases)
 
-    runtime.Runtime = SlowRuntime
+    runtime.Predictor = SlowRuntime
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     model._COMMIT_FILES = 12

@@ -18,7 +18,7 @@ from indexer.archive.id_key import load_key
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Reading, Runtime
+from indexer.cascade.reading import Predictor, Reading
 from indexer.database.outcomes import File, Header, Read
 from indexer.database.writer import Writer
 from indexer.errors import ArchiveError, DatabaseMismatch, NotFoundError, QueryError, RequestError
@@ -88,7 +88,7 @@ def database(
     settings = DecodeSettings(bundle.size, bundle.squash, key)
     names = sorted(p.name for p in archive.iterdir())
     decoded = [decode((archive / name).read_bytes(), name, settings) for name in names]
-    readings = Runtime(bundle, Compute(device="cpu"), batch_size=16).read(
+    readings = Predictor(bundle, Compute(device="cpu"), batch_size=16).read(
         np.stack([d.canvas for d in decoded])
     )
     filed = pseudonym(key, "report", "CXR77_IM-1-1001")

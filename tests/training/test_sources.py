@@ -22,7 +22,7 @@ from indexer.errors import TrainingError
 from indexer.paper.judged import Cascade
 from indexer.paper.training.in_bundle import train_in_bundle
 from indexer.training.assembly import TrainedMember, teach
-from indexer.training.members import Validation
+from indexer.training.ensemble_member import Validation
 from indexer.training.recipe import Recipe
 from indexer.training.sources import LabelName, Sources, Start
 from indexer.training.supervision import Supervision

@@ -17,10 +17,10 @@ from PIL import Image
 from indexer.annotation import Annotation, Kind
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.reading import Runtime
+from indexer.cascade.reading import Predictor
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.augmentation import augment
-from indexer.training.members import Validation
+from indexer.training.ensemble_member import Validation
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
 from indexer.words.sentences import encode
@@ -92,7 +92,7 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def test_it_learns_the_planted_finding_and_its_words(trained: Bundle) -> None:
-    runtime = Runtime(trained, Compute(device="cpu"))
+    runtime = Predictor(trained, Compute(device="cpu"))
     normal = [r.annotations[0].disease for r in runtime.read(_pictures(1, None, 24))]
     assert np.mean([disease == "normal" for disease in normal]) > 0.5, "chance is 0.33"
     found = {planted: runtime.read(_pictures(1, planted)) for planted in PLANTED}
@@ -118,7 +118,9 @@ def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
     chosen = []
     for planted in PLANTED:
         scores = (
-            Runtime(trained, Compute(device="cpu")).encode(_pictures(4, planted)).logits[:, first:]
+            Predictor(trained, Compute(device="cpu"))
+            .encode(_pictures(4, planted))
+            .logits[:, first:]
         )
         chosen.append(np.bincount(scores.argmax(1), minlength=len(names)))
     shares = np.array(chosen) / np.sum(chosen, axis=1, keepdims=True)
@@ -140,7 +142,7 @@ def test_its_report_shows_rounds_labels_map_and_curves(trained: Bundle) -> None:
 
 
 def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
-    runtime = Runtime(trained, Compute(device="cpu"))
+    runtime = Predictor(trained, Compute(device="cpu"))
     said = [Annotation.from_words("human", "opacity", ["lung", *words]).text for words in PLANTED]
     phrases = encode(said)
     right = []
@@ -153,7 +155,7 @@ def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
 
 def test_a_reading_does_not_depend_on_its_batch(trained: Bundle) -> None:
     canvases = _pictures(2, PLANTED[0], 40)
-    runtime = Runtime(trained, Compute(device="cpu"), batch_size=16)
+    runtime = Predictor(trained, Compute(device="cpu"), batch_size=16)
     whole = runtime.read(canvases)
     parts = [
         reading

@@ -21,7 +21,7 @@ _SIDE = 384
 # for this share of its pixels on either end.
 _EVEN, _DARK, _BRIGHT, _STRAY = 6, 24, 231, 0.03
 # No more than this share is cut from one side, and at least this share of each side is left.
-_MOST, _LEAST = 0.35, 0.4
+_MAX_CUT, _MIN_SIDE = 0.35, 0.4
 # A frame inside a frame, of another grey level.
 _TIMES = 3
 # Share of the pixels beyond either end of the shown range, as in `windowing.render`.
@@ -108,7 +108,7 @@ def _run(lines: Picture) -> int:
     """How many lines from the first on are even."""
     if not _even(lines[:1])[0]:
         return 0
-    most = int(_MOST * len(lines)) + 1
+    most = int(_MAX_CUT * len(lines)) + 1
     flags = _even(lines[:most])
     return len(flags) if flags.all() else int(np.argmin(flags))
 
@@ -125,7 +125,7 @@ def _even(lines: Picture) -> npt.NDArray[np.bool_]:
 def _plausible(frame: Frame, rows: int, columns: int) -> bool:
     top, bottom, left, right = frame
     cut = max(top / rows, 1 - bottom / rows, left / columns, 1 - right / columns)
-    return cut <= _MOST and min((bottom - top) / rows, (right - left) / columns) >= _LEAST
+    return cut <= _MAX_CUT and min((bottom - top) / rows, (right - left) / columns) >= _MIN_SIDE
 
 
 def _stretched(picture: Picture) -> Picture:

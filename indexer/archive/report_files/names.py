@@ -16,9 +16,11 @@ from indexer.archive.sources.names import stem
 __all__ = ["image_names", "is_distinctive", "report_names"]
 
 _UID = re.compile(r"\d+(?:\.\d+){2,}")
-_BETWEEN = re.compile(r"[\s_\-/\\^:]+")
+_SEPARATORS = re.compile(r"[\s_\-/\\^:]+")
 # What people put behind the name of what a report is about.
-_ADDED = re.compile(r"[._ -](?:report|rpt|txt|befund|findings?|text|radiology)$", re.IGNORECASE)
+_REPORT_SUFFIX = re.compile(
+    r"[._ -](?:report|rpt|txt|befund|findings?|text|radiology)$", re.IGNORECASE
+)
 # So many digits are not found twice by chance.
 _DIGITS = 5
 # So many folders above a file may tell it from others of its name.
@@ -30,7 +32,7 @@ def written(name: str) -> str:
     name = unicodedata.normalize("NFC", name.strip()).casefold()
     if _UID.fullmatch(name):
         return name
-    plain = _BETWEEN.sub("_", name).strip("_")
+    plain = _SEPARATORS.sub("_", name).strip("_")
     return plain.lstrip("0") or plain if plain.isdigit() else plain
 
 
@@ -49,7 +51,9 @@ def report_names(path: str) -> Iterator[tuple[str, bool]]:
     """
     own = stem(path)
     folders = _folders(path)
-    names = dict.fromkeys([own, stem(own), _ADDED.sub("", own), stem(_ADDED.sub("", own))])
+    names = dict.fromkeys(
+        [own, stem(own), _REPORT_SUFFIX.sub("", own), stem(_REPORT_SUFFIX.sub("", own))]
+    )
     for name in names:
         yield name, not folders or is_distinctive(name)
         yield written(name), not folders or is_distinctive(name)

@@ -28,7 +28,7 @@ _BROKEN = (
 
 
 # What stands behind a file id in the name that a file has got.
-_ADDED = re.compile(r"(?:\.[a-z][a-z0-9]{0,7}|\.)?(?:;\d+)?$")
+_SUFFIX = re.compile(r"(?:\.[a-z][a-z0-9]{0,7}|\.)?(?:;\d+)?$")
 
 
 def file_ids(path: str) -> list[list[str]]:
@@ -91,5 +91,5 @@ def _names_by_case(folder: str) -> dict[str, str]:
     except OSError:
         return {}
     # Copying puts suffixes behind the names, and some systems show ISO 9660's version numbers.
-    bare = {_ADDED.sub("", name.casefold()): name for name in names}
+    bare = {_SUFFIX.sub("", name.casefold()): name for name in names}
     return {**bare, **{name.casefold(): name for name in names}}

@@ -16,8 +16,8 @@ __all__ = [
     "unpacked_name",
 ]
 
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
-_LITTER_FOLDERS = frozenset({"__macosx"})
+_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+_SYSTEM_FOLDERS = frozenset({"__macosx"})
 _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 # A suffix starts with a letter: the last component of a UID is none.
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
@@ -26,7 +26,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 def is_litter(name: str, *, folder: bool) -> bool:
     """Whether a file or folder is hidden, other systems' litter, or a DICOMDIR (but no folder)."""
     hidden = name.startswith(".") and name.strip(".") != ""
-    return hidden or name.lower() in (_LITTER_FOLDERS if folder else _LITTER)
+    return hidden or name.lower() in (_SYSTEM_FOLDERS if folder else _SYSTEM_FILES)
 
 
 def is_left_out(path: str) -> bool:

@@ -137,7 +137,7 @@ def _initialise(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
-_OWN: dict[str, Callable[[], nn.Module]] = {
+_NOT_IN_TIMM: dict[str, Callable[[], nn.Module]] = {
     "nin_bn": NetworkInNetworkBN,
     "googlenet_bn": GoogLeNetBN,
 }
@@ -158,8 +158,8 @@ def build_backbone(name: str, drop_path: float = 0.0) -> nn.Module:
     TrainingError
         No network has this name.
     """
-    if name in _OWN:
-        return _OWN[name]()
+    if name in _NOT_IN_TIMM:
+        return _NOT_IN_TIMM[name]()
     if not timm.is_model(name):
         raise TrainingError(
             f"no network is named {name!r}: use nin_bn, googlenet_bn or a timm name"

@@ -24,7 +24,7 @@ _MANY_LISTS = 4096
 _GRAPH_LISTS = 8192
 _ID_BYTES = 8
 # Lists that were learned from fewer images serve until the plan wants so many times more.
-_OUTGROWN = 2
+_MAX_GROWTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Plan:
 
     def outgrows(self, lists: int, code: str) -> bool:
         """Whether an index of so many lists and such codes no longer serves what this plans for."""
-        return code != self.code or self.lists > _OUTGROWN * lists
+        return code != self.code or self.lists > _MAX_GROWTH * lists
 
 
 def memory_for_index() -> int:

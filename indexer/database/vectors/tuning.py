@@ -18,7 +18,7 @@ DEPTHS = (10, 100)
 _QUERIES = 400
 _SEED = 20260102
 _RERANK = (1, 2, 3, 4, 6, 8, 12, 16)
-_TIMED = 100
+_TIMED_QUERIES = 100
 # Lists are found to this part of their number.
 _PRECISION = 16
 
@@ -176,7 +176,7 @@ def _median_ms(
     parameters = search_parameters(index, nprobe)
     wanted = min(rerank * DEPTHS[0], index.ntotal)
     times = []
-    for query in truth.queries[:_TIMED]:
+    for query in truth.queries[:_TIMED_QUERIES]:
         started = time.perf_counter()
         entries = index.search(query[None] @ axes, wanted, params=parameters)[1][0]
         scores = shards.rows(shards.positions[entries[entries >= 0]]) @ query

@@ -15,7 +15,7 @@ from indexer.paper.networks import PaperAnnotator
 from indexer.paper.training.setup import Setup, digest
 from indexer.paper.training.validation import checked
 
-__all__ = ["fit_annotator", "writer_loss"]
+__all__ = ["annotator_loss", "fit_annotator"]
 
 _CLIP = 5.0
 
@@ -23,7 +23,7 @@ _CLIP = 5.0
 def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
     """RMSprop on the true annotations, its state always started by the image."""
     recipe, device, vocabulary = setup.recipe, setup.device, setup.vocabulary
-    model = variant.writer
+    model = variant.annotator
     model.to(device)
     images, tokens = _sequences(setup, variant)
     val_features, _ = setup.features(variant, setup.val.inputs)
@@ -54,7 +54,7 @@ def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
             nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimizer.step()
             losses.append(loss.item())
-        val_loss = writer_loss(model, val_features[judged], val_tokens[judged], device)
+        val_loss = annotator_loss(model, val_features[judged], val_tokens[judged], device)
         return checked(losses, {"val_loss": val_loss}, number, started)
 
     key = [
@@ -73,7 +73,7 @@ def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
 
 
 @torch.inference_mode()
-def writer_loss(
+def annotator_loss(
     model: PaperAnnotator, features: Tensor, tokens: Tensor, device: torch.device | None = None
 ) -> float:
     """Cross-entropy of the words after the first, the state started by each image's own features.

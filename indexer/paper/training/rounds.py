@@ -60,22 +60,22 @@ def train_round(
         "project": recipe.project,
     }
     torch.manual_seed(seed)
-    writer = PaperAnnotator(classifier.features, len(words), **shape)
+    annotator = PaperAnnotator(classifier.features, len(words), **shape)
     variant = Variant(
         classifier,
-        writer,
+        annotator,
         labels.names,
         labels.diseases,
         np.zeros(len(CLASSES), np.float32),
         {"features": recipe.features, "writer": shape},
     )
     classifier_history = fit_classifier(setup, variant, labels, seed)
-    writer_history = fit_annotator(setup, variant, seed)
+    annotator_history = fit_annotator(setup, variant, seed)
     variant.bias, prior = _choose_prior(setup, variant, labels)
     record = {
         "labels": labels.sizes(),
         "classifier": classifier_history,
-        "writer": writer_history,
+        "writer": annotator_history,
         "prior": prior,
     }
     log.info("%s/%d: %d labels, prior %.2f", cell, number, len(labels.names), prior)
@@ -112,7 +112,7 @@ def _vectors(setup: Setup, variant: Variant) -> npt.NDArray[np.float32]:
         alone: npt.NDArray[np.float32] = nn.functional.normalize(features, dim=1).numpy()
         return alone
     tokens = setup.vocabulary.encode(setup.train.annotations, setup.recipe.steps)
-    return joint_vectors(variant.writer, features, tokens)
+    return joint_vectors(variant.annotator, features, tokens)
 
 
 def _choose_prior(

@@ -15,14 +15,14 @@ from indexer.pipeline.stages.meters import Meter
 if TYPE_CHECKING:
     from indexer.cascade.reading import Reading
 
-__all__ = ["Batches", "Reader"]
+__all__ = ["Batches", "CanvasPredictor"]
 
 # While one is interpreted the next one is computed.
-_AT_ONCE = 2
+_THREADS = 2
 
 
-class Reader(Protocol):
-    """What reads canvases: `indexer.cascade.reading.Runtime`."""
+class CanvasPredictor(Protocol):
+    """What reads canvases: `indexer.cascade.reading.Predictor`."""
 
     def read(self, canvases: npt.NDArray[np.uint8], /) -> list[Reading]:
         """Readings in the order of the canvases, shape (n, size, size)."""
@@ -41,10 +41,10 @@ class Batches:
         Images read at once.
     """
 
-    def __init__(self, reader: Reader, size: int) -> None:
-        self._reader = reader
+    def __init__(self, predictor: CanvasPredictor, size: int) -> None:
+        self._predictor = predictor
         self._size = size
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "model")
+        self._threads = ThreadPoolExecutor(_THREADS, "model")
         #: Outcomes since the last batch was given to the model.
         self._collected: list[Outcome] = []
         #: Canvases to be read, by the place of their outcome.
@@ -93,7 +93,7 @@ class Batches:
 
     def _start(self) -> None:
         """Give what was collected to the model, as soon as it is free."""
-        if len(self._running) == _AT_ONCE:
+        if len(self._running) == _THREADS:
             self._finish_oldest()
         if self._canvases:
             batch = np.stack(list(self._canvases.values()))
@@ -107,7 +107,7 @@ class Batches:
 
     def _answer(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         with self.meter.working():
-            return self._reader.read(canvases)
+            return self._predictor.read(canvases)
 
     def _finish_oldest(self) -> None:
         """Wait for the oldest batch, and add what the model says to its outcomes."""

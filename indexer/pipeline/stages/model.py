@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Literal
 
 from indexer.database.outcomes import Outcome, Read, Skipped, Unchanged
-from indexer.pipeline.stages.batches import Batches, Reader
+from indexer.pipeline.stages.batches import Batches, CanvasPredictor
 from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
 from indexer.pipeline.stages.meters import Meter
@@ -43,14 +43,14 @@ class ModelStage:
         self,
         duplicates: Duplicates,
         committer: Committer,
-        reader: Reader,
+        predictor: CanvasPredictor,
         batch_size: int,
         *,
         reread: bool = False,
     ) -> None:
         self._duplicates = duplicates
         self._committer = committer
-        self._batches = Batches(reader, batch_size)
+        self._batches = Batches(predictor, batch_size)
         self._reread = reread
         self._committed = time.monotonic()
         #: Outcomes so far, by status; ``unchanged`` for files whose content is what it was.

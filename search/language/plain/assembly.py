@@ -14,8 +14,8 @@ from search.language.plain.understood import Clause, Doubt, Part, PartKind, Phra
 
 __all__ = ["Assembly"]
 
-_MAYBE = "it may be there or not"
-_UNPLACED = "where and how much is doubted is not known"
+_OPTIONAL_REASON = "it may be there or not"
+_DOUBTED_REASON = "where and how much is doubted is not known"
 
 
 class Assembly:
@@ -169,7 +169,7 @@ class Assembly:
         qualifiers = tuple((part,) for part in (*self._before, *self._after))
         phrase = Phrase(tuple(self._heads), qualifiers, self._negated, self._doubt)
         if self._optional:
-            self.left_out.append((" ".join(p.wording for p in phrase.parts), _MAYBE))
+            self.left_out.append((" ".join(p.wording for p in phrase.parts), _OPTIONAL_REASON))
         else:
             self._add(self._judged(phrase))
         self._reset()
@@ -180,7 +180,7 @@ class Assembly:
         if phrase.doubt in ("doubt", "asked") and phrase.qualifiers and named:
             if phrase.doubt == "doubt":
                 for part in (p for any_of in phrase.qualifiers for p in any_of):
-                    self.left_out.append((part.wording, _UNPLACED))
+                    self.left_out.append((part.wording, _DOUBTED_REASON))
             return replace(phrase, qualifiers=() if phrase.doubt == "doubt" else phrase.qualifiers)
         return phrase
 

@@ -65,7 +65,7 @@ _FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|ches
 _SIZE = "sizes are not measured"
 _COUNT = "findings are not counted"
 _SHARE = "figures are not measured"
-_ALONE = "whether there is nothing else is not known"
+_NO_OTHER_FINDING = "whether there is nothing else is not known"
 
 _DECADES = {
     "twenties": 20,
@@ -159,7 +159,11 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
         ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
         ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
-        ("left out", r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b", lambda m: _ALONE),
+        (
+            "left out",
+            r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
+            lambda m: _NO_OTHER_FINDING,
+        ),
         # Years
         ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
         ("year", rf"\b(?:since|from|starting)\s+{_YEAR}", lambda m: f"year:>={m[1]}"),

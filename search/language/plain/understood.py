@@ -21,7 +21,7 @@ PartKind: TypeAlias = Literal[
 Doubt: TypeAlias = Literal["", "doubt", "asked", "past"]
 
 #: What is given up first, where nothing matches everything.
-_GIVEN_UP: tuple[PartKind, ...] = (
+_RELAX_ORDER: tuple[PartKind, ...] = (
     "severity", "word", "other", "view", "year", "indication", "side", "location", "organ", "age",
     "sex", "head",
 )  # fmt: skip
@@ -232,7 +232,7 @@ class Understood:
 
     def _may_go(self) -> list[Part]:
         parts = {part.number: part for clause in self.clauses for part in clause.parts}
-        return sorted(parts.values(), key=lambda p: (_GIVEN_UP.index(p.kind), -p.number))
+        return sorted(parts.values(), key=lambda p: (_RELAX_ORDER.index(p.kind), -p.number))
 
     def _has_positive(self, given_up: frozenset[int]) -> bool:
         """Whether anything stays that is neither denied nor a mere condition, if there is any."""

@@ -22,7 +22,7 @@ _SLICE = 256
 _LARGEST_SLICE = 16_384
 _KEYS = 1 << 64
 # Ids that are looked up one by one.
-_FEW = 2_000
+_MAX_SINGLE_LOOKUPS = 2_000
 _VALUES = 65_000
 # Scores that differ in the last bits only are equal: sums may be made in any order.
 _DIGITS = 5
@@ -234,7 +234,7 @@ class Pager:
         width = max(_KEYS * _SLICE // self.total, 1)
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
-            few = self._searcher.num_docs * (high - low) < _FEW * _KEYS
+            few = self._searcher.num_docs * (high - low) < _MAX_SINGLE_LOOKUPS * _KEYS
             part = weightless(self._query, keys_between(low, high, few=few))
             slice_: Any = self._searcher.search(part, 4 * _SLICE)
             if slice_.count > 4 * _SLICE:

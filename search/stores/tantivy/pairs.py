@@ -35,7 +35,7 @@ __all__ = ["ItemPairs"]
 
 _MOST = 5_000
 # Items that are no words of an annotation.
-_ABOUT = ("origin", "certainty")
+_ATTRIBUTES = ("origin", "certainty")
 
 #: Ways to say it: each one or two sets of items, of which an annotation has one each.
 _Ways: TypeAlias = list[tuple[frozenset[str], ...]]
@@ -115,13 +115,13 @@ class ItemPairs:
     def _shaped(self, node: Prefix | Wildcard | Fuzzy, field: str | None) -> frozenset[str] | None:
         if field == "composite":
             return None
-        if field in (*LABELS, *_ABOUT):
+        if field in (*LABELS, *_ATTRIBUTES):
             fits = matcher(node, str)
             return self._where(lambda kind, text: kind == field and fits(text))
         fits = matcher(node, fold)
         plain = analyzer(plain=True)
         return self._where(
-            lambda kind, text: kind not in _ABOUT and any(map(fits, plain.analyze(text)))
+            lambda kind, text: kind not in _ATTRIBUTES and any(map(fits, plain.analyze(text)))
         )
 
     def _saying(self, stems: Sequence[str]) -> frozenset[str]:
@@ -131,7 +131,7 @@ class ItemPairs:
             item
             for item, kind, _ in self._items
             if width
-            and kind not in _ABOUT
+            and kind not in _ATTRIBUTES
             and any(
                 self._stems[item][start : start + width] == wanted
                 for start in range(len(self._stems[item]) - width + 1)

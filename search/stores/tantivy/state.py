@@ -25,7 +25,7 @@ T = TypeVar("T")
 _MAX_EXPANSIONS = 50_000
 _KEPT = 256
 # Too many values to look at each of them.
-_VAST = frozenset({"id", "study", "patient"})
+_ALL_DISTINCT = frozenset({"id", "study", "patient"})
 
 
 class State:
@@ -102,7 +102,7 @@ class State:
         if beginning:
             fits = compile_shape(pattern).fullmatch
             return [term for term in self.beginning(field, beginning) if fits(term)]
-        if field in _VAST:
+        if field in _ALL_DISTINCT:
             raise QueryError(f'"{pattern}": a {field} is searched by its beginning; write some')
         with self._learning:
             if field not in self._terms:

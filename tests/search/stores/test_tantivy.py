@@ -297,7 +297,7 @@ def _pages(
 def test_cursors_walk_through_one_order(
     backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch, query: str, margin: int, few: int
 ) -> None:
-    monkeypatch.setattr("search.stores.tantivy.pages._FEW", few)
+    monkeypatch.setattr("search.stores.tantivy.pages._MAX_SINGLE_LOOKUPS", few)
     # A narrow margin makes almost every group of equal score reach beyond its window.
     monkeypatch.setattr("search.stores.tantivy.pages._MARGIN", margin)
     monkeypatch.setattr("search.stores.tantivy.pages._SLICE", 40)

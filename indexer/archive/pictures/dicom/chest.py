@@ -35,7 +35,7 @@ _MODALITY = re.compile(
     r"|TEXTUREMAP|TG|US|VA|XA|XAPROTOCOL|XC"
 )
 # What is written for CR and DX where it is no, or another, defined term.
-_LOOSELY = frozenset({"DR", "RG", "XR", "XRAY", "X-RAY", "CR/DX", "CXR"})
+_RADIOGRAPHY_SYNONYMS = frozenset({"DR", "RG", "XR", "XRAY", "X-RAY", "CR/DX", "CXR"})
 # SNOMED codes of Anatomic Region (CID 4031): thorax, lung, chest wall and their old SRT codes.
 _CHEST_CODES = frozenset(
     {"51185008", "39607008", "816094009", "78904004", "113197003", "302551006", "43799004"}
@@ -97,7 +97,9 @@ def is_capture(header: Dataset) -> bool:
 def _require_radiograph(header: Dataset) -> tuple[str, ...]:
     modality, sop_class = text(header, "Modality").upper(), text(header, "SOPClassUID")
     capture = sop_class in _CAPTURES and modality in ("", "OT", "SC")
-    loosely = modality in _LOOSELY and (sop_class in RADIOGRAPHS | _CAPTURES or not sop_class)
+    loosely = modality in _RADIOGRAPHY_SYNONYMS and (
+        sop_class in RADIOGRAPHS | _CAPTURES or not sop_class
+    )
     unstated = not modality and (sop_class in RADIOGRAPHS or not sop_class)
     if not (capture or loosely or unstated or modality in ("CR", "DX", "SC")):
         known = _MODALITY.fullmatch(modality)

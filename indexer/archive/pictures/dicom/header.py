@@ -21,7 +21,7 @@ _TRANSFER_SYNTAX = b"\x02\0\x10\0UI"
 # Bytes that the meta group fits in, and that are inflated at once.
 _META, _CHUNK = 2048, 2**20
 # A deflated data set starts at once (PS3.5 A.5); zlib and gzip put a header of their own first.
-_WRAPPINGS = (-zlib.MAX_WBITS, 32 + zlib.MAX_WBITS)
+_DEFLATE_WINDOWS = (-zlib.MAX_WBITS, 32 + zlib.MAX_WBITS)
 
 
 def is_dicom(data: bytes) -> bool:
@@ -64,7 +64,7 @@ def inflated(data: bytes, most: int = Limits.file_bytes) -> tuple[bytes, bool]:
         # Called deflated, but it is not.
         return head + data[start:], True
     problem = FailedImage("not_dicom", "its deflated data set is damaged")
-    for wrapping in _WRAPPINGS:
+    for wrapping in _DEFLATE_WINDOWS:
         try:
             return head + _inflate(memoryview(data)[start:], wrapping, most), wrapping > 0
         except zlib.error:

@@ -17,7 +17,7 @@ __all__ = ["covered", "padding_ranges", "raw_padding"]
 Mask = npt.NDArray[np.bool_]
 
 # A film of which less is left is no film: what says so is wrong.
-_LEAST_SHOWN = 0.05
+_MIN_SHOWN = 0.05
 
 
 def padding_ranges(dataset: Dataset) -> list[tuple[int, int]]:
@@ -67,7 +67,7 @@ def covered(dataset: Dataset, rows: int, columns: int) -> tuple[Mask | None, tup
         mask |= _polygonal(dataset, rows, columns)
     if not mask.any():
         return None, ()
-    if mask.mean() > 1 - _LEAST_SHOWN:
+    if mask.mean() > 1 - _MIN_SHOWN:
         return None, ("shutter_ignored",)
     return mask, ()
 

@@ -27,7 +27,7 @@ _RLE = "1.2.840.10008.1.2.5"
 _IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 _NATIVE = frozenset({_IMPLICIT, _EXPLICIT, _BIG})
 # Transfer syntaxes that one decoder reads alike: which of them a header names does not matter.
-_ALIKE = (
+_SAME_DECODER = (
     frozenset(_JPEG + end for end in ("50", "51")),
     frozenset(_JPEG + end for end in ("57", "70")),
     frozenset(_JPEG + end for end in ("80", "81")),
@@ -36,7 +36,7 @@ _ALIKE = (
     frozenset({_RLE}),
 )
 # What is written for the defined terms of Photometric Interpretation.
-_LOOSELY = {
+_PHOTOMETRIC_SYNONYMS = {
     "MONOCHROME": "MONOCHROME2",
     "MONOCHROME 2": "MONOCHROME2",
     "MONO2": "MONOCHROME2",
@@ -104,7 +104,9 @@ def _complete(dataset: Dataset) -> None:
     dataset.SamplesPerPixel = samples
     photometric = text(dataset, "PhotometricInterpretation").upper()
     default = "MONOCHROME2" if samples == 1 else "RGB"
-    dataset.PhotometricInterpretation = _LOOSELY.get(photometric, photometric) or default
+    dataset.PhotometricInterpretation = (
+        _PHOTOMETRIC_SYNONYMS.get(photometric, photometric) or default
+    )
     allocated = int(number(dataset, "BitsAllocated") or 0)
     if allocated <= 0:
         allocated = 16 if (number(dataset, "BitsStored") or 8) > 8 else 8
@@ -142,7 +144,7 @@ def _attach_encoded(dataset: Dataset, found: PixelData, most: int) -> tuple[byte
     notes = list(found.notes)
     stream, stated = found.value, str(dataset.file_meta.get("TransferSyntaxUID") or "")
     codec = detect_codec(stream)
-    if codec and not any({codec, stated} <= alike for alike in _ALIKE):
+    if codec and not any({codec, stated} <= alike for alike in _SAME_DECODER):
         if stated:
             notes.append("encoding_as_found")
         dataset.file_meta.TransferSyntaxUID = UID(codec)

@@ -23,7 +23,7 @@ __all__ = ["presentations"]
 
 # How far a table may go up and down, in multiples of its range: 1 for one that only goes up or
 # down, hundreds for one whose bytes were taken for something else.
-_UPS_AND_DOWNS = 4.0
+_MAX_TURNS = 4.0
 
 
 def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
@@ -98,7 +98,7 @@ def _table(dataset: Dataset, item: Dataset) -> tuple[int, Values] | None:
     for table in candidates:
         table = table[:entries].astype(np.float64)
         span = float(np.ptp(table)) if table.size else 0.0
-        if span > 0 and float(np.abs(np.diff(table)).sum()) <= _UPS_AND_DOWNS * span:
+        if span > 0 and float(np.abs(np.diff(table)).sum()) <= _MAX_TURNS * span:
             if dataset.PixelRepresentation == 1 and first > 32767:
                 first -= 65536
             return first, table

@@ -352,7 +352,7 @@ def read_kept(member: EnsembleMember, canvases: _ByteArray, run: Run) -> Outputs
 
 @torch.inference_mode()
 def read_pictures(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outputs:
-    """What a CNN says of whole pictures of shape (n, size, size), in float32 as `Runtime` does."""
+    """Outputs for whole pictures of shape (n, size, size), in float32 as `Predictor` has them."""
     module.eval()
     parts: list[Outputs] = []
     for start in range(0, len(canvases), 64):

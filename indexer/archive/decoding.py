@@ -27,9 +27,9 @@ from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
 
 if TYPE_CHECKING:
-    from indexer.archive.sources.members import Member
+    pass
 
-__all__ = ["DecodeSettings", "DecodedImage", "Thumbnails", "decode", "decode_member"]
+__all__ = ["DecodeSettings", "DecodedImage", "Thumbnails", "decode"]
 
 Thumbnails: TypeAlias = Literal["unmarked", "clean"]
 
@@ -110,19 +110,6 @@ class DecodedImage:
     thumbnail: bytes | None
     shape: tuple[int, int]
     report_keys: tuple[str, ...]
-
-
-def decode_member(member: Member, settings: DecodeSettings) -> DecodedImage:
-    """Read and decode one file of an archive.
-
-    Raises
-    ------
-    SkippedImage, FailedImage
-        As `decode`; ``unreadable_file`` where the archive does not give the file.
-    """
-    from indexer.archive.sources.members import read_member
-
-    return decode(read_member(member, settings.limits.file_bytes), member.name, settings)
 
 
 def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:

@@ -14,7 +14,6 @@ from indexer.cascade.labels import END, Labels
 
 __all__ = [
     "PAPER_CLASSES",
-    "encode_labels",
     "encode_sequences",
     "mine",
 ]
@@ -70,23 +69,6 @@ def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> Labels
 def _frequent(counts: Counter[T], least: int) -> tuple[T, ...]:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
     return tuple(value for value, count in ranked if count >= least)
-
-
-def encode_labels(
-    annotations: Iterable[Sequence[Annotation]], labels: Labels
-) -> npt.NDArray[np.float32]:
-    """Multi-hot targets, shape (images, findings + pairs)."""
-    names: list[object] = [*labels.findings, *labels.pairs]
-    column = {name: index for index, name in enumerate(names)}
-    rows = []
-    for image in annotations:
-        row = np.zeros(len(column), np.float32)
-        for annotation in image:
-            own: list[object] = [annotation.disease]
-            own += [(annotation.disease, w.text) for w in annotation.words[1:]]
-            row[[column[name] for name in own if name in column]] = 1
-        rows.append(row)
-    return np.stack(rows)
 
 
 def encode_sequences(

@@ -15,9 +15,20 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-__all__ = ["film", "gdcm_encoded", "make_dicom", "make_picture", "to_bytes"]
+    from indexer.archive.decoding import DecodedImage, DecodeSettings
+    from indexer.archive.sources.members import Member
+
+__all__ = ["decode_member", "film", "gdcm_encoded", "make_dicom", "make_picture", "to_bytes"]
 
 Array = npt.NDArray[Any]
+
+
+def decode_member(member: Member, settings: DecodeSettings) -> DecodedImage:
+    """Read and decode one file of an archive."""
+    from indexer.archive.decoding import decode
+    from indexer.archive.sources.members import read_member
+
+    return decode(read_member(member, settings.limits.file_bytes), member.name, settings)
 
 
 def film(rows: int = 120, columns: int = 100, bits: int = 12, seed: int = 0) -> Array:

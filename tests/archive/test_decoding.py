@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from indexer.archive.decoding import DecodedImage, DecodeSettings, decode, decode_member
+from indexer.archive.decoding import DecodedImage, DecodeSettings, decode
 from indexer.archive.deidentify import pseudonym
 from indexer.archive.scaling import to_canvas
 from indexer.errors import FailedImage, ImageError, SkippedImage
-from tests.archive.making import film, make_dicom, make_picture, to_bytes
+from tests.archive.making import decode_member, film, make_dicom, make_picture, to_bytes
 
 SETTINGS = DecodeSettings(key=bytes(range(32)))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from indexer.archive.decoding import decode, decode_member
+from indexer.archive.decoding import decode
 from tests.archive.conftest import (
     PIXELS,
     SETTINGS,
@@ -24,7 +24,7 @@ from tests.archive.conftest import (
     laden,
     member_of,
 )
-from tests.archive.making import make_dicom, to_bytes
+from tests.archive.making import decode_member, make_dicom, to_bytes
 
 if TYPE_CHECKING:
     pass

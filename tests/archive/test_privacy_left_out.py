@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from indexer.archive.decoding import decode, decode_member
+from indexer.archive.decoding import decode
 from tests.archive.conftest import (
     PIXELS,
     SETTINGS,
@@ -26,7 +26,7 @@ from tests.archive.conftest import (
     laden,
     member_of,
 )
-from tests.archive.making import film, to_bytes
+from tests.archive.making import decode_member, film, to_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 

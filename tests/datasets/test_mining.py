@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.labels import END
 from indexer.datasets.annotated import AnnotatedImage, Collection
-from indexer.datasets.mining import PAPER_CLASSES, encode_labels, encode_sequences, mine
+from indexer.datasets.example import Example
+from indexer.datasets.mining import PAPER_CLASSES, encode_sequences, mine
 from indexer.datasets.survey import Candidate, survey
+from indexer.datasets.targets import encode_targets
 
 
 def _image(*terms: str) -> list[Annotation]:
@@ -31,10 +34,12 @@ def test_labels_are_counted_by_image() -> None:
 
 def test_every_finding_of_an_image_is_a_target() -> None:
     labels = mine(IMAGES, 1)
-    goals = encode_labels(IMAGES, labels)
+    examples = [Example("", Path(), "", None, tuple(image)) for image in IMAGES]
+    goals, known = encode_targets(examples, labels)
+    assert known.all()
     names = [*labels.findings, *labels.pairs]
-    said = {name for name, value in zip(names, goals[0], strict=True) if value}
-    assert said == {
+    named = {name for name, value in zip(names, goals[0], strict=True) if value}
+    assert named == {
         "opacity",
         "cardiomegaly",
         ("opacity", "lung"),

@@ -11,7 +11,8 @@ import pytest
 from indexer.annotation import Annotation, parse_mesh
 from indexer.cascade.bundle import Bundle
 from indexer.datasets.dataset import Example
-from indexer.datasets.mining import encode_labels, mine
+from indexer.datasets.mining import mine
+from indexer.datasets.targets import encode_targets
 from indexer.evaluation.product import calibration_error, evaluate_product, word_scores
 from indexer.evaluation.readings import Readings
 from indexer.evaluation.retrieval import evaluate_retrieval, text_ranks
@@ -43,7 +44,8 @@ def _bundle(examples: list[Example]) -> Bundle:
 def _readings(examples: list[Example], bundle: Bundle, noise: float = 0.0) -> Readings:
     """What a perfect bundle says, spoilt by noise."""
     random = np.random.default_rng(0)
-    goals = encode_labels((e.annotations for e in examples), bundle.labels)
+    goals, known = encode_targets(examples, bundle.labels)
+    assert known.all()
     vectors = goals + random.normal(0, noise, goals.shape) if noise else goals
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     findings = goals[:, : len(bundle.findings)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.archive.decoding import DecodedImage, DecodeSettings, decode_member
+from indexer.archive.decoding import DecodedImage, DecodeSettings
 from indexer.archive.reports import ReportIndex
 from indexer.archive.sources.members import Member, open_archive, read_member
 from indexer.errors import ImageError, MissingExtraError, SkippedImage
@@ -20,6 +20,7 @@ from indexer.simulation import (
     simulate_archive,
     simulate_pictures,
 )
+from tests.archive.making import decode_member
 
 KEY = b"s" * 32
 STUDIES = 28

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,6 @@ from indexer.archive.pictures.dicom.header import is_dicom
 from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["DecodeSettings", "DecodedImage", "Thumbnails", "decode"]
 

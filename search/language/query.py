@@ -30,7 +30,7 @@ from typing import Any, NoReturn, get_args
 from indexer.annotation import Origin
 from indexer.errors import QueryError
 from search.language.fields import FIELDS, FINDING_FIELDS, Vocabulary
-from search.language.spelling import nearest
+from search.language.spelling import most_edits, nearest
 from search.language.tree import (
     And,
     Boost,
@@ -63,7 +63,6 @@ MAX_BOOST = 100.0
 
 _MIN_LETTERS = 2
 _MIN_FUZZY_LETTERS = 3
-_LONGEST_ONE_EDIT = 5
 # All boosts around one word together, so that no score runs out of its float.
 _MOST_WEIGHT = 1e6
 _SHAPE = re.compile(r"\\(.)|(\*+)|(.)", re.DOTALL)
@@ -276,7 +275,7 @@ class _Converter:
             _refuse(position, f"before a ~ stand at least {_MIN_FUZZY_LETTERS} letters or digits")
         distance = item.degree
         if self.text[position : position + item.size].rstrip().endswith("~"):
-            distance = 1 if len(text) <= _LONGEST_ONE_EDIT else 2
+            distance = most_edits(text)
         if distance not in (1, 2):
             _refuse(position, "after ~ stands 1 or 2, the number of letters that may differ")
         self._count_shape(position)

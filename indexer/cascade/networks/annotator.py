@@ -72,21 +72,7 @@ class Annotator(nn.Module):
     ) -> list[list[tuple[int, float]]]:
         """The likeliest annotation of each finding, by beam search.
 
-        Parameters
-        ----------
-        embedding
-            Shape (n, dimensions).
-        findings
-            Shape (n,): the first word of each annotation.
-        beam
-            Alternatives kept at every word.
-        length
-            Most words written after the finding.
-
-        Returns
-        -------
-        list
-            Per row, the words after the finding with their conditional probabilities.
+        Of tensors, and otherwise as `indexer.cascade.describer.Describer.describe`.
         """
 
         def step(words: IntArray, state: State) -> tuple[FloatArray, State]:

@@ -18,6 +18,7 @@ from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
 from search.language.shapes import distance
+from search.language.spelling import most_edits
 from search.language.tree import (
     Node,
     conjunction,
@@ -46,7 +47,6 @@ _KEEP_ALIVE = "1m"
 _SECONDS_KNOWN = 5.0
 _SUGGESTIONS = 5
 _CANDIDATES = 50
-_LONGEST_ONE_EDIT = 5
 # Sort values by which the server puts missing numbers last.
 _LAST = {False: 2**63 - 1, True: -(2**63)}
 
@@ -184,7 +184,7 @@ class ElasticsearchBackend:
             return []
         word = word.lower()
         near = {"size": _CANDIDATES, "suggest_mode": "always", "sort": "frequency"}
-        near |= {"max_edits": 1 if len(word) <= _LONGEST_ONE_EDIT else 2}
+        near |= {"max_edits": most_edits(word)}
         known = [{"match_phrase": {name: word}} for name in ("annotation", "report")]
         fields = ("annotation.plain", "report.plain")
         suggesters = {name: {"term": {"field": name, **near}} for name in fields}

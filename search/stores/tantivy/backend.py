@@ -22,6 +22,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.fields import FIELDS
 from search.language.findings import Findings, fold
 from search.language.shapes import distance
+from search.language.spelling import most_edits
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
@@ -39,7 +40,6 @@ _ALL_VALUES = 65_000
 # Whole annotations are too many to fetch: of the commonest so many are put in order.
 _MANY_VALUES = 2000
 _SUGGESTIONS = 5
-_LONGEST_ONE_EDIT = 5
 
 
 class EmbeddedBackend:
@@ -270,7 +270,7 @@ def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Docume
 def _near(state: State, word: str) -> list[str]:
     """Words a letter or two off, by how far they are, then by how many images have them."""
     found: dict[str, tuple[int, int]] = {}
-    most = 1 if len(word) <= _LONGEST_ONE_EDIT else 2
+    most = most_edits(word)
     for field in ("annotation_plain", "report_plain"):
         # A slip of the first letter is rare; words that share it are few.
         for term, count in state.searcher.terms_with_prefix(field, word[:1]):

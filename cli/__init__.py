@@ -1,4 +1,4 @@
 """The command `cxrdex`: each command parses, calls and prints.
 
-May import: everything.
+May import: `search`, `indexer`.
 """

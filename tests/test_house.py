@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,8 +81,40 @@ def test_every_folder_says_what_it_is(package: str) -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), name_of(path)
 
 
-def test_there_is_no_circle_of_imports() -> None:
-    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def permitted(package: str) -> set[str]:
+    """What the docstring of a folder says that it may import, with what its parents may."""
+    path = ROOT.joinpath(*package.split("."), "__init__.py")
+    if not path.exists():
+        return set()
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    (sentence,) = re.findall(r"May import:([^;]+?)(?:;|\.$|\.\n)", text)
+    named = set(re.findall(r"`([\w.]+)`", sentence))
+    if "those may" in sentence or sentence.endswith(" may"):
+        named |= {name for other in named for name in permitted(other)}
+    parent, _, _ = package.rpartition(".")
+    return named | (permitted(parent) if parent else set())
+
+
+def test_every_folder_imports_what_it_says(graph: grimp.ImportGraph) -> None:
+    common = {"indexer.errors", "indexer.annotation", "indexer.memory"}
+    folders = {m for m in graph.modules if graph.find_children(m)}
+    wrong = []
+    for folder in sorted(folders - {"indexer"}):
+        own = (graph.find_children(folder) | {folder}) - (folders - {folder})
+        for module in own:
+            for other in graph.find_modules_directly_imported_by(module):
+                places = {folder, *permitted(folder), *common}
+                if not any(f"{other}.".startswith(f"{place}.") for place in places):
+                    wrong.append(f"{module} imports {other}: {folder}/__init__.py does not say so")
+    assert wrong == []
+
+
+def test_there_is_no_circle_of_imports(graph: grimp.ImportGraph) -> None:
     imports = {m: graph.find_modules_directly_imported_by(m) for m in graph.modules}
     try:
         TopologicalSorter(imports).prepare()

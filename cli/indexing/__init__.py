@@ -1,1 +1,4 @@
-"""Commands that fill a database and tell how that went."""
+"""Commands that fill a database and tell how that went.
+
+May import: `cli`, `indexer` but what trains.
+"""

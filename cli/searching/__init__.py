@@ -1,1 +1,4 @@
-"""Commands that ask a database."""
+"""Commands that ask a database.
+
+May import: `cli`, `search`, `indexer` but what trains.
+"""

@@ -1,1 +1,4 @@
-"""Commands that let other programs and people ask a database."""
+"""Commands that let other programs and people ask a database.
+
+May import: `cli`, `search`, `indexer` but what trains.
+"""

@@ -1,1 +1,4 @@
-"""Commands that mine, train and evaluate."""
+"""Commands that mine, train and evaluate.
+
+May import: `cli`, `indexer`.
+"""

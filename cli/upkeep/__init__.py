@@ -1,1 +1,4 @@
-"""Commands that look after a database and the installation."""
+"""Commands that look after a database and the installation.
+
+May import: `cli`, `indexer` but what trains.
+"""

@@ -1,4 +1,4 @@
 """One run of the indexer: listing, decoding in worker processes, reading, committing.
 
-May import: all of `indexer` but training, evaluation and paper.
+May import: `indexer.database`, `indexer.cascade`, `indexer.datasets`, `indexer.archive`.
 """

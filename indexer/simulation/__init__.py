@@ -1,4 +1,7 @@
-"""A simulated archive: many radiographs made of one public one, for the demo and the tests."""
+"""A simulated archive: many radiographs made of one public one, for the demo and the tests.
+
+May import: `indexer.archive`.
+"""
 
 from __future__ import annotations
 

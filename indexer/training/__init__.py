@@ -1,5 +1,5 @@
 """Training of the bundles that are indexed with.
 
-May import: `indexer.evaluation`, `indexer.learning` and what those may; not `indexer.paper`, whose
-cascade the command line hands over.
+The paper's cascade, which a bundle may carry too, is handed over by the command line.
+May import: `indexer.evaluation`, `indexer.learning` and what those may.
 """

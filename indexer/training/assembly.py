@@ -194,7 +194,7 @@ def _place(head: nn.Linear, vectors: Tensor, supervision: Supervision) -> None:
     covariance is taken out.
     """
     bank = supervision.phrases.double() - supervision.phrases.double().mean(0)
-    mentioned = (supervision.mentioned > 0).double()
+    mentioned = (supervision.phrase_shares > 0).double()
     sums = (mentioned / mentioned.sum(0).clamp(min=1).sqrt()) @ bank
     captioned = (mentioned.sum(1) == 0) & (supervision.report >= 0)
     captions = supervision.reports.double()[supervision.report[captioned]]

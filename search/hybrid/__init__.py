@@ -1,4 +1,5 @@
 """Searches by meaning, and by several things at once: rankings fused to one list with reasons.
 
-May import: `search.pictures`, `search.snapshot`, `search.stores` and what those may.
+May import: `search.pictures`, `search.stores`, `search.language` and what those may,
+`search.highlights`.
 """

@@ -1,5 +1,5 @@
 """The query language: from what a user types to a tree of conditions.
 
 Knows no store.
-May import: `indexer.annotation`, `indexer.words`, `indexer.database.text`, `search.results`.
+May import: `indexer.database.text`, `indexer.words`.
 """

@@ -1,4 +1,5 @@
 """Searches by vector: the images nearest to a picture.
 
-May import: `indexer.database.vectors`, `search.models`, `search.snapshot`, `search.language`.
+May import: `search.language`, `search.snapshot`, `search.models`, `search.request`,
+`search.results`, `search.facets`, `search.understanding`.
 """

@@ -1,5 +1,5 @@
 """The page and the REST API: a server for one database, in one process.
 
 Pages and API ask the same `search.service.SearchService`; requests name ids, never paths.
-May import: all of `search`, `indexer.database`, `indexer.cascade`.
+May import: `search`.
 """

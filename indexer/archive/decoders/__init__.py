@@ -5,6 +5,8 @@ follows measured times on a 2500 x 2048 image. gdcm is left out for JPEG 2000: i
 openjpeg as in the others, but ends the process on damaged files. Only permissively licensed
 plug-ins are used; JPEG other than the everyday 8-bit one, which pydicom leaves to a GPL plug-in,
 has a module of its own.
+
+May import: `indexer.archive.windowing`, `indexer.errors`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """What follows from scores and vectors: how sure a finding is, what a study says, what is unusual.
 
-May import: `indexer.annotation`, `indexer.cascade.labels`.
+May import: `indexer.annotation`, `indexer.errors`.
 """

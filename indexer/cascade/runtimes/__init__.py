@@ -1,4 +1,8 @@
-"""What computes the CNN: one module per runtime, all behind `EncoderRuntime`, chosen by `load`."""
+"""What computes the CNN: one module per runtime, all behind `EncoderRuntime`, chosen by `load`.
+
+May import: `indexer.cascade.bundle`, `indexer.cascade.bundle_checks`, `indexer.cascade.devices`,
+`indexer.cascade.networks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The ledger: what was seen, done, skipped and failed, in one SQLite file with migrations.
 
-May import: `indexer.database.sqlite`, `indexer.errors`.
+May import: `indexer.database.text`, `indexer.database.vectors`, `indexer.database.access`,
+`indexer.database.outcomes`, `indexer.database.sqlite`.
 """

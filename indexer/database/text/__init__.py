@@ -1,4 +1,4 @@
 """Documents and the stores that hold them for full text: tantivy or Elasticsearch.
 
-May import: `indexer.archive`, `indexer.words`, `indexer.database.durable`.
+May import: `indexer.database.access`, `indexer.database.seal`, `indexer.archive`, `indexer.words`.
 """

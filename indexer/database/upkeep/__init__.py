@@ -1,4 +1,4 @@
 """What is done to a whole database now and then: copies, moves, a look at who can read it.
 
-May import: the writer, the reader and what lies beside them in `indexer.database`.
+May import: `indexer.database`.
 """

@@ -1,4 +1,4 @@
 """What happens to a file after it was read: look-up of duplicates, model, commits.
 
-May import: `indexer.database`, `indexer.cascade`, `indexer.pipeline.reports`.
+May import: `indexer.pipeline.reports`, `indexer.database`, `indexer.cascade`.
 """

@@ -1,4 +1,4 @@
 """The text store in an Elasticsearch server.
 
-May import: `indexer.database.text.documents`, `indexer.errors`.
+May import: `indexer.database.text` but the other store.
 """

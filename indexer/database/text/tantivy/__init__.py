@@ -1,4 +1,4 @@
 """The text store inside the database folder, a tantivy index.
 
-May import: `indexer.database.text.documents`, `indexer.errors`.
+May import: `indexer.database.text` but the other store.
 """

@@ -99,7 +99,7 @@ def drafted_key(path: Path | None = None) -> Iterator[tuple[bytes, Callable[[], 
 
     def keep() -> bytes:
         with _named(path):
-            # A link never replaces.
+            # Making a hard link fails where the file exists, so no key is overwritten.
             if not path.exists():
                 _link(draft, path)
         return find_key(path) or key

@@ -148,7 +148,7 @@ class ReportIndex:
         self._archive = ""
         self._reports = 0
         self._latest: tuple[Member, Report | None] | None = None
-        # An empty name is SQLite's private temporary file, gone when it is closed.
+        # SQLite takes an empty name for a temporary file, which it deletes when it is closed.
         self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._table.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;"
@@ -356,7 +356,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
     if not any(names):
         yield "findings", text
         return
-    # What stands above the first heading is a letterhead, with names and dates.
+    # Text above the first heading is a letterhead with names and dates, so it is dropped.
     ends = [h.start() for h in headings[1:]] + [len(text)]
     for name, heading, end in zip(names, headings, ends, strict=True):
         yield name, text[heading.end() : end]

@@ -54,7 +54,7 @@ def thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes
     buffer = io.BytesIO()
     coarse = 1 if grid else int(min(shape) / (2 * longest))
     if coarse > 1:
-        # By whole pixels first, which is faster and no worse for looking at.
+        # Averaging whole pixels first is faster, and no difference can be seen.
         picture = np.asarray(Image.fromarray(picture).reduce(coarse))
     small = Image.fromarray(_resize(picture, rows, columns, grid))
     small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)

@@ -41,7 +41,7 @@ CORNERS: npt.NDArray[np.uint8] = np.arange(4, dtype=np.uint8).reshape(2, 2)
 _TAIL = 0.005
 # One side of the middle of a film, in parts of the whole: what lies around it may be no patient.
 _MARGIN = 8
-# A film of which less is left is no film: the padding that says so is wrong.
+# Share of a film that padding must leave; padding that leaves less is wrong.
 _MIN_SHOWN = 0.05
 # Where less of the middle of a film than this is neither black nor white, a window hides it.
 _HIDDEN = 0.2

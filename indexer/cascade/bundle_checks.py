@@ -28,7 +28,7 @@ _TEXT = 500
 # The tensors of all networks together; the bundle that ships has under 20 MB.
 _WEIGHT_BYTES = 4 << 30
 _HEADER_BYTES = 16 << 20
-# No address: what looks like one would be looked for on the network.
+# No address: a name that looks like one would be looked up on the network.
 _NETWORK = re.compile(r"^[A-Za-z0-9_.]+$")
 _TYPES = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2, "I8": 1, "U8": 1, "I32": 4, "I64": 8, "BOOL": 1}
 

@@ -58,7 +58,7 @@ class Describer:
             )
             for layer in range(layers)
         ]
-        # What the first layer makes of each word.
+        # The input of the first layer for each word of the vocabulary.
         weight, bias = self._layers[0][:2]
         self._words = exact["embedding.weight"] @ weight + bias
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeatMap", "HeatMaps"]
 
-# Up to such a logit nothing is shown, and from the other one on the full colour is.
+# Logits up to the first are transparent, from the second on they have the full colour.
 _FAINT, _FULL = -2.0, 4.0
 
 

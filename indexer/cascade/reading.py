@@ -108,7 +108,7 @@ class Predictor:
         self.bundle = bundle
         self.batch_size = batch_size
         self._encoder = load(bundle, compute.runtime, compute.device, compute.precision)
-        # What the device's memory has room for, should that be less.
+        # Images computed at once; fewer than `batch_size` where the device's memory is small.
         self._at_once = batch_size
         every = bundle.weights()
         self._unusual = UnusualScore.of(every)
@@ -193,7 +193,7 @@ class Predictor:
                     f"the device has no memory for one picture ({error}): free some, or choose "
                     "--device cpu"
                 ) from error
-            # Another thread may have found the same at once.
+            # Another thread may have halved it at the same time.
             self._at_once = min(self._at_once, (size + 1) // 2)
             _log.warning("the device's memory is full: %d images at once now", self._at_once)
             return self.encode(canvases)

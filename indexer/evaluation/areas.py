@@ -15,7 +15,7 @@ __all__ = ["areas_by_source", "mean_area", "mean_auc"]
 _FloatArray = npt.NDArray[np.float32]
 # The mean is over labels of at least so many positives.
 _MIN_POSITIVES = 10
-# A label that is not given may have been missed; more likely than not it is not there.
+# Above this a soft target counts as present; a label that may have been missed is below it.
 _PRESENT = 0.5
 
 

@@ -20,7 +20,7 @@ WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
 # The mean is over findings of at least so many positives.
 _MIN_POSITIVES = 10
 _BINS = 15
-# A label that is not given may have been missed; more likely than not it is not there.
+# Above this a soft target counts as present; a label that may have been missed is below it.
 _PRESENT = 0.5
 
 FloatArray = npt.NDArray[np.float32]

@@ -26,7 +26,7 @@ Ends = list[float] | None
 
 _IMAGE_KEYS = ("p_at_1", "p_at_5", "p_at_10", "ndcg_at_10", "map")
 _CHANCE_DRAWS = 20
-# Of the places of an answer (Järvelin and Kekäläinen, 2002).
+# Discount of each rank (Järvelin and Kekäläinen, 2002).
 _DISCOUNTS = 1 / np.log2(np.arange(2, 12))
 
 
@@ -119,7 +119,7 @@ def image_scores(similarity: FloatArray, truth: _Truth) -> dict[str, FloatArray]
         right = relevant[order]
         for k in (1, 5, 10):
             rows[f"p_at_{k}"].append(float(right[:k].mean()))
-        # A query that nothing answers has no ideal order to be compared with.
+        # Of a query without any relevant image the ideal gain is 0, and the score is undefined.
         found = np.flatnonzero(right)
         gains = grades[order]
         best = np.sort(np.partition(gains, -10)[-10:] if len(gains) > 10 else gains)[::-1]

@@ -93,7 +93,7 @@ def weighted_median(values: npt.NDArray[np.number], weights: Floats) -> Floats:
     """
     order = np.argsort(values, kind="stable")
     below = weights[:, order].cumsum(1)
-    # Weights are sums of thirds and the like: a hair apart is the same.
+    # Weights are sums of fractions, so equal ones may differ by rounding.
     half, hair = below[:, -1:] / 2, 1e-9
     ends = [(below >= half - hair).argmax(1), (below > half + hair).argmax(1)]
     found: Floats = values[order][np.stack(ends)].mean(0)

@@ -58,7 +58,7 @@ def joint_vectors(
     """
     state = rnn.initial_state(embeddings)
     words = torch.from_numpy(tokens).to(embeddings.device)
-    # An annotation is over at its first end, whatever follows.
+    # Only the words before the first end word count.
     read = (words > 0).cumprod(1)
     total = torch.zeros_like(state[0][-1])
     for time in range(words.shape[1]):

@@ -20,7 +20,7 @@ Row: TypeAlias = dict[str, Any]
 log = logging.getLogger(__name__)
 
 _Weights = dict[str, torch.Tensor]
-# Digits of a score that are shown, and by which the epoch of the best one is told.
+# Digits to which scores are compared.
 _DIGITS = 4
 
 

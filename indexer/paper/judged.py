@@ -30,7 +30,7 @@ __all__ = ["CASCADE", "Cascade", "OperatingPoint", "choose_point"]
 #: The variant whose class the calibrated scores say, at the operating point.
 CASCADE = "cascade"
 _FILES = ("paper.json", "paper.safetensors")
-# So many limits are tried, as quantiles of what val is given.
+# Limits that are tried: quantiles of the chances of the val images.
 _POINTS = 41
 
 _Words = tuple[str, ...]

@@ -9,7 +9,7 @@ from indexer.errors import TrainingError
 
 __all__ = ["FROZEN", "RECIPES", "Cell", "PaperRecipe", "named"]
 
-# The "backbone" that reads a product bundle's embedding in place of the picture.
+# Name of the backbone that reads the embedding of a bundle instead of the picture.
 FROZEN = "frozen"
 
 Cell = Literal["gru", "lstm"]

@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 # A worker always has its next file at hand, so that it never waits for the parent.
 _DEPTH = 2
-# What ended one worker may have been hit by chance (memory); what ends two is to blame.
+# A file that ended one worker is tried again, as memory may have been short; twice is enough.
 _CRASHES = 2
 _MOST_FAILED_STARTS = 3
 _POLL = 0.1

@@ -175,7 +175,7 @@ def index(
     with ExitStack() as stack:
         keep = None
         if key is None:
-            # Kept only when the run is not refused.
+            # The key is written only when the run is not refused.
             key, keep = stack.enter_context(drafted_key())
         found = Reports(folders, key, labels)
         stack.callback(found.close)
@@ -359,7 +359,7 @@ class _Run:
             "reasons": reasons,
             "notes": dict(stage.notes.most_common()),
             "images_per_second": round(clock.mean, 2),
-            # After the workers' end: only then does the system tell what they used.
+            # The system tells what the workers used only after they have ended.
             "stages": processor.use(seconds, uses, _cores()),
         }
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FileDecoder"]
 
-# What ended one worker may have been hit by chance (memory); what ends two is to blame.
+# A file that ended one worker is tried again, as memory may have been short; twice is enough.
 _CRASHES = 2
 _MOST_FAILED_STARTS = 3
-# A worker that has not begun by then never will.
+# Seconds after which a worker that has not started counts as failed.
 _START_SECONDS = 60.0
 
 
@@ -114,7 +114,7 @@ class FileDecoder:
                 worker.process.join()
                 problem = crashed(worker.end())
             except BaseException:
-                # Interrupted while it waited: the answer, when it comes, is nobody's.
+                # The caller was interrupted, so the worker's answer must not go to the next caller.
                 worker.end()
                 raise
             else:

@@ -26,7 +26,7 @@ def expose(
     film = _deform(film, (width, height), heart, rng)
     film = np.clip(film, 0, 1) ** rng.uniform(0.8, 1.3)
     film = 0.5 + (film - 0.5) * rng.uniform(0.85, 1.0) + rng.uniform(-0.04, 0.04)
-    # Dense parts let fewer quanta through, so they are the noisier ones.
+    # Dense parts let fewer quanta through, so they are noisier.
     grain = rng.standard_normal(film.shape, np.float32) * (0.4 + film)
     return np.clip(film + rng.uniform(0.004, 0.012) * grain, 0, 1).astype(np.float32)
 

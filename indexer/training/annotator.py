@@ -22,7 +22,7 @@ from indexer.training.recipe import Recipe
 __all__ = ["annotator_shape", "train_annotator"]
 
 _FloatArray = npt.NDArray[np.float32]
-# In a training step.
+# Annotations in a training step.
 _ANNOTATIONS = 128
 
 
@@ -79,7 +79,7 @@ def train_annotator(
             val_loss = sequence_loss(*data["val"]).item()
         return {"loss": float(np.mean(losses)), "val_loss": val_loss}
 
-    # An epoch of few steps may change too little to be told from none.
+    # With few steps an epoch changes little, so that more epochs must pass before it stops.
     patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
     criterion = Criterion("val_loss", tolerance=1e-4, patience=patience)
     history = run_epochs(model, train_epoch, recipe.annotator_epochs, criterion)

@@ -24,7 +24,7 @@ __all__ = ["Ensemble", "TrainedMember", "join", "teach"]
 _FloatArray = npt.NDArray[np.float32]
 # How firmly the weights between search vectors and sentences are held to zero, on either side.
 _RIDGE, _PHRASE_RIDGE = 1000.0, 1.0
-# The same of the weights of labels that a head learns alone.
+# The same for the weights of labels that a head learns without its CNN.
 _HEAD_RIDGE = 30.0
 
 
@@ -110,7 +110,7 @@ def join(
         assert isinstance(own, EnsembleMember)
         _fold(head, scale, shift)
         state = {"head.weight": head.weight, "head.bias": head.bias}
-        # Of sentences only the joint head is kept.
+        # The sentence heads of the members are dropped; the joint one is fitted below.
         kept = {k: v for k, v in trained.member.state_dict().items() if "sentence" not in k}
         own.load_state_dict(kept | state)
     encoder.worth.fill_(recipe.detail_worth)

@@ -26,7 +26,7 @@ _EXCESS = 2.0
 _ABOVE_CHANCE = 2.0
 # A likely one is there so often, by at least so many hits.
 _LIKELY, _MIN_HITS = 0.5, 3
-# A label that is not given may have been missed; more likely than not it is not there.
+# Above this a soft target counts as present; a label that may have been missed is below it.
 _PRESENT = 0.5
 
 

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
-# The epoch that is kept.
+# By which the epoch that is kept is chosen.
 _MEAN_AREA = Criterion("val_mean_auc", largest=True)
 
 

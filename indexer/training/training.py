@@ -47,7 +47,7 @@ __all__ = ["train"]
 
 log = logging.getLogger(__name__)
 
-# A label that is not given may have been missed; more likely than not it is not there.
+# Above this a soft target counts as present; a label that may have been missed is below it.
 _PRESENT = 0.5
 
 
@@ -166,7 +166,7 @@ class _Training:
     ) -> tuple[Bundle, Composites]:
         """Train and write it."""
         recipe, count = self.recipe, len(self.recipe.backbones)
-        # CNNs that stay as they are learn no composite labels; a head may.
+        # Without an epoch the CNNs learn no composite labels; the head of the last one may.
         rounds = recipe.feedback if recipe.epochs else 0
         for number in range(count):
             columns = np.arange(self.sources.known["train"].targets.shape[1])
@@ -265,7 +265,7 @@ class _Training:
     def _feed_back(self, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Find composite labels; the columns that the next CNN is taught."""
         self._find_composites()
-        # What a member of an earlier round knows of composite labels is of others.
+        # Earlier members learned other composite labels, so theirs are dropped.
         self.members = [
             replace(m, columns=m.columns[m.columns < len(columns)]) for m in self.members
         ]

@@ -19,7 +19,7 @@ _FloatArray = npt.NDArray[np.float32]
 
 _DIRECTIONS, _HIDDEN, _DROPOUT = 20, 64, 0.2
 _STEPS, _BATCH, _RATE, _DECAY = 500, 256, 2e-3, 0.3
-# Goals of the network are so far from 0 and 1: a film may be odd, and a spoilt one look well.
+# Targets are this far from 0 and 1: a film may be odd, and a spoilt one may look well.
 _SMOOTHING = 0.05
 # Each of the two parts may call half of this share of val films unusual.
 _SHARE = 0.01

@@ -33,7 +33,7 @@ __all__ = [
 READ_SECTIONS = ("findings", "impression")
 #: So much of a section is read; a report has some hundred characters, and a book is none.
 MAX_CHARACTERS = 100_000
-# A longer one, as lists without full stops make it, is read in pieces.
+# Longer sentences, such as lists without full stops, are read in pieces.
 _LONGEST_SENTENCE = 1_000
 
 
@@ -186,7 +186,7 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
         yield Mention(annotation, status, section, (start, end), (start + first, start + last))
 
 
-# Reports say the same sentences over and over.
+# The same sentences stand in many reports.
 @lru_cache(maxsize=4096)
 def _sentence_statements(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
     """What a sentence says, with the places of its phrases in it."""

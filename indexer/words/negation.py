@@ -40,11 +40,11 @@ _CUE = re.compile(
     "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
     + "|(?P<mark>[;:(])"
 )
-# A verb, and then a new subject: what follows speaks of that one.
+# After a verb and a new subject the words are about that subject.
 _NEXT_CLAUSE = re.compile(
     r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
 )
-# Doubt about what comes along says nothing of what it comes with.
+# A doubt about an accompanying finding does not concern the one that it accompanies.
 _ACCOMPANIED = re.compile(r"\bwith\b")
 _ENDS_DOUBT = re.compile(r"\b(?:with|and)\b")
 _SEPARATED = re.compile(r"[,;:]|\b(?:and|with|but)\b")

@@ -30,7 +30,7 @@ def is_available() -> bool:
     try:
         return importlib.util.find_spec("openvino") is not None
     except ValueError:
-        # What sys.modules marks as missing has no spec.
+        # find_spec raises ValueError for a module that sys.modules marks as missing.
         return False
 
 

@@ -92,7 +92,7 @@ def _transformer() -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    # Else it draws a bar while it reads the weights.
+    # Otherwise the library draws a progress bar while it reads the weights.
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

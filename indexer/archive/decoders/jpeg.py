@@ -137,7 +137,7 @@ def _decode_by_turbo(src: bytes, runner: DecodeRunner, header: FrameHeader) -> b
     """Lossless or extended, by libjpeg-turbo 3: five times as fast as gdcm."""
     from imagecodecs import jpeg8_decode
 
-    # It takes the end of the data for grey pixels.
+    # libjpeg-turbo fills what is missing with grey pixels and reports no error.
     if _END not in src[-_TRAILER:]:
         raise ValueError("the codestream has no end marker")
     frame: bytes = jpeg8_decode(src).tobytes()

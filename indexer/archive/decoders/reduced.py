@@ -181,7 +181,7 @@ def _wavelet_level(
     corners = [int.from_bytes(stream[at + n : at + n + 4], "big") for n in (8, 12, 16, 20)]
     components, depth = int.from_bytes(stream[at + 40 : at + 42], "big"), stream[at + 42]
     precision = (depth & 0x7F) + 1
-    # Values of another sense than the header's are to be put right before they are averaged.
+    # Values must have the sign that the header states before they are averaged.
     if corners != [*size, 0, 0] or components != 1 or bool(depth & 0x80) != signed:
         return None
     with open_level(stream, target) as picture:

@@ -22,7 +22,7 @@ _SIDE = 384
 _EVEN, _DARK, _BRIGHT, _STRAY = 6, 24, 231, 0.03
 # No more than this share is cut from one side, and at least this share of each side is left.
 _MAX_CUT, _MIN_SIDE = 0.35, 0.4
-# A frame inside a frame, of another grey level.
+# Borders inside one another, each of another grey level, that are looked for.
 _TIMES = 3
 # Share of the pixels beyond either end of the shown range, as in `windowing.render`.
 _TAIL = 0.5
@@ -78,7 +78,7 @@ def find_frame(picture: Picture) -> Frame:
     small = picture[::step, ::step]
     frame = _frame(small)
     whole = Frame(0, small.shape[0], 0, small.shape[1])
-    # Lines between two of the copy's may be of the border or not: they stay.
+    # Lines between the last border line and the next one of the copy are kept.
     ends = [
         end * step if end != full else limit
         for end, full, limit in zip(frame, whole, (0, rows, 0, columns), strict=True)

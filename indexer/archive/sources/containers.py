@@ -308,7 +308,7 @@ class _TarReader:
         return self.read(name, entry.size, entry.offset)
 
     def _find(self, name: str) -> ContainerEntry:
-        # On from the last one found, as members are mostly read in order; then once from the start.
+        # Members are mostly read in order, so the search goes on where the last one ended.
         for attempt in range(2):
             if attempt:
                 self._scan.close()
@@ -344,13 +344,13 @@ _readers: OrderedDict[_Key, _ZipReader | _TarReader] = OrderedDict()
 def _reader(path: str, outer: tuple[str, ...]) -> _ZipReader | _TarReader:
     """The reader of a file, or of the container that lies in others in it; raises KeyError."""
     status = os.stat(path)
-    # The process is part of the key: a forked one would share the file's position.
+    # Keyed by process too: a forked process shares the position of an open file.
     key = (os.getpid(), path, outer, status.st_mtime_ns, status.st_size)
     if key not in _readers:
         if outer:
             data = _reader(path, outer[:-1]).whole(outer[-1])
             head, opened = data[:1024], partial(_in_memory, data)
-            # Of those that lie in others, which are held in memory, one is kept.
+            # A container inside another is held in memory, so only one of them is kept open.
             for old in [k for k in _readers if k[2]]:
                 _readers.pop(old).close()
         else:

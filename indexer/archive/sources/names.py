@@ -19,7 +19,7 @@ __all__ = [
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
 _SYSTEM_FOLDERS = frozenset({"__macosx"})
 _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
-# A suffix starts with a letter: the last component of a UID is none.
+# A suffix starts with a letter, so that the last number of a UID is not taken for one.
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 
 

@@ -23,7 +23,7 @@ def read_regular_file(path: str, most: int) -> bytes:
             raise FailedImage("unreadable_file", f"no regular file: {folder}")
         if status.st_size > most:
             raise too_large(most)
-        # Python takes memory for all that it is asked to read; a file may grow meanwhile.
+        # Python allocates as many bytes as it is asked to read, and a file may grow meanwhile.
         data = file.read(status.st_size + 1)
         if len(data) > status.st_size:
             data += file.read(most + 1 - len(data))

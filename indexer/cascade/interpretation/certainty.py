@@ -53,7 +53,7 @@ def reported(
         Words that go with ``normal``.
     """
     annotations = list(found)
-    # A bundle without that label gives it what remains.
+    # Of a bundle without the label `normal` it is what the likeliest finding leaves.
     chance = float(chances.get(NORMAL, 1 - max(chances.values(), default=0.0)))
     unsure = all(annotation.certainty == "possible" for annotation in annotations)
     if not annotations or (unsure and chance >= thresholds.get(NORMAL, math.inf)):

@@ -12,7 +12,7 @@ from indexer.cascade.interpretation.certainty import certainty, is_unusual, repo
 
 __all__ = ["pool_readings"]
 
-# Readings are kept with four decimals, and no logit is infinite.
+# Probabilities are stored with four decimals; 0 and 1 would have infinite logits.
 _MIN_PROBABILITY = 0.00005
 
 

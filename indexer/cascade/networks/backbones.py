@@ -174,6 +174,6 @@ def build_backbone(name: str, drop_path: float = 0.0) -> nn.Module:
             raise
         # A DenseNet, for one, has no residual branches and refuses the option.
         return build_backbone(name)
-    # Some networks of timm have one layer more after their last maps.
+    # Some networks of timm have one more layer after their last feature maps.
     network.num_features = getattr(network, "head_hidden_size", network.num_features)
     return network

@@ -12,7 +12,7 @@ from indexer.cascade.networks.backbones import build_backbone
 
 __all__ = ["Encoder", "EnsembleMember", "Outputs"]
 
-# So many numbers fill two of the widest registers, which are computed at once.
+# As many numbers as fill two of the widest registers, which are computed at once.
 _REGISTERS = 32
 
 
@@ -122,7 +122,7 @@ class Encoder(nn.Module):
         sentences: int = 0,
     ) -> None:
         super().__init__()
-        # Only their joint place among sentences is asked for, so the members' own heads are gone.
+        # Only the joint sentence head is used, so the members have none of their own.
         self.members = nn.ModuleList(EnsembleMember(name, dimensions, labels) for name in backbones)
         self.register_buffer("worth", torch.ones(labels))
         self.join = nn.Linear(len(backbones) * dimensions + labels, dimensions, bias=False)

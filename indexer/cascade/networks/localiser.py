@@ -15,7 +15,7 @@ from indexer.errors import BundleError
 
 __all__ = ["Localiser"]
 
-# Of the mean of a label's cells against its logit, which differ by rounding alone.
+# Largest difference between a label's logit and the mean of its cells, due to rounding.
 _TOLERANCE = 1e-2
 
 
@@ -68,7 +68,7 @@ def _cells(member: EnsembleMember, pictures: Tensor) -> Tensor:
         raise _blind()
     # The batch norm shifts and scales each number alone, so it may be applied cell by cell.
     cells = member.norm(member.projection(features).flatten(0, 2)).unflatten(0, (count, -1))
-    # One length for all cells: that of the picture's own embedding.
+    # All cells are divided by one length: that of the embedding of the whole picture.
     length = cells.mean(1, keepdim=True).norm(dim=2, keepdim=True).clamp_min(1e-12)
     scores: Tensor = member.head(cells / length * cells.shape[2] ** 0.5)
     cells_of_labels: Tensor = scores.transpose(1, 2).unflatten(2, (rows, columns))

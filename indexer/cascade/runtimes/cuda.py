@@ -77,7 +77,7 @@ class Cuda:
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size)."""
         pictures = torch.from_numpy(canvases)[:, None]
-        # A graph has one place for what it is given and one for what it says.
+        # A CUDA graph has one buffer for its input and one for its output.
         with self._turn:
             try:
                 on_gpu = self._device.type == "cuda"

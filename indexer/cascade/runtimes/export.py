@@ -89,7 +89,7 @@ def export_localiser(openvino: Any, bundle: Bundle, path: Path) -> None:
 def _converted(openvino: Any, network: nn.Module, size: int) -> Any:
     """A network of one picture as OpenVINO has it."""
     with torch.inference_mode(), warnings.catch_warnings():
-        # The trace rightly takes what depends on the number of members for constant.
+        # The trace takes what depends on the number of members for constant, which it is.
         warnings.simplefilter("ignore")
         return openvino.convert_model(
             network,

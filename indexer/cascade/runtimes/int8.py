@@ -40,7 +40,7 @@ def quantise(model: Any, size: int) -> Any:
     except ImportError as error:
         raise MissingExtraError("int8 needs the extra: pip install 'cxrdex[int8]'") from error
     nncf.set_log_level(logging.ERROR)
-    # It shows its progress where a command's answer belongs.
+    # NNCF prints its progress on stdout, where the answer of a command belongs.
     with contextlib.redirect_stdout(io.StringIO()):
         return nncf.quantize(
             model,

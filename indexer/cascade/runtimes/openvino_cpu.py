@@ -25,7 +25,7 @@ __all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load", "load
 _log = logging.getLogger(__name__)
 
 _NETWORK = "encoder.xml"
-# What the cached network of heat maps has in the place of a precision.
+# Stands in the file name of the cached network of heat maps, in place of a precision.
 _CELLS = "cells"
 
 
@@ -34,7 +34,7 @@ def is_available() -> bool:
     try:
         return importlib.util.find_spec("openvino") is not None
     except ValueError:
-        # What sys.modules marks as missing has no spec.
+        # find_spec raises ValueError for a module that sys.modules marks as missing.
         return False
 
 
@@ -116,7 +116,7 @@ class OpenVino:
         self.precision = precision
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         options = {
-            # What a network in int8 leaves to floating point.
+            # The precision of the layers that an int8 network leaves in floating point.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": cores,
             "NUM_STREAMS": cores,
@@ -191,7 +191,7 @@ def _exported(openvino: Any, bundle: Bundle, path: Path, kind: str) -> Any:
                     (complete / file.name).write_bytes(file.read_bytes())
                 complete.rename(path.parent)
         except OSError as error:
-            # Another run may also have been faster.
+            # Another process may have made the same folder meanwhile.
             _log.info("the network is not kept in %s: %s", path.parent, error)
-        # In memory, as the folder goes.
+        # Read into memory, because the temporary folder is deleted.
         return openvino.Core().read_model(made.read_bytes(), made.with_suffix(".bin").read_bytes())

@@ -102,7 +102,7 @@ class Reference:
     @torch.inference_mode()
     def encode(self, canvases: npt.NDArray[np.uint8], /) -> Encoded:
         """Read pictures of shape (n, size, size)."""
-        # Two batches at once, each on all cores, hold each other up.
+        # Two batches at once, each on all cores, are slower than one after the other.
         with self._turn:
             outputs = self._encoder(torch.from_numpy(canvases)[:, None].to(self._device))
         return Encoded(

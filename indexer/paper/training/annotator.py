@@ -42,7 +42,7 @@ def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
         torch.manual_seed(seed * 1000 + number)
         started = time.time()
         model.train()
-        # A normal image has nothing to say after its class: as many as of one disease are enough.
+        # Normal images have no words after their class: as many as of one disease are enough.
         rng = np.random.default_rng([seed, number])
         normal = rng.permutation(np.flatnonzero(classes == 0))[: np.bincount(classes)[1:].max()]
         order = rng.permutation(np.concatenate([np.flatnonzero(classes != 0), normal]))

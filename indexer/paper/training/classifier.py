@@ -42,7 +42,7 @@ def fit_classifier(setup: Setup, variant: Variant, labels: CompositeLabels, seed
         rows = draw_rows(recipe, labels, seed, number)
         draw = torch.Generator().manual_seed(seed * 1000 + number)
         losses = []
-        # A rest of a single image would break batch norm.
+        # Batch norm cannot learn from a single image, so no batch is left with one.
         for step in np.array_split(rows, max(1, len(rows) // recipe.batch_size)):
             batch = prepare(train.inputs[step], recipe.crop, draw).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=half and not recipe.frozen):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batches", "CanvasPredictor"]
 
-# While one is interpreted the next one is computed.
+# One batch is computed while the one before it is interpreted.
 _THREADS = 2
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["Meter", "Processor", "StageUse", "StagesUse"]
 
-# Cores as busy as this have nothing left to give, whichever stage asks.
+# From this share of busy cores on the processor is what limits a run.
 _FULL = 0.9
 
 

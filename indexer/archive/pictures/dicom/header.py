@@ -61,7 +61,7 @@ def inflated(data: bytes, most: int = Limits.file_bytes) -> tuple[bytes, bool]:
     start = 144 + int.from_bytes(data[140:144], "little")
     head = data[:place] + _EXPLICIT.ljust(size, b"\0") + data[place + size : start]
     if data[start : start + 4] in (b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0"):
-        # Called deflated, but it is not.
+        # The transfer syntax says deflated, but the data set is not.
         return head + data[start:], True
     problem = FailedImage("not_dicom", "its deflated data set is damaged")
     for wrapping in _DEFLATE_WINDOWS:

@@ -68,7 +68,7 @@ def upright(
 
 
 def _orientation(dataset: Dataset) -> tuple[str, str] | None:
-    # Animals have letters of their own (C.7.6.1.1.1); theirs are left as stored.
+    # Images of animals use other letters (C.7.6.1.1.1); they are left as stored.
     quadruped = text(dataset, "AnatomicalOrientationType").upper() == "QUADRUPED"
     letters = [part.strip().upper()[:1] for part in texts(dataset, "PatientOrientation")]
     if len(letters) != 2 or not all(letter and letter in "LRAPHF" for letter in letters):

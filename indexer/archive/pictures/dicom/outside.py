@@ -16,7 +16,7 @@ __all__ = ["covered", "padding_ranges", "raw_padding"]
 
 Mask = npt.NDArray[np.bool_]
 
-# A film of which less is left is no film: what says so is wrong.
+# Share of a film that a shutter or padding must leave; one that leaves less is wrong.
 _MIN_SHOWN = 0.05
 
 

@@ -112,7 +112,7 @@ def read_image(
         photometric = str(dataset.PhotometricInterpretation)
         grey = photometric.startswith("MONOCHROME")
         inverted = photometric == "MONOCHROME1" or (
-            # DX images say it twice, C.8.11.3.1.2; both together still mean one inversion.
+            # DX images state the inversion in two elements, C.8.11.3.1.2; it is applied once.
             text(dataset, "PresentationLUTShape").upper() == "INVERSE"
         )
         exchanged = _overridden(dataset, polarity or {}, inverted)

@@ -92,9 +92,10 @@ def permitted(package: str) -> set[str]:
     if not path.exists():
         return set()
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    (sentence,) = re.findall(r"May import:([^;]+?)(?:;|\.$|\.\n)", text)
-    named = set(re.findall(r"`([\w.]+)`", sentence))
-    if "those may" in sentence or sentence.endswith(" may"):
+    sentence = re.search(r"May import:([^;]+?)(?:;|\.$|\.\n)", text)
+    assert sentence, f"{path}: the docstring says what lives there, and `May import: ...`."
+    named = set(re.findall(r"`([\w.]+)`", sentence[1]))
+    if " may" in sentence[1]:
         named |= {name for other in named for name in permitted(other)}
     parent, _, _ = package.rpartition(".")
     return named | (permitted(parent) if parent else set())

@@ -43,7 +43,7 @@ class Localiser(nn.Module):
             probe = torch.randint(0, 256, (1, 1, size, size), generator=torch.manual_seed(0))
             apart = (self(probe).mean((2, 3)) - self.encoder(probe).logits).abs().max().item()
         if apart > _TOLERANCE:
-            raise _blind()
+            raise _no_last_feature_map()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of cells, shape (n, labels, rows, columns), of pictures as `Encoder` takes them.
@@ -54,7 +54,7 @@ class Localiser(nn.Module):
         return torch.stack(maps).mean(0)
 
 
-def _blind() -> BundleError:
+def _no_last_feature_map() -> BundleError:
     return BundleError("the bundle's networks cannot tell where they look: no heat maps")
 
 
@@ -65,7 +65,7 @@ def _cells(member: EnsembleMember, pictures: Tensor) -> Tensor:
     features: Tensor = last(pixels).permute(0, 2, 3, 1)  # type: ignore[operator]
     count, rows, columns, width = features.shape
     if width != member.projection.in_features:
-        raise _blind()
+        raise _no_last_feature_map()
     # The batch norm shifts and scales each number alone, so it may be applied cell by cell.
     cells = member.norm(member.projection(features).flatten(0, 2)).unflatten(0, (count, -1))
     # All cells are divided by one length: that of the embedding of the whole picture.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal import console, echo, emit_json, emit_rows
-from indexer.annotation import certainty_of
+from indexer.annotation import stored_certainty
 
 if TYPE_CHECKING:
     from search.results import Hit, Results
@@ -48,7 +48,7 @@ def emit_hits(results: Results, form: str, draw: Callable[[str], None] | None = 
 
 def _labels(annotations: Iterable[Mapping[str, Any]]) -> str:
     mark = {"likely": "", "possible": ", possible"}
-    return "; ".join(f"{a['text']} ({a['origin']}{mark[certainty_of(a)]})" for a in annotations)
+    return "; ".join(f"{a['text']} ({a['origin']}{mark[stored_certainty(a)]})" for a in annotations)
 
 
 def _why(hit: Hit) -> str:

@@ -90,7 +90,7 @@ class Embeddings:
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
             if rows.dtype.kind == "U":
-                rows = self._rows_of(rows.tolist())
+                rows = self._find_rows(rows.tolist())
             elif not rows.size:
                 rows = rows.astype(np.int64)
         found = self._shards.rows(self._positions[rows])
@@ -123,7 +123,7 @@ class Embeddings:
     def __repr__(self) -> str:
         return f"<cxrdex.Embeddings: {len(self)} x {self._shards.dimensions}>"
 
-    def _rows_of(self, image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    def _find_rows(self, image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         from indexer.database.vectors.shards import vector_keys
         from indexer.errors import NotFoundError
 

@@ -19,9 +19,9 @@ __all__ = [
     "Kind",
     "Origin",
     "Word",
-    "certainty_of",
     "parse_mesh",
     "qualifiers",
+    "stored_certainty",
     "vocabulary",
     "word_kind",
 ]
@@ -151,7 +151,7 @@ class Annotation:
     def from_json(cls, data: dict[str, Any]) -> Annotation:
         """The annotation of which `to_json` made `data`."""
         words = tuple(Word(w["text"], w["kind"], w["confidence"]) for w in data["words"])
-        return cls(data["origin"], words, certainty_of(data))
+        return cls(data["origin"], words, stored_certainty(data))
 
     @classmethod
     def from_words(cls, origin: Origin, disease: str, qualifiers: Iterable[str]) -> Annotation:
@@ -160,7 +160,7 @@ class Annotation:
         return cls(origin, (Word(disease, "disease"), *rest))
 
 
-def certainty_of(data: Mapping[str, Any]) -> Certainty:
+def stored_certainty(data: Mapping[str, Any]) -> Certainty:
     """The certainty of an annotation as `Annotation.to_json` made it; of a predicted one of an
     earlier version, which has none, by its probability."""
     unsure = data["origin"] == "predicted" and data["confidence"] < EVEN

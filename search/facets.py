@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from indexer.annotation import CERTAINTIES, certainty_of
+from indexer.annotation import CERTAINTIES, stored_certainty
 from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, findings_by_certainty, label_values
@@ -39,7 +39,7 @@ def _values(document: Document, name: str) -> set[str | int]:
     if name == "origin":
         return {annotation["origin"] for annotation in document["annotations"]}
     if name == "certainty":
-        return {certainty_of(annotation) for annotation in document["annotations"]}
+        return {stored_certainty(annotation) for annotation in document["annotations"]}
     if name in CERTAINTIES:
         return {*findings_by_certainty(document)[name]}
     if name == "unusual":

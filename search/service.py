@@ -112,7 +112,7 @@ class SearchService:
 
     def terms(self, snapshot: Snapshot) -> Terms:
         """How words are understood in a moment that was opened with its text."""
-        return self._terms_of(snapshot)
+        return self._load_terms(snapshot)
 
     def bundle(self) -> Bundle:
         """The bundle that the database was made with.
@@ -198,22 +198,22 @@ class SearchService:
         if request.by_words_alone:
             from search.words import search_words
 
-            return search_words(request, snapshot.text, self._terms_of(snapshot))
+            return search_words(request, snapshot.text, self._load_terms(snapshot))
         picture = None
         if request.picture is not None:
             whose = request.exclude is not None
             picture = query_picture(request.picture, snapshot, self._models, whose=whose)
         if request.by_picture_alone:
             assert picture is not None
-            return search_picture(request, picture, snapshot, self._terms_of)
+            return search_picture(request, picture, snapshot, self._load_terms)
         from search.hybrid.combined import search_combined
 
-        terms = self._terms_of(snapshot)
+        terms = self._load_terms(snapshot)
         return search_combined(request, snapshot, terms, lambda: self._semantic(snapshot), picture)
 
     # ---- what is kept ---------------------------------------------------------------------------
 
-    def _terms_of(self, snapshot: Snapshot) -> Terms:
+    def _load_terms(self, snapshot: Snapshot) -> Terms:
         def make() -> Terms:
             return Terms(snapshot.text, self._models.sayable(snapshot.manifest))
 

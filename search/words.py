@@ -13,12 +13,12 @@ from search.language.tree import (
     Node,
     Value,
     Word,
-    certainty_of,
     conjunction,
     disjunction,
     leaves,
     narrow,
-    origin_of,
+    required_certainty,
+    required_origin,
 )
 from search.paging import Cursor, Sort, signature
 from search.request import Group, SearchRequest
@@ -65,7 +65,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         found = asked.page(_hits_for(start + request.limit), 0, after, facets, request.facet_size)
         rows, following = _rows(asked, request.group, request.limit, start, found, after)
     outright = conjunction(conditions, *chosen.values())
-    marked = narrow(query.scored, origin_of(outright), certainty_of(outright))
+    marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
     highlighter = Highlighter(marked)
     hits = []
     for place, ((score, document), *more) in enumerate(rows, start + 1):

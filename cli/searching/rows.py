@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal import console
-from indexer.annotation import certainty_of
+from indexer.annotation import stored_certainty
 from indexer.cascade.interpretation.certainty import is_unusual
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def annotation_line(annotation: Mapping[str, Any], fragment: Fragment | None = N
     if annotation["origin"] == "predicted":
         line.append(f" {annotation['confidence']:.2f}", style="dim")
     else:
-        mark = "" if certainty_of(annotation) == "likely" else ", possible"
+        mark = "" if stored_certainty(annotation) == "likely" else ", possible"
         line.append(f" ({annotation['origin']}{mark})", style="green")
     return line
 
@@ -65,7 +65,7 @@ def certain(
     )
     if findings:
         predicted = [a for a in predicted if a["disease"] != _NORMAL]
-    sure = [a for a in predicted if certainty_of(a) == "likely"][:_PREDICTIONS]
+    sure = [a for a in predicted if stored_certainty(a) == "likely"][:_PREDICTIONS]
     if not sure and not by_people:
         sure = predicted[:1]
     return by_people, sure, len(predicted) - len(sure)

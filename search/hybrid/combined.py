@@ -29,12 +29,12 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
-    certainty_of,
     conjunction,
     disjunction,
     leaves,
     narrow,
-    origin_of,
+    required_certainty,
+    required_origin,
 )
 from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture
@@ -44,7 +44,15 @@ from search.snapshot import Snapshot
 from search.stores.backend import Backend
 from search.understanding import Query, Terms
 
-__all__ = ["WINDOW", "Asked", "answer", "check_page", "demands", "search_combined", "sentence_of"]
+__all__ = [
+    "WINDOW",
+    "Asked",
+    "answer",
+    "check_page",
+    "demands",
+    "query_sentence",
+    "search_combined",
+]
 
 #: Each ranking is read to this depth, and so many fused images are given.
 WINDOW = 1000
@@ -169,7 +177,7 @@ def search_combined(
 
 def _as_sentence(query: Query) -> str:
     """The words a query asks for, without the hyphens that plain English gets when it is read."""
-    words = sentence_of(query.asked)
+    words = query_sentence(query.asked)
     return words if query.understood is None else words.replace("-", " ")
 
 
@@ -191,7 +199,7 @@ def _is_demand(node: Node) -> bool:
     return isinstance(node, Not | Range)
 
 
-def sentence_of(tree: Node) -> str:
+def query_sentence(tree: Node) -> str:
     """The words a query asks for, without fields, operators and what stands under NOT."""
     words = []
     for leaf in leaves(tree, positive=True):
@@ -220,7 +228,7 @@ def answer(
     """
     backend = snapshot.text
     documents, scores = _words(asked, backend)
-    origin, certainty = origin_of(asked.conditions), certainty_of(asked.conditions)
+    origin, certainty = required_origin(asked.conditions), required_certainty(asked.conditions)
     found = [image for image, _ in asked.picture]
     pictures: list[tuple[str, float]] = []
     if asked.meaning is not None:

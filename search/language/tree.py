@@ -30,13 +30,13 @@ __all__ = [
     "Wildcard",
     "Word",
     "any_of",
-    "certainty_of",
     "conjunction",
     "disjunction",
     "flattened",
     "leaves",
     "narrow",
-    "origin_of",
+    "required_certainty",
+    "required_origin",
 ]
 
 
@@ -203,7 +203,7 @@ def leaves(node: Node, *, positive: bool = False) -> Iterator[Leaf]:
         yield node
 
 
-def origin_of(node: Node) -> Origin | None:
+def required_origin(node: Node) -> Origin | None:
     """The one label origin that `node` asks for outright, if there is one."""
     parts = [
         part.node if isinstance(part, Boost) else part
@@ -213,7 +213,7 @@ def origin_of(node: Node) -> Origin | None:
     return cast(Origin, origins.pop()) if len(origins) == 1 else None
 
 
-def certainty_of(node: Node) -> str | None:
+def required_certainty(node: Node) -> str | None:
     """The one certainty that `node` asks for outright, if there is one."""
     parts = node.nodes if isinstance(node, And) else (node,)
     asked = {p.value for p in parts if isinstance(p, Value) and p.field == "certainty"}
@@ -240,7 +240,7 @@ def narrow(node: Node, origin: Origin | None = None, certainty: str | None = Non
 def _certain(node: Node, certainty: str | None) -> Node:
     """Let a certainty hold for the labels it is joined with, each within one annotation."""
     if isinstance(node, And):
-        inner = certainty_of(node) or certainty
+        inner = required_certainty(node) or certainty
         return And(tuple(_certain(child, inner) for child in node.nodes))
     if isinstance(node, Not):
         return Not(_certain(node.node, certainty))
@@ -286,7 +286,7 @@ def _unfielded(node: Node) -> Node:
 
 def _narrow(node: Node, origin: Origin | None) -> Node:
     if isinstance(node, And):
-        inner = origin_of(node) or origin
+        inner = required_origin(node) or origin
         return And(tuple(_narrow(child, inner) for child in node.nodes))
     if isinstance(node, Or):
         return Or(tuple(_narrow(child, origin) for child in node.nodes))

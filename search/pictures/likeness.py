@@ -97,7 +97,7 @@ def alike(
     unusual = {*without}
     left_out |= unusual
 
-    def groups_of(ids: Sequence[str]) -> Mapping[str, str]:
+    def group_owners(ids: Sequence[str]) -> Mapping[str, str]:
         return database.owners(ids, group or "study")
 
     # The study itself apart, so that it makes no difference to the others whether it is left out.
@@ -110,7 +110,7 @@ def alike(
             vectors,
             picture.vector,
             count + len(patient),
-            groups_of,
+            group_owners,
             at_least=MIN_CANDIDATES,
             keys=keys,
             excluded=barred,
@@ -121,7 +121,7 @@ def alike(
         allowed = np.isin(vector_keys([one.id for one in kept]), keys)
         kept = [one for one, may in zip(kept, allowed, strict=True) if may]
     kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
-    owners = groups_of([one.id for one in kept]) if group else {one.id: one.id for one in kept}
+    owners = group_owners([one.id for one in kept]) if group else {one.id: one.id for one in kept}
     rows = _rows(kept, owners, count)
     views = database.views([one.id for row in rows for one in row])
     likeness = Likeness.of(snapshot.manifest.likeness)

@@ -92,7 +92,7 @@ class Files(Table):
         )
         return [FileRecord(*row[1:]) for row in rows]
 
-    def image_of(self, file: File) -> str | None:
+    def image_behind(self, file: File) -> str | None:
         """The image that a file held when it was last read."""
         found = self._value(
             "SELECT image_id FROM files WHERE archive = ? AND name = ?", *file.place
@@ -106,7 +106,7 @@ class Files(Table):
         )
         return (row[0], row[1]) if row else None
 
-    def first_of(self, image_id: str) -> tuple[int, Status, str | None] | None:
+    def first_entry(self, image_id: str) -> tuple[int, Status, str | None] | None:
         """Number, status and `Header` as text of the file that is to stand for an image."""
         row = self._one(
             "SELECT id, status, identity FROM files WHERE image_id = ? "
@@ -147,7 +147,7 @@ class Files(Table):
         self, outcome: Read | Skipped | Failed, run: int, *, duplicate: bool = False
     ) -> None:
         """Enter what became of a file; an image that it does not hold any more is released."""
-        before = self.image_of(outcome.file)
+        before = self.image_behind(outcome.file)
         image_id = reason = detail = identity = None
         status: Status
         if isinstance(outcome, Read):
@@ -192,7 +192,7 @@ class Files(Table):
             "DELETE FROM files WHERE archive = ? AND name = ?", ((archive, name) for name in names)
         )
 
-    def drop_of(self, image_ids: Iterable[str]) -> None:
+    def drop_entries(self, image_ids: Iterable[str]) -> None:
         """Forget the files of some images, so that the next run reads them as new ones."""
         self._change_each("DELETE FROM files WHERE image_id = ?", ((i,) for i in image_ids))
 

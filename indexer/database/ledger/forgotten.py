@@ -38,7 +38,7 @@ class Forgotten(Table):
         rows = ((kind, name) for name in names)
         return self._change_each("DELETE FROM forgotten WHERE kind = ? AND id = ?", rows)
 
-    def images_of(self, kind: Kind, name: str) -> list[str]:
+    def affected_images(self, kind: Kind, name: str) -> list[str]:
         """Ids of the images of a patient or study, or of one image, that the ledger has."""
         rows = self._all(f"SELECT image_id FROM images WHERE {_COLUMN[kind]} = ?", name)
         return [image_id for (image_id,) in rows]
@@ -52,7 +52,7 @@ class Forgotten(Table):
         )
         return [image_id for (image_id,) in rows]
 
-    def drop_duplicates_of(self, kind: Literal["patient", "study"], name: str) -> int:
+    def drop_duplicates(self, kind: Literal["patient", "study"], name: str) -> int:
         """Forget duplicates that a patient or study has of images of another."""
         return self._change(
             f"DELETE FROM files WHERE status = 'duplicate' "

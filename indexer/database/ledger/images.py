@@ -145,7 +145,7 @@ class Images(Table):
     def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
         mates: dict[str, list[str]] = {}
-        rows = self._rows_of(
+        rows = self._select_each(
             image_ids,
             "SELECT own.image_id, mate.image_id FROM images own "
             "JOIN images mate ON mate.study = own.study "
@@ -160,7 +160,7 @@ class Images(Table):
     ) -> dict[str, str]:
         """For each image that is known, its study or patient."""
         statement = f"SELECT image_id, {column} FROM images WHERE image_id IN ({{}})"
-        return dict(self._rows_of(image_ids, statement))
+        return dict(self._select_each(image_ids, statement))
 
     def views(self, image_ids: Sequence[str]) -> dict[str, tuple[str | None, str]]:
         """For each image that is known, the header's code of its projection and the view that is
@@ -169,7 +169,7 @@ class Images(Table):
             "SELECT image_id, json_extract(metadata, '$.view'), json_extract(reading, '$.view') "
             "FROM images WHERE image_id IN ({})"
         )
-        rows = self._rows_of(image_ids, statement)
+        rows = self._select_each(image_ids, statement)
         return {image: (projection, predicted) for image, projection, predicted in rows}
 
     # ---- changing -------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Table:
             last = page[-1][0]
             yield from page
 
-    def _rows_of(self, names: Sequence[str], statement: str) -> Iterator[_Row]:
+    def _select_each(self, names: Sequence[str], statement: str) -> Iterator[_Row]:
         """Rows of a statement with ``{}`` where marks for some of the names belong."""
         for start in range(0, len(names), _PARAMETERS):
             part = names[start : start + _PARAMETERS]

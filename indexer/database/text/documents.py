@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import orjson
 
-from indexer.annotation import certainty_of
+from indexer.annotation import stored_certainty
 
 if TYPE_CHECKING:
     from indexer.archive.deidentify import Metadata
@@ -90,7 +90,7 @@ def build_document(
     report
         The study's report, where one is known.
     """
-    predicted = [{**a, "certainty": certainty_of(a)} for a in reading["annotations"]]
+    predicted = [{**a, "certainty": stored_certainty(a)} for a in reading["annotations"]]
     human = [a.to_json() for a in report.annotations] if report else []
     read = read_report(report.sections) if report else _NOTHING_READ
     return Document(

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from indexer.annotation import CERTAINTIES, Origin, certainty_of
+from indexer.annotation import CERTAINTIES, Origin, stored_certainty
 from indexer.archive.reports import SECTIONS
 from indexer.cascade.interpretation.certainty import is_unusual
 
@@ -98,7 +98,7 @@ def findings_by_certainty(document: Document) -> dict[str, list[str]]:
     than that, in lower case."""
     found: dict[str, list[str]] = {certainty: [] for certainty in CERTAINTIES}
     for annotation in document["annotations"]:
-        found[certainty_of(annotation)].append(annotation["disease"].lower())
+        found[stored_certainty(annotation)].append(annotation["disease"].lower())
     likely = set(found["likely"])
     return found | {"possible": [name for name in found["possible"] if name not in likely]}
 
@@ -116,7 +116,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
 
     for annotation in document["annotations"]:
         put("origin", annotation["origin"])
-        put("certainty", certainty_of(annotation))
+        put("certainty", stored_certainty(annotation))
         for origin in (None, annotation["origin"]):
             put(field_name("annotation", origin), annotation["text"])
             for label, entries in label_values(annotation).items():

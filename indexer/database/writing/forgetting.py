@@ -71,7 +71,7 @@ def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | N
     unknown = 0
     for line in filter(None, (line.strip() for line in given)):
         meant = [line.lower()] if _is_id(kind, line) else []
-        found = {name: ledger.forgotten.images_of(kind, name) for name in meant}
+        found = {name: ledger.forgotten.affected_images(kind, name) for name in meant}
         if key is not None:
             if kind == "image":
                 filed = ledger.forgotten.images_filed_under(pseudonym(key, "report", line))
@@ -82,7 +82,9 @@ def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | N
                     )
                 found |= {name: [name] for name in filed}
             else:
-                found |= {n: ledger.forgotten.images_of(kind, n) for n in _named(key, kind, line)}
+                found |= {
+                    n: ledger.forgotten.affected_images(kind, n) for n in _named(key, kind, line)
+                }
         # What is not there is kept from coming, too, unless it cannot be named.
         names |= dict.fromkeys(found)
         images |= {image: None for some in found.values() for image in some}
@@ -109,7 +111,7 @@ def forget(stores: Stores, wanted: Wanted) -> None:
         ledger.forgotten.add(wanted.kind, wanted.names)
         if wanted.kind != "image":
             for name in wanted.names:
-                ledger.forgotten.drop_duplicates_of(wanted.kind, name)
+                ledger.forgotten.drop_duplicates(wanted.kind, name)
         ledger.shards.drop_empty()
 
 

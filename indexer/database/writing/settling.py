@@ -32,7 +32,7 @@ def settle_some(stores: Stores, find_report: FindReport | None) -> tuple[int, in
     with ledger.transaction():
         studies: set[str] = set()
         for image_id in released:
-            row, first = ledger.images.get(image_id), ledger.files.first_of(image_id)
+            row, first = ledger.images.get(image_id), ledger.files.first_entry(image_id)
             if row is not None and first is None:
                 gone.append(image_id)
             elif row is not None and first is not None and first[1] == "duplicate":
@@ -50,7 +50,7 @@ def drop_images(stores: Stores, image_ids: Sequence[str], *, files: bool = True)
     """Drop images, and all their files with them, so that the next run reads these as new ones."""
     with stores.ledger.transaction():
         if files:
-            stores.ledger.files.drop_of(image_ids)
+            stores.ledger.files.drop_entries(image_ids)
         publish(stores, _drop(stores, image_ids))
 
 

@@ -231,7 +231,7 @@ def _lone(phrase: Phrase) -> tuple[Part, ...] | None:
     return phrase.qualifiers[0] if not phrase.heads and len(phrase.qualifiers) == 1 else None
 
 
-def _place_of(kind: PartKind, phrase: Phrase) -> int | None:
+def _qualifier_index(kind: PartKind, phrase: Phrase) -> int | None:
     """Which of its qualifiers is of a kind."""
     found = (n for n, any_of in enumerate(phrase.qualifiers) if any_of[0].kind == kind)
     return next(found, None)
@@ -246,9 +246,9 @@ def _merged(a: Phrase | Part, b: Phrase | Part, *, distribute: bool, placed: boo
     """Two phrases joined by OR as one: "RUL or LUL nodule", "nodule or mass in the RUL"."""
     if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
         return None
-    if (lone := _lone(a)) and b.heads and (place := _place_of(lone[0].kind, b)) is not None:
+    if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
         return _with(b, place, (*lone, *b.qualifiers[place]))
-    if (lone := _lone(b)) and a.heads and (place := _place_of(lone[0].kind, a)) is not None:
+    if (lone := _lone(b)) and a.heads and (place := _qualifier_index(lone[0].kind, a)) is not None:
         return _with(a, place, (*a.qualifiers[place], *lone))
     if a.heads and b.heads and not a.qualifiers and b.qualifiers and placed:
         return replace(b, heads=(*a.heads, *b.heads))
@@ -268,7 +268,7 @@ def _qualified(a: Phrase | Part, b: Phrase | Part) -> Phrase | None:
         return None
     if b.negated:
         others = [_denied(part) for part in others]
-    elif any(_place_of(part.kind, a) is not None for part in others):
+    elif any(_qualifier_index(part.kind, a) is not None for part in others):
         return None
     return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in others)))
 
@@ -277,8 +277,8 @@ def _shared(a: Phrase | Part, b: Phrase | Part) -> tuple[Phrase, Phrase] | None:
     """Two places of one finding joined by AND: "left and right effusion"."""
     if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
         return None
-    if (lone := _lone(a)) and b.heads and (place := _place_of(lone[0].kind, b)) is not None:
+    if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
         return _with(b, place, lone), b
-    if (lone := _lone(b)) and a.heads and (place := _place_of(lone[0].kind, a)) is not None:
+    if (lone := _lone(b)) and a.heads and (place := _qualifier_index(lone[0].kind, a)) is not None:
         return a, _with(a, place, lone)
     return None

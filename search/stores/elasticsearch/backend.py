@@ -116,7 +116,7 @@ class ElasticsearchBackend:
             body["search_after"] = _place(after, sort)
         counting: Query = {}
         for name in facets:
-            counting[name] = _values_of(name, facet_size)
+            counting[name] = _terms_aggregation(name, facet_size)
             if name in chosen:
                 # Over more images than are hits, and maybe of a query that is narrowed less.
                 others = (node for facet, node in chosen.items() if facet != name)
@@ -325,7 +325,7 @@ def _cursor(hit: dict[str, Any], sort: Sort) -> Cursor:
     return Cursor(None if missing else value, image_id)
 
 
-def _values_of(field: str, size: int) -> Query:
+def _terms_aggregation(field: str, size: int) -> Query:
     return {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
 
 

@@ -26,9 +26,9 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
-    certainty_of,
     narrow,
-    origin_of,
+    required_certainty,
+    required_origin,
 )
 
 __all__ = ["Query", "compile_both", "compile_tree"]
@@ -44,8 +44,8 @@ _BOOSTS = (1e-9, 1e9)
 
 def compile_both(query: Node, conditions: Node) -> Query:
     """Both trees as one query, in which the conditions weigh nothing."""
-    asked = narrow(query, origin_of(conditions), certainty_of(conditions))
-    given = narrow(conditions, origin_of(query), certainty_of(query))
+    asked = narrow(query, required_origin(conditions), required_certainty(conditions))
+    given = narrow(conditions, required_origin(query), required_certainty(query))
     return {"bool": {"must": [compile_tree(asked)], "filter": [compile_tree(given)]}}
 
 

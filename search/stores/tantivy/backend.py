@@ -182,7 +182,7 @@ class EmbeddedBackend:
                 return {name: _without(every[name], less[name], size) for name in names}
             columns = {name: state.columns.of(name) for name in names if FIELDS[name] == "closed"}
             request = {
-                column: {"terms": _terms_of(column, size)}
+                column: {"terms": _terms_aggregation(column, size)}
                 for name in names
                 for column, _ in columns.get(name) or [(name, ())]
             }
@@ -229,7 +229,7 @@ def _conditions(
     return groups
 
 
-def _terms_of(facet: str, size: int) -> dict[str, Any]:
+def _terms_aggregation(facet: str, size: int) -> dict[str, Any]:
     most = max(_MANY_VALUES, size) if FIELDS.get(facet) == "open" else _ALL_VALUES
     return {"field": facet, "size": min(most, _ALL_VALUES), "segment_size": _ALL_VALUES}
 

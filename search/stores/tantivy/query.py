@@ -28,9 +28,9 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
-    certainty_of,
     narrow,
-    origin_of,
+    required_certainty,
+    required_origin,
 )
 from search.stores.tantivy.state import State
 
@@ -56,11 +56,14 @@ def is_uniform(query: Node) -> bool:
 def compile_both(state: State, query: Node, conditions: Node) -> tantivy.Query:
     """Both trees as one query, in which the conditions weigh nothing."""
     compiler = _Compiler(state)
-    narrowed = compiler.compile(narrow(query, origin_of(conditions), certainty_of(conditions)))
+    narrowed = compiler.compile(
+        narrow(query, required_origin(conditions), required_certainty(conditions))
+    )
     if isinstance(conditions, MatchAll):
         return narrowed
     return weightless(
-        narrowed, compiler.compile(narrow(conditions, origin_of(query), certainty_of(query)))
+        narrowed,
+        compiler.compile(narrow(conditions, required_origin(query), required_certainty(query))),
     )
 
 

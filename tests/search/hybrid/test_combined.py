@@ -8,7 +8,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.text_space import TextSpace
 from indexer.errors import QueryError
 from indexer.words import sentences
-from search.hybrid.combined import demands, sentence_of
+from search.hybrid.combined import demands, query_sentence
 from search.language.fields import Vocabulary
 from search.language.query import parse
 from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
@@ -124,7 +124,7 @@ def test_demands_of_the_query_hold_for_all(engine: SearchService) -> None:
 )
 def test_what_a_query_demands_and_says(query: str, demand: Node | None, sentence: str) -> None:
     tree = parse(query, Vocabulary({"disease": ["cardiomegaly"]}))
-    assert sentence_of(tree) == sentence
+    assert query_sentence(tree) == sentence
     if demand is None:
         assert isinstance(tree, And)
         demand = tree.nodes[0]

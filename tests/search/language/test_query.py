@@ -23,7 +23,7 @@ from search.language.tree import (
     Word,
     conjunction,
     narrow,
-    origin_of,
+    required_origin,
 )
 
 VOCABULARY = Vocabulary(
@@ -236,4 +236,4 @@ def test_narrowing_by_origin() -> None:
     near, denied = Boost(Fuzzy("a"), 2.0), Value("absent", "effusion")
     inner = Boost(Fuzzy("a", origin="human"), 2.0)
     assert narrow(And((near, denied, human))) == And((inner, denied, human))
-    assert origin_of(And((A, Boost(human, 2.0)))) == "human"
+    assert required_origin(And((A, Boost(human, 2.0)))) == "human"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from indexer.annotation import certainty_of
+from indexer.annotation import stored_certainty
 from indexer.database.text.documents import Document, document_hash
 from indexer.database.text.schema import (
     EXACT,
@@ -182,7 +182,7 @@ def source_fields(document: Document) -> _Json:
 def _finding(annotation: Mapping[str, Any], status: str) -> _Json:
     return {
         "origin": annotation["origin"],
-        "certainty": certainty_of(annotation),
+        "certainty": stored_certainty(annotation),
         "status": status,
         "text": annotation["text"],
         "confidence": annotation["confidence"],

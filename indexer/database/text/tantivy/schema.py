@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from indexer.annotation import certainty_of
+from indexer.annotation import stored_certainty
 from indexer.database.text.documents import canonical
 from indexer.database.text.schema import (
     EXACT,
@@ -68,7 +68,7 @@ def pair_items(annotation: Mapping[str, Any]) -> list[str]:
     """What is said of one finding, a word of it, its origin or its certainty each: ``kind:text``,
     sorted."""
     words = {f"{word['kind']}:{word['text'].lower()}" for word in annotation["words"]}
-    about = {f"origin:{annotation['origin']}", f"certainty:{certainty_of(annotation)}"}
+    about = {f"origin:{annotation['origin']}", f"certainty:{stored_certainty(annotation)}"}
     return sorted(about | words)
 
 
@@ -80,5 +80,5 @@ def pair_term(first: str, second: str | None = None) -> str:
 def finding_term(annotation: Mapping[str, Any]) -> str:
     """An annotation as one term: canonical JSON of its origin, certainty, label values and text."""
     term = {"origin": annotation["origin"], "text": annotation["text"]}
-    term["certainty"] = certainty_of(annotation)
+    term["certainty"] = stored_certainty(annotation)
     return canonical({**term, **label_values(annotation)})

@@ -90,7 +90,7 @@ def _model(canvases: list[Any]) -> float:
     return (time.process_time() - before) / (rounds * _BATCH) * 1000
 
 
-def _said(words: list[str]) -> dict[str, Any]:
+def _answer(words: list[str]) -> dict[str, Any]:
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -105,10 +105,10 @@ def _measure(archive: Path, work: Path) -> dict[str, Any]:
     ceiling = cores / (decode + model) * 1000
     database = work / "database"
     words = [sys.executable, "-m", "cli", "index", str(archive), "--database", str(database)]
-    run = _said([*words, "--format", "json"])
+    run = _answer([*words, "--format", "json"])
     images = run["done"] + run["duplicate"]
     script = [sys.executable, "-m", "benchmarks.rival", str(_pictures(archive))]
-    plain = _said([*script, str(work / "rival"), "--limit", str(_RIVAL)])
+    plain = _answer([*script, str(work / "rival"), "--limit", str(_RIVAL)])
     rate = images / run["stages"]["seconds"]
     rival = plain["images"] / plain["seconds"]
     return {

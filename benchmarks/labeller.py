@@ -52,12 +52,12 @@ _COMMON = {
 
 
 def _common(annotations: Iterable[Annotation]) -> set[str]:
-    said = {
+    diseases = {
         a.disease
         for a in annotations
         if a.disease != "thickening" or "pleura" in (word.text for word in a.words)
     }
-    return {name for name, terms in _COMMON.items() if said.intersection(terms)}
+    return {name for name, terms in _COMMON.items() if diseases.intersection(terms)}
 
 
 def _part(study: str, split: str) -> str:
@@ -77,11 +77,11 @@ def _reports(folder: Path, part: str) -> list[Report]:
 
 def _scores(human: list[set[str]], found: list[set[str]]) -> tuple[dict[str, Any], dict[str, Any]]:
     true: Counter[str] = Counter()
-    said: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     truth: Counter[str] = Counter()
     for want, got in zip(human, found, strict=True):
         true.update(want & got)
-        said.update(got)
+        counted.update(got)
         truth.update(want)
 
     def both(hits: int, answers: int, wanted: int) -> dict[str, Any]:
@@ -93,11 +93,11 @@ def _scores(human: list[set[str]], found: list[set[str]]) -> tuple[dict[str, Any
         }
 
     terms = {
-        term: both(true[term], said[term], count)
+        term: both(true[term], counted[term], count)
         for term, count in truth.most_common()
         if count >= _MIN_REPORTS
     }
-    return both(true.total(), said.total(), truth.total()), terms
+    return both(true.total(), counted.total(), truth.total()), terms
 
 
 def main(folder: Path, part: str) -> None:

@@ -82,9 +82,9 @@ def main(dataset: Path, path: Path | None) -> None:
     with tempfile.TemporaryDirectory() as cache:
         parts = {p: load_canvases(rows, settings, Path(cache)) for p, rows in examples.items()}
     terms = {p: [{a.disease for a in e.annotations} for e in rows] for p, rows in examples.items()}
-    queries = [row for row, said in enumerate(terms["val"]) if NORMAL not in said]
+    queries = [row for row, line in enumerate(terms["val"]) if NORMAL not in line]
     relevant = np.array(
-        [[bool(terms["val"][q] & said) for said in terms["train"]] for q in queries]
+        [[bool(terms["val"][q] & line) for line in terms["train"]] for q in queries]
     )
 
     def precision(vectors: dict[str, Vectors]) -> float:

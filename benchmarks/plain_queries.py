@@ -65,7 +65,7 @@ def is_understood(case: Case) -> bool:
     found = understand(case.text) if is_free(case.text) else None
     if found is None:
         return _canonical(parse(case.text)) == _canonical(parse(case.meaning))
-    left_out = {said for said, _ in found.left_out}
+    left_out = {wording for wording, _ in found.left_out}
     return _canonical(parse(found.query)) == _canonical(parse(case.meaning)) and left_out == set(
         case.left_out
     )

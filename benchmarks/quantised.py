@@ -105,11 +105,11 @@ def _through_index(plan: Plan, gallery: Rows, queries: Rows) -> tuple[npt.NDArra
 @click.option("--images", default=2500, show_default=True, help="Train images in the gallery.")
 def main(dataset: Path, images: int) -> None:
     """Print and keep precision at 5."""
-    gallery, said = encode(dataset, "train", images)
+    gallery, gallery_terms = encode(dataset, "train", images)
     rows, terms = encode(dataset, "val")
     abnormal = [row for row, names in enumerate(terms) if NORMAL not in names]
     queries = rows[abnormal]
-    relevant = np.array([[bool(terms[row] & names) for names in said] for row in abnormal])
+    relevant = np.array([[bool(terms[row] & names) for names in gallery_terms] for row in abnormal])
 
     def precision(near: npt.NDArray[np.integer]) -> float:
         return round(float(np.take_along_axis(relevant, near, axis=1).mean()), 4)

@@ -47,14 +47,14 @@ def _bf16(bundle: Bundle) -> Encode:
     @torch.inference_mode()
     def encode(canvases: npt.NDArray[np.uint8]) -> Encoded:
         with torch.autocast("cpu", torch.bfloat16):
-            said = encoder(torch.from_numpy(canvases)[:, None])
-        parts = (said.embedding, said.logits, said.view)
+            outputs = encoder(torch.from_numpy(canvases)[:, None])
+        parts = (outputs.embedding, outputs.logits, outputs.view)
         return Encoded(*(part.float().numpy() for part in parts))
 
     return encode
 
 
-def _said(reading: Reading) -> tuple[str, list[str]]:
+def _words(reading: Reading) -> tuple[str, list[str]]:
     return reading.view, [annotation.text for annotation in reading.annotations]
 
 
@@ -113,11 +113,11 @@ def main(dataset: Path, images: int) -> None:
             parts[name].append(copy.deepcopy(encode(batch)))
             rates[name].append(len(batch) / (time.perf_counter() - started))
     reader = Predictor(bundle, Compute(device="cpu", runtime="torch"))
-    said = {
-        name: [_said(r) for p in part for r in reader.interpret(p)] for name, part in parts.items()
+    written = {
+        name: [_words(r) for p in part for r in reader.interpret(p)] for name, part in parts.items()
     }
     vectors = {name: np.concatenate([p.embedding for p in part]) for name, part in parts.items()}
-    right, true = vectors["torch_float32"], said["torch_float32"]
+    right, true = vectors["torch_float32"], written["torch_float32"]
     runtimes: dict[str, dict[str, Any]] = {"torch_plain": {"images_per_second": round(plain, 2)}}
     for name, own in vectors.items():
         lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(right, axis=1)
@@ -129,7 +129,7 @@ def main(dataset: Path, images: int) -> None:
             "cosine_mean": round(float(cosines.mean()), 6),
             "distance_max": round(float(distances.max()), 4),
             "equal_readings": round(
-                float(np.mean([a == b for a, b in zip(said[name], true, strict=True)])), 4
+                float(np.mean([a == b for a, b in zip(written[name], true, strict=True)])), 4
             ),
         }
     write_result(

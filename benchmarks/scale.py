@@ -69,10 +69,10 @@ def _run(archive: Path, database: Path) -> dict[str, Any]:
             except psutil.Error:
                 break  # it ended meanwhile
             time.sleep(_SECONDS)
-        said = child.stdout.read() if child.stdout else ""
+        output = child.stdout.read() if child.stdout else ""
     if child.returncode:
         raise click.ClickException(f"the run ended with {child.returncode}")
-    summary = json.loads(said)
+    summary = json.loads(output)
     return {
         "seconds": round(summary["seconds"], 1),
         "done": summary["done"],

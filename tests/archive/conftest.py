@@ -69,14 +69,14 @@ class Watch:
     def __call__(self, act: Callable[[], DecodedImage]) -> tuple[str, bytes]:
         self._logs.clear()
         self.image = None
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             try:
                 self.image = act()
                 ending, parts = "done", of_image(self.image)
             except ImageError as error:
                 ending, parts = error.reason, of_error(error)
-        parts += [self._logs.text, *(str(w.message) for w in said), *self._prints.readouterr()]
+        parts += [self._logs.text, *(str(w.message) for w in warned), *self._prints.readouterr()]
         traces = b"\n".join(p if isinstance(p, bytes) else p.encode() for p in parts)
         assert KEY not in traces
         assert KEY.hex().encode() not in traces

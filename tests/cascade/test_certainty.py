@@ -23,14 +23,14 @@ def test_likely_findings_come_first_and_need_their_own_threshold() -> None:
     assert certainty("mass", 0.99, {"opacity": 0.2}) == "possible", "it has no such threshold"
     assert certainty("opacity", 0.2, {"opacity": 0.2}) == "likely"
     chances = {"normal": 0.1, "opacity": 0.6, "mass": 0.2}
-    said = reported(_found(mass=0.2, opacity=0.6), chances, THRESHOLDS, None)
-    assert _texts(said) == [("opacity", "likely"), ("mass", "possible")]
+    reading = reported(_found(mass=0.2, opacity=0.6), chances, THRESHOLDS, None)
+    assert _texts(reading) == [("opacity", "likely"), ("mass", "possible")]
 
 
 def test_normal_stands_where_nothing_is_likely() -> None:
     chances = {"normal": 0.7, "opacity": 0.2, "mass": 0.01}
-    said = reported(_found(opacity=0.2), chances, THRESHOLDS, None)
-    assert _texts(said) == [("normal", "likely"), ("opacity", "possible")]
+    reading = reported(_found(opacity=0.2), chances, THRESHOLDS, None)
+    assert _texts(reading) == [("normal", "likely"), ("opacity", "possible")]
     doubtful = chances | {"normal": 0.2}
     assert _texts(reported(_found(opacity=0.2), doubtful, THRESHOLDS, None)) == [
         ("opacity", "possible")
@@ -40,10 +40,10 @@ def test_normal_stands_where_nothing_is_likely() -> None:
 
 def _reading(opacity: float, unusual: float = 0.0) -> dict[str, object]:
     chances = {"normal": 0.1, "opacity": opacity, "mass": 0.01}
-    said = reported(_found(opacity=opacity), chances, THRESHOLDS, None)
+    reading = reported(_found(opacity=opacity), chances, THRESHOLDS, None)
     return {
         "probabilities": chances,
-        "annotations": [] if unusual > 0.5 else [a.to_json() for a in said],
+        "annotations": [] if unusual > 0.5 else [a.to_json() for a in reading],
         "unusual": unusual,
     }
 

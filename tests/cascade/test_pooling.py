@@ -10,14 +10,14 @@ from indexer.cascade.interpretation.pooling import pool_readings
 THRESHOLDS = {"normal": 0.5, "opacity": 0.4, "nodule": 0.4}
 
 
-def _reading(normal: float, opacity: float, nodule: float, *said: str) -> dict[str, Any]:
+def _reading(normal: float, opacity: float, nodule: float, *texts: str) -> dict[str, Any]:
     """A reading that says `said`: a finding and its qualifier, each with the finding's chance."""
     chances = {"normal": normal, "opacity": opacity, "nodule": nodule}
     annotations = [
         Annotation(
             "predicted", (Word(disease, "disease", chances[disease]), Word(word, "side", 0.5))
         )
-        for disease, word in (text.split() for text in said)
+        for disease, word in (text.split() for text in texts)
     ] or [Annotation("predicted", (Word("normal", "disease", normal),))]
     return {"probabilities": chances, "annotations": [a.to_json() for a in annotations]}
 
@@ -46,8 +46,8 @@ def test_where_nothing_is_left_the_study_is_normal() -> None:
 
 def test_findings_stand_likeliest_first() -> None:
     images = [_reading(0.1, 0.5, 0.8, "opacity left", "nodule left")] * 3
-    said = pool_readings(images, THRESHOLDS)["annotations"]
-    assert [a["disease"] for a in said] == ["nodule", "opacity"]
+    texts = pool_readings(images, THRESHOLDS)["annotations"]
+    assert [a["disease"] for a in texts] == ["nodule", "opacity"]
 
 
 def test_a_certain_image_is_outvoted_but_not_ignored() -> None:

@@ -86,10 +86,10 @@ def test_a_reading_says_what_is_over_its_threshold(runtime: Predictor, bundle: B
         # Probabilities are given with four digits.
         excess = {f: p - bundle.thresholds[f] for f, p in reading.probabilities.items()}
         excess.pop(NORMAL)
-        said = {annotation.disease for annotation in reading.annotations}
-        if said != {NORMAL}:
-            assert {f for f, more in excess.items() if more > 1e-4} <= said
-            assert said <= {f for f, more in excess.items() if more > -1e-4}
+        diseases = {annotation.disease for annotation in reading.annotations}
+        if diseases != {NORMAL}:
+            assert {f for f, more in excess.items() if more > 1e-4} <= diseases
+            assert diseases <= {f for f, more in excess.items() if more > -1e-4}
         else:
             assert max(excess.values()) < 1e-4
         assert np.isfinite(reading.embedding).all()

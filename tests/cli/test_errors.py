@@ -56,7 +56,7 @@ def test_no_database_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("disese:cardiomegaly", "disease"),
         ("disease:cardiomegily", "cardiomegaly"),
@@ -64,8 +64,8 @@ def test_no_database_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         ("age:[old TO 60]", "age"),
     ],
 )
-def test_a_broken_query(run: Run, database: Path, query: str, said: str) -> None:
-    _refused(run("search", query, "--database", database), 6, said)
+def test_a_broken_query(run: Run, database: Path, query: str, message: str) -> None:
+    _refused(run("search", query, "--database", database), 6, message)
 
 
 def test_a_broken_filter_or_facet(run: Run, database: Path) -> None:

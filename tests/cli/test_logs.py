@@ -112,7 +112,7 @@ def test_one_line_and_a_report(monkeypatch: pytest.MonkeyPatch, reports: Path) -
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(24, "Too many open files", "x"), "Too many open files: x"),
         (MemoryError(), "the memory is full"),
@@ -120,11 +120,11 @@ def test_one_line_and_a_report(monkeypatch: pytest.MonkeyPatch, reports: Path) -
     ],
 )
 def test_kinds_of_ends(
-    monkeypatch: pytest.MonkeyPatch, reports: Path, error: BaseException, said: str
+    monkeypatch: pytest.MonkeyPatch, reports: Path, error: BaseException, message: str
 ) -> None:
     result = broken(monkeypatch, error)
     assert result.exit_code == 70
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(list(reports.iterdir())) == 1
 
 

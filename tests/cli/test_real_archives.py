@@ -51,8 +51,10 @@ def test_every_picture_is_accounted_for(openi: tuple[Path, Path], ask: Ask) -> N
 def test_reports_in_the_layout_are_attached(openi: tuple[Path, Path], ask: Ask) -> None:
     _, database = openi
     everything = ask("search", "*", "--images", "--limit", "100", "--database", database)
-    said = [h for h in everything["hits"] if any(a["origin"] == "human" for a in h["annotations"])]
-    assert len(said) > 0.9 * everything["total"]
+    annotated = [
+        h for h in everything["hits"] if any(a["origin"] == "human" for a in h["annotations"])
+    ]
+    assert len(annotated) > 0.9 * everything["total"]
     with_report = ask("search", "report:*", "--database", database)
     assert with_report["total"] == everything["total"]
 
@@ -70,7 +72,7 @@ def test_a_human_label_is_found_and_told_from_predicted_ones(
         query = f'disease:"{disease}" AND origin:human'
         found = ask("search", query, "--images", "--limit", "100", "--database", database)["hits"]
         wide = set(Lexicon.load().within(disease))
-        assert {h["id"] for h in found} == {i for i, said in human.items() if wide & said}
+        assert {h["id"] for h in found} == {i for i, labels in human.items() if wide & labels}
 
 
 def test_a_picture_and_its_dicom_twin_find_it_first(

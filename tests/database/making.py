@@ -72,7 +72,7 @@ def entry(
     *,
     read: bool = True,
     header: Header | None = None,
-    said: Reading | None = None,
+    predicted: Reading | None = None,
 ) -> Read:
     """The outcome of a file of archive 1 that holds image `number`."""
     header = header or Header(
@@ -82,7 +82,7 @@ def entry(
         File(1, name or f"{number}.png", 10, 20),
         f"{number:064x}",
         decoded(image_id(number), header, b"picture %d" % number),
-        said or (reading(number) if read else None),
+        predicted or (reading(number) if read else None),
     )
 
 

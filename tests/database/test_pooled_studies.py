@@ -27,12 +27,12 @@ CHANCES = {SURE: 0.9, UNSURE: 0.2, OTHER: 0.8}
 def _entry(number: int) -> Read:
     chance = CHANCES[number]
     word = Word("opacity", "disease", chance) if chance > 0.5 else Word("normal", "disease", 0.7)
-    said = (Annotation("predicted", (word,)),)
+    predicted = (Annotation("predicted", (word,)),)
     chances = {"normal": 0.5, "opacity": chance}
-    return entry(number, said=Reading(chances, said, "frontal", 0.9, vector(number)))
+    return entry(number, predicted=Reading(chances, predicted, "frontal", 0.9, vector(number)))
 
 
-def _said(path: Path) -> dict[int, tuple[str, float]]:
+def _answers(path: Path) -> dict[int, tuple[str, float]]:
     """Per image, the first annotation of its document, which the text store has, too."""
     assert verify(path) == []
     with Database.open(path) as database:
@@ -56,7 +56,7 @@ def test_the_order_of_images_does_not_matter(
         entries = [_entry(number) for number in order]
         for part in [entries] if at_once else [[e] for e in entries]:
             writer.commit(part)
-    assert _said(tmp_path) == TOGETHER
+    assert _answers(tmp_path) == TOGETHER
 
 
 def test_each_image_keeps_its_own_reading(tmp_path: Path) -> None:
@@ -74,13 +74,13 @@ def test_an_image_whose_study_loses_the_other_speaks_for_itself(tmp_path: Path) 
     with opened(tmp_path) as writer:
         writer.remove_files(1, [f"{SURE}.png"])
         assert writer.settle() == 1
-    assert _said(tmp_path) == {UNSURE: ("normal", 0.7), OTHER: ("opacity", 0.8)}
+    assert _answers(tmp_path) == {UNSURE: ("normal", 0.7), OTHER: ("opacity", 0.8)}
     with opened(tmp_path) as writer:
         writer.commit([_entry(SURE)])
-    assert _said(tmp_path) == TOGETHER
+    assert _answers(tmp_path) == TOGETHER
     with opened(tmp_path) as writer:
         writer.drop_images([image_id(UNSURE)])
-    assert _said(tmp_path) == {SURE: ("opacity", 0.9), OTHER: ("opacity", 0.8)}
+    assert _answers(tmp_path) == {SURE: ("opacity", 0.9), OTHER: ("opacity", 0.8)}
 
 
 def test_a_database_may_keep_images_apart(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_database_may_keep_images_apart(tmp_path: Path) -> None:
         writer.commit([_entry(number) for number in CHANCES])
     with opened(tmp_path) as writer:
         assert writer.manifest.thresholds is None
-    assert _said(tmp_path) == {
+    assert _answers(tmp_path) == {
         SURE: ("opacity", 0.9),
         UNSURE: ("normal", 0.7),
         OTHER: ("opacity", 0.8),
@@ -122,7 +122,7 @@ def test_one_of_an_earlier_version_keeps_images_apart(tmp_path: Path) -> None:
     seal(tmp_path)
     with opened(tmp_path) as writer:
         writer.commit([_entry(UNSURE)])
-    assert _said(tmp_path) == {SURE: ("opacity", 0.9), UNSURE: ("normal", 0.7)}
+    assert _answers(tmp_path) == {SURE: ("opacity", 0.9), UNSURE: ("normal", 0.7)}
 
 
 def test_another_bundle_may_choose_anew(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "line 1: no column image_id"),
         ("image,annotation\n", "line 1: no column image_id"),
@@ -112,10 +112,10 @@ def test_csv(tmp_path: Path) -> None:
         ("image_id,annotation\n", "no image"),
     ],
 )
-def test_a_malformed_csv(tmp_path: Path, text: str, said: str) -> None:
+def test_a_malformed_csv(tmp_path: Path, text: str, message: str) -> None:
     table = tmp_path / "a.csv"
     table.write_text(text)
-    with pytest.raises(TrainingError, match=said) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         load_annotated(table)
     assert str(table) in str(caught.value)
 

@@ -161,10 +161,10 @@ def test_mimic_cxr_jpg(tmp_path: Path) -> None:
 
 def test_padchest(tmp_path: Path) -> None:
     head = ",ImageID,ImageDir,StudyID,PatientID,Projection,MethodLabel,Labels\n"
-    said = "\"['pleural effusion', 'laminar atelectasis', 'rare thing']\""
+    cell = "\"['pleural effusion', 'laminar atelectasis', 'rare thing']\""
     rows = (
-        f"0,2021_a.png,0,s1,p1,PA,Physician,{said}\n"
-        f"1,2021_b.png,0,s1,p1,L,Physician,{said}\n"
+        f"0,2021_a.png,0,s1,p1,PA,Physician,{cell}\n"
+        f"1,2021_b.png,0,s1,p1,L,Physician,{cell}\n"
         "2,2021_c.png,17,s2,p2,AP_horizontal,RNN_model,['normal']\n"
     )
     _put(tmp_path, **{"PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv": head + rows})
@@ -301,7 +301,7 @@ def test_a_folder_with_a_description_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (('image = "file"', 'picture = "file"'), r"columns\.image: missing"),
         (('patient = "pid"', 'patiant = "pid"'), r"columns\.patiant: unknown"),
@@ -318,12 +318,12 @@ def test_a_folder_with_a_description_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_a_description_is_named(
-    tmp_path: Path, change: tuple[str, str], said: str
+    tmp_path: Path, change: tuple[str, str], message: str
 ) -> None:
     text = DESCRIBED.replace(*change)
     _put(tmp_path, **{"dataset.toml": text, "films.csv": "file;pid;accession\n1.png;p;A1\n"})
     (tmp_path / "reports").mkdir()
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         assert list(Dataset.open(tmp_path).described) is None
 
 

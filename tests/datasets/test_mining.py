@@ -67,8 +67,8 @@ def test_long_annotations_still_end() -> None:
 
 def _images(*images: tuple[str, list[Annotation]]) -> list[AnnotatedImage]:
     return [
-        AnnotatedImage(str(number), study, tuple(said))
-        for number, (study, said) in enumerate(images)
+        AnnotatedImage(str(number), study, tuple(annotations))
+        for number, (study, annotations) in enumerate(images)
     ]
 
 

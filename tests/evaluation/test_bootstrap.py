@@ -68,8 +68,8 @@ def test_weighted_scores_are_those_of_repeated_rows() -> None:
 
 
 def test_a_text_counts_as_the_studies_that_carry_it() -> None:
-    said = [("nodule", "left")] * 5 + [("opacity", "lung"), ("normal",), ("normal",)]
-    examples = [example(n, words, f"s{min(n, 6)}") for n, words in enumerate(said)]
+    lines = [("nodule", "left")] * 5 + [("opacity", "lung"), ("normal",), ("normal",)]
+    examples = [example(n, words, f"s{min(n, 6)}") for n, words in enumerate(lines)]
     both = examples[5].annotations + examples[7].annotations
     examples[5] = replace(examples[5], annotations=both)
     texts = ["nodule, left", "normal", "opacity, lung"]

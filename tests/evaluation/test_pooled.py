@@ -40,7 +40,7 @@ def test_pooled_words_are_those_of_an_index(bundle: Bundle) -> None:
         for row in rows:
             assert [a.text for a in pooled.annotations[row]] == held
     assert [[a.text for a in r.annotations] for r in alone] != [
-        [a.text for a in said] for said in pooled.annotations
+        [a.text for a in image] for image in pooled.annotations
     ]
 
 
@@ -52,12 +52,12 @@ def test_the_surest_image_words_the_finding(bundle: Bundle) -> None:
     logits[:, column] = 4, 2
     pictures = Pictures(examples, np.zeros((2, bundle.size, bundle.size), np.uint8), {})
     readings = read(bundle, pictures, TORCH)
-    said = []
+    lines = []
     for side, logit in zip(("left", "right"), logits[:, column], strict=True):
         words = Annotation.from_words("predicted", "opacity", [side]).to_json()
         words["words"][0]["confidence"] = float(1 / (1 + np.exp(-logit)))
-        said.append((Annotation.from_json(words),))
-    alone = replace(readings, logits=logits, annotations=said)
+        lines.append((Annotation.from_json(words),))
+    alone = replace(readings, logits=logits, annotations=lines)
     scores = [evaluate_product(bundle, r)["words"]["side"] for r in (alone, alone.pooled(bundle))]
     assert scores == [{"f1": 0.5, "exact_match": 0.5}, {"f1": 1, "exact_match": 1}]
 

@@ -98,7 +98,9 @@ def test_the_own_study_is_left_out() -> None:
 def test_ndcg_is_graded_by_the_overlap_of_findings_and_qualifiers() -> None:
     """Both images of the gallery are relevant, but the better one comes second."""
     near = [_annotations(TERMS[1]), _annotations(TERMS[0])]
-    gallery = [Example(f"{n}", Path(), f"g{n}", None, said) for n, said in enumerate(near)]
+    gallery = [
+        Example(f"{n}", Path(), f"g{n}", None, annotations) for n, annotations in enumerate(near)
+    ]
     query = [Example("q", Path(), "q", None, _annotations(TERMS[0]))]
     bundle = _bundle([*query, *gallery])
 
@@ -161,11 +163,11 @@ def test_the_images_of_a_study_help_each_other() -> None:
 
 def test_a_word_counts_with_its_finding() -> None:
     human = [_annotations("Opacity/left", "Nodule/right"), _annotations("Opacity/left")]
-    said = [_annotations("Opacity/right", "Nodule/right"), _annotations("Nodule/left")]
-    scores = word_scores(human, said, ("opacity", "nodule"))["side"]
+    predicted = [_annotations("Opacity/right", "Nodule/right"), _annotations("Nodule/left")]
+    scores = word_scores(human, predicted, ("opacity", "nodule"))["side"]
     # Said: 3 pairs, true: 3 pairs, common: nodule right.
     assert scores == {"f1": round(2 / 6, 4), "exact_match": 0.5}
-    unknown = word_scores(human, said, ("opacity",))["side"]
+    unknown = word_scores(human, predicted, ("opacity",))["side"]
     assert unknown == {"f1": 0, "exact_match": 0}
 
 

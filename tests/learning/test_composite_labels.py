@@ -55,7 +55,7 @@ def test_names_are_unique_even_where_words_are_not() -> None:
 
 
 def test_labels_of_the_same_words_are_named_by_what_they_go_with() -> None:
-    words = [("cardiomegaly", said) for said in ["mild"] * 54 + ["severe"] * 20]
+    words = [("cardiomegaly", word) for word in ["mild"] * 54 + ["severe"] * 20]
     beside = [*[{"pulmonary edema", "opacity"}] * 20, *[{"opacity"}] * 10]
     beside += [*[set[str]()] * 19, *[{"hernia"}] * 5, *[{"mass"}] * 20]
     centres = np.repeat([0.0, 9.0, 20.0], [30, 24, 20])

@@ -46,9 +46,9 @@ def test_it_learns_the_planted_words(trained: PaperModel) -> None:
     truth = planted_words(150, 3)
     predictions = trained.predict(embeddings(truth, 3))
     assert set(predictions) == {"gru/0", "gru/1", "lstm/0", "lstm/1"}
-    for said in predictions.values():
-        diseased = [(s, t) for s, t in zip(said, truth, strict=True) if len(t) > 1]
-        assert np.mean([s[0] == t[0] for s, t in zip(said, truth, strict=True)]) > 0.85
+    for written in predictions.values():
+        diseased = [(s, t) for s, t in zip(written, truth, strict=True) if len(t) > 1]
+        assert np.mean([s[0] == t[0] for s, t in zip(written, truth, strict=True)]) > 0.85
         for place, chance in ((2, 0.5), (3, 0.5)):
             right = np.mean([t[place] in s for s, t in diseased])
             assert right > chance + 0.25, f"{truth[1][place]}: {right}"
@@ -119,7 +119,7 @@ def one_thread() -> Iterator[None]:
 def _strangers(count: int, seed: int) -> Cases:
     """Images that show something else than is said of them: the more is learned, the worse."""
     words = planted_words(count, seed)
-    examples = [example(seed * 10_000 + n, said) for n, said in enumerate(words)]
+    examples = [example(seed * 10_000 + n, line) for n, line in enumerate(words)]
     return Cases.of(examples, embeddings([*words[1:], words[0]], seed))
 
 
@@ -243,9 +243,9 @@ def test_a_cnn_reads_canvases(tmp_path: Path) -> None:
     def cases(count: int, seed: int) -> Cases:
         words = planted_words(count, seed)
         canvases = np.random.default_rng(seed).integers(0, 99, (count, 40, 40), np.uint8)
-        for canvas, said in zip(canvases, words, strict=True):
-            canvas[:, : 20 if said[0] == "normal" else 0] += 120
-        examples = [example(seed * 1000 + n, said) for n, said in enumerate(words)]
+        for canvas, written in zip(canvases, words, strict=True):
+            canvas[:, : 20 if written[0] == "normal" else 0] += 120
+        examples = [example(seed * 1000 + n, written) for n, written in enumerate(words)]
         return Cases.of(examples, canvases)
 
     recipe = replace(
@@ -253,9 +253,9 @@ def test_a_cnn_reads_canvases(tmp_path: Path) -> None:
     )
     model = train_cascade(recipe, cases(48, 1), cases(24, 2), work=tmp_path, device="cpu")
     model.save(tmp_path / "model")
-    said = PaperModel.load(tmp_path / "model").predict(cases(12, 3).inputs)
-    assert set(said) == {"gru/0", "gru/1"}
-    assert all(line[0] in CLASSES for lines in said.values() for line in lines)
+    written = PaperModel.load(tmp_path / "model").predict(cases(12, 3).inputs)
+    assert set(written) == {"gru/0", "gru/1"}
+    assert all(line[0] in CLASSES for lines in written.values() for line in lines)
 
 
 def test_an_image_belongs_to_a_class_by_its_whole_pattern() -> None:
@@ -268,8 +268,8 @@ def test_an_image_belongs_to_a_class_by_its_whole_pattern() -> None:
 
 
 def test_the_commonest_annotation_of_each_class() -> None:
-    said = [("nodule", "left"), ("nodule", "right"), ("nodule", "right"), ("normal",)]
-    examples = [example(n, words) for n, words in enumerate(said)]
+    lines = [("nodule", "left"), ("nodule", "right"), ("nodule", "right"), ("normal",)]
+    examples = [example(n, words) for n, words in enumerate(lines)]
     assert commonest_annotations(examples) == {
         "nodule": ("nodule", "right"),
         "normal": ("normal",),

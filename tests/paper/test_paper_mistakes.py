@@ -65,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _cases(words: list[tuple[str, ...]], seed: int) -> Cases:
-    examples = [example(seed * 1000 + n, said) for n, said in enumerate(words)]
+    examples = [example(seed * 1000 + n, line) for n, line in enumerate(words)]
     return Cases.of(examples, embeddings(words, seed))
 
 
@@ -131,8 +131,8 @@ def test_1_the_rnn_learns_from_each_images_own_features(
     trained: PaperModel, parts: tuple[Cases, Cases]
 ) -> None:
     for cases in parts:
-        for said in trained.predict(cases.inputs).values():
-            ill = [(s, t) for s, t in zip(said, cases.annotations, strict=True) if len(t) > 1]
+        for written in trained.predict(cases.inputs).values():
+            ill = [(s, t) for s, t in zip(written, cases.annotations, strict=True) if len(t) > 1]
             assert np.mean([t[2] in s for s, t in ill]) > 0.8, "chance of the side is 0.5"
 
 
@@ -170,12 +170,12 @@ def test_4_every_image_comes_once_to_the_joint_stage(tmp_path: Path) -> None:
 
 def test_4_every_annotation_comes_once_to_the_products_joint_stage() -> None:
     cases = {"train": planted_cases(90, 1), "val": planted_cases(30, 2)}
-    said = {part: [e.annotations for e in rows.examples] for part, rows in cases.items()}
-    labels = mine(said["train"], 5)
+    by_part = {part: [e.annotations for e in rows.examples] for part, rows in cases.items()}
+    labels = mine(by_part["train"], 5)
     torch.manual_seed(0)
     rnn = Annotator(DIMENSIONS, len(labels.vocabulary), "gru", 16).eval()
     vectors = {part: rows.inputs for part, rows in cases.items()}
-    found = find_composites(rnn, labels, said, vectors, images_per_label=15, deviations=0.0)
+    found = find_composites(rnn, labels, by_part, vectors, images_per_label=15, deviations=0.0)
     # 30 opacities, 30 nodules.
     assert Counter(name.split(", ")[0] for name in found.names) == {"opacity": 2, "nodule": 2}
     assert len(found.joint) == len(found.joint_labels) == len(np.unique(found.joint, axis=0)) == 60
@@ -230,12 +230,12 @@ def test_6_targets_end_with_their_own_record() -> None:
     cut = writer.loss(images, torch.from_numpy(rows[:, :3]))
     torch.testing.assert_close(loss, cut)
     # So do those of the product.
-    said = [
+    images_annotations = [
         example(n, words).annotations for n, words in enumerate([("nodule", "left"), ("mass",)])
     ]
-    labels = mine(said, 1)
+    labels = mine(images_annotations, 1)
     assert labels.vocabulary == ("<end>", "mass", "nodule", "left")
-    _, rows = encode_sequences(said, labels, 4)
+    _, rows = encode_sequences(images_annotations, labels, 4)
     assert rows.tolist() == [[2, 3, 0, -1, -1], [1, 0, -1, -1, -1]]
 
 
@@ -262,12 +262,12 @@ def test_7_the_recorded_validation_loss_is_of_the_val_images(
 
 def test_7_so_is_that_of_the_products_rnn(parts: tuple[Cases, Cases]) -> None:
     cases = dict(zip(("train", "val"), parts, strict=True))
-    said = {part: [e.annotations for e in rows.examples] for part, rows in cases.items()}
+    by_part = {part: [e.annotations for e in rows.examples] for part, rows in cases.items()}
     vectors = {part: rows.inputs for part, rows in cases.items()}
-    labels = mine(said["train"], 5)
+    labels = mine(by_part["train"], 5)
     recipe = Recipe(dimensions=DIMENSIONS, units=16, annotator_epochs=12)
-    rnn, history = train_annotator(recipe, labels, said, vectors)
-    owners, tokens = encode_sequences(said["val"], labels, 8)
+    rnn, history = train_annotator(recipe, labels, by_part, vectors)
+    owners, tokens = encode_sequences(by_part["val"], labels, 8)
     images = torch.from_numpy(vectors["val"][owners])
     own, blind = (_loss_by_words(rnn, start, tokens) for start in (images, images * 0))
     assert abs(own - blind) > 0.01
@@ -311,15 +311,15 @@ def test_9_bleu_of_a_mismatch_is_zero_and_short_answers_pay() -> None:
 
 def test_bleu_counts_only_cases_with_enough_words() -> None:
     references = [("opacity", "lung"), ("normal",), ("nodule", "lung", "left")]
-    said = [("opacity", "lung"), ("nodule",), ("nodule", "lung", "right")]
-    assert bleu(references, said, 3) == 0
+    written = [("opacity", "lung"), ("nodule",), ("nodule", "lung", "right")]
+    assert bleu(references, written, 3) == 0
     # Pairs: opacity lung, nodule lung are right, lung right is wrong: 2 of 3; words: 4 of 5.
-    assert bleu(references, said, 2) == pytest.approx(100 * (4 / 5 * 2 / 3) ** 0.5)
+    assert bleu(references, written, 2) == pytest.approx(100 * (4 / 5 * 2 / 3) ** 0.5)
 
 
 def test_the_evaluation_stands_beside_trivial_answers() -> None:
     words = [("normal",)] * 6 + [("nodule", "lung", "left")] * 2 + [("hernia",)]
-    examples = [example(n, said) for n, said in enumerate(words)]
+    examples = [example(n, line) for n, line in enumerate(words)]
     found = evaluate_paper(
         examples,
         {"gru/0": [("normal",)] * 9, "gru/1": words},

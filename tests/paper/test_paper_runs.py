@@ -58,8 +58,10 @@ def test_a_recipe_runs_from_the_command_line(
     val = load_cases(dataset, "val", small, work=tmp_path / "val", device="cpu")
     scores = model.record["val"]["variants"][f"{cell}/1"]
     right = [
-        said[0] == true[0]
-        for said, true in zip(model.predict(val.inputs)[f"{cell}/1"], val.annotations, strict=True)
+        written[0] == true[0]
+        for written, true in zip(
+            model.predict(val.inputs)[f"{cell}/1"], val.annotations, strict=True
+        )
     ]
     assert scores["accuracy"] == pytest.approx(100 * np.mean(right), abs=5)
     json.dumps(model.description())

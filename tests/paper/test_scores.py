@@ -15,7 +15,7 @@ from indexer.paper.scores import evaluate_paper, final_variant
 from tests.training.planted import example
 
 WORDS: list[tuple[str, ...]] = [("normal",)] * 6 + [("nodule", "lung", "left")] * 2
-EXAMPLES = [example(n, said) for n, said in enumerate(WORDS)]
+EXAMPLES = [example(n, line) for n, line in enumerate(WORDS)]
 NAMES = ("gru/0", "gru/1", "lstm/0", "lstm/1")
 
 
@@ -67,9 +67,9 @@ def test_the_chosen_variant_stands_on_top_and_each_has_all_of_its_own() -> None:
 
 
 def _interval(
-    examples: list[Example], said: Sequence[tuple[str, ...]], key: str
+    examples: list[Example], written: Sequence[tuple[str, ...]], key: str
 ) -> tuple[float, ...]:
-    scores = evaluate_paper(examples, {"gru/0": said}, {})
+    scores = evaluate_paper(examples, {"gru/0": written}, {})
     low, high = scores["intervals"][key]
     assert low <= scores[key] <= high
     return float(low), float(high)
@@ -77,18 +77,18 @@ def _interval(
 
 def test_the_images_of_a_study_come_together() -> None:
     """Of each study all or none of its four images are read right."""
-    said = [("normal",) if n // 4 % 2 else ("nodule",) for n in range(320)]
+    written = [("normal",) if n // 4 % 2 else ("nodule",) for n in range(320)]
     widths = []
     for together in (1, 4):
         examples = [example(n, ("normal",), f"s{n // together}") for n in range(320)]
-        low, high = _interval(examples, said, "accuracy")
+        low, high = _interval(examples, written, "accuracy")
         widths.append(high - low)
     assert widths[1] == pytest.approx(2 * widths[0], rel=0.3)
 
 
 def test_a_rare_class_is_missed_by_no_sample_of_balanced_accuracy() -> None:
     words = [("normal",)] * 60 + [(name,) for name in CLASSES[1:]]
-    examples = [example(n, said) for n, said in enumerate(words)]
+    examples = [example(n, line) for n, line in enumerate(words)]
     ends = _interval(examples, [("normal",)] * len(words), "balanced_accuracy")
     assert ends == pytest.approx((100 / 17, 100 / 17), abs=0.1)
     half = [("normal",) if n % 2 else ("nodule",) for n in range(len(words))]

@@ -49,8 +49,8 @@ def test_reports_keep_their_words_beside_labels(run: Index, tmp_path: Path) -> N
     run(archive, labels=[archive], reports=reports)
     with Database.open(tmp_path / "db") as opened:
         (document,) = opened.documents()
-    said = {(a["origin"], a["text"]) for a in document["annotations"]}
-    assert {("human", "pneumonia"), ("report", "pleural effusion, left")} <= said
+    labels_and_words = {(a["origin"], a["text"]) for a in document["annotations"]}
+    assert {("human", "pneumonia"), ("report", "pleural effusion, left")} <= labels_and_words
 
 
 def test_pictures_of_one_name_are_told_apart_by_their_folders(run: Index, tmp_path: Path) -> None:

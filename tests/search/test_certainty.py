@@ -31,8 +31,8 @@ def _document(
         "view": "frontal",
         "unusual": unusual,
     }
-    said = (Annotation.from_words("human", human, ()),) if human else ()
-    report = Report("r", {}, said) if human else None
+    by_people = (Annotation.from_words("human", human, ()),) if human else ()
+    report = Report("r", {}, by_people) if human else None
     return build_document(f"{number:016x}", f"s{number}", "p", Metadata(), reading, report)
 
 

@@ -54,8 +54,8 @@ def embeddings(words: Sequence[tuple[str, ...]], seed: int) -> npt.NDArray[np.fl
     rng = np.random.default_rng(seed)
     shown = ("normal", "opacity", "nodule", "left", "mild")
     vectors = rng.normal(0, 0.25, (len(words), DIMENSIONS))
-    for vector, said in zip(vectors, words, strict=True):
-        vector[:5] += [1.5 if word in said else 0.0 for word in shown]
+    for vector, line in zip(vectors, words, strict=True):
+        vector[:5] += [1.5 if word in line else 0.0 for word in shown]
     unit: npt.NDArray[np.float32] = (
         vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     ).astype(np.float32)
@@ -65,7 +65,7 @@ def embeddings(words: Sequence[tuple[str, ...]], seed: int) -> npt.NDArray[np.fl
 def planted_cases(count: int, seed: int) -> Cases:
     """Images whose frozen embedding shows their words."""
     words = planted_words(count, seed)
-    examples = [example(seed * 10_000 + n, said) for n, said in enumerate(words)]
+    examples = [example(seed * 10_000 + n, line) for n, line in enumerate(words)]
     return Cases.of(examples, embeddings(words, seed))
 
 
@@ -85,8 +85,8 @@ def planted_folder(folder: Path, parts: Mapping[str, int], seed: int = 0) -> Pat
             for number, words in enumerate(planted_words(count, seed + len(part))):
                 name = f"{part}{number}"
                 Image.fromarray(_picture(rng, words)).save(folder / "images" / f"{name}.png")
-                said = ["/".join(words), *(["Hernia"] if number % 8 == 7 else [])]
-                terms = "".join(f"<major>{term.capitalize()}</major>" for term in said)
+                findings = ["/".join(words), *(["Hernia"] if number % 8 == 7 else [])]
+                terms = "".join(f"<major>{term.capitalize()}</major>" for term in findings)
                 report = folder / "ecgen-radiology" / f"{name}.xml"
                 report.write_text(_REPORT.format(name=name, terms=terms))
                 table.writerow([name, f"study-{name}", "frontal", part])

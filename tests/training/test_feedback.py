@@ -13,7 +13,7 @@ from indexer.training.feedback import find_composites
 _SIDES = {"left": -1.0, "right": 1.0}
 
 
-def _said(number: int) -> tuple[Annotation, ...]:
+def _annotations(number: int) -> tuple[Annotation, ...]:
     """An opacity on one side, a nodule beside every third, and normal images."""
     if number % 4 == 3:
         return (Annotation.from_words("human", "normal", []),)
@@ -38,14 +38,17 @@ def _rnn(words: int) -> Annotator:
 
 
 def test_an_image_carries_the_composite_labels_of_all_its_findings() -> None:
-    said = {"train": [_said(n) for n in range(240)], "val": [_said(n) for n in range(240, 280)]}
-    labels = mine(said["train"], 5)
-    vectors = {part: _vectors(rows) for part, rows in said.items()}
+    by_part = {
+        "train": [_annotations(n) for n in range(240)],
+        "val": [_annotations(n) for n in range(240, 280)],
+    }
+    labels = mine(by_part["train"], 5)
+    vectors = {part: _vectors(rows) for part, rows in by_part.items()}
     found = find_composites(
-        _rnn(len(labels.vocabulary)), labels, said, vectors, images_per_label=60, deviations=0.0
+        _rnn(len(labels.vocabulary)), labels, by_part, vectors, images_per_label=60, deviations=0.0
     )
     assert sorted(found.names) == ["opacity, left", "opacity, right"]
-    for part, rows in said.items():
+    for part, rows in by_part.items():
         goals = found.goals[part]
         assert goals.shape == (len(rows), 2)
         for image, row in zip(rows, goals, strict=True):
@@ -57,41 +60,47 @@ def test_an_image_carries_the_composite_labels_of_all_its_findings() -> None:
 
 
 def test_the_number_of_labels_of_a_large_finding_may_be_fixed() -> None:
-    said = {"train": [_said(n) for n in range(240)], "val": [_said(n) for n in range(240, 280)]}
-    labels = mine(said["train"], 5)
+    by_part = {
+        "train": [_annotations(n) for n in range(240)],
+        "val": [_annotations(n) for n in range(240, 280)],
+    }
+    labels = mine(by_part["train"], 5)
     rng = np.random.default_rng(0)
     vectors = {
         part: (_vectors(rows) + rng.normal(0, 0.1, (len(rows), 8))).astype(np.float32)
-        for part, rows in said.items()
+        for part, rows in by_part.items()
     }
     rnn = _rnn(len(labels.vocabulary))
     for clusters in (3, 5):
-        found = find_composites(rnn, labels, said, vectors, deviations=0.5, clusters=clusters)
+        found = find_composites(rnn, labels, by_part, vectors, deviations=0.5, clusters=clusters)
         assert [name.split(", ")[0] for name in found.names] == ["opacity"] * clusters
 
 
 def test_labels_are_told_by_the_other_findings_of_their_images() -> None:
     opacity, nodule = (Annotation.from_words("human", word, []) for word in ("opacity", "nodule"))
-    said: dict[str, list[tuple[Annotation, ...]]] = {
+    by_part: dict[str, list[tuple[Annotation, ...]]] = {
         "train": [(opacity,), (opacity, nodule)] * 30,
         "val": [(opacity,)],
     }
-    shown = {part: np.array([len(row) for row in rows]) for part, rows in said.items()}
+    shown = {part: np.array([len(row) for row in rows]) for part, rows in by_part.items()}
     vectors = {
         part: np.repeat(row[:, None] - 1.5, 8, 1).astype(np.float32) for part, row in shown.items()
     }
-    labels = mine(said["train"], 5)
+    labels = mine(by_part["train"], 5)
     found = find_composites(
-        _rnn(len(labels.vocabulary)), labels, said, vectors, deviations=0.0, clusters=2
+        _rnn(len(labels.vocabulary)), labels, by_part, vectors, deviations=0.0, clusters=2
     )
     assert sorted(found.names) == ["opacity, alone", "opacity, with nodule"]
 
 
 def test_without_a_large_finding_there_are_no_composite_labels() -> None:
-    said = {"train": [_said(n) for n in range(40)], "val": [_said(n) for n in range(40, 50)]}
-    labels = mine(said["train"], 5)
-    vectors = {part: _vectors(rows) for part, rows in said.items()}
-    found = find_composites(_rnn(len(labels.vocabulary)), labels, said, vectors)
+    by_part = {
+        "train": [_annotations(n) for n in range(40)],
+        "val": [_annotations(n) for n in range(40, 50)],
+    }
+    labels = mine(by_part["train"], 5)
+    vectors = {part: _vectors(rows) for part, rows in by_part.items()}
+    found = find_composites(_rnn(len(labels.vocabulary)), labels, by_part, vectors)
     assert found.names == ()
     assert {part: goals.shape for part, goals in found.goals.items()} == {
         "train": (40, 0),

@@ -64,10 +64,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     )
     names = [f"figure{n}" for n in range(40)]
     _pictures(root / "captioned", names)
-    said = ("Chest radiograph with a nodule in the left lung.", "Chest X-ray on admission.")
+    captions = ("Chest radiograph with a nodule in the left lung.", "Chest X-ray on admission.")
     _table(
         root / "captioned" / "captions.csv",
-        [["image", "caption"], *([n, said[k % 2]] for k, n in enumerate(names))],
+        [["image", "caption"], *([n, captions[k % 2]] for k, n in enumerate(names))],
     )
     return [annotated, root / "labelled", root / "captioned"]
 
@@ -233,8 +233,8 @@ def test_a_head_learns_alone() -> None:
     torch.manual_seed(0)
     member = EnsembleMember("test_resnet", 8, 1).eval()
     embedding = torch.nn.functional.normalize(torch.randn(200, 8), dim=1)
-    said = Outputs(embedding, torch.zeros(200, 1), torch.zeros(200), torch.zeros(200, 0))
-    trained = TrainedMember(member, {"train": said}, np.array([0]))
+    outputs = Outputs(embedding, torch.zeros(200, 1), torch.zeros(200), torch.zeros(200, 0))
+    trained = TrainedMember(member, {"train": outputs}, np.array([0]))
     targets = (embedding[:, :1] > 0).float().numpy()
     goals = Known(targets, np.ones(targets.shape, bool))
     taught = teach(trained, goals, np.array([1]), np.arange(200))

@@ -143,8 +143,8 @@ def test_its_report_shows_rounds_labels_map_and_curves(trained: Bundle) -> None:
 
 def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
     runtime = Predictor(trained, Compute(device="cpu"))
-    said = [Annotation.from_words("human", "opacity", ["lung", *words]).text for words in PLANTED]
-    phrases = encode(said)
+    texts = [Annotation.from_words("human", "opacity", ["lung", *words]).text for words in PLANTED]
+    phrases = encode(texts)
     right = []
     for number, planted in enumerate(PLANTED):
         readings = runtime.read(_pictures(3, planted))

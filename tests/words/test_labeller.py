@@ -24,7 +24,7 @@ SAME = {
 }
 
 
-def _said(text: str) -> dict[str, str]:
+def _statuses(text: str) -> dict[str, str]:
     return {m.annotation.disease: m.status for m in label({"findings": text})}
 
 
@@ -49,13 +49,13 @@ def _same(names: Iterable[str]) -> set[str]:
 
 
 def _precision_and_recall(gold: dict[str, dict[str, str]]) -> tuple[float, float]:
-    right = said = wanted = 0
+    right = found = wanted = 0
     for sentence, terms in gold.items():
         want = _same(name for name, status in terms.items() if status == "affirmed")
         mentions = label({"findings": sentence})
         got = _same(m.annotation.disease for m in mentions if m.status == "affirmed")
-        right, said, wanted = right + len(want & got), said + len(got), wanted + len(want)
-    return right / said, right / wanted
+        right, found, wanted = right + len(want & got), found + len(got), wanted + len(want)
+    return right / found, right / wanted
 
 
 @pytest.mark.parametrize(("held_out", "least"), [("no", 0.98), ("first", 0.96), ("second", 0.94)])
@@ -119,11 +119,11 @@ def test_the_sentences_cover_every_status() -> None:
     ],
 )
 def test_status(text: str, finding: str, status: str) -> None:
-    assert _said(text)[finding] == status
+    assert _statuses(text)[finding] == status
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("Patchy opacity in the left upper lobe.", ["opacity, lung, upper lobe, left, patchy"]),
         (
@@ -143,8 +143,8 @@ def test_status(text: str, finding: str, status: str) -> None:
         ),
     ],
 )
-def test_qualifiers_go_to_their_finding(text: str, said: list[str]) -> None:
-    assert _texts(text) == said
+def test_qualifiers_go_to_their_finding(text: str, expected: list[str]) -> None:
+    assert _texts(text) == expected
 
 
 def test_only_findings_and_impression_are_read() -> None:
@@ -216,11 +216,11 @@ def test_open_i_reports_agree_with_their_human_terms(shared: Path) -> None:
     folder = shared / "openi" / "ecgen-radiology"
     if not folder.is_dir():
         pytest.skip(f"no Open-i reports at {folder}")
-    hits = said = wanted = 0
+    hits = found = wanted = 0
     for path in sorted(folder.glob("1*.xml"))[:100]:
         report = parse_report(path.read_bytes(), path.name, b"k" * 32)
         want = {a.disease for a in report.annotations}
         got = {a.disease for a in affirmed(label(report.sections))} if want else set()
-        hits, said, wanted = hits + len(want & got), said + len(got), wanted + len(want)
-    assert hits / said > 0.85
+        hits, found, wanted = hits + len(want & got), found + len(got), wanted + len(want)
+    assert hits / found > 0.85
     assert hits / wanted > 0.85

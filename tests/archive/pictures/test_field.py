@@ -174,11 +174,11 @@ def test_a_window_in_eight_bits_on_sixteen() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["monochrome2", "Monochrome2", "MONOCHROME2 ", "MONOCHROME", "", "MONOCHROME 2"]
+    "written", ["monochrome2", "Monochrome2", "MONOCHROME2 ", "MONOCHROME", "", "MONOCHROME 2"]
 )
-def test_photometric_interpretations_loosely_written(said: str) -> None:
+def test_photometric_interpretations_loosely_written(written: str) -> None:
     dataset = make_dicom(chest())
-    dataset.PhotometricInterpretation = said
+    dataset.PhotometricInterpretation = written
     same(read(dataset))
 
 
@@ -229,12 +229,12 @@ def framed_film(other: Array | None = None) -> Array:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "written"),
     [(4095, 4095), (65535, 65535), (0xF000, 0xF000), (0, 0), (5000, 5000)],
 )
-def test_padding_is_black_and_counts_for_nothing(value: int, said: int) -> None:
+def test_padding_is_black_and_counts_for_nothing(value: int, written: int) -> None:
     dataset = make_dicom(bordered(chest() // 2 + 500, value))
-    dataset.add_new("PixelPaddingValue", "US", said)
+    dataset.add_new("PixelPaddingValue", "US", written)
     image = read(dataset)
     assert image.canvas[:, :20].max() == 0
     same(image, other=framed_film())

@@ -113,14 +113,14 @@ def test_a_codestream_without_items() -> None:
     same(read(dataset), "encapsulation_mended", "encoding_as_found")
 
 
-@pytest.mark.parametrize("said", ["50", "51", "57", "70", "80", "90", "91"])
+@pytest.mark.parametrize("named", ["50", "51", "57", "70", "80", "90", "91"])
 @pytest.mark.parametrize("codec", MADE)
-def test_the_codestream_tells_its_encoding(codec: str, said: str) -> None:
+def test_the_codestream_tells_its_encoding(codec: str, named: str) -> None:
     dataset = MADE[codec]()
     was = dataset.file_meta.TransferSyntaxUID
     alike = [{"50", "51"}, {"57", "70"}, {"80", "81"}, {"90", "91"}]
-    fits = any({was.rpartition(".")[2], said} <= group and was.startswith(JPEG) for group in alike)
-    dataset.file_meta.TransferSyntaxUID = UID(JPEG + said)
+    fits = any({was.rpartition(".")[2], named} <= group and was.startswith(JPEG) for group in alike)
+    dataset.file_meta.TransferSyntaxUID = UID(JPEG + named)
     same(read(dataset), *([] if fits else ["encoding_as_found"]))
 
 
@@ -133,11 +133,11 @@ def test_encoded_but_called_native(codec: str) -> None:
     same(read(data.replace(was, called, 1)), "encoding_as_found")
 
 
-@pytest.mark.parametrize("said", ["50", "57", "70", "80", "90"])
-def test_native_but_called_encoded(said: str) -> None:
+@pytest.mark.parametrize("named", ["50", "57", "70", "80", "90"])
+def test_native_but_called_encoded(named: str) -> None:
     data = to_bytes(make_dicom(chest()))
     was = b"1.2.840.10008.1.2.1\0"
-    called = (JPEG + said).encode() + b"\0" * (len(JPEG + said) % 2)
+    called = (JPEG + named).encode() + b"\0" * (len(JPEG + named) % 2)
     place = data.index(was)
     meta = int.from_bytes(data[140:144], "little") + len(called) - len(was)
     head = data[:140] + meta.to_bytes(4, "little") + data[144 : place - 2]

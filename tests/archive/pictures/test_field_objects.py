@@ -150,17 +150,17 @@ def test_a_number_of_frames_stays_in_the_file() -> None:
     assert "713" not in detail
 
 
-@pytest.mark.parametrize("said", ["YES", "Y", "yes", ["YES", "NO"], "TRUE"])
-def test_no_thumbnail_where_text_is_burned_in(said: Any) -> None:
-    image = read(make_dicom(chest(), BurnedInAnnotation=said))
+@pytest.mark.parametrize("element", ["YES", "Y", "yes", ["YES", "NO"], "TRUE"])
+def test_no_thumbnail_where_text_is_burned_in(element: Any) -> None:
+    image = read(make_dicom(chest(), BurnedInAnnotation=element))
     assert image.thumbnail is None
     assert image.metadata.burned_in
 
 
-@pytest.mark.parametrize("said", [None, "", "UNKNOWN"])
+@pytest.mark.parametrize("element", [None, "", "UNKNOWN"])
 @pytest.mark.parametrize("kind", ["SC", "OT", "digitised"])
-def test_captures_show_nothing_unless_they_say_that_they_are_clean(said: Any, kind: str) -> None:
-    how: dict[str, Any] = {"BurnedInAnnotation": said}
+def test_captures_show_nothing_unless_they_say_that_they_are_clean(element: Any, kind: str) -> None:
+    how: dict[str, Any] = {"BurnedInAnnotation": element}
     if kind == "digitised":
         how["ConversionType"] = "DF"
     else:
@@ -171,10 +171,10 @@ def test_captures_show_nothing_unless_they_say_that_they_are_clean(said: Any, ki
 
 def test_the_rest_can_be_held_to_the_same() -> None:
     strict = DecodeSettings(key=SETTINGS.key, thumbnails="clean")
-    film, said = make_dicom(chest()), make_dicom(chest(), BurnedInAnnotation="NO")
+    film, clean = make_dicom(chest()), make_dicom(chest(), BurnedInAnnotation="NO")
     assert read(film).thumbnail
     assert decode(to_bytes(film), "a", strict).thumbnail is None
-    assert decode(to_bytes(said), "a", strict).thumbnail
+    assert decode(to_bytes(clean), "a", strict).thumbnail
     assert decode(make_picture(chest(8), "PNG"), "a.png", strict).thumbnail is None
 
 
@@ -232,7 +232,7 @@ def test_a_tiff_with_a_smaller_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "name", "said"),
+    ("data", "name", "message"),
     [
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n",
@@ -247,7 +247,7 @@ def test_a_tiff_with_a_smaller_copy() -> None:
         (bytes(300), "a.dcm", "zeros"),
     ],
 )
-def test_what_else_a_file_may_be(data: bytes, name: str, said: str) -> None:
+def test_what_else_a_file_may_be(data: bytes, name: str, message: str) -> None:
     with pytest.raises(FailedImage) as caught:
         decode(data, name, SETTINGS)
-    assert said in caught.value.detail
+    assert message in caught.value.detail

@@ -50,12 +50,12 @@ def test_beam_search_finds_at_least_what_greedy_does(cell: Literal["gru", "lstm"
     def log_likelihood(beam: int) -> float:
         total = 0.0
         for row, line in enumerate(model.describe(images, findings, beam=beam, length=4)):
-            said = [int(findings[row]), *[w for w, _ in line]]
-            tail = [*said[1:], 0] if len(said) < 5 else said[1:]
+            words = [int(findings[row]), *[w for w, _ in line]]
+            tail = [*words[1:], 0] if len(words) < 5 else words[1:]
             state = model.initial_state(images[row : row + 1])
-            logits, _ = model.step(torch.tensor([said[: len(tail)]]), state)
+            logits, _ = model.step(torch.tensor([words[: len(tail)]]), state)
             for step in range(len(tail)):
-                used = torch.tensor(said[: step + 1])
+                used = torch.tensor(words[: step + 1])
                 masked = logits[0, step].index_fill(0, used, -torch.inf)
                 total += float(masked.log_softmax(0)[tail[step]].detach())
         return total

@@ -153,7 +153,7 @@ def test_a_cascade_over_embeddings_is_judged(
     def cases(count: int, seed: int) -> Cases:
         words = planted_words(count, seed)
         vectors = np.random.default_rng(seed).normal(size=(count, bundle.dimensions))
-        examples = [example(seed * 1000 + n, said) for n, said in enumerate(words)]
+        examples = [example(seed * 1000 + n, annotation) for n, annotation in enumerate(words)]
         return Cases.of(examples, vectors.astype(np.float32))
 
     model = train_cascade(TINY, cases(48, 1), cases(24, 2), work=tmp_path, device="cpu")

@@ -72,8 +72,8 @@ def test_errors_of_the_text_store_quote_no_report() -> None:
 
     from indexer.database.text.tantivy.store import _error
 
-    said = "Could not decode field `report` with text 'Secret Person has an effusion'"
-    for error in (ValueError(said), ValueError("Secret: \nPerson"), OSError(13, "denied", "/x")):
+    quoted = "Could not decode field `report` with text 'Secret Person has an effusion'"
+    for error in (ValueError(quoted), ValueError("Secret: \nPerson"), OSError(13, "denied", "/x")):
         message = str(_error(Path("/nowhere"), error, writing=True))
         assert "Secret Person" not in message
         assert "/nowhere" in message

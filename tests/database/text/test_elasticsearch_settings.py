@@ -110,18 +110,18 @@ def test_a_new_database_says_where_its_words_go(
     archive.mkdir()
     (archive / "note.txt").write_text("no image")
 
-    def said(*options: str) -> str:
+    def output(*options: str) -> str:
         database = tmp_path / f"database{len(list(tmp_path.iterdir()))}"
         words = ["index", str(archive), "--database", str(database), *options]
         return CliRunner().invoke(cxrdex, words).stderr.splitlines()[0]
 
-    assert "in its folder (no address of Elasticsearch is given" in said()
-    assert "in its folder (as asked for)" in said("--text-store", "embedded")
+    assert "in its folder (no address of Elasticsearch is given" in output()
+    assert "in its folder (as asked for)" in output("--text-store", "embedded")
     nobody = "http://127.0.0.1:9"
-    assert f"{nobody} (as asked for)" in said("--elasticsearch-url", nobody)
+    assert f"{nobody} (as asked for)" in output("--elasticsearch-url", nobody)
     monkeypatch.setenv("CXRDEX_ELASTICSEARCH_URL", nobody)
-    assert f"{nobody} (its address is configured by CXRDEX_ELASTICSEARCH_URL" in said()
-    assert "in its folder (as asked for)" in said("--text-store", "embedded")
+    assert f"{nobody} (its address is configured by CXRDEX_ELASTICSEARCH_URL" in output()
+    assert "in its folder (as asked for)" in output("--text-store", "embedded")
 
 
 def test_a_database_keeps_its_text_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,12 +39,12 @@ def _as_nobody(task: Callable[[], str], groups: tuple[int, ...] = ()) -> str:
             os.setgroups(list(groups))
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-            said = task()
+            output = task()
         except CxrdexError as error:
-            said = f"{type(error).__name__}: {error}"
+            output = f"{type(error).__name__}: {error}"
         except BaseException:  # noqa: BLE001 - told to the parent
-            said = traceback.format_exc()
-        os.write(there, said.encode())
+            output = traceback.format_exc()
+        os.write(there, output.encode())
         os._exit(0)
     os.close(there)
     with os.fdopen(here) as pipe:
@@ -90,9 +90,9 @@ def test_by_default_nobody_else_reads_anything(place: Path) -> None:
         assert os.stat(folder).st_mode & 0o777 == 0o700, folder
         for name in files:
             assert os.stat(os.path.join(folder, name)).st_mode & 0o777 == 0o600, name
-    said = _as_nobody(lambda: _search(path))
-    assert said.startswith("DatabaseError: this user may not read")
-    assert "--group" in said
+    output = _as_nobody(lambda: _search(path))
+    assert output.startswith("DatabaseError: this user may not read")
+    assert "--group" in output
 
 
 def test_a_group_reads_and_searches(place: Path) -> None:
@@ -110,9 +110,9 @@ def test_a_group_reads_and_searches(place: Path) -> None:
         assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
         writer.end_run("complete", {})
     assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
-    said = _as_nobody(lambda: str(verify(path)), (DAEMON,))
-    assert "DatabaseError" in said
-    assert "Permission denied" in said
+    output = _as_nobody(lambda: str(verify(path)), (DAEMON,))
+    assert "DatabaseError" in output
+    assert "Permission denied" in output
     assert verify(path) == []
 
 

@@ -93,9 +93,9 @@ def test_every_file(whole: Path, tmp_path: Path, damage: str) -> None:
         # The time as it was: a disk that rots does not change it.
         status = (whole / name).stat()
         os.utime(path / name, ns=(status.st_atime_ns, status.st_mtime_ns))
-        said = _asked(path)
+        answer = _asked(path)
         words = ("damaged", "no database")
-        assert said == right or any(word in str(said) for word in words), (name, said)
+        assert answer == right or any(word in str(answer) for word in words), (name, answer)
         problems = verify(path)
         assert problems, f"{name} is not noticed"
         if not repair(path):

@@ -119,10 +119,10 @@ def test_forget_leaves_no_byte_and_lasts(
     path = _fill(tmp_path / "db")
     names = tmp_path / "names"
     names.write_text(f"{name}\nunknown\n")
-    said = _run("forget", f"--{kind}", "--from", names, "--yes", "--database", path)
-    assert f"{len(images)} images forgotten" in said
-    assert "1 of the names match no image" in said
-    assert name not in said
+    printed = _run("forget", f"--{kind}", "--from", names, "--yes", "--database", path)
+    assert f"{len(images)} images forgotten" in printed
+    assert "1 of the names match no image" in printed
+    assert name not in printed
     if kind == "image":
         # The other image of the study has the same report, and the id is kept from coming back.
         assert _found(path, *(f"picture {n}" for n in images)) == set()
@@ -139,8 +139,8 @@ def test_forget_leaves_no_byte_and_lasts(
 
 def test_names_are_asked_for_and_never_an_argument(tmp_path: Path) -> None:
     path = _fill(tmp_path / "db")
-    said = _run("forget", "--study", "--database", path, text="1.2.2\n\ny\n")
-    assert "2 images forgotten" in said
+    printed = _run("forget", "--study", "--database", path, text="1.2.2\n\ny\n")
+    assert "2 images forgotten" in printed
     wrong = CliRunner().invoke(cxrdex, ["forget", "--study", "1.2.1", "--database", str(path)])
     assert wrong.exit_code == 2
     nobody = CliRunner().invoke(

@@ -51,7 +51,7 @@ def test_no_word_finds_a_report_that_only_denies_it(shared: Path, tmp_path: Path
     store = EmbeddedTextStore(tmp_path / "text", create=True)
     store.apply(documents, [])
     backend, lexicon, cut = EmbeddedBackend(store), Lexicon.load(), analyzer()
-    said = [
+    spoken = [
         {tuple(cut.analyze(a["text"])) for a in document["annotations"]} for document in documents
     ]
     sentences: list[list[str]] = []
@@ -93,7 +93,7 @@ def test_no_word_finds_a_report_that_only_denies_it(shared: Path, tmp_path: Path
         for key in found & {key for key, ways in how.items() if ways == {True}}:
             is_labelled = any(
                 phrase == stems[i : i + len(phrase)]
-                for stems in said[key]
+                for stems in spoken[key]
                 for phrase in phrases
                 for i in range(len(stems))
             )

@@ -70,10 +70,10 @@ def test_every_form_can_be_asked_for_and_is_written_as_others_are() -> None:
         assert LEXICON.senses(form), form
         assert form == " ".join(form.lower().split())
         assert form.isascii()
-    said = [form for heading in LEXICON.headings.values() for form in heading.forms]
-    assert len(said) == len(set(said)), "a form stands twice"
-    assert not set(said) & set(LEXICON.headings)
-    assert not set(said) & set(LEXICON.loose)
+    every = [form for heading in LEXICON.headings.values() for form in heading.forms]
+    assert len(every) == len(set(every)), "a form stands twice"
+    assert not set(every) & set(LEXICON.headings)
+    assert not set(every) & set(LEXICON.loose)
 
 
 def test_kinds_are_those_of_annotations() -> None:
@@ -294,10 +294,10 @@ def test_describe() -> None:
 
 
 def test_unsayable() -> None:
-    said = ["pneumothorax", "pleural effusion", "pneumonia", "lower lobe"]
+    known = ["pneumothorax", "pleural effusion", "pneumonia", "lower lobe"]
 
     def missing(query: str) -> list[str]:
-        return unsayable(parse(query, Vocabulary({"disease": ["zebra lung"]})), said)
+        return unsayable(parse(query, Vocabulary({"disease": ["zebra lung"]})), known)
 
     assert missing("ptx OR effusion") == []
     assert missing("sarcoid left") == ["sarcoidosis"]
@@ -368,10 +368,10 @@ def test_searching(tmp_path: Path, query: str, numbers: list[int]) -> None:
 )
 def test_what_is_bilateral_is_on_each_side(tmp_path: Path, query: str, numbers: list[int]) -> None:
     store = EmbeddedTextStore(tmp_path / "text", create=True)
-    said = ["effusion; bilateral", "effusion; right", "effusion; left"]
-    said = [f"pleural {text}" for text in said] + ["opacity; lung; lower lobe; bilateral"]
+    texts = ["effusion; bilateral", "effusion; right", "effusion; left"]
+    texts = [f"pleural {text}" for text in texts] + ["opacity; lung; lower lobe; bilateral"]
     store.apply(
-        [image_document(f"{n:016x}", [("human", text)]) for n, text in enumerate(said, 1)], []
+        [image_document(f"{n:016x}", [("human", text)]) for n, text in enumerate(texts, 1)], []
     )
     keys = EmbeddedBackend(store).keys(LEXICON.expand(parse(query, Vocabulary())))
     store.close()

@@ -134,8 +134,8 @@ def _matches(node: Node, document: Document) -> bool:
                 return any(value in some for some in labels)
             return str(document[field]).lower() == value  # type: ignore[literal-required]
         case Prefix() | Wildcard() | Fuzzy() if node.field in (*_LABELS, "composite"):
-            said = (a for a in document["annotations"] if _of(a, node.origin))
-            values = (_values(a, node.field) for a in said)
+            annotations = (a for a in document["annotations"] if _of(a, node.origin))
+            values = (_values(a, node.field) for a in annotations)
             return any(_is_shape(node, value) for some in values for value in some)
         case Word() | Phrase() | Prefix() | Wildcard() | Fuzzy():
             texts = []

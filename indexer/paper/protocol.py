@@ -12,7 +12,7 @@ from indexer.datasets.dataset import Part
 from indexer.evaluation.pictures import load_pictures
 from indexer.evaluation.protocols import part_name, require_metrics
 from indexer.paper.classes import paper_class
-from indexer.paper.judged import Cascade
+from indexer.paper.loading import Cascade
 from indexer.paper.scores import evaluate_paper
 
 __all__ = ["evaluate"]

@@ -19,7 +19,7 @@ from indexer.datasets.example import Example
 from indexer.datasets.mining import mine
 from indexer.datasets.targets import Known
 from indexer.errors import TrainingError
-from indexer.paper.judged import Cascade
+from indexer.paper.loading import Cascade
 from indexer.paper.training.in_bundle import train_in_bundle
 from indexer.training.assembly import TrainedMember, teach
 from indexer.training.ensemble_member import Validation

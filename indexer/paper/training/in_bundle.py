@@ -10,7 +10,7 @@ import torch
 from indexer.learning.second_cascade import Embedded, SecondCascade
 from indexer.paper.cases import Cases
 from indexer.paper.classes import annotation_words, in_a_class, paper_class
-from indexer.paper.judged import choose_point
+from indexer.paper.operating_point import choose_point
 from indexer.paper.recipe import named
 from indexer.paper.training.cascade import train_cascade
 

@@ -139,7 +139,7 @@ class Cascade:
             if self.point is not None:
                 chances = 1 / (1 + np.exp(-readings.logits.astype(np.float64)))
                 vectors = readings.embeddings
-                predictions[CASCADE] = self.point.say(
+                predictions[CASCADE] = self.point.predict(
                     self.model, self.source.findings, chances, vectors
                 )
             return predictions

@@ -47,7 +47,7 @@ class OperatingPoint:
         """A JSON object."""
         return asdict(self)
 
-    def say(
+    def predict(
         self, model: PaperModel, findings: Sequence[str], chances: _Floats, inputs: _Floats
     ) -> list[_Words]:
         """The words of images.
@@ -77,7 +77,7 @@ def choose_point(
     Parameters
     ----------
     references
-        The true words of each image; the others as of `OperatingPoint.say`.
+        The true words of each image; the others as of `OperatingPoint.predict`.
     """
     if NORMAL not in findings or not set(findings) & (set(CLASSES) - {NORMAL}):
         return None

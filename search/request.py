@@ -72,15 +72,20 @@ class SearchRequest:
     filters
         Conditions that all images found must meet (`search.language.filters`); they do not count
         in a score.
+    within
+        Words that all images found must match, too, and that do not count in a score: free text or
+        a query, as `words`.
+    among
+        Ids of the only images that may be found; None for all.
     facets, facet_size
         Fields whose values are counted, and how many values of each, the commonest first.
     choices
         ``facet=value``: images found must have one of the values chosen in each facet, but a
-        facet's own choice does not shrink its counts. For words alone.
+        facet's own choice does not shrink its counts.
     limit, page
         Rows per page, and which page, from 1.
     after
-        Token of the page before (`Results.after`) in place of `page`. For words alone.
+        Token of the page before (`Results.after`) in place of `page`; not for a picture alone.
     sort
         ``"score"``, or ``"age"``, ``"year"``, ``"id"``, each also with ``:desc``. But for
         ``"score"`` for words alone.
@@ -108,6 +113,8 @@ class SearchRequest:
     picture: Picture | None = None
     literal: bool = False
     filters: tuple[str, ...] = ()
+    within: str | None = None
+    among: tuple[str, ...] | None = None
     facets: tuple[str, ...] = ("disease",)
     facet_size: int = 20
     choices: tuple[str, ...] = ()
@@ -140,15 +147,20 @@ class SearchRequest:
             )
         if self.after is not None and self.page != 1:
             raise QueryError("name a page or the token of the page before, not both")
-        if not self.by_words_alone and (
-            self.after is not None or self.sort != "score" or self.choices
-        ):
-            raise RequestError("a page by token, a sort and choices are for words alone")
+        if not self.by_words_alone and self.sort != "score":
+            raise RequestError("sorts are for words alone; what is found otherwise is ranked")
+        if self.by_picture_alone and self.after is not None:
+            raise RequestError("what is found by a picture alone has pages by number, not by token")
         for name in (self.group, self.exclude):
             if name is not None and name not in GROUPS:
                 raise QueryError(f'no grouping by "{name}"; there are {" and ".join(GROUPS)}')
         if not 0 <= self.least_likeness <= 1:
             raise QueryError(f"a likeness of {self.least_likeness:g}: it is 0 at least, 1 at most")
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether not all images may be found, so that the text store has to tell which may."""
+        return bool(self.filters or self.choices or self.within or self.among is not None)
 
     @property
     def by_words_alone(self) -> bool:

@@ -166,7 +166,7 @@ class Hit:
     document
         What the database knows of the image, in words.
     highlights
-        Where the words matched; None in a search by picture.
+        Where the words matched; None where there are none.
     reasons
         Why it was found.
     images

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from indexer.cascade.compute import Compute
+from indexer.database.layout import Layout
 from indexer.errors import ArchiveError, BundleError, DatabaseMismatch, ImageError
+from search.language.filters import facet_of
 from search.models import Models, Once
 from search.pictures.query import is_whole_id, query_picture, resolve
 from search.pictures.search import search_picture
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["SearchService"]
 
 T = TypeVar("T")
+
+# By picture the images found are counted, so as many are looked for as are shown.
+_COUNTED = 200
 
 
 class SearchService:
@@ -68,6 +73,11 @@ class SearchService:
         self._models = Models(compute, limits, decoders)
         self._terms: Once[Terms] = Once()
         self._annotations: Once[AnnotationTexts] = Once()
+
+    @property
+    def layout(self) -> Layout:
+        """Where the parts of the database lie."""
+        return self._snapshots.layout
 
     def close(self) -> None:
         """Close the database's files, and end the workers."""
@@ -195,6 +205,20 @@ class SearchService:
         return replace(results, hits=hits)
 
     def _ranked(self, request: SearchRequest, snapshot: Snapshot) -> Results:
+        results = self._found(request, snapshot)
+        if request.by_words_alone or not request.choices:
+            return results
+        # A facet's own choice does not shrink its counts, which a text store sees to by itself.
+        counts = dict(results.facets)
+        first = replace(request, page=1, after=None, limit=min(request.limit, _COUNTED))
+        for name in request.facets:
+            others = tuple(c for c in request.choices if facet_of(c) != name)
+            if len(others) < len(request.choices):
+                free = replace(first, choices=others, facets=(name,))
+                counts |= self._found(free, snapshot).facets
+        return replace(results, facets=counts)
+
+    def _found(self, request: SearchRequest, snapshot: Snapshot) -> Results:
         if request.by_words_alone:
             from search.words import search_words
 
@@ -241,4 +265,4 @@ class SearchService:
 def _asks_text(request: SearchRequest) -> bool:
     """Whether the text store has to be asked, which need not be there for a picture alone."""
     part_of_id = isinstance(request.picture, ImageId) and not is_whole_id(request.picture.text)
-    return not request.by_picture_alone or bool(request.filters) or part_of_id
+    return not request.by_picture_alone or request.is_bounded or part_of_id

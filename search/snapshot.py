@@ -130,10 +130,10 @@ class Snapshots:
     """
 
     def __init__(self, path: Path) -> None:
-        self._layout = Layout(path)
+        self.layout = Layout(path)
         self._lock = threading.Lock()
         self._vectors = _VectorCache()
-        self._stamp = _stamp(self._layout.manifest)
+        self._stamp = _stamp(self.layout.manifest)
         #: Open ledgers that no request uses.
         self._resting = [Database.open(path)]
         self._resting[0].rest()
@@ -230,7 +230,7 @@ class Snapshots:
             manifest = database.manifest
             self._text = open_backend(
                 manifest.text,
-                self._layout.text,
+                self.layout.text,
                 index=manifest.text_index,
                 url=manifest.text_url,
             )
@@ -248,11 +248,11 @@ class Snapshots:
 
     def _ledger(self) -> Database:
         """An open ledger, of the manifest as it is now."""
-        if self._stamp != (stamp := _stamp(self._layout.manifest)):
+        if self._stamp != (stamp := _stamp(self.layout.manifest)):
             for database in self._resting:
                 database.close()
             self._resting, self._stamp = [], stamp
-        return self._resting.pop() if self._resting else Database.open(self._layout.root)
+        return self._resting.pop() if self._resting else Database.open(self.layout.root)
 
     def _end(self, snapshot: Snapshot) -> None:
         snapshot.database.rest()
@@ -263,7 +263,7 @@ class Snapshots:
     def _version(self) -> int:
         """Changes with every commit to the ledger."""
         if self._watch is None:
-            self._watch = connect(self._layout.ledger)
+            self._watch = connect(self.layout.ledger)
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
 

@@ -10,7 +10,8 @@ from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
 from search.language.plain.reading import Reading, ranked, read, read_sentence
-from search.language.tree import MatchAll, Node, conjunction
+from search.language.tree import Among, MatchAll, Node, conjunction
+from search.request import SearchRequest
 from search.stores.backend import Backend
 
 __all__ = ["Query", "Terms"]
@@ -108,6 +109,21 @@ class Terms:
         if not filters:
             return MatchAll()
         return Lexicon.load().expand(parse_filters(filters, self.vocabulary))
+
+    def bounds(self, request: SearchRequest) -> Node:
+        """What all images found must meet, and what counts in no score.
+
+        Raises
+        ------
+        QueryError
+            A filter or a query is malformed.
+        """
+        bounds = self.conditions(request.filters)
+        if request.within is not None:
+            bounds = conjunction(bounds, self.read(request.within, literal=request.literal).tree)
+        if request.among is not None:
+            bounds = conjunction(bounds, Among(request.among))
+        return bounds
 
     def chosen(self, choices: Iterable[str]) -> dict[str, Node]:
         """The conditions picked in facets; a choice is what a facet shows, so it is not widened.

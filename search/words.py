@@ -47,7 +47,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
     """
     facets = check_facets(request.facets)
     order = Sort.parse(request.sort)
-    conditions = terms.conditions(request.filters)
+    conditions = terms.bounds(request)
     chosen = terms.chosen(request.choices)
     query = terms.read(
         request.words or "",

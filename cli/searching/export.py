@@ -24,6 +24,11 @@ __all__ = ["export"]
 @database_option
 @filter_option
 @click.option(
+    "--cohort",
+    metavar="ID",
+    help="Only images of a cohort, by the id at the end of its address in `cxrdex serve`.",
+)
+@click.option(
     "--column",
     "columns",
     multiple=True,
@@ -48,6 +53,7 @@ def export(
     target: Path,
     database: Path,
     filters: tuple[str, ...],
+    cohort: str | None,
     columns: tuple[str, ...],
     literal: bool,
     report: bool,
@@ -59,15 +65,19 @@ def export(
 
     Rows are in the order of their ids and of one moment of the database.
     """
+    from indexer.database.cohorts.store import Cohorts
+    from indexer.database.layout import Layout
     from search.export.exporting import ExportRequest
     from search.export.exporting import export as write
     from search.service import SearchService
 
+    Layout(database).read_manifest()
     more = [name for name, wanted in (("report", report), ("sources", sources)) if wanted]
     request = ExportRequest(
         words=query,
         literal=literal,
         filters=filters,
+        among=None if cohort is None else Cohorts(Layout(database).cohorts).get(cohort).images,
         columns=columns,
         more=tuple(more),
         embeddings=embeddings,

@@ -161,6 +161,11 @@ class Layout:
         return self.root / "thumbnails.sqlite"
 
     @property
+    def cohorts(self) -> Path:
+        """Images that people collected; searches write it."""
+        return self.root / "cohorts.sqlite"
+
+    @property
     def scratch(self) -> Path:
         """Working table of a run; worth nothing after it."""
         return self.root / "scratch.sqlite"

@@ -28,8 +28,10 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         The file cannot be opened or is no SQLite file.
     """
     if write:
-        # SQLite gives the log the mode of the file it belongs to.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # SQLite gives the log the mode of the file it belongs to. Closing a file gives up the locks
+        # that other connections of this process have on it, so it is opened only to be made.
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         mode = "rw"
     else:
         # On a medium that cannot be written nobody else writes, and SQLite need not look out.

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
@@ -27,7 +28,9 @@ from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextSto
 
 __all__ = ["Problem", "repair", "verify"]
 
-Place: TypeAlias = Literal["manifest", "ledger", "shards", "vectors", "text", "thumbnails"]
+Place: TypeAlias = Literal[
+    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts"
+]
 
 _REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
 _RESTORE = (
@@ -97,6 +100,7 @@ def verify(path: Path) -> list[Problem]:
             "vectors": _vectors,
             "text": _text,
             "thumbnails": _thumbnails,
+            "cohorts": _cohorts,
         }
         with Database.open(path) as database:
             for where, look in checks.items():
@@ -293,6 +297,15 @@ def _thumbnails(database: Database) -> Iterator[Problem]:
     if unknown:
         detail = f"{unknown} thumbnails belong to no image, or to one that may not be shown"
         yield Problem("thumbnails", "unknown", unknown, detail)
+
+
+def _cohorts(database: Database) -> Iterator[Problem]:
+    advice = "restore cohorts.sqlite from a backup, or delete it with all cohorts"
+    try:
+        for count, detail in Cohorts(database.layout.cohorts).damages():
+            yield Problem("cohorts", "damaged", count, detail, advice)
+    except (CxrdexError, sqlite3.DatabaseError) as error:
+        yield Problem("cohorts", "damaged", 0, f"cohorts.sqlite cannot be read: {error}", advice)
 
 
 # ---- mending ------------------------------------------------------------------------------------

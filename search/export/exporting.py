@@ -13,7 +13,7 @@ import numpy.typing as npt
 from indexer.errors import QueryError
 from search.export.columns import Column, choose_columns, document_columns
 from search.export.files import open_table
-from search.language.tree import conjunction
+from search.language.tree import Among, conjunction
 
 if TYPE_CHECKING:
     from search.service import SearchService
@@ -38,6 +38,8 @@ class ExportRequest:
         Take free text for a query in the language.
     filters
         Conditions besides (`search.language.filters`).
+    among
+        Ids of the only images that are written, such as a cohort's; None for all.
     columns
         Names of the columns, in order; none for all but ``report`` and ``sources``.
     more
@@ -51,6 +53,7 @@ class ExportRequest:
     words: str | None = None
     literal: bool = False
     filters: tuple[str, ...] = ()
+    among: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     embeddings: bool = False
@@ -85,6 +88,8 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
     with service.snapshot(text=True) as snapshot:
         terms = service.terms(snapshot)
         tree = terms.conditions(request.filters)
+        if request.among is not None:
+            tree = conjunction(tree, Among(request.among))
         if request.words is not None:
             tree = conjunction(tree, terms.read(request.words, literal=request.literal).tree)
         keys = snapshot.text.keys(tree)

@@ -36,6 +36,7 @@ from search.language.tree import (
     required_certainty,
     required_origin,
 )
+from search.paging import Cursor, signature
 from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture
 from search.request import SearchRequest
@@ -80,6 +81,8 @@ class Asked:
         conditions.
     left_out
         Ids that are not to be found, such as the query image's own.
+    sign
+        Checksum of what is asked for, to which the tokens of pages are bound.
     """
 
     conditions: Node
@@ -87,6 +90,7 @@ class Asked:
     meaning: Meaning | None = None
     picture: Sequence[tuple[str, float]] = ()
     left_out: frozenset[str] = field(default_factory=frozenset)
+    sign: str = ""
 
 
 def check_page(request: SearchRequest) -> None:
@@ -130,7 +134,7 @@ def search_combined(
     """
     check_page(request)
     check_facets(request.facets)
-    conditions = terms.conditions(request.filters)
+    conditions = conjunction(terms.bounds(request), *terms.chosen(request.choices).values())
     tree = meaning = None
     sentence = request.meaning
     understood: Mapping[str, Any] | None = None
@@ -170,9 +174,10 @@ def search_combined(
             pool_studies=request.pool_studies,
         )
         near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
-    return answer(
-        Asked(conditions, tree, meaning, near, left_out), request, snapshot, notes, understood
-    )
+    looks = None if picture is None else picture.vector.tobytes()
+    sign = signature(conditions, tree, sentence, looks, request.group, request.least_likeness)
+    asked_for = Asked(conditions, tree, meaning, near, left_out, sign)
+    return answer(asked_for, request, snapshot, notes, understood)
 
 
 def _as_sentence(query: Query) -> str:
@@ -264,9 +269,14 @@ def answer(
     for one in fused:
         owner = documents[one.id][request.group] if request.group else one.id
         rows.setdefault(owner, []).append(one)
-    hits = []
+    ordered = list(rows.values())
     start = (request.page - 1) * request.limit
-    for one, *others in islice(rows.values(), start, start + request.limit):
+    if request.after is not None:
+        last = Cursor.read(request.after, asked.sign)
+        before = (-float(last.value or 0), last.id)
+        ordered = [row for row in ordered if (-row[0].score, row[0].id) > before]
+    hits = []
+    for one, *others in islice(ordered, start, start + request.limit):
         texts = {"annotation": closest[one.id][1]} if "annotation" in one.ranks else {}
         reasons = [
             Reason(kind, one.ranks[kind], by_name[kind][one.id], texts.get(kind))
@@ -279,7 +289,10 @@ def answer(
         hits.append(Hit(one.id, one.score, document, marks, tuple(reasons), images))
     every = (documents[one.id] for one in fused)
     counts = facet_counts(every, check_facets(request.facets), request.facet_size)
-    return Results(len(fused), hits, counts, notes=tuple(notes), understood=understood)
+    following = None
+    if hits and len(ordered) > start + request.limit:
+        following = Cursor(hits[-1].score, hits[-1].id).token(asked.sign)
+    return Results(len(fused), hits, counts, following, notes=tuple(notes), understood=understood)
 
 
 def _words(asked: Asked, backend: Backend) -> tuple[dict[str, Document], dict[str, float]]:

@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 from indexer.annotation import Origin
 
 __all__ = [
+    "Among",
     "And",
     "Boost",
     "Finding",
@@ -104,6 +105,13 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """An image of some, by their ids."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The field has any value."""
 
@@ -161,7 +169,9 @@ class Not:
     node: Node
 
 
-Leaf: TypeAlias = Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present | Range | MatchAll
+Leaf: TypeAlias = (
+    Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Among | Present | Range | MatchAll
+)
 Node: TypeAlias = Leaf | Finding | Boost | And | Or | Not
 
 # Fields whose values come from annotations, so that a label origin can narrow them.

@@ -8,6 +8,8 @@ import numpy as np
 
 from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
+from search.highlights import Highlighter
+from search.language.tree import conjunction, narrow, required_certainty, required_origin
 from search.pictures.likeness import alike, own_images
 from search.pictures.query import QueryPicture
 from search.request import SearchRequest
@@ -37,9 +39,14 @@ def search_picture(
         A filter or a facet is wrong.
     """
     facets = check_facets(request.facets)
-    keys = None
-    if request.filters:
-        keys = snapshot.text.keys(terms(snapshot).conditions(request.filters))
+    keys = marker = None
+    if request.is_bounded:
+        known = terms(snapshot)
+        wanted = conjunction(known.bounds(request), *known.chosen(request.choices).values())
+        keys = snapshot.text.keys(wanted)
+        if request.within is not None:
+            asked = known.read(request.within, literal=request.literal).scored
+            marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
     end = request.page * request.limit
     unusual = [] if request.include_unusual else [*snapshot.database.ledger.images.unusual()]
     found = alike(
@@ -59,7 +66,8 @@ def search_picture(
     for document in snapshot.database.documents(ids):
         rank, one = shown[document["id"]]
         reason = Reason("image", rank, one.likeness)
-        hits.append(Hit(one.id, one.likeness, document, None, (reason,), one.images))
+        marks = None if marker is None else marker.mark(document)
+        hits.append(Hit(one.id, one.likeness, document, marks, (reason,), one.images))
     every = snapshot.vectors().keys if keys is None else keys
     left_out = vector_keys(sorted({*unusual, *own_images(picture, request.exclude, snapshot)}))
     total = len(every) - int(np.isin(left_out, every).sum())

@@ -9,26 +9,16 @@ from fastapi.responses import JSONResponse
 
 from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
+from search.web.completions import completions
 from search.web.people.access import require
+from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
 from search.web.state import State, state_of
 
 __all__ = ["router"]
 
 _IMMUTABLE = {"cache-control": "private, max-age=86400"}
-_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": _PROBLEM}
-    for status, text in (
-        (400, "The question is malformed."),
-        (404, "There is no such thing."),
-        (409, "The bundle does not fit the database."),
-        (422, "A parameter is unknown or wrong, or a file is no chest radiograph."),
-        (501, "A package is not installed."),
-        (503, "The text store does not answer."),
-    )
-}
-router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 _State = Annotated[State, Depends(state_of)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
@@ -38,20 +28,27 @@ _Nothing = Annotated[NoQuery, Query()]
 @router.get("/search", dependencies=[require("reader")])
 def search(state: _State, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
     """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
-    return state.service.search(query.request()).to_json()
+    return state.service.search(query.request(state.among(query))).to_json()
 
 
 @router.get("/facets", dependencies=[require("reader")])
 def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Counts over all images that match."""
-    answer = state.service.search(query.request()).to_json()
+    answer = state.service.search(query.request(state.among(query))).to_json()
     return {"total": answer["total"], "facets": answer["facets"]}
 
 
 @router.get("/suggest", dependencies=[require("reader")])
 def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
-    """Near words for the words of a query that the database does not know."""
-    return {"suggestions": state.service.search(query.request()).to_json()["suggestions"]}
+    """Near words for words that the database does not know, and findings that begin like the last.
+
+    A completion is the whole query with its last word completed, and how many images have it.
+    """
+    found = state.service.search(query.request(state.among(query)))
+    return {
+        "suggestions": found.to_json()["suggestions"],
+        "completions": completions(state.service, query.q),
+    }
 
 
 @router.get("/images/{image_id}", dependencies=[require("reader")])
@@ -109,7 +106,7 @@ def similar(
     state: _State, image_id: _Id, query: Annotated[SimilarQuery, Query()]
 ) -> dict[str, Any]:
     """The images most like one of the database."""
-    return state.service.search(query.request(image_id)).to_json()
+    return state.service.search(query.request(image_id, state.among(query))).to_json()
 
 
 @router.post(
@@ -123,7 +120,7 @@ def similar(
             },
         }
     },
-    responses={413: {"description": "The file is too large.", "content": _PROBLEM}},
+    responses={413: {"description": "The file is too large.", "content": PROBLEM}},
 )
 async def similar_to_file(
     state: _State, query: Annotated[SimilarQuery, Query()], request: Request
@@ -132,7 +129,8 @@ async def similar_to_file(
     from starlette.concurrency import run_in_threadpool
 
     upload = Upload(await request.body(), "the file")
-    found = await run_in_threadpool(state.service.search, query.request(upload))
+    asked = query.request(upload, state.among(query))
+    found = await run_in_threadpool(state.service.search, asked)
     return found.to_json()
 
 

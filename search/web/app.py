@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from indexer.errors import CxrdexError
 from search.service import SearchService
 from search.web import api
+from search.web.cohorts import api as cohorts_api
+from search.web.cohorts import pages as cohorts_pages
 from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
@@ -66,7 +68,9 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
     )
     app.state.cxrdex = state
     app.include_router(api.router)
+    app.include_router(cohorts_api.router)
     app.include_router(routes.router)
+    app.include_router(cohorts_pages.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.exception_handler(CxrdexError)(_refused)
     app.exception_handler(RequestValidationError)(_misused)

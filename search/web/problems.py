@@ -17,7 +17,22 @@ from indexer.errors import (
     TextStoreUnavailable,
 )
 
-__all__ = ["problem", "status_of"]
+__all__ = ["PROBLEM", "PROBLEMS", "problem", "status_of"]
+
+#: Content of an answer that says what is wrong, as OpenAPI describes it.
+PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
+#: What any route may answer.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": PROBLEM}
+    for status, text in (
+        (400, "The question is malformed."),
+        (404, "There is no such thing."),
+        (409, "The bundle does not fit the database."),
+        (422, "A parameter is unknown or wrong, or a file is no chest radiograph."),
+        (501, "A package is not installed."),
+        (503, "The text store does not answer."),
+    )
+}
 
 # The first that fits counts.
 _STATUS: tuple[tuple[type[CxrdexError], HTTPStatus], ...] = (

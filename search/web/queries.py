@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from search.request import Group, ImageId, Mode, Picture, SearchRequest
 
-__all__ = ["FacetQuery", "NoQuery", "SearchQuery", "SimilarQuery", "SizeQuery"]
+__all__ = ["BoundQuery", "FacetQuery", "NoQuery", "SearchQuery", "SimilarQuery", "SizeQuery"]
 
+_Cohort = Annotated[str | None, Field(pattern="^[0-9a-f]{20}$", description="Id of a cohort.")]
 _Names = Annotated[list[str], Field(max_length=64)]
 
 
@@ -19,7 +20,14 @@ class NoQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SearchQuery(NoQuery):
+class BoundQuery(NoQuery):
+    """Which images may be found at all."""
+
+    cohort: _Cohort = None
+    source: Annotated[int | None, Field(ge=1, description="Number of an archive.")] = None
+
+
+class SearchQuery(BoundQuery):
     """A search by words, by meaning, or both."""
 
     q: Annotated[str, Field(max_length=4096)] = ""
@@ -34,8 +42,14 @@ class SearchQuery(NoQuery):
     group: Group | None = None
     literal: bool = False
 
-    def request(self) -> SearchRequest:
-        """The same as the service takes it; no words ask for everything."""
+    def request(self, among: tuple[str, ...] | None = None) -> SearchRequest:
+        """The same as the service takes it; no words ask for everything.
+
+        Parameters
+        ----------
+        among
+            The images of cohort and source.
+        """
         return SearchRequest.of(
             self.q.strip() or "*",
             self.mode if self.q.strip() else "words",
@@ -48,10 +62,11 @@ class SearchQuery(NoQuery):
             after=self.after,
             group=self.group,
             literal=self.literal,
+            among=among,
         )
 
 
-class FacetQuery(NoQuery):
+class FacetQuery(BoundQuery):
     """What is counted, and over what."""
 
     q: Annotated[str, Field(max_length=4096)] = ""
@@ -60,7 +75,7 @@ class FacetQuery(NoQuery):
     choose: _Names = []
     size: Annotated[int, Field(ge=1, le=1000)] = 20
 
-    def request(self) -> SearchRequest:
+    def request(self, among: tuple[str, ...] | None = None) -> SearchRequest:
         """The same as the service takes it."""
         return SearchRequest(
             words=self.q.strip() or "*",
@@ -69,26 +84,36 @@ class FacetQuery(NoQuery):
             facet_size=self.size,
             choices=tuple(self.choose),
             limit=0,
+            among=among,
         )
 
 
-class SimilarQuery(NoQuery):
+class SimilarQuery(BoundQuery):
     """A search by picture."""
 
+    q: Annotated[str, Field(max_length=4096, description="Words that images must match.")] = ""
     limit: Annotated[int, Field(ge=1, le=200)] = 10
+    page: Annotated[int, Field(ge=1, le=100)] = 1
+    choose: _Names = []
     filter: _Names = []
     facet: _Names = ["disease"]
     exclude: Group | None = None
     group: Group | None = None
     least: Annotated[float, Field(ge=0, le=1)] = 0.0
 
-    def request(self, picture: Picture | str) -> SearchRequest:
+    def request(
+        self, picture: Picture | str, among: tuple[str, ...] | None = None
+    ) -> SearchRequest:
         """The same as the service takes it, for one picture or the id of one."""
         return SearchRequest(
             picture=ImageId(picture) if isinstance(picture, str) else picture,
             limit=self.limit,
+            page=self.page,
             filters=tuple(self.filter),
+            within=self.q.strip() or None,
+            among=among,
             facets=tuple(self.facet),
+            choices=tuple(self.choose),
             exclude=self.exclude,
             group=self.group,
             least_likeness=self.least,

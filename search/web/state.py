@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastapi import Request
 
+from indexer.database.cohorts.cohort import MOST_IMAGES
+from indexer.database.cohorts.store import Cohorts
+from indexer.database.ledger.runs import Run
 from indexer.database.upkeep.status import DatabaseStatus
+from indexer.errors import NotFoundError, QueryError
 from search.service import SearchService
 from search.web.films import Films
 from search.web.metrics import Metrics
+from search.web.overview.label_maps import LabelMaps
+from search.web.queries import BoundQuery
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
@@ -23,6 +29,8 @@ class State:
 
     Parameters
     ----------
+    maps
+        The bundle's composite labels as the overview shows them.
     metrics
         Set once the application is wrapped in it.
     """
@@ -31,12 +39,61 @@ class State:
     settings: WebSettings
     films: Films
     uploads: Uploads
+    maps: LabelMaps = field(default_factory=LabelMaps)
     metrics: Metrics | None = None
 
-    def status(self) -> dict[str, Any]:
-        """Counts of the database, without any path."""
+    @property
+    def cohorts(self) -> Cohorts:
+        """The cohorts of the database."""
+        return Cohorts(self.service.layout.cohorts)
+
+    def among(self, query: BoundQuery) -> tuple[str, ...] | None:
+        """The images that cohort and source of a query allow to be found; None without these.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such cohort or source.
+        QueryError
+            The source has too many images.
+        """
+        among = None if query.cohort is None else self.cohorts.get(query.cohort).images
+        if query.source is None:
+            return among
         with self.service.snapshot() as snapshot:
-            found = DatabaseStatus.of(snapshot.database)
+            images = snapshot.database.ledger.files.images_in(query.source, MOST_IMAGES + 1)
+        if not images:
+            raise NotFoundError(f"no source has the number {query.source}")
+        if len(images) > MOST_IMAGES:
+            raise QueryError(f"a source of more than {MOST_IMAGES:,} images narrows no search")
+        own = {*images}
+        return tuple(images if among is None else (image for image in among if image in own))
+
+    def sources(self) -> list[tuple[int, str, int]]:
+        """Number, path and images of each archive; the path may hold patient data."""
+        with self.service.snapshot() as snapshot:
+            files = snapshot.database.ledger.files
+            return [(n, path, count) for n, path, count in files.archives() if count]
+
+    def runs(self, count: int) -> list[Run]:
+        """The last runs, the newest first."""
+        with self.service.snapshot() as snapshot:
+            return snapshot.database.ledger.runs.recent(count)
+
+    def database_status(self) -> DatabaseStatus:
+        """Counts of the database as it is now; with paths of archives."""
+        with self.service.snapshot() as snapshot:
+            return DatabaseStatus.of(snapshot.database)
+
+    def status(self, now: DatabaseStatus | None = None) -> dict[str, Any]:
+        """Counts of the database, without any path.
+
+        Parameters
+        ----------
+        now
+            What `database_status` gave; None to ask it.
+        """
+        found = now or self.database_status()
         manifest, last = found.manifest, found.last_run
         return {
             "indexed": found.images,

@@ -11,6 +11,7 @@ import pytest
 from indexer.database.text.documents import Document
 from indexer.database.vectors.shards import vector_keys
 from search.language.tree import (
+    Among,
     And,
     MatchAll,
     Node,
@@ -154,6 +155,19 @@ def test_a_facets_own_choice_does_not_shrink_it(
         assert page.facets[name] == counts(meeting(name), name)
     for name in chosen.keys() & set(names):
         assert len(page.facets[name]) > 1
+
+
+def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> None:
+    some = [document["id"] for document in documents[::3]]
+    among = Among((*some, "0" * 16))
+    assert _ids(filled.backend, MatchAll(), among) == {*some}
+    assert _ids(filled.backend, among) == {*some}
+    assert _ids(filled.backend, MatchAll(), Among(())) == set()
+    assert _ids(filled.backend, Not(among)) == {d["id"] for d in documents} - {*some}
+    word = Word("lung")
+    wanted = {d["id"] for d in documents if matches(word, d)} & {*some}
+    assert _ids(filled.backend, word, among) == wanted
+    assert {*filled.backend.keys(conjunction(word, among))} == {*vector_keys(sorted(wanted))}
 
 
 def test_facets_have_the_commonest_values(filled: Filled, documents: list[Document]) -> None:

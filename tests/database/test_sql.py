@@ -10,11 +10,12 @@ _STATEMENT = re.compile(
     r"""["'](?:SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|PRAGMA|ATTACH|VACUUM)\s"""
     r"|\bsqlite3\.connect\("
 )
-# Beside the ledger: pictures, how files are opened and copied, and a private temporary table of
-# hashed names which no database sees.
+# Beside the ledger: pictures, cohorts, how files are opened and copied, and a private temporary
+# table of hashed names which no database sees.
 _OTHERS = {
     "indexer/database/thumbnails.py",
     "indexer/database/sqlite.py",
+    "indexer/database/cohorts/store.py",
     "indexer/archive/reports.py",
     # Asks SQLite whether anything was committed, and no table.
     "search/snapshot.py",

@@ -124,6 +124,22 @@ class Files(Table):
         )
         return row is not None
 
+    def images_in(self, archive: int, most: int) -> list[str]:
+        """Ids of the images that are read from an archive, by its number; at most so many."""
+        rows = self._all(
+            "SELECT image_id FROM files WHERE archive = ? AND status = 'done' LIMIT ?",
+            archive, most,
+        )  # fmt: skip
+        return [image_id for (image_id,) in rows]
+
+    def archives(self) -> list[tuple[int, str, int]]:
+        """Number and path of each archive, and how many images are read from it."""
+        rows = self._all(
+            "SELECT a.id, a.path, count(f.id) FROM archives a LEFT JOIN files f "
+            "ON f.archive = a.id AND f.status = 'done' GROUP BY a.id ORDER BY a.id"
+        )
+        return [(number, path, count) for number, path, count in rows]
+
     def archive_paths(self) -> list[str]:
         """Paths of all archives."""
         return [path for (path,) in self._all("SELECT path FROM archives ORDER BY id")]

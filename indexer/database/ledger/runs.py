@@ -35,6 +35,12 @@ class Runs(Table):
         row = self._one("SELECT * FROM runs ORDER BY id DESC LIMIT 1")
         return _parsed(row) if row else None
 
+    def recent(self, count: int) -> list[Run]:
+        """The last runs, the newest first."""
+        return [
+            _parsed(row) for row in self._all("SELECT * FROM runs ORDER BY id DESC LIMIT ?", count)
+        ]
+
     def get(self, number: int) -> Run:
         """One run by its number."""
         row = self._one("SELECT * FROM runs WHERE id = ?", number)

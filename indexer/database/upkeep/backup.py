@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from indexer.database.access import set_modes
+from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import sync_folder, writing
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
@@ -78,6 +79,7 @@ def _copy(source: Layout, target: Layout) -> int:
             pictures.copy_to(target.thumbnails)
         finally:
             pictures.close()
+    Cohorts(source.cohorts).copy_to(target.cohorts)
     if generation := current_path(source.vectors):
         try:
             shutil.copytree(generation, target.vectors / generation.name)

@@ -66,6 +66,7 @@ _HOLDS = {
     "text": "texts of reports and annotations; sex, age, year, manufacturer; pseudonymous ids",
     "semantic": "texts of annotations, and vectors of them",
     "thumbnails.sqlite": "small pictures; none where text is said to be burned in",
+    "cohorts.sqlite": "names and notes that people gave; pseudonymous ids",
     "manifest.json": "nothing of a patient",
     "checksums.json": "nothing of a patient",
 }

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexer.archive.deidentify import pseudonym
+from indexer.database.cohorts.store import Cohorts
 from indexer.database.ledger.forgotten import Kind
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.writing.settling import drop_images
@@ -106,6 +107,8 @@ def _named(key: bytes, kind: Kind, line: str) -> list[str]:
 def forget(stores: Stores, wanted: Wanted) -> None:
     """Drop images with their files, and keep what is meant from coming back."""
     ledger = stores.ledger
+    # First, as afterwards nothing tells any more which images they were.
+    Cohorts(stores.layout.cohorts).drop_images(wanted.images)
     drop_images(stores, wanted.images)
     with ledger.transaction():
         ledger.forgotten.add(wanted.kind, wanted.names)
@@ -124,5 +127,15 @@ def wipe(stores: Stores) -> Sequence[str]:
         Files that a search that is open still holds older bytes of.
     """
     shutil.rmtree(stores.layout.semantic, ignore_errors=True)
-    files = {"ledger.sqlite": stores.ledger.wipe, "thumbnails.sqlite": stores.thumbnails.wipe}
+    cohorts = Cohorts(stores.layout.cohorts)
+    last = stores.ledger.runs.last()
+    # Before a run has ended, images that it is to read again may be missing.
+    if last is not None and last.state == "complete":
+        known = stores.ledger.images
+        cohorts.drop_images([image for image in cohorts.images() if image not in known])
+    files = {
+        "ledger.sqlite": stores.ledger.wipe,
+        "thumbnails.sqlite": stores.thumbnails.wipe,
+        "cohorts.sqlite": cohorts.wipe,
+    }
     return [name for name, clean in files.items() if not clean()]

@@ -11,6 +11,7 @@ from indexer.database.text.schema import field_name
 from indexer.errors import QueryError
 from search.language.fields import FIELDS
 from search.language.tree import (
+    Among,
     And,
     Boost,
     Finding,
@@ -97,6 +98,8 @@ class _Compiler:
             case Value(field, value, origin):
                 term = {"term": {self.exact(field, origin): value}}
                 return _constant(term, boost)
+            case Among(ids):
+                return _constant({"terms": {self.exact("id", None): list(ids)}}, boost)
             case Present(field, origin):
                 return _constant(self.present(field, origin), boost)
             case Range(field, low, high):

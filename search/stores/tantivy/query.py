@@ -13,6 +13,7 @@ from search.language.fields import FIELDS
 from search.language.findings import fold
 from search.language.shapes import folded
 from search.language.tree import (
+    Among,
     And,
     Boost,
     Finding,
@@ -50,7 +51,7 @@ def is_uniform(query: Node) -> bool:
         return all(map(is_uniform, query.nodes))
     if isinstance(query, Boost):
         return is_uniform(query.node)
-    return isinstance(query, MatchAll | Not | Value | Present | Range | Finding)
+    return isinstance(query, MatchAll | Not | Value | Among | Present | Range | Finding)
 
 
 def compile_both(state: State, query: Node, conditions: Node) -> tantivy.Query:
@@ -124,6 +125,8 @@ class _Compiler:
                 return self._shape(node)
             case Value(field, value, origin):
                 return self._value(field_name(field, origin), value)
+            case Among(ids):
+                return self._among("id", ids)
             case Present(field, origin):
                 return self._present(field, origin)
             case Range(field, low, high):

@@ -1,24 +1,23 @@
-"""What pages show of hits: cards of studies, facets with links, findings in order of trust."""
+"""What pages show of hits: cards of studies, why they are there, findings in order of trust."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from indexer.annotation import NORMAL
 from indexer.database.text.documents import Document
-from search.results import Hit, Results
+from search.results import Fragment, Hit, Results
 from search.service import SearchService
 from search.snapshot import Snapshot
 
 __all__ = [
     "Card",
-    "FacetList",
     "Thumbnail",
+    "Why",
     "cards_of",
-    "facet_lists",
+    "cards_of_images",
     "marked_report",
     "ranked_annotations",
     "thumbnails_of",
@@ -27,6 +26,7 @@ __all__ = [
 # Who is believed first.
 _ORIGINS = {"human": 0, "report": 1, "predicted": 2}
 _IMAGES = 4
+_FRAGMENTS = 2
 
 
 class Thumbnail(NamedTuple):
@@ -34,6 +34,21 @@ class Thumbnail(NamedTuple):
 
     id: str
     is_there: bool
+
+
+class Why(NamedTuple):
+    """One reason for a card, in words.
+
+    Parameters
+    ----------
+    says
+        What kind of reason it is.
+    pieces
+        Text in runs, each with whether it matched.
+    """
+
+    says: str
+    pieces: Sequence[tuple[str, bool]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +65,20 @@ class Card:
         How many images of it are not shown.
     findings
         What is said of it, the most trusted first.
+    why
+        Why it is there.
     """
 
     hit: Hit
     images: tuple[Thumbnail, ...]
     more: int
     findings: tuple[dict[str, Any], ...]
+    why: tuple[Why, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class FacetList:
-    """One facet: its values with their counts, shares of the largest, and addresses to choose."""
-
-    name: str
-    values: tuple[dict[str, Any], ...]
+    @property
+    def marks(self) -> str:
+        """What marking it stands for: its images that were found, the best one first."""
+        return ",".join(self.hit.images or (self.hit.id,))
 
 
 def cards_of(service: SearchService, results: Results) -> list[Card]:
@@ -77,8 +92,51 @@ def cards_of(service: SearchService, results: Results) -> list[Card]:
         images = (hit.id, *(mate for mate in mates.get(hit.id, ()) if mate != hit.id))
         films = tuple(thumbnails[image] for image in images[:_IMAGES])
         more = len(images) - len(films)
-        cards.append(Card(hit, films, more, ranked_annotations(hit.document)))
+        cards.append(Card(hit, films, more, ranked_annotations(hit.document), tuple(_reasons(hit))))
     return cards
+
+
+def cards_of_images(
+    service: SearchService, ids: Sequence[str]
+) -> tuple[list[Card], tuple[str, ...]]:
+    """A card for each of some images, in that order, and those that the database has no more."""
+    with service.snapshot() as snapshot:
+        documents = [*snapshot.database.documents(ids)]
+        films = thumbnails_of(snapshot, ids)
+    cards = [
+        Card(Hit(d["id"], 0.0, d), (films[d["id"]],), 0, ranked_annotations(d)) for d in documents
+    ]
+    there = {card.hit.id for card in cards}
+    return cards, tuple(image for image in ids if image not in there)
+
+
+def _reasons(hit: Hit) -> Iterator[Why]:
+    marks = hit.highlights
+    if marks is not None:
+        said: dict[str, list[Fragment]] = {}
+        for fragment in _most_trusted(marks.annotations):
+            said.setdefault(fragment.text, []).append(fragment)
+        for same in [*said.values()][:_FRAGMENTS]:
+            origins = dict.fromkeys(fragment.origin for fragment in same if fragment.origin)
+            yield Why(", ".join(origins), same[0].pieces())
+        for says, fragments in (
+            ("denied by the report", marks.absent),
+            ("doubted by the report", marks.uncertain),
+            ("report says", marks.report[: 1 if said else _FRAGMENTS]),
+        ):
+            for fragment in fragments[:_FRAGMENTS]:
+                yield Why(says, fragment.pieces())
+    for reason in hit.reasons:
+        if reason.kind == "image":
+            yield Why(f"likeness {reason.score:.2f}")
+        elif reason.kind == "annotation":
+            yield Why("means nearly the same", ((reason.text or "", False),))
+        elif reason.kind == "picture":
+            yield Why("the picture fits the words")
+
+
+def _most_trusted(fragments: Sequence[Fragment]) -> list[Fragment]:
+    return sorted(fragments, key=lambda fragment: _ORIGINS[fragment.origin or "report"])
 
 
 def thumbnails_of(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail]:
@@ -90,7 +148,9 @@ def thumbnails_of(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail
 def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:
     """Annotations of a document: people's first, then the report's, then predictions.
 
-    `normal` is left out where a person or the report names a finding.
+    What several say in the same words stands once, with all of them in ``origins`` and, where it
+    is predicted too, its probability as ``predicted``. Of each, what is likely comes before what
+    is only possible. `normal` is left out where a person or the report names a finding.
     """
     annotations = sorted(
         document["annotations"],
@@ -101,46 +161,19 @@ def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:
         ),
     )
     told = any(a["origin"] != "predicted" and not a["text"].startswith(NORMAL) for a in annotations)
-    return tuple(a for a in annotations if not (told and a["text"] == NORMAL))
-
-
-def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[FacetList]:
-    """The facets of an answer, each value with the address that chooses it or takes it back.
-
-    Parameters
-    ----------
-    address
-        Of the page without further choices; empty for a search of its own.
-    chosen
-        ``facet=value`` of the page.
-    """
-    lists = []
-    for name, counts in results.facets.items():
-        most = max((count.count for count in counts), default=1)
-        values = []
-        for count in counts:
-            choice = f"{name}={count.value}"
-            is_chosen = choice in chosen
-            choices = [c for c in chosen if c != choice] if is_chosen else [*chosen, choice]
-            values.append(
-                {
-                    "value": count.value,
-                    "count": count.count,
-                    "most": most,
-                    "chosen": is_chosen,
-                    "address": _with_choices(address, choices),
-                }
-            )
-        if values:
-            lists.append(FacetList(name, tuple(values)))
-    return lists
-
-
-def _with_choices(address: str, choices: Sequence[str]) -> str:
-    base, _, query = address.partition("?")
-    kept = "&".join(part for part in query.split("&") if part and not part.startswith("choose="))
-    more = urlencode([("choose", choice) for choice in choices])
-    return (base or "/search") + "?" + "&".join(part for part in (kept, more) if part)
+    merged: dict[str, dict[str, Any]] = {}
+    for a in annotations:
+        if told and a["text"] == NORMAL:
+            continue
+        said_by = [] if a["origin"] == "predicted" else [a["origin"]]
+        before = merged.get(a["text"])
+        if before is None:
+            merged[a["text"]] = {**a, "origins": said_by, "predicted": None}
+        elif a["origin"] == "predicted":
+            before["predicted"] = a["confidence"]
+        elif a["origin"] not in before["origins"]:
+            before["origins"].append(a["origin"])
+    return tuple(merged.values())
 
 
 def marked_report(document: Document) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
+from indexer.annotation import Origin
+from indexer.database.text.documents import Document
 from indexer.errors import QueryError
 from search.request import ImageId
+from search.web.cohorts.changes import is_administrator, own_cohorts
 from search.web.pages.cards import cards_of, marked_report, ranked_annotations, thumbnails_of
 from search.web.pages.rendering import page
+from search.web.pages.timeline import neighbours, timeline
 from search.web.people.access import require
 from search.web.queries import NoQuery, SimilarQuery
 from search.web.state import State, state_of
@@ -32,11 +37,11 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
     document = shown.record.document
     with state.service.snapshot() as snapshot:
         database = snapshot.database
-        mates = [m for m in database.image_ids(study=document["study"]) if m != image_id]
-        others = database.documents(database.image_ids(patient=document["patient"]))
-        studies = {d["study"]: d for d in others if d["study"] != document["study"]}
-        films = thumbnails_of(snapshot, [image_id, *mates, *(d["id"] for d in studies.values())])
-    timeline = sorted(studies.values(), key=lambda d: (d["year"] or 0, d["study"]))
+        mates = sorted(m for m in database.image_ids(study=document["study"]) if m != image_id)
+        patient = sorted(database.image_ids(patient=document["patient"]))
+        moments = timeline(document, [*database.documents(patient)])
+        films = thumbnails_of(snapshot, [*mates, *(one.document["id"] for one in moments)])
+    earlier, later = neighbours(moments)
     similar = state.service.search(
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
     )
@@ -44,30 +49,43 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
     return page(
         request,
         "image.html",
-        shown=shown.to_json(),
+        shown=shown.to_json(sources=is_administrator(request)),
         image=document,
         findings=ranked_annotations(document),
+        origins=[o for o in get_args(Origin) if any(_said_by(document, o))],
         report=marked_report(document),
         film=films[image_id],
         mates=[films[mate] for mate in mates],
-        timeline=[(d, films[d["id"]]) for d in timeline],
+        timeline=[(d, films[d["id"]], when) for d, when in moments],
+        earlier=earlier,
+        later=later,
         cards=cards_of(state.service, similar),
-        labels=sorted(document["probabilities"], key=lambda f: -document["probabilities"][f]),
+        labels=_likeliest(document),
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
         most=_FINDINGS,
+        cohorts=own_cohorts(request, state),
     )
+
+
+def _said_by(document: Document, origin: Origin) -> Iterator[bool]:
+    return (annotation["origin"] == origin for annotation in document["annotations"])
+
+
+def _likeliest(document: Document) -> list[str]:
+    chances = document["probabilities"]
+    return sorted(chances, key=lambda finding: -chances[finding])
 
 
 class CompareQuery(NoQuery):
     """Which images stand side by side."""
 
-    ids: str
+    ids: list[str]
 
 
 @router.get("/compare", dependencies=[require("reader")])
 def compare(request: Request, state: _State, query: Annotated[CompareQuery, Query()]) -> str:
     """Two to four images side by side."""
-    ids = [part for part in query.ids.split(",") if part]
+    ids = [part for text in query.ids for part in text.split(",") if part]
     if not 2 <= len(ids) <= 4:
         raise QueryError("compare two to four images: ids=ID,ID")
     shown = [state.service.show(ImageId(one)).record.document for one in ids]
@@ -77,4 +95,5 @@ def compare(request: Request, state: _State, query: Annotated[CompareQuery, Quer
         request,
         "compare.html",
         images=[(one, films[one["id"]], ranked_annotations(one)) for one in shown],
+        labels=_likeliest(shown[0]),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from search.web.pages import about, cases, overview, searching
+from search.web.overview import pages as overview
+from search.web.pages import about, cases, searching
 
 __all__ = ["router"]
 

@@ -1,41 +1,52 @@
-"""Pages of searches: by words, and by a film that was sent."""
+"""Pages of searches: by words, by a film that was sent, or by both."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from indexer.errors import QueryError
-from search.language.fields import FACETS
+from search.collecting import MOST_COLLECTED
+from search.request import Mode
 from search.results import Results
-from search.web.pages.cards import cards_of, facet_lists
+from search.web.cohorts.changes import own_cohorts
+from search.web.pages.cards import cards_of
+from search.web.pages.facets import address_with, facet_lists, taken_of
 from search.web.pages.rendering import page
 from search.web.people.access import require
-from search.web.queries import NoQuery, SearchQuery, SimilarQuery
+from search.web.queries import FacetQuery, SearchQuery, SimilarQuery
 from search.web.state import State, state_of
 
 __all__ = ["router"]
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
+)
 
 _State = Annotated[State, Depends(state_of)]
-_Nothing = Annotated[NoQuery, Query()]
-_FACETS = ("disease", "view", "sex", "origin")
+_FACETS = ("disease", "view", "sex", "origin", "certainty", "year")
+# By meaning and by several things at once so many are ranked.
+_RANKED = 1000
+_LIKE = 24
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_WORDS = 12
 
 
-@router.get("/search", dependencies=[require("reader")])
+@router.get("/search")
 def search(request: Request, state: _State, query: Annotated[SearchQuery, Query()]) -> str:
     """Answers to words, a card for each study."""
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
     asked = query.model_copy(
         update={"facet": [*_FACETS], "group": query.group or "study", **wanted}
     )
+    address = "/search?" + urlencode(query.model_dump(exclude_defaults=True), doseq=True)
     results, wrong = None, None
     try:
-        results = state.service.search(asked.request())
+        results = state.service.search(asked.request(state.among(query)))
     except QueryError as error:
         wrong = str(error)
     return page(
@@ -45,55 +56,105 @@ def search(request: Request, state: _State, query: Annotated[SearchQuery, Query(
         results=results,
         wrong=wrong,
         cards=cards_of(state.service, results) if results else [],
-        facets=facet_lists(results, _address(query), query.choose) if results else [],
-        following=_following(query, results),
-        literally=_address(query, literal="true"),
-        all_facets=FACETS,
+        facets=facet_lists(results, address, query.choose) if results else [],
+        taken=taken_of(address, query.choose, query.filter, query),
+        near=_near(state, query.q, address, results),
+        following=_following(address, results),
+        literally=address_with(address, [("literal", "true")], but=("literal", "after", "page")),
+        by_meaning=address_with(address, [("mode", "hybrid")], but=("mode", "after", "page")),
+        most=MOST_COLLECTED if query.mode == "words" else _RANKED,
+        cohorts=own_cohorts(request, state),
     )
 
 
-def _address(query: SearchQuery, **changes: Any) -> str:
-    """The address of a search page; `after` and `page` begin anew."""
-    values = {**query.model_dump(exclude_defaults=True), **changes}
-    values = {n: v for n, v in values.items() if n not in ("after", "page") or n in changes}
-    return "/search?" + urlencode(values, doseq=True)
-
-
-def _following(query: SearchQuery, results: Results | None) -> str | None:
-    if results is None:
+def _following(address: str, results: Results | None) -> str | None:
+    if results is None or results.after is None:
         return None
-    if results.after is not None:
-        return _address(query, after=results.after)
-    if query.mode != "words" and len(results.hits) == query.limit:
-        return _address(query, page=query.page + 1)
-    return None
+    return address_with(address, [("after", results.after)], but=("after", "page"))
 
 
-@router.post("/queries", dependencies=[require("reader")])
-async def ask_by_film(state: _State, film: Annotated[UploadFile, File()]) -> RedirectResponse:
-    """Take a film, and send the browser to its answer."""
-    content = await film.read()
-    if not content:
-        raise QueryError("no film was sent: choose a file first")
-    token = state.uploads.add(content)
-    return RedirectResponse(f"/queries/{token}", status_code=303)
+def _near(
+    state: State, words: str, address: str, results: Results | None
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each word that no image has: near words, each with the address that asks for it."""
+    suggestions = dict(results.suggestions) if results is not None else {}
+    single = dict.fromkeys(_WORD.findall(words))
+    if results is not None and not suggestions and single:
+        try:
+            # Word by word, as several may be read as one phrase, or for what they mean.
+            each = FacetQuery(q=" OR ".join([*single][:_WORDS]), facet=[])
+            suggestions = dict(state.service.search(each.request()).suggestions)
+        except QueryError:
+            # What is asked by meaning need not be a query.
+            return []
+    found = []
+    for word, others in suggestions.items():
+        links = []
+        for other in others[:3]:
+            asked = re.sub(re.escape(word), other.replace("\\", r"\\"), words, flags=re.IGNORECASE)
+            links.append((other, address_with(address, [("q", asked)], but=("q", "after", "page"))))
+        found.append((word, links))
+    return found
 
 
-@router.get("/queries/{token}", dependencies=[require("reader")])
+@router.post("/queries")
+async def ask(
+    state: _State,
+    film: Annotated[UploadFile | None, File()] = None,
+    q: Annotated[str, Form(max_length=4096)] = "",
+    mode: Annotated[Mode, Form()] = "words",
+) -> RedirectResponse:
+    """Take words, a film, or both, and send the browser to the answer."""
+    content = await film.read() if film is not None else b""
+    more = {"q": q.strip()} if q.strip() else {}
+    if content:
+        token = state.uploads.add(content)
+        return RedirectResponse(_with(f"/queries/{token}", more), status_code=303)
+    if film is not None and film.filename:
+        raise QueryError("the film is empty: choose another file")
+    if mode != "words" and more:
+        more["mode"] = mode
+    return RedirectResponse(_with("/search", more), status_code=303)
+
+
+def _with(path: str, values: dict[str, Any]) -> str:
+    return path + ("?" + urlencode(values) if values else "")
+
+
+@router.get("/queries/{token}")
 def answer(
     request: Request, state: _State, token: str, query: Annotated[SimilarQuery, Query()]
 ) -> str:
     """The images most like an uploaded film, beside what the bundle reads in it."""
     upload = state.uploads.get(token)
     reading = state.service.read(upload)
-    wanted = query.model_copy(update={"facet": [*_FACETS], "group": query.group or "study"})
-    results = state.service.search(wanted.request(upload))
+    limit = query.limit if "limit" in query.model_fields_set else _LIKE
+    wanted = query.model_copy(
+        update={"facet": [*_FACETS], "group": query.group or "study", "limit": limit}
+    )
+    address = _with(f"/queries/{token}", {})
+    asked = query.model_dump(exclude_defaults=True)
+    address += "?" + urlencode(asked, doseq=True) if asked else ""
+    results, wrong = None, None
+    try:
+        results = state.service.search(wanted.request(upload, state.among(query)))
+    except QueryError as error:
+        wrong = str(error)
+    full = results is not None and len(results.hits) == limit
+    place = [("page", str(query.page + 1))]
     return page(
         request,
         "query.html",
         token=token,
-        query=query,
+        query=wanted,
         reading=reading.to_json(),
         results=results,
-        cards=cards_of(state.service, results),
+        wrong=wrong,
+        cards=cards_of(state.service, results) if results else [],
+        facets=facet_lists(results, address, query.choose) if results else [],
+        taken=taken_of(address, query.choose, query.filter, query),
+        near=_near(state, query.q, address, results),
+        following=address_with(address, place, but=("page",)) if full else None,
+        most=MOST_COLLECTED,
+        cohorts=own_cohorts(request, state),
     )

@@ -1,126 +1,171 @@
 "use strict";
-// The film on a canvas: window and level by a lookup table of 256 values, zoom, move, invert,
-// rotate, and a heat map over it.
+// Films on canvases: window and level by a lookup table of 256 values, zoom, move, invert, rotate,
+// and a heat map over each. Several films of a page share one view while they are linked.
 (() => {
-  const place = document.querySelector(".viewer");
-  const picture = place.querySelector("img");
-  if (!picture) return;
-  const tools = place.querySelector(".tools");
+  const START = { width: 256, level: 128, zoom: 1, x: 0, y: 0, turns: 0, inverted: false };
+  const tools = document.querySelector(".tools[data-viewer]");
+  const films = [];
+  if (!tools) return;
   const control = (name) => tools.querySelector(`[data-set=${name}]`);
-  const start = { width: 256, level: 128, zoom: 1, x: 0, y: 0, turns: 0, inverted: false };
-  let view = { ...start };
-  let pixels, source, heat, canvas, context;
+  const isLinked = () => !control("linked") || control("linked").checked;
 
-  const begin = () => {
-    source = document.createElement("canvas");
-    source.width = picture.naturalWidth;
-    source.height = picture.naturalHeight;
-    const raw = source.getContext("2d", { willReadFrequently: true });
-    raw.drawImage(picture, 0, 0);
-    pixels = raw.getImageData(0, 0, source.width, source.height);
-    canvas = document.createElement("canvas");
-    canvas.tabIndex = 0;
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", picture.alt);
-    context = canvas.getContext("2d");
-    picture.replaceWith(canvas);
-    tools.hidden = false;
-    listen();
-    window_();
-    draw();
-  };
+  class Film {
+    constructor(place, picture) {
+      this.place = place;
+      this.view = { ...START };
+      this.source = document.createElement("canvas");
+      this.source.width = picture.naturalWidth;
+      this.source.height = picture.naturalHeight;
+      const raw = this.source.getContext("2d", { willReadFrequently: true });
+      raw.drawImage(picture, 0, 0);
+      this.pixels = raw.getImageData(0, 0, this.source.width, this.source.height);
+      this.canvas = document.createElement("canvas");
+      this.canvas.tabIndex = 0;
+      this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", picture.alt);
+      picture.replaceWith(this.canvas);
+      this.listen();
+      this.window();
+      this.draw();
+    }
 
-  // Applies window and level to the film itself; moving and zooming need not do so again.
-  const window_ = () => {
-    const low = view.level - view.width / 2;
-    const table = new Uint8ClampedArray(256);
-    for (let value = 0; value < 256; value += 1) {
-      const grey = ((value - low) / view.width) * 255;
-      table[value] = view.inverted ? 255 - grey : grey;
+    // Applies window and level to the film itself; moving and zooming need not do so again.
+    window() {
+      const { width, level, inverted } = this.view;
+      const table = new Uint8ClampedArray(256);
+      for (let value = 0; value < 256; value += 1) {
+        const grey = ((value - level + width / 2) / width) * 255;
+        table[value] = inverted ? 255 - grey : grey;
+      }
+      const shown = new ImageData(this.pixels.width, this.pixels.height);
+      const from = this.pixels.data;
+      const to = shown.data;
+      for (let at = 0; at < from.length; at += 4) {
+        to[at] = to[at + 1] = to[at + 2] = table[from[at]];
+        to[at + 3] = 255;
+      }
+      this.source.getContext("2d").putImageData(shown, 0, 0);
     }
-    const shown = new ImageData(pixels.width, pixels.height);
-    const from = pixels.data;
-    const to = shown.data;
-    for (let at = 0; at < from.length; at += 4) {
-      const grey = table[from[at]];
-      to[at] = to[at + 1] = to[at + 2] = grey;
-      to[at + 3] = 255;
-    }
-    source.getContext("2d").putImageData(shown, 0, 0);
-  };
 
-  const draw = () => {
-    const odd = view.turns % 2;
-    canvas.width = odd ? source.height : source.width;
-    canvas.height = odd ? source.width : source.height;
-    context.translate(canvas.width / 2 + view.x, canvas.height / 2 + view.y);
-    context.scale(view.zoom, view.zoom);
-    context.rotate((view.turns * Math.PI) / 2);
-    context.drawImage(source, -source.width / 2, -source.height / 2);
-    if (heat) {
-      context.globalAlpha = control("opacity").value / 100;
-      context.drawImage(heat, -source.width / 2, -source.height / 2, source.width, source.height);
-      context.globalAlpha = 1;
+    draw() {
+      const { source, canvas, view } = this;
+      const odd = view.turns % 2;
+      canvas.width = odd ? source.height : source.width;
+      canvas.height = odd ? source.width : source.height;
+      const context = canvas.getContext("2d");
+      // Moves are shares of the width, so that films of any size move together.
+      context.translate(canvas.width * (0.5 + view.x), canvas.height / 2 + canvas.width * view.y);
+      context.scale(view.zoom, view.zoom);
+      context.rotate((view.turns * Math.PI) / 2);
+      const box = [-source.width / 2, -source.height / 2, source.width, source.height];
+      context.drawImage(source, ...box);
+      if (this.heat) {
+        context.globalAlpha = control("opacity").value / 100;
+        context.drawImage(this.heat, ...box);
+      }
     }
+
+    locate(name) {
+      this.heat = undefined;
+      if (!name) return this.draw();
+      const layer = new Image();
+      layer.onload = () => { this.heat = layer; this.draw(); };
+      layer.src = this.place.dataset.heat + encodeURIComponent(name);
+      return undefined;
+    }
+
+    listen() {
+      this.canvas.addEventListener("wheel", (event) => {
+        event.preventDefault();
+        zoom(this, event.deltaY < 0 ? 1.15 : 1 / 1.15);
+      }, { passive: false });
+      this.canvas.addEventListener("pointermove", (event) => {
+        if (!event.buttons) return;
+        if (event.shiftKey || event.buttons & 4) {
+          const width = this.canvas.getBoundingClientRect().width || 1;
+          change(this, { x: this.view.x + event.movementX / width, y: this.view.y + event.movementY / width });
+        } else {
+          change(this, { width: this.view.width + event.movementX, level: this.view.level + event.movementY / 2 });
+        }
+      });
+    }
+  }
+
+  // Changes the view of a film, and of those that are linked with it.
+  const change = (film, values) => {
+    const view = { ...film.view, ...values };
+    view.width = Math.min(512, Math.max(8, view.width));
+    view.level = Math.min(255, Math.max(0, view.level));
+    view.zoom = Math.min(8, Math.max(0.5, view.zoom));
+    for (const one of isLinked() ? films : [film]) {
+      const old = one.view;
+      one.view = { ...view };
+      if (["width", "level", "inverted"].some((name) => old[name] !== view[name])) one.window();
+      one.draw();
+    }
+    control("width").value = view.width;
+    control("level").value = view.level;
   };
+  const zoom = (film, by) => change(film, { zoom: film.view.zoom * by });
+  const chosen = () => films.find((film) => film.canvas === document.activeElement) || films[0];
 
   const act = {
-    invert: () => { view.inverted = !view.inverted; window_(); },
-    rotate: () => { view.turns = (view.turns + 1) % 4; },
-    reset: () => {
-      view = { ...start };
-      control("width").value = view.width;
-      control("level").value = view.level;
-      window_();
+    invert: (film) => change(film, { inverted: !film.view.inverted }),
+    rotate: (film) => change(film, { turns: (film.view.turns + 1) % 4 }),
+    reset: (film) => change(film, START),
+    nearer: (film) => zoom(film, 1.15),
+    farther: (film) => zoom(film, 1 / 1.15),
+    heat: () => {
+      const slider = control("opacity");
+      slider.value = Number(slider.value) ? 0 : 50;
+      for (const film of films) film.draw();
     },
   };
+  const keys = { i: "invert", r: "rotate", 0: "reset", "+": "nearer", "=": "nearer", "-": "farther", h: "heat" };
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-  const locate = () => {
-    heat = undefined;
-    const name = control("label").value;
-    if (!name) return draw();
-    const layer = new Image();
-    layer.onload = () => { heat = layer; draw(); };
-    layer.src = place.dataset.heat + encodeURIComponent(name);
-  };
-
-  const listen = () => {
-    tools.addEventListener("click", (event) => {
-      const name = event.target.dataset.do;
-      if (name) { act[name](); draw(); }
-    });
-    tools.addEventListener("input", (event) => {
-      const name = event.target.dataset.set;
-      if (name === "label") return locate();
-      if (name !== "opacity") { view[name] = Number(event.target.value); window_(); }
-      draw();
-    });
-    canvas.addEventListener("wheel", (event) => {
+  tools.addEventListener("click", (event) => {
+    const { do: name, preset } = event.target.dataset;
+    const film = chosen();
+    if (!film) return;
+    if (name) act[name](film);
+    if (preset) {
+      const [width, level] = preset.split(" ").map(Number);
+      change(film, { width, level });
+    }
+  });
+  tools.addEventListener("input", (event) => {
+    const name = event.target.dataset.set;
+    const film = chosen();
+    if (name === "label") for (const one of films) one.locate(event.target.value);
+    else if (name === "opacity") for (const one of films) one.draw();
+    else if (name !== "linked" && film) change(film, { [name]: Number(event.target.value) });
+  });
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    const film = chosen();
+    if (!film) return;
+    const way = arrows[event.key];
+    if (way && films.some((one) => one.canvas === event.target)) {
       event.preventDefault();
-      view.zoom = Math.min(8, Math.max(0.5, view.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15)));
-      draw();
-    }, { passive: false });
-    canvas.addEventListener("pointermove", (event) => {
-      if (!event.buttons) return;
-      if (event.shiftKey || event.buttons & 4) {
-        view.x += event.movementX;
-        view.y += event.movementY;
-      } else {
-        view.width = Math.max(8, view.width + event.movementX);
-        view.level += event.movementY / 2;
-        control("width").value = view.width;
-        control("level").value = view.level;
-        window_();
-      }
-      draw();
-    });
-    addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
-      const name = { i: "invert", r: "rotate", 0: "reset" }[event.key];
-      if (name) { act[name](); draw(); }
-    });
-  };
+      if (event.shiftKey) change(film, { width: film.view.width + 8 * way[0], level: film.view.level + 4 * way[1] });
+      else change(film, { x: film.view.x + way[0] / 40, y: film.view.y + way[1] / 40 });
+    } else if (keys[event.key]) act[keys[event.key]](film);
+    else if (event.key === "l" && control("linked")) control("linked").click();
+    else {
+      const preset = tools.querySelector(`[data-preset][data-digit="${CSS.escape(event.key)}"]`);
+      if (preset) preset.click();
+    }
+  });
 
-  if (picture.complete && picture.naturalWidth) begin();
-  else picture.addEventListener("load", begin, { once: true });
+  for (const place of document.querySelectorAll(".viewer")) {
+    const picture = place.querySelector("img");
+    if (!picture) continue;
+    const begin = () => {
+      films.push(new Film(place, picture));
+      tools.hidden = false;
+    };
+    if (picture.complete && picture.naturalWidth) begin();
+    else picture.addEventListener("load", begin, { once: true });
+  }
 })();

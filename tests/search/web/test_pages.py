@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -77,7 +78,16 @@ def test_every_link_of_every_page_leads_somewhere(client: TestClient) -> None:
 
 def test_the_overview_counts(client: TestClient) -> None:
     total = client.get("/v1/status").json()["indexed"]
-    assert f"{total} images of" in page(client, "/").text
+    shown = page(client, "/")
+    assert f"{total} images of" in shown.text
+    assert "bundle is well" in shown.text
+    maps = [link for link in shown.links if link.startswith("/search?q=finding")]
+    assert len(maps) > 50
+    for link in maps[:2]:
+        assert "Not understood" not in page(client, link).text
+    (source,) = (link for link in shown.links if "source=" in link)
+    assert f"{total} images" in page(client, source).text
+    assert client.get("/search?source=99").status_code == 404
 
 
 def test_a_search_marks_what_matched_and_keeps_choices(client: TestClient) -> None:
@@ -101,6 +111,84 @@ def test_colours_are_kept_and_lead_back(client: TestClient) -> None:
     assert away.headers["location"] == "/"
     client.cookies.clear()
     assert "data-theme" not in client.get("/").text.split("<body>")[0]
+
+
+def test_several_choices_in_one_facet_stay(client: TestClient) -> None:
+    address = "/search?q=effusion&choose=sex%3Df&choose=sex%3Dm"
+    answer = client.get(address).text
+    assert answer.count('aria-current="true"') == 2
+    total = client.get("/v1/search", params={"q": "effusion", "limit": 0}).json()["total"]
+    both = client.get(
+        "/v1/search", params={"q": "effusion", "limit": 0, "choose": ["sex=f", "sex=m"]}
+    ).json()["total"]
+    assert 0 < both <= total
+    assert f"{both} images" in page(client, address).text
+    # A value that nothing has can be taken back, too.
+    none = client.get("/search?q=effusion&choose=disease%3Dstents").text
+    assert "without Finding: stents" in none
+
+
+def test_a_card_says_why_it_is_there(client: TestClient) -> None:
+    assert "report says" in page(client, "/search?q=%22pleural+effusion%22").text
+    by_meaning = page(client, "/search?q=fluid+around+the+lung&mode=semantic").text
+    assert "means nearly the same" in by_meaning
+
+
+def test_pages_follow_by_meaning_too(client: TestClient) -> None:
+    address = "/search?q=fluid+around+the+lung&mode=hybrid&limit=4"
+    seen: set[str] = set()
+    for _ in range(3):
+        shown = page(client, address)
+        ids = {link for link in shown.links if link.startswith("/images/")}
+        assert not ids & seen
+        seen |= ids
+        address = next(link for link in shown.links if "after=" in link)
+
+
+def test_misspelt_words_get_near_ones(client: TestClient) -> None:
+    for mode in ("words", "hybrid"):
+        found = page(client, f"/search?q=cardiomegalli&mode={mode}")
+        assert "Did you mean" in found.text
+        assert any("q=cardiomegaly" in link for link in found.links)
+    nothing = page(client, "/search?q=cardiomegalli&choose=view%3Dlateral")
+    assert "No image matches" in nothing.text
+    assert any("mode=hybrid" in link for link in nothing.links)
+
+
+def test_words_a_film_or_both(client: TestClient, image: str, web_service: SearchService) -> None:
+    def lead(**sent: Any) -> str:
+        answer = client.post("/queries", follow_redirects=False, **sent)
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["location"])
+
+    assert lead(data={"q": "a & b", "mode": "hybrid"}) == "/search?q=a+%26+b&mode=hybrid"
+    assert lead(data={}) == "/search"
+    content, _ = source_bytes(web_service.show(ImageId(image)).record, 1 << 30)
+    files = {"film": ("film.dcm", content, "application/dicom")}
+    to = lead(data={"q": "effusion"}, files=files)
+    assert to.endswith("?q=effusion")
+    images = {link for link in page(client, to).links if link.startswith("/images/")}
+    wanted = client.get("/v1/search", params={"q": "effusion", "limit": 200}).json()
+    studies = {hit["study"] for hit in wanted["hits"]}
+    assert images
+    for link in images:
+        assert client.get(f"/v1{link}").json()["study"] in studies
+    token = to.partition("?")[0]
+    assert "Nothing is as like" in page(client, f"{token}?least=1&choose=sex%3Do").text
+    assert "Not understood" not in page(client, f"{token}?q=disease%3A%28").text
+    assert "column" in page(client, f"{token}?q=disease%3A%28").text
+
+
+def test_completions(client: TestClient) -> None:
+    answer = client.get("/v1/suggest", params={"q": "large pleural eff"}).json()
+    (one,) = answer["completions"]
+    assert one["query"] == "large pleural effusion"
+    total = client.get("/v1/search", params={"filter": "disease:pleural effusion"}).json()["total"]
+    assert one["count"] == total
+    for text in ("", "x", "disease:(", "qqqq"):
+        found = client.get("/v1/suggest", params={"q": text})
+        assert found.status_code in (200, 400)
+        assert found.json().get("completions", []) == []
 
 
 def test_a_wrong_query_says_so_on_its_page(client: TestClient) -> None:

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from search.web.pages.cards import facet_lists
+from indexer.database.cohorts.cohort import MOST_IMAGES
+from search.web.cohorts.changes import is_administrator
+from search.web.overview.health import health_of
+from search.web.pages.facets import facet_lists
 from search.web.pages.rendering import THEME, page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
@@ -15,22 +18,39 @@ from search.web.state import State, state_of
 
 __all__ = ["router"]
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
+)
 
 _State = Annotated[State, Depends(state_of)]
 _Nothing = Annotated[NoQuery, Query()]
 _FACETS = ("disease", "view", "sex", "origin", "year")
+_RUNS = 5
 _YEAR = 365 * 24 * 3600
 
 
-@router.get("/", dependencies=[require("reader")])
+@router.get("/")
 def overview(request: Request, state: _State, _: _Nothing) -> str:
     """What is in the database, and where to begin."""
-    found = state.service.search(FacetQuery(facet=[*_FACETS], size=15).request())
-    return page(request, "overview.html", status=state.status(), facets=facet_lists(found, "", ()))
+    found = state.service.search(FacetQuery(facet=[*_FACETS], size=20).request())
+    now = state.database_status()
+    named = is_administrator(request)
+    sources = state.sources()
+    return page(
+        request,
+        "overview.html",
+        status=state.status(now),
+        facets=facet_lists(found, "/search", ()),
+        sources=[(n, path if named else f"archive {n}", count) for n, path, count in sources],
+        most_of_source=max((count for *_, count in sources), default=1),
+        linked=MOST_IMAGES,
+        map=state.maps.of(state.service),
+        health=health_of(state.service, now),
+        runs=state.runs(_RUNS),
+    )
 
 
-@router.post("/theme", dependencies=[require("reader")])
+@router.post("/theme")
 def theme(
     theme: Annotated[Literal["dark", "light"], Form()], back: Annotated[str, Form()] = "/"
 ) -> RedirectResponse:

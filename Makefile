@@ -6,6 +6,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # Tests that take no model, no server and no run: what a change of a few lines breaks first.
 QUICK := tests/archive tests/datasets tests/search/language tests/search/hybrid/test_fusion.py \
 	tests/search/test_highlights.py tests/words tests/test_annotation.py tests/test_docs.py tests/test_house.py
+# Those among them that do, or that decode large films: `make test` runs them.
+QUICK += --ignore=tests/archive/test_reduced.py --ignore=tests/archive/test_privacy.py \
+	--ignore=tests/archive/test_privacy_left_out.py --ignore=tests/archive/test_damaged_sources.py \
+	--ignore=tests/words/test_sentences.py \
+	--deselect=tests/test_house.py::test_a_word_search_imports_no_torch
 
 .PHONY: help demo test quick check docs site bench bench-full constraints clean
 

@@ -278,6 +278,7 @@ REASONS = {
     "not_dicom",
     "truncated",
     "undecodable_pixels",
+    "contradictory_header",
     "unsupported_transfer_syntax",
     "blank_image",
     "too_large",

@@ -16,11 +16,11 @@
     ├── NotFoundError           7   no image has this id
     ├── InconsistentError       8   `verify` found stores that disagree
     ├── DiskFullError           9   no space is left where a file is to be written
-    ├── MissingExtraError      10   an optional package is not installed
-    ├── TrainingError          11   a training set or recipe is unusable
     ├── FilesFailed            10   files failed, and `--strict` was said
+    ├── TrainingError          11   a training set or recipe is unusable
+    ├── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
     ├── PruneRefused           13   more files are gone from an archive than may be dropped unasked
-    └── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
+    └── MissingExtraError      14   an optional package is not installed
 
 Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
 interrupted run with 130.
@@ -149,7 +149,7 @@ class DiskFullError(CxrdexError):
 class MissingExtraError(CxrdexError):
     """An optional package is not installed."""
 
-    exit_code = 10
+    exit_code = 14
 
 
 class TrainingError(CxrdexError):

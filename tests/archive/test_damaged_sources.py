@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -88,9 +89,16 @@ def test_links(tmp_path: Path) -> None:
     assert len(members) == 4
 
 
-def test_pipes_are_no_files(tmp_path: Path) -> None:
-    os.mkfifo(write(tmp_path, {"a.dcm": b"1"}) / "pipe.dcm")
-    assert list(contents(tmp_path)) == ["a.dcm"]
+def test_what_is_no_file_is_counted_but_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(write(tmp_path, {"a.dcm": b"1"}) / "pipe")
+    os.symlink("/dev/zero", tmp_path / "zero.dcm")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "z.sock"))
+        members = {m.name: m for m in open_archive(tmp_path).members()}
+        assert list(members) == ["a.dcm", "pipe", "z.sock", "zero.dcm"]
+        for name in ("pipe", "z.sock", "zero.dcm"):
+            with pytest.raises(FailedImage, match="a pipe, device or socket"):
+                read_member(members[name])
 
 
 def test_unreadable_subfolder_is_counted_and_does_not_stop(

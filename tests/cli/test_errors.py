@@ -12,6 +12,8 @@ from typing import TypeAlias
 import pytest
 from click.testing import Result
 
+from indexer import errors
+
 Run: TypeAlias = Callable[..., Result]
 
 
@@ -126,3 +128,12 @@ def test_a_second_writer(database: Path, run: Run, tmp_path: Path) -> None:
         result = run("index", tmp_path / "a", "--database", database)
         holder.kill()
     _refused(result, 4, str(holder.pid))
+
+
+def test_every_kind_of_error_has_an_exit_code_of_its_own() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "output.md").read_text()
+    kinds = [errors.CxrdexError, *errors.CxrdexError.__subclasses__()]
+    codes = {kind.__name__: kind.exit_code for kind in kinds}
+    assert len(set(codes.values())) == len(codes), codes
+    for code in (*codes.values(), errors.RequestError.exit_code):
+        assert f"\n| {code} | " in told, code

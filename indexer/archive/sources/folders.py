@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 
 from indexer.archive.sources.names import is_litter
@@ -12,7 +11,7 @@ __all__ = ["walk"]
 
 
 def walk(root: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Regular files below `root`, depth first; None for the status of what cannot be had.
+    """All below `root` that is no folder, depth first; None for the status of what cannot be had.
 
     A folder that cannot be listed, as a whole or to its end, stands for what would be in it; of
     `root` itself its name does.
@@ -40,8 +39,7 @@ def walk(root: str) -> Iterator[tuple[str, os.stat_result | None]]:
         except OSError:
             yield name, None
             continue
-        if stat.S_ISREG(status.st_mode):
-            yield name, status
+        yield name, status
 
 
 def _listing(folder: str, root: str, linked: set[str]) -> tuple[list[str], bool]:

@@ -302,7 +302,7 @@ def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
         lower = name.lower()
         if reports is not None and lower.endswith(REPORT_SUFFIXES) and name.startswith(texts):
             continue
-        if status and _is_container(os.path.join(path, name)):
+        if status and stat.S_ISREG(status.st_mode) and _is_container(os.path.join(path, name)):
             try:
                 for entry in entries(os.path.join(path, name)):
                     yield Member(archive, shown_name(name) + NESTED + entry.name, *entry[1:])

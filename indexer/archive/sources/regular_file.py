@@ -15,12 +15,12 @@ def too_large(most: int) -> SkippedImage:
 
 
 def read_regular_file(path: str, most: int) -> bytes:
-    """A file of at most `most` bytes; never waits for a pipe or device that took its name."""
+    """A file of at most `most` bytes; never opens, nor waits for, a pipe, device or socket."""
+    _require_regular(os.stat(path))
+    # Once more when it is open, as something else may have taken its name meanwhile.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, device or socket"
-            raise FailedImage("unreadable_file", f"no regular file: {folder}")
+        _require_regular(status)
         if status.st_size > most:
             raise too_large(most)
         # Python allocates as many bytes as it is asked to read, and a file may grow meanwhile.
@@ -30,3 +30,9 @@ def read_regular_file(path: str, most: int) -> bytes:
         if len(data) > most:
             raise too_large(most)
         return data
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, device or socket"
+        raise FailedImage("unreadable_file", f"no regular file: {folder}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.text.elasticsearch.answers import answering
+from indexer.database.text.elasticsearch.answers import answering, innermost
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.vectors.shards import vector_keys
@@ -288,17 +288,7 @@ def _answering(index: str) -> Iterator[None]:
         try:
             yield
         except BadRequestError as error:
-            raise QueryError(f"Elasticsearch refuses the query: {_reason(error)}") from error
-
-
-def _reason(error: Any) -> str:
-    """The innermost reason the server gives, as one short line."""
-    found = error.body.get("error") if isinstance(error.body, dict) else None
-    text = str(error.message)
-    while isinstance(found, dict):
-        text = str(found.get("reason") or text)
-        found = found.get("caused_by") or next(iter(found.get("root_cause", ())), None)
-    return " ".join(text.split())[:200]
+            raise QueryError(f"Elasticsearch refuses the query: {innermost(error.body)}") from error
 
 
 def _order(sort: Sort) -> list[Query]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering"]
+__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering", "innermost", "kind_of"]
 
 #: Statuses that another try may change.
 PASSING = frozenset({429, 502, 503, 504})
+# What the server's types of errors look like; nothing else is taken for one.
+_TYPE = re.compile(r"[a-z_]{1,80}")
 #: What to do where an index is missing.
 REFILL = "run `cxrdex verify --repair`, which fills it anew"
 
@@ -67,5 +70,19 @@ def answering(index: str) -> Iterator[None]:
 
 
 def _kind(body: Any) -> str:
-    found = body.get("error") if isinstance(body, dict) else None
-    return str(found.get("type", "unknown")) if isinstance(found, dict) else "unknown"
+    return kind_of(body.get("error") if isinstance(body, dict) else None)
+
+
+def kind_of(error: Any) -> str:
+    """The type of an error, which unlike its reason quotes nothing of a document."""
+    found = str(error.get("type")) if isinstance(error, dict) else ""
+    return found if _TYPE.fullmatch(found) else "unknown"
+
+
+def innermost(body: Any) -> str:
+    """The type of the error that an answer's error goes back to."""
+    found, kind = body.get("error") if isinstance(body, dict) else None, "unknown"
+    while isinstance(found, dict):
+        kind = kind_of(found) if kind_of(found) != "unknown" else kind
+        found = found.get("caused_by") or next(iter(found.get("root_cause") or ()), None)
+    return kind

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.database.text.documents import Document
-from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked
+from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked, kind_of
 from indexer.database.text.elasticsearch.schema import source_fields
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
@@ -21,7 +21,11 @@ __all__ = ["Action", "Patience", "bulk_actions", "chunks", "index_action", "undo
 _CHUNK_DOCUMENTS = 500
 _CHUNK_BYTES = 4 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_FIELD = re.compile(r"field \[([\w .-]+)\]|introduction of \[([\w .-]+)\]")
+# From its beginning on, as a value that the server quotes further on may read like this, too.
+_FIELD = re.compile(
+    r"(?:\[\d+:\d+\] )?(?:failed to parse field|mapping set to strict, dynamic introduction of)"
+    r" \[([\w .-]+)\]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
         status, error = int(result["status"]), result.get("error", {})
         if status < 300 or (operation == "delete" and status == 404 and not error):
             continue
-        kind = str(error.get("type", "unknown"))
+        kind = kind_of(error)
         if kind == "cluster_block_exception":
             raise IndexBlocked
         if kind == "index_not_found_exception":
@@ -71,9 +75,9 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
             left.append(action)
             continue
         # The server's reason quotes values; only the field's name is taken from it.
-        reasons = " ".join(str(e.get("reason")) for e in (error, error.get("caused_by") or {}))
-        named = _FIELD.search(reasons)
-        field = f", in the field {named[1] or named[2]}" if named else ""
+        reasons = (str(e.get("reason")) for e in (error, error.get("caused_by") or {}))
+        named = next(filter(None, map(_FIELD.match, reasons)), None)
+        field = f", in the field {named[1]}" if named else ""
         raise DatabaseError(
             f"Elasticsearch refuses the document of image {action.image_id}{field}: {kind}"
         )

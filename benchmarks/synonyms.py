@@ -44,6 +44,7 @@ def _document(number: int, study: str, annotations: tuple[Annotation, ...]) -> D
         manufacturer=None,
         rows=256,
         columns=256,
+        notes=[],
         annotations=[annotation.to_json() for annotation in annotations],
         absent=[],
         uncertain=[],

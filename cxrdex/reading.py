@@ -92,7 +92,7 @@ class _FilePredictor:
         from indexer.pipeline.single import FileDecoder
 
         bundle = compute.load_bundle()
-        settings = DecodeSettings(bundle.size, bundle.squash, thumbnail=0)
+        settings = DecodeSettings(bundle.size, bundle.squash, borders=bundle.borders, thumbnail=0)
         self._decoder = FileDecoder(settings)
         # The worker starts while the model loads.
         self._decoder.warm()

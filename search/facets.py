@@ -44,6 +44,8 @@ def _values(document: Document, name: str) -> set[str | int]:
         return {*findings_by_certainty(document)[name]}
     if name == "unusual":
         return {"yes" if is_unusual(document) else "no"}
+    if name == "note":
+        return {*document.get("notes", [])}
     value = document[name]  # type: ignore[literal-required]
     if name in ("absent", "uncertain"):
         return {annotation["disease"].lower() for annotation in value}

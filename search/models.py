@@ -150,7 +150,8 @@ class Models:
         """
         from search.request import Upload
 
-        settings = (manifest.size, manifest.squash, manifest.borders, key)
+        polarity = tuple(sorted((manifest.polarity or {}).items()))
+        settings = (manifest.size, manifest.squash, manifest.borders, polarity, key)
         decoder = self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
         if isinstance(picture, Upload):
             return decoder.decode(picture.content, picture.name)
@@ -167,7 +168,12 @@ class Models:
 
         limits = self._limits or Limits()
         settings = DecodeSettings(
-            manifest.size, manifest.squash, key, borders=manifest.borders, limits=limits
+            manifest.size,
+            manifest.squash,
+            key,
+            borders=manifest.borders,
+            polarity=manifest.polarity or {},
+            limits=limits,
         )
         return FileDecoder(settings, workers=self._decoders)
 

@@ -96,7 +96,7 @@ class SearchRequest:
     least_likeness
         Leave out what is less like the picture, 0..1.
     include_unusual
-        Find pictures that are hardly chest films, too, where a picture alone is asked for.
+        Find pictures that are hardly chest films, too; searches by words alone always do.
     pool_studies
         Compare a picture with whole studies by their mean vectors, not with single images.
 

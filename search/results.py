@@ -203,6 +203,7 @@ class Hit:
             "age": document["age"],
             "year": document["year"],
             "unusual": document.get("unusual", 0.0),
+            "notes": document.get("notes", []),
         }
         highlights = self.highlights or Highlights((), ())
         data["origins"] = list(highlights.origins)

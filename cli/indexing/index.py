@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["index"]
 
+# Whether small values are white; None for as the header has it.
+_POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
+
 
 @click.command()
 @click.argument("archives", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -142,9 +145,10 @@ __all__ = ["index"]
     "--polarity",
     "polarities",
     multiple=True,
-    metavar="MAKER=MONOCHROME1|MONOCHROME2",
+    metavar="MAKER=MONOCHROME1|MONOCHROME2|HEADER",
     help="Whether small values are white (MONOCHROME1) in films of a manufacturer whose headers "
-    "have it wrong. May be repeated.",
+    "have it wrong; HEADER to believe them again. The database remembers it, for query films too; "
+    "what was read before stays as it is until --reread. May be repeated.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @format_option("json")
@@ -253,15 +257,16 @@ def index(
         raise FilesFailed(f"{summary.failed} files failed; `cxrdex failures` lists them")
 
 
-def _polarity(text: str) -> tuple[str, bool]:
+def _polarity(text: str) -> tuple[str, bool | None]:
     maker, _, meaning = text.rpartition("=")
     meaning = meaning.strip().upper()
-    if not maker.strip() or meaning not in ("MONOCHROME1", "MONOCHROME2"):
+    if not maker.strip() or meaning not in _POLARITIES:
         raise click.BadParameter(
-            f'{text}: name a manufacturer and MONOCHROME1 or MONOCHROME2, as in "Acme=MONOCHROME2"',
+            f"{text}: name a manufacturer and MONOCHROME1, MONOCHROME2 or HEADER, as in "
+            '"Acme=MONOCHROME2"',
             param_hint="--polarity",
         )
-    return " ".join(maker.casefold().split()), meaning == "MONOCHROME1"
+    return " ".join(maker.casefold().split()), _POLARITIES[meaning]
 
 
 def _print_stages(use: StagesUse) -> None:

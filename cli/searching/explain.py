@@ -34,7 +34,7 @@ __all__ = ["explain"]
     type=click.Path(path_type=Path),
     envvar=DATABASE_VARIABLE,
     show_envvar=True,
-    help="Folder of the database, where an image is named by its id.",
+    help="Folder of the database, where an image is named by its id, or for its --polarity.",
 )
 @bundle_option
 def explain(
@@ -54,12 +54,16 @@ def explain(
     from indexer.archive.decoding import DecodeSettings
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.heatmap import HeatMaps
+    from indexer.database.layout import Layout
     from indexer.errors import NotFoundError
     from search.pictures.explain import explain as located
     from search.pictures.explain import source_bytes
 
     bundle = Bundle.load(bundle_path)
-    settings = DecodeSettings(bundle.size, bundle.squash, borders=bundle.borders)
+    polarity = Layout(database).read_manifest().polarity if database is not None else None
+    settings = DecodeSettings(
+        bundle.size, bundle.squash, borders=bundle.borders, polarity=polarity or {}
+    )
     file: Path | bytes = Path(source)
     name, pooled = source, None
     if not Path(source).is_file():

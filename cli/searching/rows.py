@@ -107,6 +107,8 @@ def _title(hit: Hit) -> Text:
     )
     if is_unusual(document):
         text.append("  unusual: hardly a chest film", style="red")
+    for note in document.get("notes", []):
+        text.append(f"  {note.replace('_', ' ')}", style="yellow")
     if hit.in_sample:
         text.append("  the bundle was trained on it", style="magenta")
     return text

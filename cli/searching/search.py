@@ -72,6 +72,11 @@ __all__ = ["search"]
     "--image", metavar="FILE_OR_ID", help="Find images like this one too: an image file or an id."
 )
 @click.option(
+    "--include-unusual",
+    is_flag=True,
+    help="By meaning or picture, find pictures that are hardly chest films, too.",
+)
+@click.option(
     "--literal",
     is_flag=True,
     help="Take plain English for a query in the language: no, and, over 60 are words like others.",
@@ -92,6 +97,7 @@ def search(
     choices: tuple[str, ...],
     mode: Literal["words", "semantic", "hybrid"],
     image: str | None,
+    include_unusual: bool,
     literal: bool,
     images: bool,
     show: bool,
@@ -121,6 +127,7 @@ def search(
         after=after,
         sort=sort,
         literal=literal,
+        include_unusual=include_unusual,
         group=None if images else "study",
     )
     with SearchService(database, compute) as service:

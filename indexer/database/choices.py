@@ -1,8 +1,9 @@
-"""What is chosen once, when a database is made, and held to from then on."""
+"""What is chosen for a database, and held to from then on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from indexer.database.layout import Layout, Manifest
 from indexer.errors import DatabaseError, DatabaseMismatch
@@ -23,12 +24,16 @@ class Choices:
         Whether the images of a study share their findings; None for yes, or for what it has.
     group
         Name of a group that may read the database from now on; None leaves that as it is.
+    polarity
+        By beginnings of manufacturers' names, whether small values are white whatever a header
+        says, from now on; None for as the header has it. Makers that are not named stay as set.
     """
 
     text_store: str | None = None
     elasticsearch_url: str | None = None
     pool_studies: bool | None = None
     group: str | None = None
+    polarity: Mapping[str, bool | None] = field(default_factory=dict)
 
     def text(self) -> tuple[str, str | None]:
         """Kind of a new database's text store, and the address of Elasticsearch.
@@ -62,6 +67,11 @@ class Choices:
                 f"the database {layout.root} was made with Elasticsearch at {manifest.text_url}: "
                 "where the server has moved, set CXRDEX_ELASTICSEARCH_URL"
             )
+
+    def with_polarity(self, manifest: Manifest) -> Manifest:
+        """A manifest that remembers what is said of manufacturers beside what it knows of them."""
+        said = (manifest.polarity or {}) | self.polarity
+        return replace(manifest, polarity={k: v for k, v in said.items() if v is not None} or None)
 
     def check_pooling(self, layout: Layout, manifest: Manifest) -> None:
         """Refuse a database that pools studies where it is not to, or the other way round.

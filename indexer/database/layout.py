@@ -58,6 +58,9 @@ class Manifest:
         Of the bundle: per finding, the probability from which on it is likely; None of one without.
     likeness
         How alike two pictures are (`interpretation.likeness.Likeness`); None for the default.
+    polarity
+        By beginnings of manufacturers' names, whether small values are white whatever a header
+        says; None where headers are believed.
     """
 
     format: int
@@ -76,6 +79,7 @@ class Manifest:
     bundle_path: str | None = None
     likely: dict[str, float] | None = None
     likeness: dict[str, float] | None = None
+    polarity: dict[str, bool] | None = None
 
     @classmethod
     def of(

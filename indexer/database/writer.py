@@ -116,10 +116,13 @@ class Writer:
             choices.check_text(layout, manifest)
             if not other_bundle:
                 choices.check_pooling(layout, manifest)
-                if manifest.bundle_path != bundle.place:
-                    manifest = replace(manifest, bundle_path=bundle.place)
-                    open_seal(path)
-                    layout.create(manifest)
+            now = choices.with_polarity(manifest)
+            if not other_bundle:
+                now = replace(now, bundle_path=bundle.place)
+            if now != manifest:
+                manifest = now
+                open_seal(path)
+                layout.create(manifest)
             with opened_stores(layout, manifest) as stores:
                 writer = cls(stores)
                 writer._recover()

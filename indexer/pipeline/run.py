@@ -59,7 +59,7 @@ def index(
     limit: int | None = None,
     limits: Limits | None = None,
     thumbnails: Thumbnails = "unmarked",
-    polarity: Mapping[str, bool] | None = None,
+    polarity: Mapping[str, bool | None] | None = None,
     predictor: CanvasPredictor | None = None,
     executor: Executor | None = None,
     stop: Stop | None = None,
@@ -111,9 +111,11 @@ def index(
         Read at most so many files.
     limits
         What one file may cost; None for the defaults.
-    thumbnails, polarity
-        Which images get a thumbnail, and by beginnings of manufacturers' names whether small values
-        are white whatever a header says; see `indexer.archive.decoding.DecodeSettings`.
+    thumbnails
+        Which images get a thumbnail; see `indexer.archive.decoding.DecodeSettings`.
+    polarity
+        What is set for manufacturers from now on; see `indexer.database.choices.Choices`. It holds
+        for what is read from now on, and for query pictures.
     reader
         What reads the canvases in the bundle's place; None loads the bundle.
     executor
@@ -151,7 +153,7 @@ def index(
         )
     folders = [archive.reports for archive in opened if archive.reports is not None]
     folders = folders if reports is None else [reports]
-    choices = Choices(text_store, elasticsearch_url, pool_studies, group)
+    choices = Choices(text_store, elasticsearch_url, pool_studies, group, polarity or {})
 
     def load_predictor() -> CanvasPredictor:
         if predictor is not None:
@@ -198,7 +200,7 @@ def index(
             key,
             borders=bundle.borders,
             thumbnails=thumbnails,
-            polarity=dict(polarity or {}),
+            polarity=writer.manifest.polarity or {},
             limits=options.limits,
         )
         return run.execute(opened, settings, load_predictor, executor)

@@ -39,6 +39,7 @@ from search.language.tree import (
 from search.paging import Cursor, signature
 from search.pictures.likeness import alike
 from search.pictures.query import QueryPicture
+from search.pictures.search import unusual_to_leave_out
 from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
@@ -80,7 +81,7 @@ class Asked:
         The images most like the query image, best first, with their likeness; they meet the
         conditions.
     left_out
-        Ids that are not to be found, such as the query image's own.
+        Ids that are not to be found: the query image's own, and those of unusual images.
     sign
         Checksum of what is asked for, to which the tokens of pages are bound.
     """
@@ -161,7 +162,10 @@ def search_combined(
     elif sentence is not None:
         notes.append("the query has no words that could mean something; it is answered as is")
     near: list[tuple[str, float]] = []
-    left_out = frozenset({picture.id} if picture is not None and picture.id else ())
+    unusual = unusual_to_leave_out(
+        request, snapshot, conditions if tree is None else conjunction(conditions, tree)
+    )
+    left_out = frozenset((*unusual, picture.id) if picture and picture.id else unusual)
     if picture is not None:
         restricted = not isinstance(conditions, MatchAll)
         keys = snapshot.text.keys(conditions) if restricted else None
@@ -172,10 +176,12 @@ def search_combined(
             keys=keys,
             exclude=request.exclude,
             pool_studies=request.pool_studies,
+            without=unusual,
         )
         near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
     looks = None if picture is None else picture.vector.tobytes()
-    sign = signature(conditions, tree, sentence, looks, request.group, request.least_likeness)
+    parts = (request.group, request.least_likeness, request.include_unusual)
+    sign = signature(conditions, tree, sentence, looks, *parts)
     asked_for = Asked(conditions, tree, meaning, near, left_out, sign)
     return answer(asked_for, request, snapshot, notes, understood)
 

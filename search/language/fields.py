@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias, get_args
 
 from indexer.annotation import CERTAINTIES, Origin, qualifiers
+from indexer.archive.notes import NOTES
 from indexer.errors import QueryError
 from search.language.lexicon import Lexicon
 from search.language.spelling import nearest
@@ -51,6 +52,7 @@ FIELDS: Mapping[str, FieldType] = {
     "likely": "closed",
     "possible": "closed",
     "unusual": "closed",
+    "note": "closed",
 }
 # What may stand inside finding:(...); the words without a field are those of the annotation.
 FINDING_FIELDS = (
@@ -74,6 +76,7 @@ _FIXED_VALUES: Mapping[str, frozenset[str]] = {
     "origin": frozenset(get_args(Origin)),
     "certainty": frozenset(CERTAINTIES),
     "unusual": frozenset({"yes", "no"}),
+    "note": frozenset(NOTES),
 }
 
 

@@ -9,7 +9,15 @@ import numpy as np
 from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
-from search.language.tree import conjunction, narrow, required_certainty, required_origin
+from search.language.tree import (
+    MatchAll,
+    Node,
+    conjunction,
+    leaves,
+    narrow,
+    required_certainty,
+    required_origin,
+)
 from search.pictures.likeness import alike, own_images
 from search.pictures.query import QueryPicture
 from search.request import SearchRequest
@@ -17,7 +25,7 @@ from search.results import Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.understanding import Terms
 
-__all__ = ["search_picture"]
+__all__ = ["search_picture", "unusual_to_leave_out"]
 
 
 def search_picture(
@@ -40,6 +48,7 @@ def search_picture(
     """
     facets = check_facets(request.facets)
     keys = marker = None
+    wanted: Node = MatchAll()
     if request.is_bounded:
         known = terms(snapshot)
         wanted = conjunction(known.bounds(request), *known.chosen(request.choices).values())
@@ -48,7 +57,7 @@ def search_picture(
             asked = known.read(request.within, literal=request.literal).scored
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
     end = request.page * request.limit
-    unusual = [] if request.include_unusual else [*snapshot.database.ledger.images.unusual()]
+    unusual = unusual_to_leave_out(request, snapshot, wanted)
     found = alike(
         snapshot,
         picture,
@@ -73,3 +82,18 @@ def search_picture(
     total = len(every) - int(np.isin(left_out, every).sum())
     counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
     return Results(total, hits, counts)
+
+
+def unusual_to_leave_out(request: SearchRequest, snapshot: Snapshot, asked: Node) -> list[str]:
+    """The images that are hardly chest films, unless these are asked for.
+
+    Parameters
+    ----------
+    asked
+        What the request demands of images, in which ``unusual:`` may be asked for.
+    """
+    if request.include_unusual or any(
+        getattr(leaf, "field", None) == "unusual" for leaf in leaves(asked)
+    ):
+        return []
+    return snapshot.database.ledger.images.unusual()

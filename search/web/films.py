@@ -130,6 +130,8 @@ class Films:
 
         with self._lock:
             if (size, squash) not in self._decoders:
-                settings = DecodeSettings(size=size, squash=squash, thumbnail=0)
+                with self._service.snapshot() as snapshot:
+                    polarity = snapshot.manifest.polarity or {}
+                settings = DecodeSettings(size=size, squash=squash, thumbnail=0, polarity=polarity)
                 self._decoders[size, squash] = FileDecoder(settings)
             return self._decoders[size, squash]

@@ -100,6 +100,7 @@ def generated_documents(count: int = 300, seed: int = 0) -> list[Document]:
             manufacturer=None,
             rows=256,
             columns=256,
+            notes=rng.choice(((), (), ("looks_inverted",), ("lut_ignored", "window_ignored"))),
         )
         # Half of the keys are negative as int64.
         image_id = f"{rng.getrandbits(64):016x}"

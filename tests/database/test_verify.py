@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.archive.reports import Report
 from indexer.database.reader import Database
 from indexer.database.seal import seal
+from indexer.database.text import documents
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import write_shard
 from indexer.database.verify import repair, verify
 from indexer.errors import DatabaseLocked
+from search.language.query import parse
+from search.language.tree import MatchAll
+from search.stores.tantivy.backend import EmbeddedBackend
 from tests.database.making import DIMENSIONS, entry, fill, image_id, opened
 
 COUNT = 30
@@ -176,3 +181,26 @@ def test_a_database_being_written_is_not_verified(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 2)
     with opened(path), pytest.raises(DatabaseLocked):
         verify(path)
+
+
+def test_readings_of_an_earlier_labeller_are_found_and_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Report("r", {"findings": "There is a nodule. No effusion."}, ())
+    with monkeypatch.context() as earlier:
+        earlier.setattr(documents, "read_report", lambda _: documents._NOTHING_READ)
+        with opened(tmp_path / "db") as writer:
+            writer.commit([entry(0), entry(1), entry(4)], lambda _: report)
+            writer.build_vectors()
+            writer.end_run("complete", {})
+        assert verify(tmp_path / "db") == []
+    (problem, *_) = verify(tmp_path / "db")
+    assert (problem.where, problem.what, problem.count) == ("ledger", "document_hash", 3)
+    assert repair(tmp_path / "db") == []
+    store = open_text_store("tantivy", tmp_path / "db" / "text")
+    try:
+        backend = EmbeddedBackend(store)
+        assert backend.search(parse("disease:nodule"), MatchAll()).total == 3
+        assert backend.search(parse('absent:"pleural effusion"'), MatchAll()).total == 3
+    finally:
+        store.close()

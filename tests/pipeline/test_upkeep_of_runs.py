@@ -13,6 +13,8 @@ from cli.main import cxrdex
 from indexer.archive.decoding import DecodeSettings
 from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
+from indexer.database.layout import Layout
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import Database
 from indexer.database.verify import verify
@@ -20,6 +22,9 @@ from indexer.errors import PruneRefused
 from indexer.pipeline.executor import FileTask, file_reader
 from indexer.pipeline.progress import Progress
 from indexer.pipeline.stages.meters import Meter
+from search.models import Models
+from search.request import ImageFile
+from tests.archive.making import film, make_dicom, to_bytes
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import write_pictures
 
@@ -138,3 +143,54 @@ def test_what_was_forgotten_does_not_come_back(tiny: Bundle, tmp_path: Path, run
     with Database.open(tmp_path / "db") as database:
         (gone,) = database.failures(("skipped",))
         assert (gone.name, len(database)) == ("001.png", 2)
+
+
+def test_a_database_remembers_the_polarity_of_a_maker(
+    tiny: Bundle, tmp_path: Path, run: Index
+) -> None:
+    archive, path = tmp_path / "archive", tmp_path / "db"
+    archive.mkdir()
+
+    def write(number: int) -> Path:
+        wrong = make_dicom(
+            film(seed=number), PresentationLUTShape="INVERSE", Manufacturer="Acme Ltd"
+        )
+        file = archive / f"{number}.dcm"
+        file.write_bytes(to_bytes(wrong))
+        return file
+
+    def overridden() -> list[bool]:
+        with Database.open(path) as database:
+            documents = sorted(database.documents(), key=lambda d: d["id"])
+            return ["polarity_overridden" in d["notes"] for d in documents]
+
+    def of_query(file: Path) -> tuple[str, ...]:
+        models = Models(Compute(tiny.path, "cpu"))
+        try:
+            manifest = Layout(path).read_manifest()
+            return models.decode(ImageFile(file), manifest, b"").metadata.notes
+        finally:
+            models.close()
+
+    write(0)
+    run(archive)
+    assert overridden() == [False]
+    write(1)
+    run(archive, polarity={"acme": False})
+    assert sorted(overridden()) == [False, True], "what was read before stays"
+    run(write(2))
+    assert sum(overridden()) == 2, "remembered"
+    assert "polarity_overridden" in of_query(write(3))
+    run(archive, reread=True)
+    assert overridden() == [True] * 4
+    said = CliRunner().invoke(
+        cxrdex,
+        [
+            *("index", str(archive), "--database", str(path), "--bundle", str(tiny.path)),
+            *("--polarity", "ACME=header", "--quiet"),
+        ],
+    )
+    assert said.exit_code == 0, said.output
+    assert Layout(path).read_manifest().polarity is None
+    assert "polarity_overridden" not in of_query(archive / "3.dcm")
+    assert verify(path) == []

@@ -1,4 +1,4 @@
-"""Likely and possible findings, and unusual pictures, in the embedded text store."""
+"""Likely and possible findings, unusual pictures and notes in the embedded text store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def _annotation(certainty: Certainty, *words: str) -> Annotation:
 
 
 def _document(
-    number: int, *annotations: Annotation, unusual: float = 0.0, human: str = ""
+    number: int,
+    *annotations: Annotation,
+    unusual: float = 0.0,
+    human: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Document:
     reading = {
         "annotations": [annotation.to_json() for annotation in annotations],
@@ -33,14 +37,15 @@ def _document(
     }
     by_people = (Annotation.from_words("human", human, ()),) if human else ()
     report = Report("r", {}, by_people) if human else None
-    return build_document(f"{number:016x}", f"s{number}", "p", Metadata(), reading, report)
+    metadata = Metadata(notes=notes)
+    return build_document(f"{number:016x}", f"s{number}", "p", metadata, reading, report)
 
 
 DOCUMENTS = [
     _document(1, _annotation("likely", "effusion", "left"), _annotation("possible", "opacity")),
     _document(2, _annotation("possible", "effusion", "left"), _annotation("likely", "opacity")),
     _document(3, _annotation("possible", "effusion", "right"), human="effusion"),
-    _document(4, unusual=0.97),
+    _document(4, unusual=0.97, notes=("looks_inverted", "window_ignored")),
 ]
 
 
@@ -67,6 +72,8 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedBackend:
         ("likely:effusion", {1, 3}),
         ("possible:effusion", {2}),
         ("unusual:yes", {4}),
+        ("note:looks_inverted", {4}),
+        ("NOT note:*", {1, 2, 3}),
         ("effusion unusual:no", {1, 2, 3}),
     ],
 )
@@ -82,7 +89,7 @@ def test_a_filter_narrows_the_query_too(backend: EmbeddedBackend) -> None:
 
 
 def test_facets_count_likely_and_possible_apart(backend: EmbeddedBackend) -> None:
-    names = ("certainty", "likely", "possible", "unusual")
+    names = ("certainty", "likely", "possible", "unusual", "note")
     facets = backend.search(MatchAll(), MatchAll(), facets=names).facets
     counts = {name: {c.value: c.count for c in facets[name]} for name in names}
     assert counts == {
@@ -90,6 +97,7 @@ def test_facets_count_likely_and_possible_apart(backend: EmbeddedBackend) -> Non
         "likely": {"effusion": 2, "opacity": 1},
         "possible": {"opacity": 1, "effusion": 1},
         "unusual": {"no": 3, "yes": 1},
+        "note": {"looks_inverted": 1, "window_ignored": 1},
     }
     beside = facet_counts(DOCUMENTS, names, 10)
     assert {n: {c.value: c.count for c in beside[n]} for n in names} == counts

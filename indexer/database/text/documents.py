@@ -45,6 +45,7 @@ class Document(TypedDict):
     then human ones, then those read from the report. `absent` and `uncertain` are what the report
     denies and doubts, and affirms nowhere. `report` maps section names to text; `statements` does
     so for the sections that were read for findings, every denied or doubted one blanked out.
+    `notes` are codes of `indexer.archive.notes`.
     `probabilities` are the cascade's, by finding. `unusual` is that of its `Reading`, from 0 to 1.
     """
 
@@ -60,6 +61,7 @@ class Document(TypedDict):
     manufacturer: str | None
     rows: int
     columns: int
+    notes: list[str]
     annotations: list[dict[str, Any]]
     absent: list[dict[str, Any]]
     uncertain: list[dict[str, Any]]
@@ -106,6 +108,7 @@ def build_document(
         manufacturer=metadata.manufacturer,
         rows=metadata.rows,
         columns=metadata.columns,
+        notes=list(metadata.notes),
         annotations=[*predicted, *human, *read["annotations"]],
         absent=[*read["absent"]],
         uncertain=[*read["uncertain"]],

@@ -44,7 +44,7 @@ NUMBERS = ("age", "year")
 #: Exact fields beside the labels.
 KEYWORDS = (
     *("view", "projection", "sex", "origin", "section", "absent", "uncertain"),
-    *("certainty", "likely", "possible", "unusual"),
+    *("certainty", "likely", "possible", "unusual", "note"),
 )
 
 
@@ -132,6 +132,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
     for name in ("projection", "sex"):
         put(name, *filter(None, [(document[name] or "").lower()]))
     put("view", document["view"])
+    put("note", *document.get("notes", []))
     put("unusual", "yes" if is_unusual(document) else "no")
     findings = findings_by_certainty(document)
     for certainty in CERTAINTIES:

@@ -55,5 +55,6 @@ def take_bundle(stores: Stores, bundle: Bundle, pool_studies: bool | None) -> No
         text=before.text,
         text_index=before.text_index,
         text_url=before.text_url,
+        polarity=before.polarity,
     )
     stores.layout.create(stores.manifest)

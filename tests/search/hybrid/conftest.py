@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _filed(report: Report | None, _: Sequence[str]) -> Report | None:
     return report
 
 
-def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
+def _fill(path: Path, bundle: Bundle, names: Sequence[str], unusual: Sequence[str] = ()) -> None:
     with Writer.open(path, bundle, "12345678") as writer:
         writer.begin_run()
         number = writer.archive("archive")
@@ -79,7 +80,7 @@ def _fill(path: Path, bundle: Bundle, names: Sequence[str]) -> None:
                 Metadata.from_json({**Metadata().to_json(), "sex": sex, "age": age}),
                 (name,),
             )
-            reading = _reading(bundle, name)
+            reading = replace(_reading(bundle, name), unusual=0.9 if name in unusual else 0.0)
             read = Read(File(number, name, 1, 0), image, decoded(image, header), reading)
             writer.commit([read], partial(_filed, report))
         writer.build_vectors()

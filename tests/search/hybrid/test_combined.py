@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
 from indexer.cascade.text_space import TextSpace
 from indexer.errors import QueryError
 from indexer.words import sentences
@@ -13,11 +17,12 @@ from search.language.fields import Vocabulary
 from search.language.query import parse
 from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
 from search.service import SearchService
-from tests.search.asking import together, words
+from tests.search.asking import similar, together, words
 from tests.search.hybrid.conftest import (
     IDS,
     IMAGES,
     NAMES,
+    _fill,
     _reading,
     names,
     why,
@@ -129,3 +134,23 @@ def test_what_a_query_demands_and_says(query: str, demand: Node | None, sentence
         assert isinstance(tree, And)
         demand = tree.nodes[0]
     assert demands(tree) == demand
+
+
+def test_unusual_pictures_are_left_out_unless_asked_for(placed: Bundle, tmp_path: Path) -> None:
+    odd = "effusion left"
+    _fill(tmp_path / "db", placed, list(IMAGES), unusual=[odd])
+    with SearchService(tmp_path / "db", Compute(placed.path, "cpu")) as service:
+        asked: tuple[dict[str, Any], ...] = (
+            {"mode": "semantic"},
+            {"mode": "hybrid"},
+            {"mode": "words", "image": IDS["effusion right"]},
+        )
+        for how in asked:
+            sentence = "pleural effusion"
+            assert odd not in names(together(service, sentence, **how)), how
+            assert odd in names(together(service, sentence, **how, include_unusual=True)), how
+            only = together(service, sentence, **how, filters=["unusual:yes"])
+            assert names(only) == [odd], how
+        assert odd not in names(similar(service, IDS["effusion right"]))
+        assert names(similar(service, IDS["effusion right"], filters=["unusual:yes"])) == [odd]
+        assert odd in names(words(service, "pleural effusion"))

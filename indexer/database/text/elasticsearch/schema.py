@@ -33,7 +33,7 @@ __all__ = [
 _Json: TypeAlias = dict[str, Any]
 
 #: Grows with every change of `mappings`, `settings` or `source_fields`.
-MAPPING_VERSION = 2
+MAPPING_VERSION = 3
 
 _NEWER = {
     "emerg": "e ed es ing ence ences ency encies ent ently",

@@ -39,11 +39,11 @@ __all__ = [
     "is_outdated",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # Fields whose values have a place in the facet columns.
 _COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
-_COUNTED += ("view", "projection", "sex", "certainty", "unusual", "likely", "possible")
+_COUNTED += ("view", "projection", "sex", "certainty", "unusual", "likely", "possible", "note")
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"

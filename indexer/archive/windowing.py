@@ -252,15 +252,23 @@ def _histograms(
     index: npt.NDArray[Any], size: int, outside: npt.NDArray[np.bool_] | None, step: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """How often each value is in a thinned image, and how often in its middle."""
+    inside = None if outside is None else ~outside[::step, ::step]
+
+    def within(*part: slice) -> npt.NDArray[Any]:
+        values = index[part]
+        return values.ravel() if inside is None else values[inside[part]]
+
     rows, columns = (side // _MARGIN for side in index.shape)
-    part = (slice(rows, index.shape[0] - rows), slice(columns, index.shape[1] - columns))
-    if outside is None:
-        parts = index.ravel(), index[part].ravel()
-    else:
-        inside = ~outside[::step, ::step]
-        parts = index[inside], index[part][inside[part]]
-    counts, middle = (np.bincount(values, minlength=size) for values in parts)
-    return counts, middle
+    beside = slice(rows, index.shape[0] - rows)
+    middle = np.bincount(within(beside, slice(columns, index.shape[1] - columns)), minlength=size)
+    # The rim alone, so that no pixel is counted twice.
+    rim = (
+        within(slice(0, rows)),
+        within(slice(index.shape[0] - rows, None)),
+        within(beside, slice(0, columns)),
+        within(beside, slice(index.shape[1] - columns, None)),
+    )
+    return middle + np.bincount(np.concatenate(rim), minlength=size), middle
 
 
 def _padded(

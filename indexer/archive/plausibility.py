@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fits_better", "roughness", "signed_otherwise"]
+__all__ = ["fits_better", "is_smoother", "roughness", "signed_otherwise"]
 
 # Pairs of neighbouring rows that are looked at, and how many pixels of each.
 _PAIRS, _LENGTH = 24, 2048
@@ -63,6 +63,14 @@ def _pairs_of_rows(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDAr
 def fits_better(other: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> bool:
     """Whether another reading of the same pixels is so much smoother that it must be right."""
     return max(roughness(other)) < _MARGIN * max(roughness(pixels))
+
+
+def is_smoother(other: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> bool:
+    """Whether neighbours are nearer to each other by another reading, in the same unit."""
+    here, there = (
+        np.abs(np.diff(_pairs_of_rows(values)[0], axis=1)).mean() for values in (pixels, other)
+    )
+    return bool(there < _SMOOTHER * here)
 
 
 def signed_otherwise(

@@ -101,7 +101,7 @@ def test_a_table_of_fewer_entries_than_0_stands_for() -> None:
 def test_a_table_as_a_list_that_is_short() -> None:
     dataset = with_lut([4096, 0, 16], b"")
     dataset.VOILUTSequence[0].add_new("LUTData", "US", [int(v) for v in lut(4096)[:3900]])
-    same(read(dataset), least=0.97)
+    same(read(dataset), "lut_completed", least=0.97)
 
 
 @pytest.mark.parametrize("entries", [4096, 4095])
@@ -171,6 +171,13 @@ def test_a_window_in_eight_bits_on_sixteen() -> None:
 
 
 # --- polarity ---
+
+
+@pytest.mark.parametrize("said", ["MONOCHROM1", "mono 1", "MONOCHROME 1"])
+def test_monochrome_1_loosely_written(said: str) -> None:
+    dataset = make_dicom(2**12 - 1 - chest())
+    dataset.PhotometricInterpretation = said
+    same(read(dataset))
 
 
 @pytest.mark.parametrize(

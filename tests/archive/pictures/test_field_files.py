@@ -222,3 +222,26 @@ def test_colour_by_plane_that_is_called_by_pixel() -> None:
     dataset = make_dicom(np.repeat(grey[:, :, None], 3, axis=2), 8)
     dataset.PixelData = np.stack([grey] * 3).tobytes()
     same(read(dataset))
+
+
+@pytest.mark.parametrize("more", [1, 3])
+def test_rows_that_are_longer_than_said(more: int) -> None:
+    pixels = chest()
+    dataset = make_dicom(pixels, Columns=pixels.shape[1] - more)
+    same(read(dataset), "size_as_found")
+
+
+def test_values_after_the_picture_are_not_taken_for_longer_rows() -> None:
+    pixels = chest()
+    dataset = make_dicom(pixels)
+    dataset.PixelData += bytes(2 * len(pixels))
+    same(read(dataset))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 11])
+def test_more_bits_than_are_said(bits: int) -> None:
+    same(read(make_dicom(chest(), BitsStored=bits, HighBit=bits - 1)), "bits_as_found")
+
+
+def test_eight_bits_that_are_sixteen() -> None:
+    same(read(make_dicom(chest(), BitsAllocated=8, BitsStored=8, HighBit=7)), "bits_as_found")

@@ -13,7 +13,7 @@ from indexer.archive.decoders.reduced import reduced_pixels, stated_size
 from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
 from indexer.archive.pictures.dicom.elements import number, text
 from indexer.archive.pictures.dicom.encapsulation import PixelData, detect_codec, find_pixels
-from indexer.archive.plausibility import fits_better, roughness
+from indexer.archive.plausibility import fits_better, is_smoother, roughness
 from indexer.archive.windowing import Grid, check_size, grey_channel
 from indexer.errors import FailedImage, SkippedImage
 
@@ -37,17 +37,14 @@ _SAME_DECODER = (
 )
 # What is written for the defined terms of Photometric Interpretation.
 _PHOTOMETRIC_SYNONYMS = {
-    "MONOCHROME": "MONOCHROME2",
-    "MONOCHROME 2": "MONOCHROME2",
-    "MONO2": "MONOCHROME2",
     "GRAYSCALE": "MONOCHROME2",
-    "MONOCHROME 1": "MONOCHROME1",
-    "MONO1": "MONOCHROME1",
     "PALETTE_COLOR": "PALETTE COLOR",
 }
 _START = b"\xff\x4f\xff\x51"
 # Mean step between neighbours, in parts of the range, from which the byte order is doubted.
 _ROUGH = 0.1
+# Part of the values above the top of their bits from which the depth is doubted.
+_ABOVE = 0.01
 # Neutral chroma of YBR, which grey images stored so have everywhere.
 _NEUTRAL = 128
 
@@ -104,6 +101,9 @@ def _complete(dataset: Dataset) -> None:
     dataset.SamplesPerPixel = samples
     photometric = text(dataset, "PhotometricInterpretation").upper()
     default = "MONOCHROME2" if samples == 1 else "RGB"
+    if photometric.startswith("MONO"):
+        # MONOCHROME, MONO1, MONOCHROME 2 and the like.
+        photometric = "MONOCHROME1" if "1" in photometric else "MONOCHROME2"
     dataset.PhotometricInterpretation = (
         _PHOTOMETRIC_SYNONYMS.get(photometric, photometric) or default
     )
@@ -225,6 +225,9 @@ def _attach_native(
         check_size(*size, most)
         notes.append("size_as_found")
     dataset.Rows, dataset.Columns = size
+    if _are_words(dataset, value, size[0] * size[1]):
+        _set_depth(dataset, 16, 16)
+        notes.append("bits_as_found")
     wanted = _native_bytes(dataset, *size)
     if len(value) < wanted or not value:
         message = f"the pixel data ends after {len(value)} bytes of {wanted}"
@@ -235,6 +238,15 @@ def _attach_native(
     dataset.PixelData = value
     dataset["PixelData"].VR = found.vr
     return tuple(notes)
+
+
+def _are_words(dataset: Dataset, value: bytes, count: int) -> bool:
+    """Whether values that are said to have 8 bits have twice as many."""
+    if dataset.SamplesPerPixel != 1 or dataset.BitsAllocated != 8 or len(value) // 2 != count:
+        return False
+    shape = int(dataset.Rows), int(dataset.Columns)
+    words = np.frombuffer(value, "<u2", count).reshape(shape)
+    return fits_better(words, np.frombuffer(value, "u1", count).reshape(shape))
 
 
 def _size_by_length(dataset: Dataset, size: tuple[int, int], length: int) -> tuple[int, int]:
@@ -297,13 +309,18 @@ def stored_values(dataset: Dataset, native: bool) -> tuple[npt.NDArray[Any], int
     if not native and str(dataset.file_meta.TransferSyntaxUID) != _RLE:
         return values, bits, ()
     better, notes = _mended(dataset, values, native)
-    return better, bits, notes
+    return better, 16 if "bits_as_found" in notes else bits, notes
 
 
 def _mended(
     dataset: Dataset, values: npt.NDArray[Any], native: bool
 ) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Values whose rows fit each other, if another size or byte order makes them do so."""
+    """Values that fit each other, if another size, depth or byte order makes them do so."""
+    if native:
+        if (wider := _wider(dataset, values)) is not None:
+            return wider, ("size_as_found",)
+        if (deeper := _deeper(dataset, values)) is not None:
+            return deeper, ("bits_as_found",)
     along, across = roughness(values)
     if across > 4 * along and values.shape[0] != values.shape[1]:
         turned = values.reshape(values.shape[::-1])
@@ -316,6 +333,38 @@ def _mended(
             mask = np.uint16(2 ** int(dataset.BitsStored) - 1)
             return (swapped & mask).astype(values.dtype), ("bytes_swapped",)
     return values, ()
+
+
+def _wider(dataset: Dataset, values: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """Values in rows that are longer than the header says, as the pixel data is."""
+    (rows, columns), length = values.shape, len(dataset.PixelData)
+    row, line = rows * values.itemsize, columns * values.itemsize
+    found = length // row
+    if not columns < found < 2 * columns or length % row > 1 or length % line <= 1:
+        return None
+    dataset.Columns = found
+    wider = decode_pixels(dataset, raw=True)
+    # One pixel more or less turns each row a little against the one above.
+    if roughness(wider)[1] < roughness(values)[1]:
+        return wider
+    dataset.Columns = columns
+    return None
+
+
+def _deeper(dataset: Dataset, values: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """Values of 16 bits whose header says fewer, so that they would pass their top and begin
+    at 0 again."""
+    bits = int(dataset.BitsStored)
+    if dataset.BitsAllocated != 16 or bits >= 16 or dataset.PixelRepresentation:
+        return None
+    order = "<u2" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
+    raw = np.frombuffer(dataset.PixelData, order, values.size).reshape(values.shape)
+    above = raw[:: max(1, len(raw) // 24)] >= 1 << bits
+    if np.mean(above) < _ABOVE:
+        return None
+    # What is in the unused bits on purpose, such as an overlay, leaves the values below it smooth.
+    noise = roughness(values)[0] > _ROUGH and fits_better(raw, values)
+    return raw.astype(np.uint16) if noise or is_smoother(raw, values) else None
 
 
 def _grey_of_colour(dataset: Dataset, native: bool, palette: bool) -> tuple[npt.NDArray[Any], int]:

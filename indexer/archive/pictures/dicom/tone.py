@@ -24,6 +24,8 @@ __all__ = ["presentations"]
 # How far a table may go up and down, in multiples of its range: 1 for one that only goes up or
 # down, hundreds for one whose bytes were taken for something else.
 _MAX_TURNS = 4.0
+# Part of its entries that a table may lack without a word.
+_COMPLETE = 0.99
 
 
 def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
@@ -33,16 +35,20 @@ def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
     (C.11.2). The last one is without either, so there is always one.
     """
     notes: list[str] = []
-    tables, damaged = _tables(dataset, "ModalityLUTSequence")
+    tables, damaged, short = _tables(dataset, "ModalityLUTSequence")
     slope = number(dataset, "RescaleSlope") or 1.0
     intercept = number(dataset, "RescaleIntercept") or 0.0
-    modality = partial(_look_up, tables[0]) if tables else partial(_rescale, slope, intercept)
-    voi_tables, voi_damaged = _tables(dataset, "VOILUTSequence")
+    plain = partial(_rescale, slope, intercept)
+    modality = partial(_look_up, tables[0]) if tables else plain
+    voi_tables, voi_damaged, voi_short = _tables(dataset, "VOILUTSequence")
     if damaged or voi_damaged:
         notes.append("lut_ignored")
+    if short or voi_short:
+        notes.append("lut_completed")
     ways: list[Tone] = [partial(_chain, modality, partial(_look_up, table)) for table in voi_tables]
     ways += (partial(_chain, modality, window) for window in _windows(dataset))
-    return (*ways, modality), tuple(notes)
+    # A table that hides the film, as one may that is too short, is not used either.
+    return (*ways, modality, *([plain] if tables else [])), tuple(notes)
 
 
 def _chain(first: Tone, second: Tone, values: npt.NDArray[Any]) -> Values:
@@ -77,14 +83,25 @@ def _window(center: float, width: float, function: str, values: Values) -> Value
     return np.clip((values - center) / width + 0.5, 0.0, 1.0)
 
 
-def _tables(dataset: Dataset, keyword: str) -> tuple[list[tuple[int, Values]], bool]:
-    """First stored value and entries of each usable LUT, and whether there is an unusable one."""
+def _tables(dataset: Dataset, keyword: str) -> tuple[list[tuple[int, Values]], bool, bool]:
+    """First stored value and entries of each usable LUT; whether there is an unusable one, and one
+    that is much shorter than it says."""
     try:
         items = list(dataset.get(keyword) or ())
     except (TypeError, ValueError, AttributeError):
-        return [], True
+        return [], True, False
     found = [_table(dataset, item) for item in items]
-    return [table for table in found if table is not None], None in found
+    short = any(
+        table is not None and table[1].size < _COMPLETE * _length(item)
+        for table, item in zip(found, items, strict=True)
+    )
+    return [table for table in found if table is not None], None in found, short
+
+
+def _length(item: Dataset) -> int:
+    """Entries that a LUT says it has; 0 where that may stand for 65,536 or for anything."""
+    descriptor = integers(item, "LUTDescriptor")
+    return descriptor[0] % 65536 if descriptor else 0
 
 
 def _table(dataset: Dataset, item: Dataset) -> tuple[int, Values] | None:

@@ -15,6 +15,8 @@ FOREIGN = {
         "Thorax in zwei Ebenen: Kein Hinweis auf Pneumonie. Zwerchfellwinkel frei.",
         "Beurteilung: Ausgedehnte Atelektase links basal mit kleinem Erguss.",
         "Unauffaelliger Thorax ohne Infiltrate.",
+        "Emphysem. Atelektase. Pneumothorax ausgeschlossen.",
+        "Pneumothorax: nein. Pneumonie: nein.",
     ],
     "French": [
         "Pas de pneumothorax.",
@@ -45,7 +47,7 @@ FOREIGN = {
     "Polish": ["Bez zmian ogniskowych w płucach."],
     "Czech": ["Plíce bez infiltrace, srdce není zvětšené."],
     "Hungarian": ["Nincs pneumothorax."],
-    "Romanian": ["Fără pneumothorax."],
+    "Romanian": ["Fără pneumothorax.", "Fara pneumothorax. Opacitate."],
     "Turkish": ["Pnömotoraks yok."],
     "Finnish": ["Ei pneumothoraxia, keuhkot normaalit."],
     "Indonesian": ["Tidak tampak pneumothorax dan efusi pleura."],
@@ -104,7 +106,10 @@ def test_one_foreign_sentence_in_an_english_report_is_not_read() -> None:
     "sentence",
     [
         "Kein Pneumothorax.",
+        "Pneumothorax: nein",
+        "Pneumothorax ausgeschlossen.",
         "Pas de pneumothorax.",
+        "Neumotorax descartado.",
         "No hay derrame pleural.",
         "Sem derrame.",
         "Non versamento.",

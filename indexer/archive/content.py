@@ -21,14 +21,17 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR file: unpack it"),
     (b"\xd0\xcf\x11\xe0", "an Office document"),
     (b"GIF8", "a GIF: films are sent as DICOM, PNG, JPEG or TIFF"),
-    (b"\0\0\0\x18ftyp", "a video"),
-    (b"\0\0\0\x20ftyp", "a video"),
+    (b"\x28\xb5\x2f\xfd", "packed by Zstandard: unpack it"),
+    (b"\x04\x22\x4d\x18", "packed by LZ4: unpack it"),
+    (b"\x1f\x9d", "packed by compress: unpack it"),
     (b"\x89HDF", "an HDF5 file"),
     (b"SQLite format 3", "a database"),
     (b"{\\rtf", "a text (RTF)"),
     (b"MSH|", "an HL7 message: name its folder with --reports"),
     (b"\x5c\x01\x10\0", "a NIfTI volume"),
 )
+# Brands of the ISO base media format that are pictures; its others are videos.
+_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif")
 _HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype html|html|head|body)", re.IGNORECASE)
 _XML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml")
 
@@ -67,4 +70,7 @@ def _known_kind(data: bytes) -> str | None:
         return "a web page, as servers send in place of a file: fetch the file again"
     if _XML.match(data[:200]):
         return "an XML file"
+    if data[4:8] == b"ftyp":
+        picture = data[8:12] in _PICTURE_BRANDS
+        return "a HEIC or AVIF picture: save it as JPEG or PNG" if picture else "a video"
     return next((kind for start, kind in _KINDS if data.startswith(start)), None)

@@ -244,6 +244,9 @@ def test_a_tiff_with_a_smaller_copy() -> None:
         (b"%PDF-1.7", "a.dcm", "PDF"),
         (b"PK\3\4" + bytes(40), "a.dcm", "zip"),
         (b"Rar!\x1a\7", "a.jpg", "RAR"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a.jpg", "HEIC"),
+        (b"\0\0\0\x20ftypisom" + bytes(40), "a.jpg", "video"),
+        (b"\x28\xb5\x2f\xfd" + bytes(40), "a.dcm", "Zstandard"),
         (bytes(300), "a.dcm", "zeros"),
     ],
 )

@@ -100,6 +100,11 @@ def test_words_of_another_language_are_kept_where_nothing_denies_them() -> None:
 def test_one_foreign_sentence_in_an_english_report_is_not_read() -> None:
     text = "The lungs are clear and the heart is normal in size. Kein Pneumothorax."
     assert {m.annotation.disease for m in label({"findings": text})} == {"normal"}
+    text = "Left pleural effusion. No pneumothorax. Großes Herz."
+    assert [m.annotation.disease for m in label({"findings": text})] == [
+        "pleural effusion",
+        "pneumothorax",
+    ]
 
 
 @pytest.mark.parametrize(

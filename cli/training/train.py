@@ -246,6 +246,8 @@ def train(
         second=train_in_bundle,
     )
     echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
+    for failing in trained.record["failings"]:
+        echo(f"Warning: {failing}.", err=True)
 
 
 def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:

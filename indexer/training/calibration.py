@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from torch import nn
 
 from indexer.datasets.targets import Known
 
-__all__ = ["calibrate", "choose_likely", "choose_thresholds"]
+__all__ = ["calibrate", "choose_likely", "choose_thresholds", "failings"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -136,3 +136,46 @@ def _half_right(scores: FloatArray, there: BoolArray) -> float:
     last = np.append(np.diff(scores[order]) < 0, True)
     good = np.flatnonzero((precision >= _LIKELY) & (hits >= _MIN_HITS) & last)
     return float(scores[order][good[-1]]) if len(good) else 1.0
+
+
+def failings(
+    thresholds: Mapping[str, float],
+    val: Known,
+    scores: FloatArray,
+    views: Sequence[str | None],
+    lateral: FloatArray,
+) -> list[str]:
+    """What a trained cascade does not tell apart on val, in sentences; empty where it does.
+
+    Parameters
+    ----------
+    thresholds
+        Of the findings, in the order of the columns.
+    val
+        What is known of them.
+    scores
+        Calibrated logits, shape (n, findings).
+    views
+        Of each image ``"frontal"``, ``"lateral"`` or None.
+    lateral
+        Logits of a lateral view, shape (n,).
+    """
+    found = []
+    for predicted, wrong in ((lateral > 0, "frontal"), (lateral <= 0, "lateral")):
+        count = sum(view == wrong for view in views)
+        if count and predicted.all():
+            other = "lateral" if wrong == "frontal" else "frontal"
+            found.append(f"it calls every val image {other}, of which {count} are {wrong}")
+    there = val.targets > _PRESENT
+    both = [(t[k].any() and not t[k].all()) for t, k in zip(there.T, val.known.T, strict=True)]
+    if sum(both) < 2:
+        found.append(
+            f"of {len(both)} findings only {sum(both)} is known both to be there and not to be "
+            "there in val images, so hardly anything can be learned or judged"
+        )
+    limits = np.array([*thresholds.values()])
+    reported = 1 / (1 + np.exp(-scores.astype(np.float64))) >= limits
+    if len(reported) > 1 and (reported == reported[0]).all():
+        names = ", ".join(n for n, on in zip(thresholds, reported[0], strict=True) if on)
+        found.append(f"it says the same of every val image: {names or 'nothing'}")
+    return found

@@ -28,7 +28,7 @@ from indexer.memory import keep_freed_memory
 from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.bundle_report import write_bundle_report
-from indexer.training.calibration import choose_likely, choose_thresholds
+from indexer.training.calibration import choose_likely, choose_thresholds, failings
 from indexer.training.ensemble_member import (
     Run,
     Validation,
@@ -183,6 +183,9 @@ class _Training:
         likely = choose_likely(
             self.labels.findings, known["val"], scores, self.sources.source["val"]
         )
+        lateral = torch.stack([m.outputs["val"].view for m in self.members]).mean(0).numpy()
+        views = [e.view for e in self.sources.examples["val"]]
+        wrong = failings(thresholds, known["val"], scores, views, lateral)
         paper = self._train_second(second, joined, device)
         record = {
             "recipe": asdict(recipe),
@@ -201,6 +204,7 @@ class _Training:
             "paper": paper.record if paper else None,
             "likeness": self._likeness(joined).to_json(),
             "trained_on": compressed(e.image_id for e in self.sources.examples["train"]),
+            "failings": wrong,
             "seconds": round(time.time() - started),
         }
         log.info("on val: %s", self.rounds[-1])

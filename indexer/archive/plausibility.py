@@ -70,7 +70,7 @@ def is_smoother(other: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> bool:
     here, there = (
         np.abs(np.diff(_pairs_of_rows(values)[0], axis=1)).mean() for values in (pixels, other)
     )
-    return bool(there < _SMOOTHER * here)
+    return bool(there < _MIN_SMOOTHING * here)
 
 
 def signed_otherwise(

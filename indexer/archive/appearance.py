@@ -67,7 +67,9 @@ def bone_is_white(canvas: npt.NDArray[np.uint8]) -> float:
     if not step:
         return 0.0
     side = step * len(weights)
-    blocks = canvas[:side, :side].reshape(len(weights), step, len(weights), step)
-    means = blocks.mean(axis=(1, 3), dtype=np.float32)
+    # First whole rows, which is several times as fast as blocks at once.
+    rows = canvas[:side, :side].reshape(len(weights), step, side).sum(1, dtype=np.uint32)
+    sums = rows.reshape(len(weights), len(weights), step).sum(2)
+    means = (sums / step**2).astype(np.float32)
     contrast = float(means.std())
     return float((weights * (means - means.mean())).sum() / contrast) if contrast else 0.0

@@ -219,7 +219,11 @@ def develop(image: GreyImage) -> tuple[Picture, tuple[str, ...]]:
         raise FailedImage("blank_image", "all pixels have one value; a radiograph has contrast")
     index, ramp = _indexed(image.pixels, int(low), int(high))
     step = max(1, int((index.size / _SAMPLES) ** 0.5))
-    counts, middle = _histograms(index[::step, ::step], ramp.size, image.outside, step)
+    thinned = index[::step, ::step]
+    inside = None if image.outside is None else ~image.outside[::step, ::step]
+    # The middle is looked at where there are several ways to show the film.
+    apart = len(image.tones) > 1
+    counts, middle = _histograms(thinned, ramp.size, inside, apart=apart)
     notes = list(image.notes)
     outside = _padded(image, ramp, counts, notes)
     counts[outside] = middle[outside] = 0
@@ -249,15 +253,18 @@ def develop(image: GreyImage) -> tuple[Picture, tuple[str, ...]]:
 
 
 def _histograms(
-    index: npt.NDArray[Any], size: int, outside: npt.NDArray[np.bool_] | None, step: int
+    index: npt.NDArray[Any], size: int, inside: npt.NDArray[np.bool_] | None, *, apart: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How often each value is in a thinned image, and how often in its middle."""
-    inside = None if outside is None else ~outside[::step, ::step]
+    """How often each value is in an image, and how often in its middle (or, unless `apart`, in all
+    of it)."""
 
     def within(*part: slice) -> npt.NDArray[Any]:
         values = index[part]
         return values.ravel() if inside is None else values[inside[part]]
 
+    if not apart:
+        counts = np.bincount(within(slice(None)), minlength=size)
+        return counts, counts
     rows, columns = (side // _MARGIN for side in index.shape)
     beside = slice(rows, index.shape[0] - rows)
     middle = np.bincount(within(beside, slice(columns, index.shape[1] - columns)), minlength=size)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -60,3 +61,9 @@ def test_a_bundle_without_normal_gives_it_what_remains() -> None:
     bare = {"probabilities": {"opacity": 0.1}, "annotations": []}
     pooled = pool_readings([bare, bare], {"opacity": 0.4})
     assert pooled["annotations"][0]["confidence"] == 0.9
+
+
+def test_at_a_tie_the_words_do_not_depend_on_what_was_read_first() -> None:
+    images = [_reading(0.1, 0.8, 0.1, f"opacity {side}") for side in ("left", "right", "left")]
+    pooled = [pool_readings(order, THRESHOLDS) for order in permutations(images)]
+    assert all(one == pooled[0] for one in pooled)

@@ -295,6 +295,8 @@ def _owner(sentence: str, found: Sequence[_Found], start: int, end: int) -> int 
 
 def _annotation(rule: FindingRule, words: Sequence[str]) -> Annotation:
     described = dict.fromkeys((*rule.qualifiers, *words))
+    # A place may be a heading of its own, and is then no qualifier of itself.
+    described.pop(rule.disease, None)
     if "left" in described and "right" in described:
         described["bilateral"] = None
     if "bilateral" in described:

@@ -176,6 +176,11 @@ def test_normal_stands_alone() -> None:
     assert affirmed(()) == ()
 
 
+def test_a_place_that_is_the_finding_is_said_once() -> None:
+    (mention,) = label({"findings": "Bilateral costophrenic angle blunting."})
+    assert mention.annotation.text == "costophrenic angle, bilateral, blunted"
+
+
 def test_a_finding_said_twice_counts_once() -> None:
     sections = {"findings": "Opacity at the left base.", "impression": "Opacity."}
     assert [a.text for a in affirmed(label(sections))] == ["opacity, lung, base, left"]

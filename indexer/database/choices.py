@@ -70,8 +70,9 @@ class Choices:
 
     def with_polarity(self, manifest: Manifest) -> Manifest:
         """A manifest that remembers what is said of manufacturers beside what it knows of them."""
-        said = (manifest.polarity or {}) | self.polarity
-        return replace(manifest, polarity={k: v for k, v in said.items() if v is not None} or None)
+        known: dict[str, bool | None] = {**(manifest.polarity or {}), **self.polarity}
+        kept = {maker: white for maker, white in known.items() if white is not None}
+        return replace(manifest, polarity=kept or None)
 
     def check_pooling(self, layout: Layout, manifest: Manifest) -> None:
         """Refuse a database that pools studies where it is not to, or the other way round.

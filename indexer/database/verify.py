@@ -268,7 +268,9 @@ def _text(database: Database) -> Iterator[Problem]:
         yield Problem("text", "version", len(database), str(error), advice)
         return
     except (CxrdexError, ValueError, RuntimeError) as error:
-        yield Problem("text", "damaged", len(database), f"the text store cannot be read: {error}")
+        # What a library says may quote what it could not read.
+        why = error if isinstance(error, CxrdexError) else type(error).__name__
+        yield Problem("text", "damaged", len(database), f"the text store cannot be read: {why}")
         return
     for what, count, detail in found:
         yield Problem("text", what, count, detail)

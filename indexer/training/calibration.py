@@ -167,11 +167,11 @@ def failings(
             other = "lateral" if wrong == "frontal" else "frontal"
             found.append(f"it calls every val image {other}, of which {count} are {wrong}")
     there = val.targets > _PRESENT
-    both = [(t[k].any() and not t[k].all()) for t, k in zip(there.T, val.known.T, strict=True)]
+    both = [bool(0 < t[k].mean() < 1) for t, k in zip(there.T, val.known.T, strict=True) if k.any()]
     if sum(both) < 2:
         found.append(
-            f"of {len(both)} findings only {sum(both)} is known both to be there and not to be "
-            "there in val images, so hardly anything can be learned or judged"
+            f"of {len(thresholds)} findings only {sum(both)} is known both to be there and not "
+            "to be there in val images, so hardly anything can be learned or judged"
         )
     limits = np.array([*thresholds.values()])
     reported = 1 / (1 + np.exp(-scores.astype(np.float64))) >= limits

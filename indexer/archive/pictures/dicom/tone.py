@@ -47,8 +47,11 @@ def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
         notes.append("lut_completed")
     ways: list[Tone] = [partial(_chain, modality, partial(_look_up, table)) for table in voi_tables]
     ways += (partial(_chain, modality, window) for window in _windows(dataset))
-    # A table that hides the film, as one may that is too short, is not used either.
-    return (*ways, modality, *([plain] if tables else [])), tuple(notes)
+    ways.append(modality)
+    if tables:
+        # A table that hides the film, as one may that is too short, is not used either.
+        ways.append(plain)
+    return tuple(ways), tuple(notes)
 
 
 def _chain(first: Tone, second: Tone, values: npt.NDArray[Any]) -> Values:

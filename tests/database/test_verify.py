@@ -14,6 +14,7 @@ from indexer.database.seal import seal
 from indexer.database.text import documents
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store
+from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.database.vectors.shards import write_shard
 from indexer.database.verify import repair, verify
 from indexer.errors import DatabaseLocked
@@ -197,7 +198,7 @@ def test_readings_of_an_earlier_labeller_are_found_and_repaired(
     (problem, *_) = verify(tmp_path / "db")
     assert (problem.where, problem.what, problem.count) == ("ledger", "document_hash", 3)
     assert repair(tmp_path / "db") == []
-    store = open_text_store("tantivy", tmp_path / "db" / "text")
+    store = EmbeddedTextStore(tmp_path / "db" / "text")
     try:
         backend = EmbeddedBackend(store)
         assert backend.search(parse("disease:nodule"), MatchAll()).total == 3

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("cli.searching.export", "Write all images that match to a file."),
     "lexicon": ("cli.searching.lexicon", "Show what a term becomes in a query."),
     "serve": ("cli.serving.serve", "Answer searches in the browser and over a REST API."),
+    "user": ("cli.serving.user", "Say who may use the server, and what for."),
+    "audit": ("cli.serving.audit", "Show and check what a server kept of who asked for what."),
     "status": ("cli.indexing.status", "Count what a database holds."),
     "failures": ("cli.indexing.failures", "List the files that were skipped or failed, and why."),
     "sync": ("cli.upkeep.sync", "Send the documents that wait for Elasticsearch."),

@@ -135,7 +135,7 @@ class NotFoundError(CxrdexError):
 
 
 class InconsistentError(CxrdexError):
-    """Ledger, shards, FAISS and text disagree."""
+    """Ledger, shards, FAISS and text disagree, or rows of an audit are not as they were written."""
 
     exit_code = 8
 

@@ -99,6 +99,9 @@ class SearchRequest:
         Find pictures that are hardly chest films, too; searches by words alone always do.
     pool_studies
         Compare a picture with whole studies by their mean vectors, not with single images.
+    reports
+        Look into the text of reports, and show what of it matches; without it words are those of
+        annotations, and fields of reports are refused.
 
     Raises
     ------
@@ -127,6 +130,7 @@ class SearchRequest:
     least_likeness: float = 0.0
     include_unusual: bool = False
     pool_studies: bool = True
+    reports: bool = True
 
     @classmethod
     def of(cls, query: str, mode: Mode = "words", **more: Any) -> SearchRequest:

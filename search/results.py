@@ -22,6 +22,7 @@ __all__ = [
     "ReasonKind",
     "Results",
     "Shown",
+    "document_without_report",
 ]
 
 ReasonKind: TypeAlias = Literal["words", "annotation", "picture", "image"]
@@ -311,6 +312,12 @@ class Shown:
             },
             **({"sources": [_source(file) for file in record.files]} if sources else {}),
         }
+
+
+def document_without_report(document: Document) -> Document:
+    """A document as someone sees it who may not see the text of reports."""
+    hidden: Document = {**document, "report": None, "statements": {}}
+    return hidden
 
 
 def _source(file: FileRecord) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +17,7 @@ from search.models import Models, Once
 from search.pictures.query import is_whole_id, query_picture, resolve
 from search.pictures.search import search_picture
 from search.request import ImageFile, ImageId, SearchRequest, Upload
-from search.results import Results, Shown
+from search.results import Results, Shown, document_without_report
 from search.snapshot import Snapshot, Snapshots
 from search.understanding import Terms
 
@@ -72,6 +73,8 @@ class SearchService:
         compute = compute.with_default_bundle(self._snapshots.manifest.bundle_path)
         self._models = Models(compute, limits, decoders)
         self._terms: Once[Terms] = Once()
+        #: Whether it shows the text of reports, and looks into it.
+        self.shows_reports = True
         self._annotations: Once[AnnotationTexts] = Once()
 
     @property
@@ -89,6 +92,12 @@ class SearchService:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def without_reports(self) -> SearchService:
+        """The same service for someone who may not see the text of reports; it is not closed."""
+        service = copy(self)
+        service.shows_reports = False
+        return service
 
     def search(self, request: SearchRequest) -> Results:
         """Answer one request.
@@ -108,6 +117,8 @@ class SearchService:
         TextStoreUnavailable
             Elasticsearch does not answer.
         """
+        if not self.shows_reports:
+            request = replace(request, reports=False)
         return self._snapshots.ask(
             lambda snapshot: self._answer(request, snapshot), text=_asks_text(request)
         )
@@ -122,7 +133,7 @@ class SearchService:
 
     def terms(self, snapshot: Snapshot) -> Terms:
         """How words are understood in a moment that was opened with its text."""
-        return self._load_terms(snapshot)
+        return self._load_terms(snapshot, self.shows_reports)
 
     def bundle(self) -> Bundle:
         """The bundle that the database was made with.
@@ -168,6 +179,9 @@ class SearchService:
         """
         with self._snapshots.open(text=not is_whole_id(image.text)) as snapshot:
             record = snapshot.database.image(resolve(image, snapshot))
+            if not self.shows_reports:
+                hidden = document_without_report(record.document)
+                record = replace(record, document=hidden, report=None)
             return Shown(record, snapshot.manifest.bundle_name)
 
     def resolve(self, image: ImageId) -> str:
@@ -222,26 +236,29 @@ class SearchService:
         if request.by_words_alone:
             from search.words import search_words
 
-            return search_words(request, snapshot.text, self._load_terms(snapshot))
+            return search_words(request, snapshot.text, self._load_terms(snapshot, request.reports))
         picture = None
         if request.picture is not None:
             whose = request.exclude is not None
             picture = query_picture(request.picture, snapshot, self._models, whose=whose)
         if request.by_picture_alone:
             assert picture is not None
-            return search_picture(request, picture, snapshot, self._load_terms)
+            return search_picture(
+                request, picture, snapshot, lambda one: self._load_terms(one, request.reports)
+            )
         from search.hybrid.combined import search_combined
 
-        terms = self._load_terms(snapshot)
+        terms = self._load_terms(snapshot, request.reports)
         return search_combined(request, snapshot, terms, lambda: self._semantic(snapshot), picture)
 
     # ---- what is kept ---------------------------------------------------------------------------
 
-    def _load_terms(self, snapshot: Snapshot) -> Terms:
+    def _load_terms(self, snapshot: Snapshot, reports: bool) -> Terms:
         def make() -> Terms:
             return Terms(snapshot.text, self._models.sayable(snapshot.manifest))
 
-        return self._terms.get((snapshot.text.version, snapshot.manifest.bundle), make)
+        terms = self._terms.get((snapshot.text.version, snapshot.manifest.bundle), make)
+        return terms if reports else terms.without_reports()
 
     def _semantic(self, snapshot: Snapshot) -> tuple[Semantic, str]:
         """What answers sentences, and why it cannot compare them with pictures, if so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
 from search.language.plain.reading import Reading, ranked, read, read_sentence
+from search.language.sight import without_reports
 from search.language.tree import Among, MatchAll, Node, conjunction
 from search.request import SearchRequest
 from search.stores.backend import Backend
@@ -56,7 +58,17 @@ class Terms:
     def __init__(self, text: Backend, sayable: Mapping[str, Sequence[str]]) -> None:
         closed = [field for field, kind in FIELDS.items() if kind == "closed"]
         self._sayable = sayable
+        self._reports = True
         self.vocabulary = Vocabulary({field: text.values(field) for field in closed}, self._all)
+
+    def without_reports(self) -> Terms:
+        """The same for someone who may not see the text of reports."""
+        terms = copy(self)
+        terms._reports = False
+        return terms
+
+    def _seen(self, tree: Node) -> Node:
+        return tree if self._reports else without_reports(tree)
 
     def read(
         self, words: str, *, literal: bool = False, count: Callable[[Node], int] | None = None
@@ -79,7 +91,9 @@ class Terms:
         reading = read(words, self.vocabulary, literal=literal)
         if count is not None:
             expand = Lexicon.load().expand
-            reading = reading.matching(lambda tree: count(expand(tree)), self.vocabulary)
+            reading = reading.matching(
+                lambda tree: count(self._seen(expand(tree))), self.vocabulary
+            )
         return self._query(reading, self._unsayable(reading.tree))
 
     def read_sentence(self, sentence: str, *, literal: bool = False) -> Query | None:
@@ -94,8 +108,8 @@ class Terms:
         return None if reading is None else self._query(reading)
 
     def _query(self, reading: Reading, notes: Iterable[str] = ()) -> Query:
-        tree = Lexicon.load().expand(reading.tree)
-        scored = tree if reading.understood is None else ranked(tree)
+        tree = self._seen(Lexicon.load().expand(reading.tree))
+        scored = tree if reading.understood is None else self._seen(ranked(tree))
         return Query(reading.tree, tree, scored, (*reading.notes, *notes), reading.to_json())
 
     def conditions(self, filters: Sequence[str]) -> Node:
@@ -108,7 +122,7 @@ class Terms:
         """
         if not filters:
             return MatchAll()
-        return Lexicon.load().expand(parse_filters(filters, self.vocabulary))
+        return self._seen(Lexicon.load().expand(parse_filters(filters, self.vocabulary)))
 
     def bounds(self, request: SearchRequest) -> Node:
         """What all images found must meet, and what counts in no score.

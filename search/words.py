@@ -78,7 +78,8 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         hits,
         found.facets,
         following.token(sign) if following is not None else None,
-        _suggestions(query.asked, text),
+        # Near words may be words of reports.
+        _suggestions(query.asked, text) if request.reports else {},
         (*query.notes, *terms.widened(query.asked, request.filters, facets)),
         query.understood,
     )

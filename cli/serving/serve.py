@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import ssl
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli.logs import log_on_stderr
 from cli.options import compute_options, database_option
+from cli.serving.audit import AuditOptions, audit_options
+from cli.serving.signing import sign_in_options
+from cli.serving.user import ROLE
 from cli.terminal import echo
 
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
+    from search.web.people.person import Role
+    from search.web.settings import SignInSettings
 
 __all__ = ["serve"]
 
@@ -23,7 +33,7 @@ __all__ = ["serve"]
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; as there is no sign-in, one of this machine alone.",
+    help="Address to listen on; one that other machines reach needs a sign-in.",
 )
 @click.option(
     "--port",
@@ -45,19 +55,71 @@ __all__ = ["serve"]
     metavar="ADDRESS",
     help="Link to another viewer on case pages; {study} and {image} stand for the ids.",
 )
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="Host name by which browsers may call it, beside its address. May be repeated.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Its certificates (PEM), for https.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Key of the certificate (PEM).",
+)
+@click.option(
+    "--reports",
+    type=ROLE,
+    default="reader",
+    show_default=True,
+    help="Role from which on people see the text of reports.",
+)
+@click.option(
+    "--request-rate",
+    type=click.IntRange(0),
+    default=1200,
+    show_default=True,
+    help="Requests a minute of one person; 0 for any number. Counts where there is a sign-in.",
+)
+@click.option(
+    "--upload-rate",
+    type=click.IntRange(0),
+    default=30,
+    show_default=True,
+    help="Films a minute that one person may send; as above.",
+)
+@sign_in_options
+@audit_options
 @compute_options
+@click.pass_context
 def serve(
+    context: click.Context,
     *,
     database: Path,
     host: str,
     port: int,
     max_upload: int,
     viewer: str | None,
+    names: tuple[str, ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    reports: Role,
+    request_rate: int,
+    upload_rate: int,
+    sign_in: SignInSettings | None,
+    audit: AuditOptions,
     compute: Compute,
 ) -> None:
     """Answer searches in the browser and over a REST API, until Ctrl-C.
 
-    Images that an index run brings meanwhile are found without a restart. Needs the extra `web`.
+    Without a sign-in (--users, --proxy-header, --openid) it listens on addresses of this machine
+    alone, and whoever uses the machine may do everything. Images that an index run brings meanwhile
+    are found without a restart. Needs the extra `web`.
     """
     from indexer.errors import CxrdexError, MissingExtraError
     from search.service import SearchService
@@ -66,21 +128,56 @@ def serve(
         import uvicorn
 
         from search.web.app import create_app
-        from search.web.settings import WebSettings
+        from search.web.settings import WebSettings, is_loopback
     except ImportError as error:
         raise MissingExtraError("serving needs the extra: pip install 'cxrdex[web]'") from error
-    settings = WebSettings(host=host, port=port, upload_bytes=max_upload << 20, viewer=viewer)
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    settings = WebSettings(
+        host=host,
+        port=port,
+        names=names,
+        sign_in=sign_in,
+        upload_bytes=max_upload << 20,
+        request_rate=request_rate,
+        upload_rate=upload_rate,
+        viewer=viewer,
+        reports=reports,
+    )
+    if tls_cert is None and not is_loopback(host) and sign_in and not sign_in.proxies:
+        echo("Passwords travel readably to this address: add --tls-cert and --tls-key", err=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with SearchService(database, compute, decoders=2) as service, socket.socket(family) as door:
+    if audit.path is not None:
+        # Heads of the audit belong into a log that whoever can cut the audit cannot cut.
+        log_on_stderr(context)
+    # The server hands the signal back when it has ended; what is open here is then closed too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with (
+        SearchService(database, compute, decoders=2) as service,
+        audit.open() or nullcontext() as trail,
+        socket.socket(family) as door,
+    ):
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             door.bind((host, port))
         except OSError as error:
             raise CxrdexError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-        name = f"[{host}]" if ":" in host else host
-        echo(f"http://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")
+        name = names[0] if names else f"[{host}]" if ":" in host else host
+        scheme = "https" if tls_cert else "http"
+        echo(f"{scheme}://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")
         # What people ask is in no log.
         config = uvicorn.Config(
-            create_app(service, settings), log_level="warning", access_log=False, lifespan="on"
+            create_app(service, settings, trail),
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            # Whose word on where a request comes from is taken, `search.web.people.door` knows.
+            proxy_headers=False,
+            server_header=False,
+            ssl_certfile=tls_cert,
+            ssl_keyfile=tls_key,
         )
-        uvicorn.Server(config).run(sockets=[door])
+        try:
+            uvicorn.Server(config).run(sockets=[door])
+        except ssl.SSLError as error:
+            raise CxrdexError(f"--tls-cert {tls_cert}: {error.reason or error}") from error

@@ -94,6 +94,8 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
             tree = conjunction(tree, terms.read(request.words, literal=request.literal).tree)
         keys = snapshot.text.keys(tree)
         columns = choose_columns([*_columns(snapshot)], request.columns, request.more)
+        if not service.shows_reports and any(column.name == "report" for column in columns):
+            raise QueryError("report: the text of reports is not for your role")
         with open_table(target, columns, _width(snapshot) if request.embeddings else 0) as table:
             if request.vectors is not None:
                 _write_vectors(snapshot, keys, request.vectors)

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
+from search.results import document_without_report
 from search.web.completions import completions
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
@@ -25,20 +26,20 @@ _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
 _Nothing = Annotated[NoQuery, Query()]
 
 
-@router.get("/search", dependencies=[require("reader")])
+@router.get("/search", dependencies=[require("reader", "search")])
 def search(state: _State, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
     """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
     return state.service.search(query.request(state.among(query))).to_json()
 
 
-@router.get("/facets", dependencies=[require("reader")])
+@router.get("/facets", dependencies=[require("reader", "search")])
 def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Counts over all images that match."""
     answer = state.service.search(query.request(state.among(query))).to_json()
     return {"total": answer["total"], "facets": answer["facets"]}
 
 
-@router.get("/suggest", dependencies=[require("reader")])
+@router.get("/suggest", dependencies=[require("reader", "search")])
 def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Near words for words that the database does not know, and findings that begin like the last.
 
@@ -57,9 +58,16 @@ def image(state: _State, image_id: _Id, _: _Nothing) -> dict[str, Any]:
     return state.service.show(ImageId(image_id)).to_json()
 
 
+@router.get("/images/{image_id}/sources", dependencies=[require("administrator")])
+def sources(state: _State, image_id: _Id, _: _Nothing) -> dict[str, Any]:
+    """Where the image's files are: their names may hold patient data."""
+    shown = state.service.show(ImageId(image_id)).to_json(sources=True)
+    return {"id": image_id, "sources": shown["sources"]}
+
+
 @router.get(
     "/images/{image_id}/thumbnail",
-    dependencies=[require("reader")],
+    dependencies=[require("reader", "nothing")],
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}},
 )
@@ -101,7 +109,7 @@ def heatmap(state: _State, image_id: _Id, query: Annotated[HeatQuery, Query()]) 
     return Response(layer, media_type="image/png", headers=_IMMUTABLE)
 
 
-@router.get("/images/{image_id}/similar", dependencies=[require("reader")])
+@router.get("/images/{image_id}/similar", dependencies=[require("reader", "search")])
 def similar(
     state: _State, image_id: _Id, query: Annotated[SimilarQuery, Query()]
 ) -> dict[str, Any]:
@@ -111,7 +119,7 @@ def similar(
 
 @router.post(
     "/similar",
-    dependencies=[require("reader")],
+    dependencies=[require("reader", "search")],
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -145,22 +153,24 @@ def study(
         images = [*snapshot.database.documents(snapshot.database.image_ids(study=study))]
     if not images:
         raise NotFoundError(f"no study has the id {study}")
+    if not state.service.shows_reports:
+        images = [document_without_report(one) for one in images]
     return {"study": study, "patient": images[0]["patient"], "images": images}
 
 
-@router.get("/status", dependencies=[require("reader")])
+@router.get("/status", dependencies=[require("reader", "nothing")])
 def status(state: _State, _: _Nothing) -> dict[str, Any]:
     """What the database holds, and what it was made with."""
     return state.status()
 
 
-@router.get("/healthz", dependencies=[require("reader")])
+@router.get("/healthz", dependencies=[require("reader", "nothing")])
 def healthz(_: _Nothing) -> dict[str, str]:
     """Whether the process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", dependencies=[require("reader")])
+@router.get("/readyz", dependencies=[require("reader", "nothing")])
 def readyz(state: _State, _: _Nothing) -> JSONResponse:
     """Whether searches can be answered: the text store is asked."""
     state.service.search(FacetQuery().request())
@@ -169,7 +179,7 @@ def readyz(state: _State, _: _Nothing) -> JSONResponse:
 
 @router.get(
     "/metrics",
-    dependencies=[require("reader")],
+    dependencies=[require("reader", "nothing")],
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
@@ -178,7 +188,7 @@ def metrics(state: _State, _: _Nothing) -> Response:
     return Response(state.metrics_text(), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/openapi.json", dependencies=[require("reader")], include_in_schema=False)
+@router.get("/openapi.json", dependencies=[require("reader", "nothing")], include_in_schema=False)
 def openapi(request: Request) -> JSONResponse:
     """This interface, described."""
     return JSONResponse(request.app.openapi())

@@ -10,23 +10,27 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from indexer.errors import CxrdexError
 from search.service import SearchService
 from search.web import api
+from search.web.audit import routes as audit_routes
+from search.web.audit.recording import Recorder
+from search.web.audit.writing import Audit
 from search.web.cohorts import api as cohorts_api
 from search.web.cohorts import pages as cohorts_pages
 from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
 from search.web.pages import routes
-from search.web.pages.rendering import error_page
+from search.web.pages.rendering import answer_of
+from search.web.people import signing
 from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
-from search.web.problems import problem, status_of
+from search.web.people.identities import Identities
+from search.web.problems import status_of
 from search.web.settings import WebSettings
 from search.web.state import State
 from search.web.uploads import Uploads
@@ -37,7 +41,7 @@ _log = logging.getLogger(__name__)
 _STATIC = Path(__file__).with_name("static")
 
 
-def create_app(service: SearchService, settings: WebSettings) -> Any:
+def create_app(service: SearchService, settings: WebSettings, audit: Audit | None = None) -> Any:
     """An ASGI application; it ends its own workers, the service stays the caller's.
 
     Parameters
@@ -46,10 +50,13 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
         Of the database; shared by all threads.
     settings
         Limits and addresses.
+    audit
+        Where it is kept who asked for what; it stays the caller's. None for nowhere.
     """
     films = Films(service)
     uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
     state = State(service, settings, films, uploads)
+    identities = Identities(settings.sign_in, settings) if settings.sign_in is not None else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -71,27 +78,27 @@ def create_app(service: SearchService, settings: WebSettings) -> Any:
     app.include_router(cohorts_api.router)
     app.include_router(routes.router)
     app.include_router(cohorts_pages.router)
+    app.include_router(audit_routes.router)
+    if identities is not None:
+        app.include_router(signing.router(identities))
+        if identities.settings.openid is not None:
+            from search.web.people import openid
+
+            app.include_router(openid.router(identities, identities.settings.openid))
+            app.add_middleware(openid.WithState)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.exception_handler(CxrdexError)(_refused)
     app.exception_handler(RequestValidationError)(_misused)
     app.exception_handler(HTTPException)(_other)
     app.exception_handler(Exception)(_unexpected)
     state.metrics = Metrics(app)
-    return Guard(Door(state.metrics), settings)
-
-
-def _answer(request: Request, status: int, detail: str, **more: Any) -> Response:
-    """For a program a problem, for a person a page."""
-    if request.url.path.startswith(("/v1/", "/static/")):
-        return JSONResponse(
-            problem(status, detail, **more), status, media_type="application/problem+json"
-        )
-    return HTMLResponse(error_page(request, status, detail), status)
+    door = Door(state.metrics, identities)
+    return Guard(door if audit is None else Recorder(door, audit), settings)
 
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CxrdexError)
-    return _answer(request, status_of(error), str(error))
+    return answer_of(request, status_of(error), str(error))
 
 
 def _misused(request: Request, error: Exception) -> Response:
@@ -101,14 +108,14 @@ def _misused(request: Request, error: Exception) -> Response:
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in wrong)
-    return _answer(request, 422, detail, errors=wrong)
+    return answer_of(request, 422, detail, errors=wrong)
 
 
 def _other(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(request, error.status_code, str(error.detail))
+    return answer_of(request, error.status_code, str(error.detail), headers=error.headers)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("a request ended in %s", type(error).__name__, exc_info=error)
-    return _answer(request, 500, "the server made a mistake; its log says more")
+    return answer_of(request, 500, "the server made a mistake; its log says more")

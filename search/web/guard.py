@@ -86,9 +86,12 @@ class Guard:
 
     def _refused(self, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            name = ""
         if name not in self._settings.hosts:
-            return 400, f"this server is not called {name or 'nothing'}"
+            return 400, f"this server is not called {name or 'so'}; `--name` says what it is called"
         if method in _CHANGES:
             origin = headers.get("origin")
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fastapi import Request
@@ -116,6 +116,10 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """The state of the server that answers a request."""
+    """The state of the server that answers a request, without the text of reports for those who
+    may not see it."""
     state: State = request.app.state.cxrdex
+    person = getattr(request.state, "person", None)
+    if person is not None and not person.may(state.settings.reports):
+        return replace(state, service=state.service.without_reports())
     return state

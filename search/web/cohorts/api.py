@@ -206,6 +206,7 @@ class ExportQuery(NoQuery):
 
 @router.get(
     "/{cohort_id}/export",
+    dependencies=[require("reader", "export")],
     response_class=Response,
     responses={200: {"content": {kind: {} for kind in _TYPES.values()}}},
 )

@@ -48,8 +48,8 @@ def is_administrator(request: Request) -> bool:
 
 
 def may_change(request: Request, cohort: Cohort) -> bool:
-    """Whether the person who asks may change a cohort: it is theirs, or they administrate."""
-    return cohort.owner == owner_of(request) or is_administrator(request)
+    """Whether the person who asks may change a cohort: it is theirs, or they are a reviewer."""
+    return cohort.owner == owner_of(request) or person_of(request).may("reviewer")
 
 
 def check_owner(request: Request, cohort: Cohort) -> None:

@@ -29,7 +29,7 @@ _RUNS = 5
 _YEAR = 365 * 24 * 3600
 
 
-@router.get("/")
+@router.get("/", dependencies=[require("reader", "nothing")])
 def overview(request: Request, state: _State, _: _Nothing) -> str:
     """What is in the database, and where to begin."""
     found = state.service.search(FacetQuery(facet=[*_FACETS], size=20).request())
@@ -50,7 +50,7 @@ def overview(request: Request, state: _State, _: _Nothing) -> str:
     )
 
 
-@router.post("/theme")
+@router.post("/theme", dependencies=[require("reader", "nothing")])
 def theme(
     theme: Annotated[Literal["dark", "light"], Form()], back: Annotated[str, Form()] = "/"
 ) -> RedirectResponse:

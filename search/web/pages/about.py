@@ -21,13 +21,13 @@ _State = Annotated[State, Depends(state_of)]
 _Nothing = Annotated[NoQuery, Query()]
 
 
-@router.get("/failures", dependencies=[require("reader")])
+@router.get("/failures", dependencies=[require("reader", "nothing")])
 def failures(request: Request, state: _State, _: _Nothing) -> str:
     """Files that were not indexed, by reason; no path is shown."""
     return page(request, "failures.html", status=state.status())
 
 
-@router.get("/help", dependencies=[require("reader")])
+@router.get("/help", dependencies=[require("reader", "nothing")])
 def help_page(request: Request, state: _State, _: _Nothing) -> str:
     """The query language, with examples that this database answers."""
     found = state.service.search(FacetQuery(facet=["disease", "side"], size=6).request())
@@ -54,7 +54,7 @@ def _examples(diseases: list[str]) -> list[str]:
     ]
 
 
-@router.get("/api", dependencies=[require("reader")])
+@router.get("/api", dependencies=[require("reader", "nothing")])
 def api_page(request: Request, _: _Nothing) -> str:
     """The REST API in words, as its OpenAPI has it."""
     routes = []

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from search.web.problems import problem
 
-__all__ = ["THEME", "THEMES", "error_page", "page"]
+__all__ = ["THEME", "THEMES", "answer_of", "page"]
 
 #: Cookie that holds what the person chose of `THEMES`.
 THEME = "cxrdex-theme"
@@ -36,10 +38,25 @@ def page(request: Request, template: str, **values: Any) -> str:
     theme = request.cookies.get(THEME)
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return _environment.get_template(template).render(
-        theme=theme if theme in THEMES else None, here=here, **values
+        theme=theme if theme in THEMES else None,
+        here=here,
+        person=getattr(request.state, "person", None),
+        session=getattr(request.state, "session", None),
+        audit=getattr(request.state, "audit", None) is not None,
+        **values,
     )
 
 
-def error_page(request: Request, status: int, detail: str) -> str:
-    """A page that says what went wrong."""
-    return page(request, "error.html", problem=problem(status, detail))
+def answer_of(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    """What went wrong: for a program a problem, for a person a page."""
+    wrong = problem(status, detail, **more)
+    if request.url.path.startswith(("/v1/", "/static/")):
+        return JSONResponse(wrong, status, headers, media_type="application/problem+json")
+    return HTMLResponse(page(request, "error.html", problem=wrong), status, headers)

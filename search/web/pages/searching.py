@@ -36,7 +36,7 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 _WORDS = 12
 
 
-@router.get("/search")
+@router.get("/search", dependencies=[require("reader", "search")])
 def search(request: Request, state: _State, query: Annotated[SearchQuery, Query()]) -> str:
     """Answers to words, a card for each study."""
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
@@ -97,7 +97,7 @@ def _near(
     return found
 
 
-@router.post("/queries")
+@router.post("/queries", dependencies=[require("reader", "search")])
 async def ask(
     state: _State,
     film: Annotated[UploadFile | None, File()] = None,
@@ -121,7 +121,7 @@ def _with(path: str, values: dict[str, Any]) -> str:
     return path + ("?" + urlencode(values) if values else "")
 
 
-@router.get("/queries/{token}")
+@router.get("/queries/{token}", dependencies=[require("reader", "search")])
 def answer(
     request: Request, state: _State, token: str, query: Annotated[SimilarQuery, Query()]
 ) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
@@ -12,9 +12,12 @@ from search.web.people.person import Person, Role
 from search.web.state import state_of
 
 __all__ = [
+    "Action",
     "Asking",
+    "Audience",
     "RouteAccess",
     "access_of",
+    "noted",
     "person_of",
     "require",
     "sees_reports",
@@ -40,35 +43,65 @@ def person_of(request: Request) -> Person:
 Asking = Annotated[Person, Depends(person_of)]
 
 
+#: What a request is to the audit; ``"nothing"`` for what says nothing about a patient.
+Action: TypeAlias = Literal["search", "open", "export", "change", "sign in", "sign out", "nothing"]
+#: What a route may be for: a role, or those too who have not signed in.
+Audience: TypeAlias = Role | Literal["anyone"]
+
+
 class _Required:
-    """A dependency that lets people of a role pass."""
+    """A dependency that lets people of a role pass, and says what they do."""
 
-    def __init__(self, role: Role) -> None:
-        self.role = role
+    def __init__(self, role: Audience, does: Action | None) -> None:
+        self.role, self.does = role, does
 
-    def __call__(self, request: Request) -> Person:
+    def __call__(self, request: Request) -> None:
+        state = request.scope.setdefault("state", {})
+        state["does"] = self.does or ("open" if request.method in ("GET", "HEAD") else "change")
+        audit = state.get("audit")
+        if audit is not None and state["does"] != "nothing" and not audit.is_ready():
+            raise HTTPException(503, "the audit cannot be written: tell its keeper")
+        if self.role == "anyone":
+            return
         person = person_of(request)
         if not person.may(self.role):
             raise HTTPException(
                 403, f"this needs the role {self.role}; {person.name} has the role {person.role}"
             )
-        return person
 
 
-def require(role: Role) -> Any:
-    """What a route has among its `dependencies`: people below `role` get a 403."""
-    return Depends(_Required(role))
+def require(role: Audience, does: Action | None = None) -> Any:
+    """What a route has among its `dependencies`: people below `role` get a 403.
+
+    Parameters
+    ----------
+    role
+        ``"anyone"`` is for the sign-in page alone, whose paths `search.web.people.door` knows.
+    does
+        What a request is to the audit; None for ``"open"`` of a GET, else ``"change"``. The route
+        may say more of it by `noted`.
+    """
+    return Depends(_Required(role, does))
+
+
+def noted(request: Request, detail: str) -> None:
+    """Have the audit say what a request asked for, where its address does not say it."""
+    request.state.detail = detail
 
 
 def sees_reports(request: Request) -> bool:
-    """Whether the person who asks may see the text of reports."""
+    """Whether the person who asks may see the text of reports.
+
+    `search.web.state.state_of` gives them a service that shows it or does not; only what reads
+    documents of a snapshot itself has to ask here.
+    """
     return person_of(request).may(state_of(request).settings.reports)
 
 
 def undeclared_is_for_administrators(request: Request) -> None:
     """For an app's own `dependencies`: a route whose role was forgotten is open to few."""
     if _role(request.scope["route"]) is None:
-        _Required("administrator")(request)
+        _Required("administrator", None)(request)
 
 
 class RouteAccess(NamedTuple):
@@ -76,7 +109,7 @@ class RouteAccess(NamedTuple):
 
     path: str
     methods: frozenset[str]
-    role: Role | None
+    role: Audience | None
 
 
 def access_of(routes: Iterable[Any]) -> Iterator[RouteAccess]:
@@ -88,7 +121,7 @@ def access_of(routes: Iterable[Any]) -> Iterator[RouteAccess]:
             yield RouteAccess(route.path, frozenset(route.methods), _role(route))
 
 
-def _role(route: Any) -> Role | None:
+def _role(route: Any) -> Audience | None:
     needed = getattr(getattr(route, "dependant", None), "dependencies", ())
     roles = [one.call.role for one in needed if isinstance(one.call, _Required)]
     # The last one is the route's own, after those of its router.

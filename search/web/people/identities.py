@@ -1,0 +1,67 @@
+"""How a server knows who asks: users, sessions, tokens, and how often they may try."""
+
+from __future__ import annotations
+
+from search.web.people.limits import Patience, Rate
+from search.web.people.person import Person
+from search.web.people.sessions import Sessions
+from search.web.people.users import Users, is_name
+from search.web.settings import SignInSettings, WebSettings
+
+__all__ = ["Identities"]
+
+# Wrong tries that cost nothing: of one name, and of one address, behind which may be a whole ward.
+_FREE_OF_NAME, _FREE_OF_ADDRESS = 5, 20
+
+
+class Identities:
+    """Everything about who asks; threads may share it.
+
+    Parameters
+    ----------
+    settings
+        How people sign in.
+    limits
+        How often they may ask.
+    """
+
+    #: Paths to which films are sent.
+    uploading = frozenset({"/queries", "/v1/similar"})
+
+    def __init__(self, settings: SignInSettings, limits: WebSettings) -> None:
+        self.settings = settings
+        self.users = Users(settings.users) if settings.users is not None else None
+        if self.users is not None:
+            self.users.all()
+        self.sessions = Sessions(
+            settings.idle_minutes * 60, settings.hours * 3600, settings.sessions
+        )
+        self.requests = Rate(limits.request_rate)
+        self.uploads = Rate(limits.upload_rate)
+        self.names = Patience(_FREE_OF_NAME)
+        self.guesses = Patience(_FREE_OF_ADDRESS)
+
+    def by_name(self, name: str, stamp: str | None = None) -> Person | None:
+        """Someone whom the proxy, the provider or a session names; None where they have no role.
+
+        Parameters
+        ----------
+        stamp
+            Of the session; None where it is not asked for.
+        """
+        user = self.users.all().get(name) if self.users is not None else None
+        if user is not None:
+            return user.person if stamp in (None, user.stamp) else None
+        if self.settings.unlisted is None or stamp or not is_name(name):
+            return None
+        return Person(name, self.settings.unlisted)
+
+    def by_token(self, token: str) -> Person | None:
+        """Whose token it is."""
+        user = self.users.by_token(token) if self.users is not None else None
+        return user.person if user is not None else None
+
+    def stamp_of(self, name: str) -> str:
+        """What a session that begins now is stamped with."""
+        user = self.users.all().get(name) if self.users is not None else None
+        return user.stamp if user is not None else ""

@@ -1,0 +1,55 @@
+"""`cxrdex serve` says what is wrong with its options before it opens anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cxrdex
+from search.web.people.users import Users
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--host", "0.0.0.0"], 1, "there is no sign-in"),
+        (["--host", "192.0.2.7"], 1, "there is no sign-in"),
+        (["--name", "films.example"], 1, "there is no sign-in"),
+        (["--proxy-header", "X-User"], 1, "needs --proxy"),
+        (["--proxy", "127.0.0.1"], 1, "nobody could sign in"),
+        (["--openid", "https://idp.example"], 2, "go together"),
+        (["--openid-secret-file", "SECRET"], 2, "go together"),
+        (
+            ["--openid", "https://i", "--openid-client", "c", "--openid-secret-file", "NONE"],
+            1,
+            "No such file",
+        ),
+        (
+            ["--proxy-header", "X-User", "--proxy", "10.0.0.5", "--unlisted", "reader"],
+            2,
+            "--audit FILE",
+        ),
+        (["--syslog", "127.0.0.1:514"], 2, "need --audit"),
+        (["--tls-cert", "SECRET"], 2, "go together"),
+        (["--users", "NONE", "--host", "0.0.0.0"], 4, "no database"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, words: list[str], code: int, told: str) -> None:
+    (tmp_path / "SECRET").write_text("secret")
+    named = [str(tmp_path / word) if word in ("SECRET", "NONE") else word for word in words]
+    done = CliRunner().invoke(
+        cxrdex, ["serve", "--database", str(tmp_path / "none"), "--port", "0", *named]
+    )
+    assert done.exit_code == code, done.output
+    assert told in done.output
+
+
+def test_a_password_is_no_argument(tmp_path: Path) -> None:
+    path = str(tmp_path / "users.json")
+    words = ["user", "add", "ada", "a long password", "--role", "reader", "--users", path]
+    assert CliRunner().invoke(cxrdex, words).exit_code == 2
+    Users(tmp_path / "users.json").add("ada", "reader", None)
+    words = ["user", "passwd", "ada", "a long password", "--users", path]
+    assert CliRunner().invoke(cxrdex, words).exit_code == 2

@@ -13,7 +13,7 @@ from search.web.people.access import require
 from search.web.people.identities import Identities
 from search.web.people.limits import network_of
 from search.web.people.sessions import COOKIE
-from search.web.people.users import is_name
+from search.web.people.users import Busy, is_name
 
 __all__ = ["router", "signed_in", "way_back"]
 
@@ -88,7 +88,10 @@ def router(known: Identities) -> APIRouter:
             answer = form(request, to, 429, f"Too many tries: wait {int(wait) + 1} seconds.", name)
             answer.headers["retry-after"] = str(int(wait) + 1)
             return answer
-        user = known.users.by_password(name, password) if known.users is not None else None
+        try:
+            user = known.users.by_password(name, password) if known.users is not None else None
+        except Busy:
+            return form(request, to, 503, "Too many people sign in at once: try again.", name)
         if user is None:
             return form(request, to, 401, "Name or password is wrong.", name)
         known.guesses.excused(address)

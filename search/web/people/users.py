@@ -26,7 +26,7 @@ from indexer.database.durable import sync_folder
 from indexer.errors import CxrdexError, MissingExtraError, NotFoundError
 from search.web.people.person import ROLES, Person, Role
 
-__all__ = ["LEAST_PASSWORD", "Token", "User", "Users", "is_name"]
+__all__ = ["LEAST_PASSWORD", "Busy", "Token", "User", "Users", "is_name"]
 
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -34,6 +34,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 LEAST_PASSWORD = 12
 # Hashes that are computed at once, each in 64 MiB of memory.
 _HASHING = threading.BoundedSemaphore(2)
+# Seconds that a password waits for its turn, so that a flood of them does not take all threads.
+_PATIENCE = 5.0
+
+
+class Busy(Exception):  # noqa: N818
+    """Too many passwords are being compared."""
 
 
 def is_name(text: str) -> bool:
@@ -136,11 +142,21 @@ class Users:
         return users[name]
 
     def by_password(self, name: str, password: str) -> User | None:
-        """Whose name and password these are; as slow for a name that is not there."""
+        """Whose name and password these are; as slow for a name that is not there.
+
+        Raises
+        ------
+        Busy
+            Too many are being compared.
+        """
         user = self.all().get(name)
         known = user.password if user else None
-        with _HASHING:
+        if not _HASHING.acquire(timeout=_PATIENCE):
+            raise Busy
+        try:
             fits = _verify(known or _decoy(), password)
+        finally:
+            _HASHING.release()
         return user if fits and known is not None else None
 
     def by_token(self, text: str) -> User | None:

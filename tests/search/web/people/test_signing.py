@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from indexer.errors import CxrdexError
+from search.web.people import users as users_file
 from search.web.people.person import ROLES
 from search.web.people.sessions import COOKIE, Sessions
 from search.web.people.users import Users
@@ -152,6 +153,16 @@ def test_one_address_tries_not_many_names(serve: Serve, users: Users) -> None:
 def test_people_of_one_address_who_are_right_do_not_wait(serve: Serve, users: Users) -> None:
     client = serve()
     assert {sign_in(client, "reader").status_code for _ in range(25)} == {303}
+
+
+def test_a_flood_of_passwords_takes_not_all_threads(
+    serve: Serve, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    monkeypatch.setattr(users_file, "_PATIENCE", 0.05)
+    with users_file._HASHING, users_file._HASHING:
+        assert sign_in(client, "reader").status_code == 503
+    assert sign_in(client, "reader").status_code == 303
 
 
 def test_requests_and_uploads_have_a_rate(serve: Serve, users: Users) -> None:

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade.networks.backbones import build_backbone
 from indexer.cascade.networks.encoder import EnsembleMember, Outputs
+from indexer.cascade.runtimes import openvino_cpu
 from indexer.datasets.targets import Known
 from indexer.errors import TrainingError
 from indexer.evaluation.areas import areas_by_source, mean_area
@@ -43,6 +44,9 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+# To compile a CNN for the processor takes as long as to read some hundreds of pictures with torch.
+_WORTH_COMPILING = 1000
 
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
@@ -350,12 +354,27 @@ def read_kept(member: EnsembleMember, canvases: _ByteArray, run: Run) -> Outputs
     return outputs
 
 
-@torch.inference_mode()
 def read_pictures(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outputs:
     """Outputs for whole pictures of shape (n, size, size), in float32 as `Predictor` has them."""
     module.eval()
+    quick = (
+        device.type == "cpu" and len(canvases) >= _WORTH_COMPILING and openvino_cpu.is_available()
+    )
+    if quick and isinstance(module, EnsembleMember):
+        return _read_compiled(module, canvases)
     parts: list[Outputs] = []
-    for start in range(0, len(canvases), 64):
-        pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
-        parts.append(Outputs(*(part.cpu() for part in module(pictures))))
+    with torch.inference_mode():
+        for start in range(0, len(canvases), 64):
+            pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
+            parts.append(Outputs(*(part.cpu() for part in module(pictures))))
     return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _read_compiled(member: EnsembleMember, canvases: _ByteArray) -> Outputs:
+    network = openvino_cpu.load_module(member, canvases.shape[-1])
+    parts = [network.encode(canvases[start : start + 64]) for start in range(0, len(canvases), 64)]
+    embedding, logits, view = (
+        torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)
+    )
+    with torch.inference_mode():
+        return Outputs(embedding, logits, view, member.place(embedding))

@@ -133,6 +133,15 @@ class Sources:
         """Of the data sets."""
         return tuple(description.name for description in self.descriptions)
 
+    def canvases_by_source(self, part: str) -> dict[str, _ByteArray]:
+        """The pictures of a part by the name of their data set; one without any is left out."""
+        source = self.source[part]
+        return {
+            name: self.canvases[part][source == number]
+            for number, name in enumerate(self.names)
+            if (source == number).any()
+        }
+
     def summary(self) -> str:
         """How many images and labels there are, for a log."""
         counts = "; ".join(

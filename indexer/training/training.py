@@ -217,26 +217,29 @@ class _Training:
         }
         if paper:
             weights |= {f"paper.{name}": tensor for name, tensor in paper.tensors.items()}
-        bundle = Bundle.save(
-            output,
-            name=recipe.name,
-            size=recipe.size,
-            squash=True,
-            dimensions=recipe.dimensions,
-            labels=replace(self.labels, composites=self.composites.names),
-            thresholds=thresholds,
-            likely=likely,
-            architecture={
+        description: dict[str, Any] = {
+            "name": recipe.name,
+            "size": recipe.size,
+            "squash": True,
+            "dimensions": recipe.dimensions,
+            "labels": replace(self.labels, composites=self.composites.names),
+            "thresholds": thresholds,
+            "likely": likely,
+            "architecture": {
                 "backbones": recipe.backbones,
                 "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
                 "annotator": annotator_shape(recipe),
                 "borders": recipe.borders,
             },
-            record=record,
-            weights=weights,
-            paper=paper.description if paper else None,
-        )
-        return bundle, self.composites
+            "record": record,
+            "paper": paper.description if paper else None,
+        }
+        # What is unusual is learnt from search vectors as the bundle itself computes them.
+        bundle = Bundle.save(output, weights=weights, **description)
+        films = {part: self.sources.canvases_by_source(part) for part in PARTS}
+        score, record["unusual"] = learn_unusual(bundle, films, device, recipe.seed)
+        weights |= score.tensors()
+        return Bundle.save(output, weights=weights, **description), self.composites
 
     def _add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
         """Train the next CNN on the labels `columns` of all."""

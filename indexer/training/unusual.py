@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
+from indexer.cascade.interpretation.certainty import UNUSUAL
 from indexer.cascade.interpretation.unusual import UnusualScore, block_statistics
+from indexer.cascade.reading import Predictor
 
-__all__ = ["Films", "fit_score", "fit_unusual", "spoilt"]
+__all__ = ["Films", "fit_score", "fit_unusual", "learn_unusual", "marked_shares", "spoilt"]
 
 Canvases = npt.NDArray[np.uint8]
 _FloatArray = npt.NDArray[np.float32]
@@ -26,6 +30,8 @@ _SHARE = 0.01
 _CHUNK = 256
 # Of a source so many films at most are learnt from, and so many are spoilt in each way.
 _FILMS, _SPOILT = 2000, 300
+# Of a source so many val films are spoilt in each way to be judged.
+_JUDGED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,28 @@ class Films:
         return found
 
 
+def learn_unusual(
+    bundle: Bundle, films: Mapping[str, Mapping[str, Canvases]], device: str, seed: int
+) -> tuple[UnusualScore, dict[str, float]]:
+    """What tells films from anything else by the search vectors of a bundle, and `marked_shares`.
+
+    Parameters
+    ----------
+    films
+        For each of the parts ``train`` and ``val`` the canvases of each source by its name.
+    """
+    runtime = Predictor(bundle, Compute(device=device))
+
+    def embed(canvases: Canvases) -> _FloatArray:
+        step = runtime.batch_size
+        starts = range(0, len(canvases), step)
+        return np.concatenate([runtime.encode(canvases[s : s + step]).embedding for s in starts])
+
+    train, val = [*films["train"].values()], [*films["val"].values()]
+    score = fit_unusual(train, val, embed, seed)
+    return score, marked_shares(score, films["val"], embed, seed)
+
+
 def fit_unusual(
     train: Sequence[Canvases],
     val: Sequence[Canvases],
@@ -80,6 +108,32 @@ def fit_unusual(
         for spoil in spoilt()
     ]
     return fit_score(films, other, [Films.of(source, embed) for source in val], seed)
+
+
+def marked_shares(
+    score: UnusualScore,
+    val: Mapping[str, Canvases],
+    embed: Callable[[Canvases], _FloatArray],
+    seed: int = 0,
+) -> dict[str, float]:
+    """Share of the films of each source that is called unusual, and of films spoilt in each way.
+
+    Parameters
+    ----------
+    val
+        Canvases of each source, shape (n, size, size), that nothing was fitted to.
+    embed
+        As in `fit_unusual`.
+    """
+    rng = np.random.default_rng(seed)
+    some = np.concatenate([_some(films, _JUDGED, rng) for films in val.values()])
+    groups = {**val, **{spoil.__name__.lstrip("_"): spoil(some, rng) for spoil in spoilt()}}
+    shares = {}
+    for name, films in groups.items():
+        chunks = [films[start : start + _CHUNK] for start in range(0, len(films), _CHUNK)]
+        marked = np.concatenate([score(chunk, embed(chunk)) > UNUSUAL for chunk in chunks])
+        shares[name] = round(float(marked.mean()), 4)
+    return shares
 
 
 def fit_score(

@@ -17,12 +17,14 @@ from PIL import Image
 from indexer.annotation import Annotation, Kind
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
+from indexer.cascade.interpretation.certainty import UNUSUAL
 from indexer.cascade.reading import Predictor
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.augmentation import augment
 from indexer.training.ensemble_member import Validation
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
+from indexer.training.unusual import spoilt
 from indexer.words.sentences import encode
 
 Canvases: TypeAlias = npt.NDArray[np.uint8]
@@ -126,6 +128,18 @@ def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:
     shares = np.array(chosen) / np.sum(chosen, axis=1, keepdims=True)
     assert shares.max(1).mean() > 0.8, "chance is about 0.5"
     assert len(set(shares.argmax(1))) > 1
+
+
+def test_it_tells_films_from_what_is_none(trained: Bundle) -> None:
+    shares = dict(trained.record["unusual"])
+    kinds = {spoil.__name__.lstrip("_") for spoil in spoilt()}
+    (films,) = (shares.pop(name) for name in set(shares) - kinds)
+    assert films <= 0.01
+    # Turned or inverted, these pictures look like others of them.
+    assert min(shares["noise"], shares["detail"]) > 0.5
+    runtime = Predictor(trained, Compute(device="cpu"))
+    flat = np.full((2, 64, 64), 90, np.uint8)
+    assert all(r.unusual > UNUSUAL and not r.annotations for r in runtime.read(flat))
 
 
 def test_its_report_shows_rounds_labels_map_and_curves(trained: Bundle) -> None:

@@ -86,13 +86,18 @@ class EnsembleMember(nn.Module):
         # The scale keeps the heads' input at unit variance, as the batch norm made it.
         embedding = nn.functional.normalize(features.float(), dim=1)
         scaled = embedding * embedding.shape[1] ** 0.5
-        place = scaled[:, :0] if self.sentence is None else self.sentence(scaled).float()
         return Outputs(
             embedding,
             self.head(scaled).float(),
             self.view(scaled).float().squeeze(1),
-            nn.functional.normalize(place, dim=1),
+            self.place(embedding),
         )
+
+    def place(self, embedding: Tensor) -> Tensor:
+        """Where embeddings of shape (n, dimensions) lie among sentences: (n, sentences)."""
+        scaled = embedding * embedding.shape[1] ** 0.5
+        place = scaled[:, :0] if self.sentence is None else self.sentence(scaled).float()
+        return nn.functional.normalize(place, dim=1)
 
 
 class Encoder(nn.Module):

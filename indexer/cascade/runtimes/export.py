@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.networks.encoder import Encoder
+from indexer.cascade.networks.encoder import Encoder, EnsembleMember
 from indexer.cascade.networks.localiser import Localiser
 from indexer.cascade.runtimes.reference import build_encoder
 
-__all__ = ["export", "export_localiser", "round_filters"]
+__all__ = ["convert", "export", "export_localiser", "round_filters"]
 
 _EXACT_CONVOLUTIONS = 3
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
@@ -35,12 +35,12 @@ FloatArray = npt.NDArray[np.float32]
 class _Three(nn.Module):
     """The outputs that are asked for, of one picture."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.network = network
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outputs = self.encoder(pictures)
+        outputs = self.network(pictures)
         return outputs.embedding, outputs.logits, outputs.view
 
 
@@ -65,7 +65,7 @@ def export(openvino: Any, bundle: Bundle, path: Path, precision: str) -> None:
     MissingExtraError
         What int8 needs is not installed.
     """
-    model = _converted(openvino, _Three(build_encoder(bundle)), bundle.size)
+    model = convert(openvino, build_encoder(bundle), bundle.size)
     if precision == "bf16":
         _round_weights(openvino, model)
     if precision == "int8":
@@ -84,6 +84,11 @@ def export_localiser(openvino: Any, bundle: Bundle, path: Path) -> None:
     """
     localiser = Localiser(build_encoder(bundle), bundle.size)
     openvino.save_model(_converted(openvino, localiser, bundle.size), path, compress_to_fp16=False)
+
+
+def convert(openvino: Any, network: Encoder | EnsembleMember, size: int) -> Any:
+    """A CNN of one picture as OpenVINO has it: embedding, logits, view."""
+    return _converted(openvino, _Three(network), size)
 
 
 def _converted(openvino: Any, network: nn.Module, size: int) -> Any:

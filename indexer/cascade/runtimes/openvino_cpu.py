@@ -20,7 +20,15 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtimes.encoder_runtime import Encoded
 from indexer.errors import BundleError
 
-__all__ = ["OpenVino", "cache_folder", "has_bf16", "is_available", "load", "load_localiser"]
+__all__ = [
+    "OpenVino",
+    "cache_folder",
+    "has_bf16",
+    "is_available",
+    "load",
+    "load_localiser",
+    "load_module",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +96,22 @@ def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDAr
         return cells
 
     return locate
+
+
+def load_module(module: Any, size: int) -> OpenVino:
+    """A CNN in training, compiled in float32 and kept nowhere.
+
+    Parameters
+    ----------
+    module
+        An `indexer.cascade.networks.encoder.EnsembleMember` in evaluation mode, on the processor.
+    size
+        Side of its pictures in pixels.
+    """
+    from indexer.cascade.runtimes.export import convert
+
+    openvino = _imported()
+    return OpenVino(openvino.Core(), convert(openvino, module, size), "float32")
 
 
 def cache_folder(bundle: Bundle, precision: str, version: str) -> Path:

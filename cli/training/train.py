@@ -28,6 +28,7 @@ _OF_PRODUCT = (
     "cell",
     "pretrained",
     "start",
+    "keep",
     "frozen",
 )
 _OF_PAPER = ("bundle", "full_schedule", "compare")
@@ -66,6 +67,13 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--start",
     type=click.Path(path_type=Path),
     help="Train the CNNs of this bundle on; what nobody says of a picture it teaches.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave the last so many CNNs as they are in --start, beside those that are trained on.",
 )
 @click.option(
     "--frozen",
@@ -160,6 +168,7 @@ def train(
     name: str,
     epochs: int | None,
     start: Path | None,
+    keep: int,
     frozen: int,
     backbones: tuple[str, ...],
     weights: Path | None,
@@ -217,6 +226,7 @@ def train(
         cell="lstm" if cell == "lstm" else "gru",
         pretrained=pretrained,
         clusters=clusters,
+        kept=keep,
         frozen=frozen,
         # One collection's films look alike; those of several do not.
         strong=len(datasets) > 1,
@@ -228,6 +238,12 @@ def train(
         product = replace(product, epochs=epochs)
     if backbones:
         product = replace(product, backbones=backbones)
+    if keep and start is None:
+        raise click.UsageError("--keep needs --start: untrained CNNs say nothing")
+    if keep > len(product.backbones):
+        raise click.UsageError(
+            f"--keep {keep} needs {keep} CNNs: give --backbone for each, trained ones too"
+        )
     if rounds is not None:
         if rounds > len(product.backbones):
             raise click.UsageError(

@@ -176,10 +176,11 @@ def teach(
         return float(value.detach())
 
     optimizer.step(loss)
-    both = nn.Linear(own.in_features, own.out_features + len(columns))
+    count = len(trained.columns)
+    both = nn.Linear(own.in_features, count + len(columns))
     with torch.no_grad():
-        both.weight.copy_(torch.cat([own.weight, head.weight]))
-        both.bias.copy_(torch.cat([own.bias, head.bias]))
+        both.weight.copy_(torch.cat([own.weight[:count], head.weight]))
+        both.bias.copy_(torch.cat([own.bias[:count], head.bias]))
     member = copy.deepcopy(trained.member)
     member.head = both.requires_grad_(False)
     return TrainedMember(member, trained.outputs, np.concatenate([trained.columns, columns]))

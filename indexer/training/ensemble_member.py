@@ -302,6 +302,7 @@ def _identity(
     others = {
         "name",
         "backbones",
+        "kept",
         "weights",
         "feedback",
         "images_per_label",

@@ -34,6 +34,8 @@ class Recipe:
         for the paper's number of clusters.
     epochs, batch_size, learning_rate, weight_decay, drop_path
         Of the CNN (AdamW, one cycle, stochastic depth); its new layers learn five times as fast.
+    kept
+        The last so many CNNs are those of the bundle that training starts from, as they are.
     frozen
         So many of the backbone's first stages stay as they start; each makes a step cheaper.
     strong
@@ -71,6 +73,7 @@ class Recipe:
     learning_rate: float = 6e-4
     weight_decay: float = 0.02
     drop_path: float = 0.1
+    kept: int = 0
     frozen: int = 0
     strong: bool = False
     teacher_weight: float = 0.25
@@ -86,3 +89,8 @@ class Recipe:
     weights: str | None = None
     grey_range: float = 1.0
     seed: int = 0
+
+    @property
+    def trained(self) -> int:
+        """How many CNNs are trained; they come before those that are kept."""
+        return len(self.backbones) - self.kept if self.epochs else 0

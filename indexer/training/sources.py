@@ -251,6 +251,16 @@ class Start:
                     f"the bundle {self.bundle.path} has {what} of {ours}, the recipe of {other}"
                 )
 
+    def _number(self, number: int) -> int:
+        """Which of the bundle's CNNs the training's starts as: the last one first."""
+        count = len(self.bundle.architecture["backbones"])
+        return (count - 1 - number) % count
+
+    def knows(self, number: int, names: Sequence[LabelName]) -> npt.NDArray[np.bool_]:
+        """Which of these labels the CNN that `number` starts as was taught."""
+        scored = self._scored(self._number(number)).numpy() > 0
+        return np.array([name in self._column and scored[self._column[name]] for name in names])
+
     def put_into(self, member: EnsembleMember, number: int, names: Sequence[LabelName]) -> None:
         """Give a CNN the weights of one of the bundle's: the last one first, as it learnt most.
 
@@ -261,7 +271,7 @@ class Start:
             or, where it knows none, as it is.
         """
         count = len(self.bundle.architecture["backbones"])
-        prefix = f"encoder.members.{(count - 1 - number) % count}."
+        prefix = f"encoder.members.{self._number(number)}."
         state = member.state_dict()
         for key, value in state.items():
             found = self._weights.get(prefix + key)
@@ -270,7 +280,7 @@ class Start:
                 state[key] = torch.from_numpy(found).to(value.dtype)
         head = torch.from_numpy(self._weights[f"{prefix}head.weight"]).float()
         bias = torch.stack([self._own_bias(n) for n in range(count)]).mean(0)
-        knew = torch.stack([self._knows(n) for n in range(count)]).sum(0)
+        knew = torch.stack([self._scored(n) for n in range(count)]).sum(0)
         for row, name in enumerate(names):
             taken = self._column.get(name)
             if taken is None or not head[taken].any():
@@ -286,7 +296,7 @@ class Start:
     def _own_bias(self, number: int) -> Tensor:
         return torch.from_numpy(self._weights[f"encoder.members.{number}.head.bias"]).float()
 
-    def _knows(self, number: int) -> Tensor:
+    def _scored(self, number: int) -> Tensor:
         head = torch.from_numpy(self._weights[f"encoder.members.{number}.head.weight"])
         return head.ne(0).any(1).float()
 

@@ -108,7 +108,7 @@ def train(
         recipe,
         work,
         limit=limit,
-        unlabelled=begin is not None and recipe.teacher_weight > 0 and recipe.epochs > 0,
+        unlabelled=begin is not None and recipe.teacher_weight > 0 and recipe.trained > 0,
     )
     log.info("%s", sources.summary())
     training = _Training(recipe, sources, begin, work, choose_device(device))
@@ -166,15 +166,14 @@ class _Training:
     ) -> tuple[Bundle, Composites]:
         """Train and write it."""
         recipe, count = self.recipe, len(self.recipe.backbones)
-        # Without an epoch the CNNs learn no composite labels; the head of the last one may.
-        rounds = recipe.feedback if recipe.epochs else 0
         for number in range(count):
             columns = np.arange(self.sources.known["train"].targets.shape[1])
-            if self.members and number >= count - rounds:
+            if self.members and recipe.trained - recipe.feedback <= number < recipe.trained:
                 columns = self._feed_back(columns)
             self._add_member(number, columns)
-        if recipe.feedback and (recipe.feedback >= count or not recipe.epochs):
-            self._feed_back_to_head()
+        if recipe.feedback and recipe.feedback >= recipe.trained:
+            self._find_composites()
+        self._teach_rest()
         joined, annotator = self._close_round()
         findings = np.arange(self._findings)
         known = {part: self.sources.known[part].columns(findings) for part in PARTS}
@@ -243,16 +242,22 @@ class _Training:
 
     def _add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
         """Train the next CNN on the labels `columns` of all."""
-        recipe, known = self.recipe, self._known("train").columns(columns)
+        recipe, start = self.recipe, self.run.start
+        names = [(*self.run.names, *self.composites.names)[c] for c in columns]
+        if number >= recipe.trained:
+            assert start is not None
+            knows = start.knows(number, names)
+            columns, names = columns[knows], [n for n, k in zip(names, knows, strict=True) if k]
+            recipe = replace(recipe, epochs=0)
+        known = self._known("train").columns(columns)
         taught = replace(
             self.supervision,
             labels=torch.from_numpy(known.targets),
             weight=torch.from_numpy(known.known).float(),
         )
         canvases = self.sources.canvases["train"]
-        names = [(*self.run.names, *self.composites.names)[c] for c in columns]
-        if self.run.start is not None and recipe.teacher_weight and recipe.epochs:
-            chances, scored = self.run.start.chances(canvases, names, self.run.work)
+        if start is not None and recipe.teacher_weight and recipe.epochs:
+            chances, scored = start.chances(canvases, names, self.run.work)
             weight = torch.from_numpy(recipe.teacher_weight * scored.astype(np.float32))
             taught = taught.taught_by(torch.from_numpy(chances), weight)
         member, history = train_member(
@@ -272,26 +277,20 @@ class _Training:
     def _feed_back(self, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Find composite labels; the columns that the next CNN is taught."""
         self._find_composites()
-        # Earlier members learned other composite labels, so theirs are dropped.
-        self.members = [
-            replace(m, columns=m.columns[m.columns < len(columns)]) for m in self.members
-        ]
         new = len(columns) + np.arange(len(self.composites.names))
         return np.concatenate([columns[: self._findings], new])
 
-    def _feed_back_to_head(self) -> None:
-        """Composite labels for the head of the last CNN, where no CNN comes after it."""
-        self._find_composites()
-        count = self.sources.known["train"].targets.shape[1]
-        columns = count + np.arange(len(self.composites.names))
-        rows = self.sources.annotated("train")
-        if len(columns):
-            goals = self._known("train").columns(columns)
-            last = self.members[-1]
-            last = replace(last, columns=last.columns[last.columns < count])
-            self.members[-1] = teach(last, goals.rows(rows), columns, rows)
+    def _teach_rest(self) -> None:
+        """The labels that no CNN was taught are learnt by the head of the last one alone."""
+        known = self._known("train")
+        taught = np.concatenate([member.columns for member in self.members])
+        rest = np.setdiff1d(np.arange(known.targets.shape[1]), taught)
+        rows = np.flatnonzero(known.known[:, rest].any(1))
+        if len(rows):
+            self.members[-1] = teach(self.members[-1], known.columns(rest).rows(rows), rest, rows)
 
     def _find_composites(self) -> None:
+        """New composite labels; what the CNNs so far know of composite labels is of others."""
         joined, annotator = self._close_round()
         rows = {part: self.sources.annotated(part) for part in PARTS}
         found = find_composites(
@@ -310,6 +309,8 @@ class _Training:
             goals[part] = np.zeros((count, len(found.names)), np.float32)
             goals[part][rows[part]] = found.goals[part]
         self.composites = replace(found, goals=goals)
+        first = self.sources.known["train"].targets.shape[1]
+        self.members = [replace(m, columns=m.columns[m.columns < first]) for m in self.members]
         log.info("%d composite labels: %s", len(found.names), "; ".join(found.names))
 
     def _close_round(self) -> tuple[Ensemble, Annotator]:

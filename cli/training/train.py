@@ -29,6 +29,7 @@ _OF_PRODUCT = (
     "pretrained",
     "start",
     "keep",
+    "interpolate",
     "frozen",
 )
 _OF_PAPER = ("bundle", "full_schedule", "compare")
@@ -74,6 +75,14 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     default=0,
     show_default=True,
     help="Leave the last so many CNNs as they are in --start, beside those that are trained on.",
+)
+@click.option(
+    "--interpolate",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the way from the weights of --start to the trained ones at which a CNN ends; "
+    "less than 1 keeps more of what --start knew.",
 )
 @click.option(
     "--frozen",
@@ -169,6 +178,7 @@ def train(
     epochs: int | None,
     start: Path | None,
     keep: int,
+    interpolate: float,
     frozen: int,
     backbones: tuple[str, ...],
     weights: Path | None,
@@ -227,6 +237,7 @@ def train(
         pretrained=pretrained,
         clusters=clusters,
         kept=keep,
+        interpolation=interpolate,
         frozen=frozen,
         # One collection's films look alike; those of several do not.
         strong=len(datasets) > 1,

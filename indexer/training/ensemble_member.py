@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -209,7 +209,25 @@ def train_member(
     )
     trained = average.module
     assert isinstance(trained, EnsembleMember)
-    return trained, run_epochs(trained, train_epoch, recipe.epochs, _MEAN_AREA, checkpoint)
+    first = {name: value.clone() for name, value in trained.state_dict().items()}
+    history = run_epochs(trained, train_epoch, recipe.epochs, _MEAN_AREA, checkpoint)
+    if run.start is not None:
+        _interpolate(trained, first, recipe.interpolation)
+    return trained, history
+
+
+def _interpolate(trained: nn.Module, first: Mapping[str, torch.Tensor], share: float) -> None:
+    """Put weights on the straight way from where they started to where training led them.
+
+    Part of the way keeps more of what the start knew, and gains most of what is new (Wortsman et
+    al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    """
+    if share < 1:
+        state = trained.state_dict()
+        for name, value in state.items():
+            if value.is_floating_point():
+                state[name] = torch.lerp(first[name], value, share)
+        trained.load_state_dict(state)
 
 
 def _optimizer(
@@ -303,6 +321,7 @@ def _identity(
         "name",
         "backbones",
         "kept",
+        "interpolation",
         "weights",
         "feedback",
         "images_per_label",

@@ -40,6 +40,9 @@ class Recipe:
         So many of the backbone's first stages stay as they start; each makes a step cheaper.
     strong
         Augment by what changes from hospital to hospital, too.
+    interpolation
+        Share of the way from the weights of the bundle that training starts from to the trained
+        ones at which a CNN ends.
     teacher_weight
         Weight of what the bundle that training starts from says where nobody says anything.
     text_weight
@@ -76,6 +79,7 @@ class Recipe:
     kept: int = 0
     frozen: int = 0
     strong: bool = False
+    interpolation: float = 1.0
     teacher_weight: float = 0.25
     text_weight: float = 1.0
     finding_worth: float = 1.0

@@ -41,6 +41,7 @@ from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources, Start
 from indexer.training.supervision import Supervision
+from indexer.training.unusual import learn_unusual
 from indexer.words import sentences
 
 __all__ = ["train"]

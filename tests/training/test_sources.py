@@ -197,6 +197,25 @@ def test_without_an_epoch_the_cnns_stay_as_they_were(
         np.testing.assert_array_equal(value, after[name], err_msg=name)
 
 
+def test_a_cnn_is_kept_beside_one_that_ends_half_way(
+    folders: list[Path], started: Bundle, tmp_path: Path
+) -> None:
+    def trained(name: str, **changes: Any) -> dict[str, np.ndarray[Any, Any]]:
+        recipe = replace(RECIPE, **changes)
+        return train(
+            folders, tmp_path / name, recipe, work=tmp_path, device="cpu", start=started.path
+        ).weights()
+
+    name = "encoder.members.{}.backbone.conv_head.weight"
+    start = started.weights()[name.format(0)].astype(np.float32)
+    whole = trained("whole")[name.format(0)].astype(np.float32)
+    pair = trained("half", backbones=RECIPE.backbones * 2, kept=1, interpolation=0.5)
+    half, kept = (pair[name.format(n)].astype(np.float32) for n in range(2))
+    np.testing.assert_array_equal(kept, start)
+    assert abs(whole - start).max() > 1e-2
+    np.testing.assert_allclose(half, (start + whole) / 2, atol=2e-3)
+
+
 def test_a_bundle_of_other_networks_is_no_start(
     folders: list[Path], started: Bundle, tmp_path: Path
 ) -> None:

@@ -160,7 +160,7 @@ def fit_score(
         hidden=np.ascontiguousarray(first.weight.detach().numpy().T),
         hidden_bias=first.bias.detach().numpy(),
         output=last.weight.detach().numpy()[0].copy(),
-        output_bias=last.bias.detach().numpy()[0].reshape(()),
+        output_bias=np.asarray(last.bias.detach().numpy()[0]),
         limits=np.array([[0, 1], [0, 1]], np.float32),
     )
     parts = np.concatenate([score.parts(source.statistics, source.vectors) for source in val])

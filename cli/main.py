@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compact": ("cli.upkeep.compact", "Give back the space of images that are gone."),
     "backup": ("cli.upkeep.backup", "Copy a database, consistently while it is written."),
     "relocate": ("cli.upkeep.relocate", "Tell a database that an archive has moved."),
+    "labels": ("cli.upkeep.labels", "Take out and bring in what people said of images."),
     "forget": ("cli.upkeep.forget", "Remove patients, studies or images for good."),
     "verify": ("cli.upkeep.verify", "Check that ledger, shards, FAISS and text agree."),
     "mine": ("cli.training.mine", "Show what annotations would teach a cascade."),
@@ -61,7 +62,8 @@ class _LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
-        logs.add_to(command)
+        for one in (command, *getattr(command, "commands", {}).values()):
+            logs.add_to(one)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

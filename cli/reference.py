@@ -36,10 +36,11 @@ def render() -> str:
     for name in COMMANDS:
         command = cxrdex.get_command(root, name)
         assert command is not None
-        parts += [
-            f"## cxrdex {name}",
-            f"```\n{command.get_help(_context(command, name, root))}\n```",
-        ]
+        own = _context(command, name, root)
+        parts += [f"## cxrdex {name}", f"```\n{command.get_help(own)}\n```"]
+        for part, below in getattr(command, "commands", {}).items():
+            shown = below.get_help(_context(below, part, own))
+            parts += [f"### cxrdex {name} {part}", f"```\n{shown}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

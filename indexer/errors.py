@@ -8,6 +8,7 @@
     │   └── FailedImage             one file should have been read, but could not be
     ├── DatabaseError           4   a database is missing, unwritable or damaged
     │   ├── DatabaseLocked          another process is writing it
+    │   ├── LabelsChanged           what people said of an image has changed since it was read
     │   ├── ShardMissing            a shard that it had is gone: of an earlier moment, or lost
     │   └── DatabaseMismatch        made with another bundle, format version or id key
     ├── BundleError             5   a bundle is missing, damaged or of another format
@@ -40,6 +41,7 @@ __all__ = [
     "FilesFailed",
     "ImageError",
     "InconsistentError",
+    "LabelsChanged",
     "MissingExtraError",
     "NotFoundError",
     "PruneRefused",
@@ -104,6 +106,10 @@ class DatabaseLocked(DatabaseError):  # noqa: N818
 
 class DatabaseMismatch(DatabaseError):  # noqa: N818
     """The database was made with another bundle, format version or id key."""
+
+
+class LabelsChanged(DatabaseError):  # noqa: N818
+    """What people said of an image has changed since it was read."""
 
 
 class ShardMissing(DatabaseError):  # noqa: N818

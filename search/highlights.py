@@ -110,10 +110,10 @@ class Highlighter:
     def _annotation_fragments(
         self, field: str, annotations: Sequence[Mapping[str, Any]]
     ) -> tuple[Fragment, ...]:
-        """The annotations that the report denies, or doubts, and the query asks for."""
+        """The annotations that people or the report deny, or doubt, and the query asks for."""
         asked = [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
         return tuple(
-            Fragment(a["text"], ((0, len(a["disease"])),), "report")
+            Fragment(a["text"], ((0, len(a["disease"])),), a["origin"])
             for a in annotations
             if any(fits(a["disease"].lower()) for fits in asked)
         )

@@ -96,7 +96,7 @@ class Highlights:
     report
         Sentences of the report.
     absent, uncertain
-        Annotations that were asked for as denied or doubted by the report.
+        Annotations that were asked for as denied by people or the report, or doubted by it.
     """
 
     annotations: tuple[Fragment, ...]
@@ -107,8 +107,9 @@ class Highlights:
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Who said what matched; the report's own words are of origin ``"report"``."""
-        found = {fragment.origin for fragment in self.annotations}
-        if self.report or self.absent or self.uncertain:
+        said = (*self.annotations, *self.absent, *self.uncertain)
+        found = {fragment.origin for fragment in said}
+        if self.report:
             found.add("report")
         return tuple(origin for origin in get_args(Origin) if origin in found)
 

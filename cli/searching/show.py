@@ -16,6 +16,12 @@ __all__ = ["show"]
 
 # So many of the findings are shown on the page, the likeliest ones.
 _FINDINGS = 12
+# Who denies or doubts something.
+_DENIED = (
+    ("absent", "human", "people"),
+    ("absent", "report", "the report"),
+    ("uncertain", "report", "the report"),
+)
 
 
 @click.command()
@@ -75,10 +81,11 @@ def _page(answer: dict[str, Any]) -> None:
         out.print(Text("\npredicted of this image alone, without its study", "bold"))
         for annotation in answer["alone"]["annotations"]:
             out.print(Text("  ").append(annotation_line(annotation)))
-    for name in ("absent", "uncertain"):
-        if answer[name]:
-            out.print(Text(f"\n{name} by the report", "bold"))
-            out.print(Text("  ").append("; ".join(a["text"] for a in answer[name])))
+    for name, origin, who in _DENIED:
+        said = [a["text"] for a in answer[name] if a["origin"] == origin]
+        if said:
+            out.print(Text(f"\n{name} by {who}", "bold"))
+            out.print(Text("  ").append("; ".join(said)))
     out.print(Text("\nprobabilities", "bold"))
     for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
         out.print(

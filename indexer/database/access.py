@@ -15,7 +15,7 @@ from indexer.errors import DatabaseError
 
 __all__ = ["give_to_group", "keep_wal_files", "set_modes", "share", "unreadable"]
 
-_SQLITE = ("ledger.sqlite", "thumbnails.sqlite", "cohorts.sqlite")
+_SQLITE = ("ledger.sqlite", "thumbnails.sqlite", "cohorts.sqlite", "labels.sqlite")
 
 
 def give_to_group(root: Path, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "Layout", "Manifest"]
 
 FORMAT = 1
+
+# Who holds the lock, where no process has said so yet, and where one does for a moment only.
+_UNKNOWN, _BRIEF = "unknown", "that brings labels into it"
+# Seconds for which such a one is waited for, and between two tries.
+_PATIENCE, _PAUSE = 20.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,11 @@ class Layout:
         return self.root / "ledger.sqlite"
 
     @property
+    def labels(self) -> Path:
+        """What people said of images; written without the writer's lock."""
+        return self.root / "labels.sqlite"
+
+    @property
     def embeddings(self) -> Path:
         return self.root / "embeddings"
 
@@ -245,13 +256,17 @@ class Layout:
             )
 
     @contextmanager
-    def lock(self, *, existing: bool = False) -> Iterator[None]:
+    def lock(self, *, existing: bool = False, brief: bool = False) -> Iterator[None]:
         """Hold the right to write; the folder is made where there is none.
+
+        Who holds it for a moment only is waited for.
 
         Parameters
         ----------
         existing
             Refuse a folder in which there is nothing.
+        brief
+            It is held for a moment only.
 
         Raises
         ------
@@ -269,17 +284,23 @@ class Layout:
             self.root.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(self.root / "writer.lock", timeout=0)
         holder = self.root / "writer.pid"
+        patience = time.monotonic() + _PATIENCE
         with writing(self.root):
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise DatabaseLocked(
-                    f"the database {self.root} is being written by process {_pid(holder)}: "
-                    "wait until it has ended, or stop it"
-                ) from error
+            while not lock.is_locked:
+                try:
+                    lock.acquire()
+                except Timeout as error:
+                    name = _pid(holder)
+                    if name in (_UNKNOWN, _BRIEF) and time.monotonic() < patience:
+                        time.sleep(_PAUSE)
+                        continue
+                    raise DatabaseLocked(
+                        f"the database {self.root} is being written by process {name}: "
+                        "wait until it has ended, or stop it"
+                    ) from error
         try:
             with writing(self.root):
-                holder.write_text(f"{os.getpid()}\n")
+                holder.write_text(f"{_BRIEF if brief else os.getpid()}\n")
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -288,6 +309,6 @@ class Layout:
 
 def _pid(holder: Path) -> str:
     try:
-        return holder.read_text().strip() or "unknown"
+        return holder.read_text().strip() or _UNKNOWN
     except OSError:
-        return "unknown"
+        return _UNKNOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.files import FileRecord, Status
 from indexer.database.ledger.images import ImageRow
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
 from indexer.database.seal import check_truth
@@ -79,6 +80,7 @@ class Database:
         self.ledger = Ledger(layout.ledger)
         self.ledger.snapshot()
         self._thumbnails: Thumbnails | None = None
+        self._labels: LabelFile | None = None
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -98,6 +100,8 @@ class Database:
         self.ledger.close()
         if self._thumbnails is not None:
             self._thumbnails.close()
+        if self._labels is not None:
+            self._labels.close()
 
     def __enter__(self) -> Database:
         return self
@@ -128,7 +132,7 @@ class Database:
         return image_id in self.ledger.images
 
     def image(self, image_id: str) -> Record:
-        """One image.
+        """One image, with what people said of it up to now.
 
         Raises
         ------
@@ -141,6 +145,9 @@ class Database:
                 f"no image has the id {image_id!r} in {self.layout.root}; "
                 "ids are the 16 hex digits that searches show"
             )
+        if (labels := self.labels()) is not None:
+            mates = self.mates([image_id])[image_id]
+            row = replace(row, label_events=tuple(labels.labels.of(mates)))
         return Record(
             document=document_from_row(row),
             metadata=row.metadata,
@@ -150,6 +157,17 @@ class Database:
             files=tuple(self.ledger.files.of_image(image_id)),
             run=self.ledger.runs.get(row.run),
         )
+
+    def labels(self) -> LabelFile | None:
+        """What people said of images up to now, whatever the documents tell; None where nobody
+        ever could."""
+        with self.ledger.lock:
+            if self._labels is not None and not self._labels.is_current():
+                self._labels.close()
+                self._labels = None
+            if self._labels is None and self.layout.labels.exists():
+                self._labels = LabelFile(self.layout.labels)
+            return self._labels
 
     def documents(self, image_ids: Iterable[str] | None = None) -> Iterator[Document]:
         """Documents of the named images, in that order and without unknown ones, or of all."""

@@ -1,4 +1,4 @@
-"""What the images of a study say together, and the documents that this makes."""
+"""What the images of a study and people say together, and the documents that this makes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.cascade.interpretation.pooling import pool_readings
+from indexer.database.labels.events import combine_verdicts
+from indexer.database.labels.verdict_documents import apply_verdicts
 from indexer.database.text.documents import Document, build_document
 
 if TYPE_CHECKING:
@@ -28,13 +30,19 @@ def report_from_row(row: ImageRow) -> Report | None:
 
 
 def document_from_row(row: ImageRow) -> Document:
-    """The document of an image in the ledger, with its study's reading where that is pooled."""
+    """The document of an image in the ledger, with its study's reading where that is pooled, and
+    with what people say of it."""
     # An unusual picture shows nothing, whatever the films of its study show.
     pooled = None if is_unusual(row.reading) else row.pooled
     reading = row.reading | (pooled or {})
     metadata = row.header.metadata
-    return build_document(
+    document = build_document(
         row.image_id, row.study, row.patient, metadata, reading, report_from_row(row)
+    )
+    if not row.label_events:
+        return document
+    return apply_verdicts(
+        document, combine_verdicts(row.label_events, row.image_id, alone=pooled is None)
     )
 
 

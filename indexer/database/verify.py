@@ -14,6 +14,7 @@ import numpy as np
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import Database
 from indexer.database.seal import Damage, check, is_whole, kept_manifest
 from indexer.database.studies import document_from_row, stale_studies
@@ -29,13 +30,17 @@ from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextSto
 __all__ = ["Problem", "repair", "verify"]
 
 Place: TypeAlias = Literal[
-    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts"
+    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels"
 ]
 
 _REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
 _RESTORE = (
     "it cannot be made from anything else: restore the database from a backup, or index the "
     "archive into a new folder"
+)
+_TAKEN = (
+    "run `cxrdex verify --repair`, which takes them from the ledger; what was said since the last "
+    "command that wrote is lost unless a backup has it"
 )
 _NOT_REPAIRABLE = frozenset({"damaged"})
 _REBUILD = "run `cxrdex verify --repair`, which builds it anew"
@@ -101,6 +106,7 @@ def verify(path: Path) -> list[Problem]:
             "text": _text,
             "thumbnails": _thumbnails,
             "cohorts": _cohorts,
+            "labels": _labels,
         }
         with Database.open(path) as database:
             for where, look in checks.items():
@@ -135,6 +141,9 @@ def repair(path: Path) -> list[Problem]:
     if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
         for suffix in ("", "-wal", "-shm"):
             Path(f"{layout.thumbnails}{suffix}").unlink(missing_ok=True)
+    if "labels" in wrong:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{layout.labels}{suffix}").unlink(missing_ok=True)
     if "vectors" in wrong:
         shutil.rmtree(layout.vectors, ignore_errors=True)
     text: Literal["rebuilt", "drained"] = "rebuilt" if "text" in wrong else "drained"
@@ -184,6 +193,10 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
 
 def _ledger(database: Database) -> Iterator[Problem]:
     checks = database.ledger.checks
+    if database.ledger.is_outdated:
+        detail = "the ledger is of an earlier version, and its documents say less"
+        yield Problem("ledger", "schema", len(database), detail)
+        return
     if checks.is_damaged():
         yield Problem("ledger", "damaged", 0, "SQLite finds ledger.sqlite damaged", _RESTORE)
         return
@@ -308,6 +321,26 @@ def _cohorts(database: Database) -> Iterator[Problem]:
             yield Problem("cohorts", "damaged", count, detail, advice)
     except (CxrdexError, sqlite3.DatabaseError) as error:
         yield Problem("cohorts", "damaged", 0, f"cohorts.sqlite cannot be read: {error}", advice)
+
+
+def _labels(database: Database) -> Iterator[Problem]:
+    path, count = database.layout.labels, len(database.ledger.labels.images())
+    if not path.exists():
+        if count:
+            yield Problem(
+                "labels", "missing", count, "what people said of images is missing", _TAKEN
+            )
+        return
+    try:
+        file = LabelFile(path)
+    except DatabaseError as error:
+        yield Problem("labels", "damaged", count, str(error), _TAKEN)
+        return
+    try:
+        if file.is_damaged():
+            yield Problem("labels", "damaged", count, "labels.sqlite is damaged", _TAKEN)
+    finally:
+        file.close()
 
 
 # ---- mending ------------------------------------------------------------------------------------

@@ -132,7 +132,11 @@ class Writer:
     @classmethod
     @contextmanager
     def maintain(
-        cls, path: Path, *, text: Literal["drained", "untouched", "rebuilt"] = "drained"
+        cls,
+        path: Path,
+        *,
+        text: Literal["drained", "untouched", "rebuilt"] = "drained",
+        brief: bool = False,
     ) -> Iterator[Writer]:
         """Lock a database that exists, whatever bundle it was made with.
 
@@ -143,6 +147,8 @@ class Writer:
         text
             What becomes of the text store: what waits for it is sent; or nothing, as
             `Outbox.sync` or `Outbox.migrate` is to follow; or it is thrown away and filled again.
+        brief
+            It is closed again in a moment, so that other writers wait for it.
 
         Raises
         ------
@@ -151,7 +157,7 @@ class Writer:
         """
         layout = Layout(path)
         layout.read_manifest()
-        with layout.lock():
+        with layout.lock(brief=brief):
             check_truth(path)
             manifest = layout.read_manifest()
             with opened_stores(layout, manifest, rebuild_text=text == "rebuilt") as stores:

@@ -42,8 +42,8 @@ class PictureFinder:
                 name = template.format_map(row)
             except (KeyError, ValueError, IndexError) as error:
                 raise TrainingError(f"{template!r} is no path of pictures: {error}") from error
-            # A table must not lead out of its data set.
-            if name.startswith("/") or ".." in Path(name).parts:
+            # A table must not lead out of its data set; a description may say where that is.
+            if name.startswith("/") != template.startswith("/") or ".." in Path(name).parts:
                 continue
             if "*" not in name:
                 path = self._root / name

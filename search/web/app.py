@@ -31,6 +31,7 @@ from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
 from search.web.people.identities import Identities
 from search.web.problems import status_of
+from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import State
 from search.web.uploads import Uploads
@@ -58,9 +59,12 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     state = State(service, settings, films, uploads)
     identities = Identities(settings.sign_in, settings) if settings.sign_in is not None else None
 
+    room = ReviewContext.of(service)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        with room:
+            yield
         films.close()
 
     app = FastAPI(
@@ -74,6 +78,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
         dependencies=[Depends(undeclared_is_for_administrators)],
     )
     app.state.cxrdex = state
+    app.state.review = room
     app.include_router(api.router)
     app.include_router(cohorts_api.router)
     app.include_router(routes.router)

@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -255,6 +255,15 @@ def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
                     raise too_large(most)
                 return unpacked(read_entry(path, packed, entry.size, entry.offset), packed, most)
         raise FailedImage("missing_file", "is not in its container any more")
+
+
+def plain_path(archive: str, name: str) -> Path | None:
+    """Where a file of an archive lies; None where it is gone or lies in a container."""
+    with suppress(FailedImage), _named_reasons():
+        path, packed = _locate(Member(archive, name, 0, 0))
+        if packed is None and os.path.isfile(path):
+            return Path(path).absolute()
+    return None
 
 
 # ---- telling kinds apart ------------------------------------------------------------------------

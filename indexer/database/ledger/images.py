@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from indexer.database.labels.events import Event
+from indexer.database.ledger.labels import parse_events
 from indexer.database.ledger.table import Table
 from indexer.database.outcomes import Header, Read
 from indexer.database.text.documents import canonical
@@ -21,7 +23,10 @@ Place: TypeAlias = tuple[int, int]
 
 _COLUMNS = (
     "images.id, image_id, study, patient, metadata, reading, report, report_keys, "
-    "document_hash, thumbnail, shard, row, run, pooled"
+    "document_hash, thumbnail, shard, row, run, pooled, "
+    # What people said of all images of its study; nobody has said anything of most.
+    "CASE WHEN EXISTS (SELECT 1 FROM labels) THEN (SELECT json_group_array(json(labels.event)) "
+    "FROM images mate JOIN labels USING (image_id) WHERE mate.study = images.study) END"
 )
 
 
@@ -44,6 +49,8 @@ class ImageRow:
     run: int
     #: What the images of its study say together, where there are several and they are pooled.
     pooled: dict[str, Any] | None
+    #: What people said of the images of its study, in no order.
+    label_events: tuple[Event, ...] = ()
 
     @property
     def header(self) -> Header:
@@ -129,6 +136,23 @@ class Images(Table):
         """Ids of the images that have a thumbnail."""
         query = "SELECT id, image_id FROM images WHERE id > ? AND thumbnail ORDER BY id LIMIT ?"
         return (image_id for _, image_id in self._paged(query))
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever an image comes or goes."""
+        return int(self._value("SELECT value FROM meta WHERE key = 'changes'"))
+
+    def chances(self, finding: str) -> Iterator[tuple[str, str, float]]:
+        """Image id, study and probability of a finding, of each image that has a thumbnail and is
+        no unusual picture; of a study the frontal ones first."""
+        rows = self._all(
+            "SELECT image_id, study, json_extract(coalesce(pooled, reading), ?) AS chance "
+            "FROM images WHERE thumbnail "
+            "AND coalesce(json_extract(reading, '$.unusual'), 0) <= 0.5 AND chance IS NOT NULL "
+            "ORDER BY study, json_extract(reading, '$.view') <> 'frontal', id",
+            f'$.probabilities."{finding}"',
+        )
+        return ((image, study, float(chance)) for image, study, chance in rows)
 
     def unusual(self) -> list[str]:
         """Ids of the images that are hardly chest films (`interpretation.certainty.UNUSUAL`)."""
@@ -242,9 +266,9 @@ def _report(report: Report | None) -> str | None:
 
 def _parsed(row: Sequence[Any]) -> ImageRow:
     number, image_id, study, patient, metadata, reading, report, keys, *rest = row
-    digest, thumbnail, shard, place, run, pooled = rest
+    digest, thumbnail, shard, place, run, pooled, events = rest
     return ImageRow(
         number, image_id, study, patient, json.loads(metadata), json.loads(reading),
         json.loads(report) if report else None, json.loads(keys), digest, bool(thumbnail),
-        shard, place, run, json.loads(pooled) if pooled else None,
+        shard, place, run, json.loads(pooled) if pooled else None, parse_events(events),
     )  # fmt: skip

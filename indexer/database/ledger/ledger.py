@@ -18,6 +18,7 @@ from indexer.database.ledger.checks import Checks
 from indexer.database.ledger.files import Files
 from indexer.database.ledger.forgotten import Forgotten
 from indexer.database.ledger.images import Images
+from indexer.database.ledger.labels import Labels
 from indexer.database.ledger.listing import ListingTables
 from indexer.database.ledger.outbox import PendingChanges
 from indexer.database.ledger.runs import Runs
@@ -39,14 +40,20 @@ class Ledger:
     path
         The file.
     write
-        Open for writing: made where there is none, and brought to the newest schema.
+        Open for writing: made where there is none, and brought to the newest schema. Else one of
+        an older schema is left as it is, and what it lacks is laid over it in memory.
 
     Raises
     ------
     DatabaseError
         The file is missing or damaged.
     DatabaseMismatch
-        Its schema is newer than this version of cxrdex, or older and not open for writing.
+        Its schema is newer than this version of cxrdex.
+
+    Attributes
+    ----------
+    is_outdated
+        Whether it is open for reading and of an older schema.
     """
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
@@ -69,19 +76,19 @@ class Ledger:
                 f"the ledger {path} has schema {found}, written by a newer cxrdex; this one reads "
                 f"up to {len(scripts)}: update cxrdex"
             )
-        if found < len(scripts) and not write:
-            self.close()
-            raise DatabaseMismatch(
-                f"the ledger {path} has the older schema {found}: run `cxrdex index` once on this "
-                f"database to bring it to {len(scripts)}"
-            )
-        for number, script in enumerate(scripts[found:], found + 1):
-            self.connection.executescript(
-                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
-            )
+        self.is_outdated = not write and found < len(scripts)
+        if self.is_outdated:
+            for script in _reading_scripts(found):
+                self.connection.executescript(script)
+        else:
+            for number, script in enumerate(scripts[found:], found + 1):
+                self.connection.executescript(
+                    f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
+                )
         self.files = Files(self.connection, self.lock)
         self.images = Images(self.connection, self.lock)
         self.shards = CommittedShards(self.connection, self.lock)
+        self.labels = Labels(self.connection, self.lock)
         self.outbox = PendingChanges(self.connection, self.lock)
         self.runs = Runs(self.connection, self.lock)
         self.forgotten = Forgotten(self.connection, self.lock)
@@ -127,9 +134,19 @@ class Ledger:
 
 def _migrations() -> list[str]:
     """The migration scripts in order; script n brings a ledger to schema n."""
-    folder = resources.files("indexer.database.ledger") / "migrations"
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    numbers = [int(name.split("_")[0]) for name in names]
-    if numbers != list(range(1, len(names) + 1)):
-        raise DatabaseError(f"the migrations are not numbered without gaps: {numbers}")
-    return [(folder / name).read_text("utf-8") for name in names]
+    scripts = _scripts("migrations")
+    if list(scripts) != list(range(1, len(scripts) + 1)):
+        raise DatabaseError(f"the migrations are not numbered without gaps: {list(scripts)}")
+    return list(scripts.values())
+
+
+def _reading_scripts(found: int) -> list[str]:
+    """What a reader lays over a ledger of an older schema, as it may not change it: temporary
+    tables and views of what later migrations added."""
+    return [text for n, text in _scripts("migrations/reading").items() if n > found]
+
+
+def _scripts(name: str) -> dict[int, str]:
+    folder = resources.files("indexer.database.ledger").joinpath(*name.split("/"))
+    files = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return {int(file.split("_")[0]): (folder / file).read_text("utf-8") for file in files}

@@ -11,6 +11,7 @@ from indexer.database.access import set_modes
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import sync_folder, writing
 from indexer.database.layout import Layout
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import Database
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors.generation import current_path
@@ -68,6 +69,13 @@ def _copy(source: Layout, target: Layout) -> int:
     manifest = source.manifest.read_bytes()
     target.embeddings.mkdir()
     target.vectors.mkdir()
+    # First: what the ledger has beyond it is taken over when the copy is opened.
+    if source.labels.exists():
+        labels = LabelFile(source.labels)
+        try:
+            labels.copy_to(target.labels)
+        finally:
+            labels.close()
     with Database.open(source.root) as database:
         database.ledger.copy_to(target.ledger)
         for shard in database.ledger.shards.all():

@@ -61,6 +61,8 @@ class Privacy:
 _HOLDS = {
     "ledger.sqlite": "paths of files, which may hold names; pseudonymous ids; sex, age, year, "
     "manufacturer; texts of reports; readings",
+    "labels.sqlite": "what people said of images, with the names that they sign in with; "
+    "pseudonymous ids",
     "embeddings": "a vector of each image, by which pictures alike are found; pseudonymous ids",
     "vectors": "the same vectors, for searching",
     "text": "texts of reports and annotations; sex, age, year, manufacturer; pseudonymous ids",

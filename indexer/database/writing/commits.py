@@ -10,6 +10,7 @@ from indexer.database.ledger.images import ImageRow, Place
 from indexer.database.outcomes import Outcome, Read, Unchanged
 from indexer.database.vectors.shards import vector_keys, write_shard
 from indexer.database.writing.documents import FindReport, hide, publish, rewrite
+from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
 
@@ -17,7 +18,10 @@ __all__ = ["commit"]
 
 
 def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport | None) -> None:
-    """Store what became of some files, in order, all or nothing; see `Writer.commit`."""
+    """Store what became of some files, in order, all or nothing; see `Writer.commit`.
+
+    What people said meanwhile is taken over, too.
+    """
     read = [outcome for outcome in outcomes if isinstance(outcome, Read)]
     if pictures := [
         (one.image.image_id, one.image.thumbnail)
@@ -42,6 +46,7 @@ def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport 
             else:
                 ledger.files.record(outcome, stores.run)
         publish(stores, studies)
+    apply_new_labels(stores)
 
 
 def _write_shard(stores: Stores, new: Sequence[Read]) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexer.database.vectors.shards import Shard, write_shard
+from indexer.database.writing.labels import drop_pruned_labels
 from indexer.database.writing.stores import Stores
 
 __all__ = ["Compaction", "Compactor"]
@@ -51,6 +52,7 @@ class Compactor:
     """
 
     def __init__(self, stores: Stores) -> None:
+        self._stores = stores
         self._ledger = stores.ledger
         self._folder = stores.layout.embeddings
         self._dimensions = stores.manifest.dimensions
@@ -61,7 +63,9 @@ class Compactor:
         return self._write(small if len(small) > _SMALL_SHARDS else [])
 
     def everything(self) -> Compaction:
-        """Write each shard anew that has dead rows, and merge the small ones."""
+        """Write each shard anew that has dead rows, and merge the small ones; labels of images that
+        were pruned are dropped."""
+        drop_pruned_labels(self._stores)
         shards = self._ledger.shards.all()
         mergeable = sum(shard.live < _SMALL_ROWS for shard in shards) > 1
         return self._write(

@@ -11,6 +11,7 @@ from indexer.archive.deidentify import pseudonym
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.ledger.forgotten import Kind
 from indexer.database.ledger.ledger import Ledger
+from indexer.database.writing.labels import drop_labels
 from indexer.database.writing.settling import drop_images
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
@@ -110,6 +111,7 @@ def forget(stores: Stores, wanted: Wanted) -> None:
     # First, as afterwards nothing tells any more which images they were.
     Cohorts(stores.layout.cohorts).drop_images(wanted.images)
     drop_images(stores, wanted.images)
+    drop_labels(stores, wanted.images)
     with ledger.transaction():
         ledger.forgotten.add(wanted.kind, wanted.names)
         if wanted.kind != "image":
@@ -137,5 +139,6 @@ def wipe(stores: Stores) -> Sequence[str]:
         "ledger.sqlite": stores.ledger.wipe,
         "thumbnails.sqlite": stores.thumbnails.wipe,
         "cohorts.sqlite": cohorts.wipe,
+        "labels.sqlite": stores.labels.wipe,
     }
     return [name for name, clean in files.items() if not clean()]

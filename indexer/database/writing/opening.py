@@ -11,10 +11,12 @@ from pathlib import Path
 from indexer.database.access import keep_wal_files, set_modes
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.seal import check, open_seal, seal
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
+from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
 
@@ -43,6 +45,9 @@ def opened_stores(
             stack.callback(ledger.close)
             thumbnails = Thumbnails(layout.thumbnails, write=True)
             stack.callback(thumbnails.close)
+            labels = LabelFile(layout.labels, write=True)
+            stack.callback(labels.close)
+            labels.complete(ledger.labels)
             embedded = manifest.text == "tantivy"
             missing = embedded and ledger.images.count and not layout.text.exists()
             outdated = is_outdated(manifest.text, layout.text)
@@ -62,7 +67,10 @@ def opened_stores(
                 url=manifest.text_url,
             )
             stack.callback(text.close)
-        yield Stores(layout, manifest, ledger, thumbnails, text)
+        stores = Stores(layout, manifest, ledger, thumbnails, text, labels)
+        with writing(layout.root):
+            apply_new_labels(stores)
+        yield stores
 
 
 def refuse_foreign(path: Path) -> None:

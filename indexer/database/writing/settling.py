@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from indexer.database.outcomes import Header
 from indexer.database.writing.documents import FindReport, publish, rewrite
+from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 
 __all__ = ["drop_images", "settle_some"]
@@ -24,6 +25,7 @@ def settle_some(stores: Stores, find_report: FindReport | None) -> tuple[int, in
     settled, dropped
         How many were decided on, and how many of them went.
     """
+    apply_new_labels(stores)
     ledger = stores.ledger
     released = ledger.files.released(_PAGE)
     if not released:
@@ -41,6 +43,7 @@ def settle_some(stores: Stores, find_report: FindReport | None) -> tuple[int, in
                 header = Header.from_text(identity or "")
                 studies |= rewrite(stores, row, header, find_report)
             ledger.files.settled(image_id)
+        ledger.labels.note_pruned(gone)
         studies |= _drop(stores, gone)
         publish(stores, studies)
     return len(released), len(gone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from indexer.database.layout import Layout, Manifest
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.text.store import TextStore
 from indexer.database.thumbnails import Thumbnails
@@ -22,6 +23,8 @@ class Stores:
         Where the database is, and what it was made with.
     ledger, thumbnails, text
         Open for writing.
+    labels
+        What people said of images.
     run
         Number of the run that is under way; 0 before one has begun.
     """
@@ -31,4 +34,5 @@ class Stores:
     ledger: Ledger
     thumbnails: Thumbnails
     text: TextStore
+    labels: LabelFile
     run: int = 0

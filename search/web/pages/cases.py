@@ -18,6 +18,7 @@ from search.web.pages.rendering import page
 from search.web.pages.timeline import neighbours, timeline
 from search.web.people.access import require
 from search.web.queries import NoQuery, SimilarQuery
+from search.web.review.pages import judging
 from search.web.state import State, state_of
 
 __all__ = ["router"]
@@ -64,6 +65,7 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
         most=_FINDINGS,
         cohorts=own_cohorts(request, state),
+        judging=judging(request, image_id),
     )
 
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter
 
 from search.web.overview import pages as overview
 from search.web.pages import about, cases, searching
+from search.web.review import pages as review
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-for part in (overview, searching, cases, about):
+for part in (overview, searching, cases, review, about):
     router.include_router(part.router)

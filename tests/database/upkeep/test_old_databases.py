@@ -10,9 +10,8 @@ import pytest
 from indexer.database.reader import Database
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
+from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
-from indexer.errors import DatabaseMismatch
 from tests.database.upkeep.make_old_database import DATA
 
 
@@ -21,26 +20,17 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
     path = tmp_path / "db"
     with zipfile.ZipFile(made) as archive:
         archive.extractall(path)
-    try:
-        Database.open(path).close()
-    except DatabaseMismatch:
-        # A ledger of an older schema is brought up to date by whoever may write it.
-        with Writer.maintain(path):
-            pass
+    before = (path / "ledger.sqlite").read_bytes()
     with Database.open(path) as database:
-        ids = sorted(database.image_ids())
-        assert len(ids) == len(database) == 6
-        vectors = database.vectors()
-        own = vectors.stored_vectors(vectors.keys)
-        for row in own:
-            scores, keys = vectors.search(row, 6)
-            assert sorted(map(id_from_key, keys)) == ids
-            assert scores[0] == pytest.approx(
-                float((own @ row).max() / (row @ row) ** 0.5), abs=1e-3
-            )
-        assert all(database.thumbnail(image) for image in ids)
-        reports = [database.image(image).report for image in ids]
-        assert sum(report is not None for report in reports) == 1
+        # Whoever may only read it reads it as it is.
+        _look(database)
+        assert database.ledger.is_outdated
+        assert all(database.image(image).document["id"] == image for image in database.image_ids())
+    assert (path / "ledger.sqlite").read_bytes() == before
+    assert "schema" in {problem.what for problem in verify(path)}
+    assert [p for p in repair(path) if p.where != "text"] == []
+    with Database.open(path) as database:
+        ids = _look(database)
     if not is_outdated("tantivy", path / "text"):
         assert verify(path) == []
     with Writer.maintain(path) as writer:
@@ -51,3 +41,19 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
         assert sorted(image for image, _ in store.hashes()) == ids
     finally:
         store.close()
+
+
+def _look(database: Database) -> list[str]:
+    """Ask it for all that it has, and give its images."""
+    ids = sorted(database.image_ids())
+    assert len(ids) == len(database) == 6
+    vectors = database.vectors()
+    own = vectors.stored_vectors(vectors.keys)
+    for row in own:
+        scores, keys = vectors.search(row, 6)
+        assert sorted(map(id_from_key, keys)) == ids
+        assert scores[0] == pytest.approx(float((own @ row).max() / (row @ row) ** 0.5), abs=1e-3)
+    assert all(database.thumbnail(image) for image in ids)
+    reports = [database.image(image).report for image in ids]
+    assert sum(report is not None for report in reports) == 1
+    return ids

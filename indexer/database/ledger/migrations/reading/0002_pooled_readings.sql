@@ -1,0 +1,1 @@
+CREATE TEMP VIEW images AS SELECT *, NULL AS pooled FROM main.images;

@@ -1,0 +1,2 @@
+CREATE TEMP TABLE labels (number INTEGER PRIMARY KEY, image_id TEXT NOT NULL, event TEXT NOT NULL);
+CREATE TEMP TABLE pruned_labels (image_id TEXT PRIMARY KEY);

@@ -236,7 +236,9 @@ class Labelling:
             A finding or word is unknown, or a finding is named twice.
         """
         document = self.shown(image)
-        before, drafts, named = self.of(image).said, [], set()
+        before = self.of(image).said
+        drafts: list[Draft] = []
+        named: set[str] = set()
         for one in wanted:
             said = parse_label(one.finding, one.words, document["probabilities"])
             if said.disease in named:

@@ -45,7 +45,8 @@ class LabelsTable:
 
     def say(self, labelling: Labelling) -> Count:
         """Record what does not stand yet."""
-        images, events = set(), 0
+        images: set[str] = set()
+        events = 0
         for (image, person), drafts in self.said.items():
             held = labelling.of(image).said
             new = [d for d in drafts if not _stands(held.get(d.finding), d)]

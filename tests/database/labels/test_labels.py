@@ -47,7 +47,7 @@ def said(path: Path, image: str = IMAGE) -> tuple[list[str], list[str]]:
     )
 
 
-READ = (["predicted: opacity, left"], [])
+READ: tuple[list[str], list[str]] = (["predicted: opacity, left"], [])
 JUDGED = (["human: mass, right"], ["opacity"])
 
 

@@ -182,7 +182,7 @@ def test_a_case_is_judged_on_its_page(judged: Judged) -> None:
 def test_readers_see_no_forms(judged: Judged, as_role: Callable[[Role], None]) -> None:
     image, _ = judged.predicted()
     as_role("reader")
-    assert 'name="action"' not in text_of(judged, f"/images/{image}")
+    assert f'action="/images/{image}/labels"' not in text_of(judged, f"/images/{image}")
     assert judged.client.get(f"/review?label={FINDING}").status_code == 403
     data = {"label": FINDING, "number": "0", "action": "reject"}
     assert judged.client.post(f"/images/{image}/labels", data=data).status_code == 403

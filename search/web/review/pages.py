@@ -17,7 +17,7 @@ from search.labels.labelling import make_draft, parse_label
 from search.request import ImageId
 from search.web.pages.cards import marked_report, ranked_annotations
 from search.web.pages.rendering import page
-from search.web.people.access import Asking, person_of, require, sees_reports
+from search.web.people.access import Asking, noted, person_of, require, sees_reports
 from search.web.queries import NoQuery
 from search.web.review.context import ReviewContext, review_context
 from search.web.state import State, state_of
@@ -69,6 +69,7 @@ def review(
     if not coming:
         return page(request, "review_end.html", **values)
     film, *following = coming
+    noted(request, f"image {film.image}")
     document = state.service.show(ImageId(film.image)).record.document
     labels = room.labelling.of(film.image)
     return page(

@@ -47,7 +47,9 @@ class Films:
             self._decoders = {}
 
     def png(self, image_id: str, size: int) -> bytes:
-        """The film as a grey PNG file, its longer side `size` pixels, black where it ends.
+        """The film as a grey PNG file, its longer side `size` pixels.
+
+        Borders that the CNN does not see are not shown either, so that heat maps fit.
 
         Raises
         ------
@@ -62,14 +64,10 @@ class Films:
             if not snapshot.database.ledger.images.has_picture(image_id):
                 raise NotFoundError(f"no picture of the image {image_id} may be shown")
         film = self._decoded(image_id, size, False)
-        rows, columns = film.metadata.rows, film.metadata.columns
-        picture = Image.fromarray(film.canvas)
-        if rows and columns:
-            # The padding of the square canvas.
-            scale = size / max(rows, columns)
-            width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
-            left, top = (size - width) // 2, (size - height) // 2
-            picture = picture.crop((left, top, left + width, top + height))
+        height, width = _fitted(film, size)
+        # The canvas is square, padded around the film.
+        left, top = (size - width) // 2, (size - height) // 2
+        picture = Image.fromarray(film.canvas).crop((left, top, left + width, top + height))
         file = io.BytesIO()
         picture.save(file, "PNG", compress_level=1)
         return file.getvalue()
@@ -96,12 +94,8 @@ class Films:
         """A heat map as a PNG file to lay over the film, as wide and high as `png` gives it."""
         from PIL import Image
 
-        record = self._service.show(ImageId(image_id)).record
-        rows, columns = record.document["rows"] or 1, record.document["columns"] or 1
-        scale = size / max(rows, columns)
-        drawn = self.heat(image_id, finding).drawn(
-            max(1, round(rows * scale)), max(1, round(columns * scale))
-        )
+        height, width = _fitted(self._decoded(image_id, size, False), size)
+        drawn = self.heat(image_id, finding).drawn(height, width)
         file = io.BytesIO()
         Image.fromarray(drawn, mode="RGBA").save(file, "PNG", compress_level=1)
         return file.getvalue()
@@ -131,7 +125,20 @@ class Films:
         with self._lock:
             if (size, squash) not in self._decoders:
                 with self._service.snapshot() as snapshot:
-                    polarity = snapshot.manifest.polarity or {}
-                settings = DecodeSettings(size=size, squash=squash, thumbnail=0, polarity=polarity)
+                    manifest = snapshot.manifest
+                settings = DecodeSettings(
+                    size=size,
+                    squash=squash,
+                    thumbnail=0,
+                    borders=manifest.borders,
+                    polarity=manifest.polarity or {},
+                )
                 self._decoders[size, squash] = FileDecoder(settings)
             return self._decoders[size, squash]
+
+
+def _fitted(film: DecodedImage, size: int) -> tuple[int, int]:
+    """Height and width of a film whose longer side is `size`."""
+    rows, columns = film.shape
+    scale = size / max(rows, columns)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))

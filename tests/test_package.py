@@ -103,7 +103,7 @@ def test_the_wheel_has_nothing_else(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
     code, data = (".py", "/py.typed", ".sql"), (".json", ".toml", ".safetensors")
-    kinds = (*code, *data, ".html", ".css", ".js")
+    kinds = (*code, *data, ".html", ".css", ".js", ".svg")
     assert [n for n in names if ".dist-info/" not in n and not n.endswith(kinds)] == []
 
 

@@ -14,6 +14,7 @@ from indexer.annotation import NORMAL
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
+from indexer.cascade.interpretation.certainty import UNUSUAL
 from indexer.cascade.reading import Predictor, Reading
 from indexer.errors import BundleError
 
@@ -82,7 +83,8 @@ def test_a_picture_and_its_dicom_twin(runtime: Predictor, bundle: Bundle) -> Non
 
 def test_a_reading_says_what_is_over_its_threshold(runtime: Predictor, bundle: Bundle) -> None:
     canvases = np.random.default_rng(1).integers(0, 255, (6, bundle.size, bundle.size), np.uint8)
-    for reading in runtime.read(canvases):
+    # As if they were films: what is said of pictures that are none is asked for below.
+    for reading in runtime.interpret(runtime.encode(canvases)):
         # Probabilities are given with four digits.
         excess = {f: p - bundle.thresholds[f] for f, p in reading.probabilities.items()}
         excess.pop(NORMAL)
@@ -96,6 +98,14 @@ def test_a_reading_says_what_is_over_its_threshold(runtime: Predictor, bundle: B
         assert all(0 < w.confidence <= 1 for a in reading.annotations for w in a.words)
         again = Reading.from_json(reading.to_json(), reading.embedding)
         assert again.to_json() == reading.to_json()
+
+
+def test_of_what_is_no_film_nothing_is_said(runtime: Predictor, bundle: Bundle) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (6, bundle.size, bundle.size), np.uint8)
+    for reading in runtime.read(noise):
+        assert reading.unusual > UNUSUAL
+        assert not reading.annotations
+        assert reading.probabilities
 
 
 def test_a_device_that_is_not_there(bundle: Bundle) -> None:

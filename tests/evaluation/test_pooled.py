@@ -31,7 +31,9 @@ def test_pooled_words_are_those_of_an_index(bundle: Bundle) -> None:
     studies = ["a", "b", "a", "c", "b", "a"]
     examples = [example(n, ("opacity",), study) for n, study in enumerate(studies)]
     pictures = Pictures(examples, canvases, {})
-    alone = Predictor(bundle, TORCH).read(canvases)
+    predictor = Predictor(bundle, TORCH)
+    # As if they were films.
+    alone = predictor.interpret(predictor.encode(canvases))
     pooled = read(bundle, pictures, TORCH).pooled(bundle)
     for study in set(studies):
         rows = [row for row, own in enumerate(studies) if own == study]

@@ -212,8 +212,8 @@ def test_a_cnn_is_kept_beside_one_that_ends_half_way(
     pair = trained("half", backbones=RECIPE.backbones * 2, kept=1, interpolation=0.5)
     half, kept = (pair[name.format(n)].astype(np.float32) for n in range(2))
     np.testing.assert_array_equal(kept, start)
-    assert abs(whole - start).max() > 1e-2
-    np.testing.assert_allclose(half, (start + whole) / 2, atol=2e-3)
+    assert abs(whole - start).max() > 2e-3
+    np.testing.assert_allclose(half, (start + whole) / 2, atol=3e-4)
 
 
 def test_a_bundle_of_other_networks_is_no_start(

@@ -14,11 +14,12 @@ from indexer.errors import NotFoundError
 from search.web.audit.trail import Trail
 from search.web.pages.rendering import page
 from search.web.people.access import require
+from search.web.problems import PROBLEMS
 from search.web.queries import NoQuery
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(responses=PROBLEMS)
 
 _ACTIONS = ("search", "open", "export", "change", "sign in", "sign out", "refused", "start", "stop")
 

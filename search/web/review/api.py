@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 from indexer.errors import LabelsChanged
 from search.labels.labelling import ImageLabels, Statement
 from search.web.people.access import Asking, require
-from search.web.problems import PROBLEM
+from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import NoQuery
 from search.web.review.context import ReviewContext, review_context
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(responses=PROBLEMS)
 
 _Room = Annotated[ReviewContext, Depends(review_context)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]

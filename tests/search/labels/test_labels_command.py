@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 
 from cli.main import cxrdex
 from indexer.annotation import Annotation
+from indexer.archive.sources.members import plain_path
 from indexer.database.reader import Database
 from indexer.datasets.images import Dataset
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
+from search.request import ImageId
+from search.service import SearchService
 
 
 def run(*words: str | Path, code: int = 0) -> Result:
@@ -47,8 +50,16 @@ def table(path: Path, *rows: dict[str, str]) -> Path:
 
 
 def ids(database: Path) -> list[str]:
+    """Images whose files lie in folders, which a data set can name."""
     with Database.open(database) as opened:
-        return sorted(opened.image_ids())
+        found = sorted(opened.image_ids())
+    with SearchService(database) as service:
+        records = [service.show(ImageId(image)).record for image in found]
+    return [
+        record.id
+        for record in records
+        if any(plain_path(file.archive, file.name) for file in record.files)
+    ]
 
 
 def row(image: str, finding: str, verdict: str, words: str = "") -> dict[str, str]:

@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import timm
 import torch
+from torch import Tensor, nn
 
+from indexer.cascade.networks.encoder import Outputs
+from indexer.cascade.runtimes import openvino_cpu
 from indexer.learning.pretrained import imagenet_weights
 
 __all__ = ["IMAGENET_BACKBONE", "imagenet_vectors", "pixel_vectors"]
@@ -24,24 +27,47 @@ def pixel_vectors(queries: Canvases, gallery: Canvases) -> tuple[Vectors, Vector
     return _unit(one), _unit(other)
 
 
-@torch.inference_mode()
 def imagenet_vectors(queries: Canvases, gallery: Canvases) -> tuple[Vectors, Vectors]:
     """Pooled features of the ImageNet backbone without their mean over the gallery, unit length.
 
     Pooled activations are all positive: without their mean, every cosine is near 1.
     """
-    model = timm.create_model(IMAGENET_BACKBONE, pretrained=False, in_chans=1, num_classes=0)
-    model.load_state_dict(imagenet_weights(IMAGENET_BACKBONE))
-    model.eval()
-    found = []
-    for canvases in (queries, gallery):
-        rows = []
-        for start in range(0, len(canvases), 64):
-            batch = torch.from_numpy(canvases[start : start + 64])[:, None]
-            rows.append(model(batch.float() / 127.5 - 1).numpy())
-        found.append(np.concatenate(rows))
-    mean = found[1].mean(0)
-    return _unit(found[0] - mean), _unit(found[1] - mean)
+    network = _Features().eval()
+    one, other = (_read(network, canvases) for canvases in (queries, gallery))
+    return _unit(one - other.mean(0)), _unit(other - other.mean(0))
+
+
+class _Features(nn.Module):
+    """The ImageNet backbone as a network that has nothing to say but an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(
+            IMAGENET_BACKBONE, pretrained=False, in_chans=1, num_classes=0
+        )
+        self.backbone.load_state_dict(imagenet_weights(IMAGENET_BACKBONE))
+
+    def forward(self, pictures: Tensor) -> Outputs:
+        features = self.backbone(pictures.float() / 127.5 - 1)
+        return Outputs(features, features[:, :0], features[:, 0], features[:, :0])
+
+
+def _read(network: nn.Module, canvases: Canvases) -> Vectors:
+    """Embeddings, by OpenVINO where it runs: it takes an eighth of torch's time."""
+    compiled = (
+        openvino_cpu.load_module(network, canvases.shape[-1])
+        if openvino_cpu.is_available()
+        else None
+    )
+    rows = []
+    for start in range(0, len(canvases), 64):
+        batch = np.asarray(canvases[start : start + 64])
+        if compiled is not None:
+            rows.append(compiled.encode(batch).embedding)
+            continue
+        with torch.inference_mode():
+            rows.append(network(torch.from_numpy(batch)[:, None]).embedding.numpy())
+    return np.concatenate(rows)
 
 
 def _shrunk(canvases: Canvases) -> Vectors:

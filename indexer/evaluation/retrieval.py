@@ -19,7 +19,7 @@ from indexer.learning.bootstrap import (
     weighted_median,
 )
 
-__all__ = ["evaluate_retrieval", "image_scores", "text_ranks", "text_weights"]
+__all__ = ["Truth", "evaluate_retrieval", "image_scores", "text_ranks", "text_weights"]
 
 FloatArray = npt.NDArray[np.float32]
 Ends = list[float] | None
@@ -52,7 +52,7 @@ def evaluate_retrieval(
         ``image_to_image`` with ``all`` and ``abnormal``, ``text_to_image`` (None for a bundle
         without a sentence space), ``baselines`` of both beside chance, 95 % ``intervals`` by study.
     """
-    truth = _Truth(queries.examples, gallery.examples)
+    truth = Truth(queries.examples, gallery.examples)
     vectors = {"bundle": (queries.embeddings, gallery.embeddings), **baselines}
     found = {name: image_scores(one @ other.T, truth) for name, (one, other) in vectors.items()}
     random = np.random.default_rng(0).random((len(queries.studies), len(gallery.studies)))
@@ -72,7 +72,7 @@ def evaluate_retrieval(
     }
 
 
-class _Truth:
+class Truth:
     """Which gallery images are relevant for which queries, and how much.
 
     Relevant is an image that shares a human top-level term. Its grade is the overlap (Jaccard) of
@@ -101,7 +101,7 @@ def _units(annotations: Sequence[Annotation]) -> set[tuple[str, ...]]:
     return terms | {(a.disease, word.text) for a in annotations for word in a.words[1:]}
 
 
-def image_scores(similarity: FloatArray, truth: _Truth) -> dict[str, FloatArray]:
+def image_scores(similarity: FloatArray, truth: Truth) -> dict[str, FloatArray]:
     """Per query: precision at 1, 5 and 10, nDCG at 10 and average precision; of equal likenesses
     the first in the gallery counts as nearer.
 
@@ -132,7 +132,7 @@ def image_scores(similarity: FloatArray, truth: _Truth) -> dict[str, FloatArray]
     return {key: np.array(values, np.float32) for key, values in rows.items()}
 
 
-def _summary(scores: dict[str, FloatArray], truth: _Truth) -> dict[str, dict[str, float | None]]:
+def _summary(scores: dict[str, FloatArray], truth: Truth) -> dict[str, dict[str, float | None]]:
     return {
         group: {key: _mean(values[rows]) for key, values in scores.items()}
         for group, rows in truth.groups.items()
@@ -140,7 +140,7 @@ def _summary(scores: dict[str, FloatArray], truth: _Truth) -> dict[str, dict[str
 
 
 def _image_intervals(
-    scores: dict[str, FloatArray], truth: _Truth, studies: Sequence[str]
+    scores: dict[str, FloatArray], truth: Truth, studies: Sequence[str]
 ) -> dict[str, Ends]:
     weights = draw_studies(studies)
     return {

@@ -152,8 +152,8 @@ def train_member(
     count = len(canvases)
     steps = math.ceil(count / recipe.batch_size)
     optimizer, schedule = _optimizer(model, recipe, steps)
-    # The average spans about the last seventh of all steps.
-    decay = 1 - 1 / max(2.0, 0.15 * recipe.epochs * steps)
+    spanned = recipe.averaged * recipe.epochs * steps
+    decay = 1 - 1 / max(2.0, spanned) if spanned else 0.0
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     def train_epoch(epoch: int) -> Row:

@@ -20,8 +20,8 @@ class Recipe:
         for ``tf_efficientnet_lite0`` to ``tf_efficientnet_lite2``.
     dimensions
         Length of the embedding.
-    borders
-        Cut even borders off the pictures.
+    borders, squash
+        Cut even borders off the pictures; squash them to the square canvas, or pad them with black.
     size, crop
         Side of the canvas, and of the random crop the CNN is trained on, in pixels.
     min_images
@@ -40,6 +40,10 @@ class Recipe:
         So many of the backbone's first stages stay as they start; each makes a step cheaper.
     strong
         Augment by what changes from hospital to hospital, too.
+    balanced
+        Draw pictures of rare labels more often (see `indexer.training.sources.Sources`).
+    averaged
+        Share of all steps that the moving average of the weights spans; 0 for the last weights.
     interpolation
         Share of the way from the weights of the bundle that training starts from to the trained
         ones at which a CNN ends.
@@ -64,6 +68,7 @@ class Recipe:
     backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 2
     dimensions: int = 256
     borders: bool = True
+    squash: bool = True
     size: int = 256
     crop: int = 208
     min_images: int = 20
@@ -79,6 +84,8 @@ class Recipe:
     kept: int = 0
     frozen: int = 0
     strong: bool = False
+    balanced: bool = True
+    averaged: float = 0.15
     interpolation: float = 1.0
     teacher_weight: float = 0.25
     text_weight: float = 1.0

@@ -112,7 +112,7 @@ class Sources:
                 examples[part] += rows
                 source[part] += [number] * len(rows)
         settings = DecodeSettings(
-            recipe.size, True, b"training set", borders=recipe.borders, thumbnail=0
+            recipe.size, recipe.squash, b"training set", borders=recipe.borders, thumbnail=0
         )
         canvases = {part: load_canvases(rows, settings, work) for part, rows in examples.items()}
         full = [e for e in examples["train"] if is_annotated(e) and e.annotations]

@@ -44,7 +44,7 @@ from indexer.training.supervision import Supervision
 from indexer.training.unusual import learn_unusual
 from indexer.words import sentences
 
-__all__ = ["train"]
+__all__ = ["Training", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def train(
         unlabelled=begin is not None and recipe.teacher_weight > 0 and recipe.trained > 0,
     )
     log.info("%s", sources.summary())
-    training = _Training(recipe, sources, begin, work, choose_device(device))
+    training = Training(recipe, sources, begin, work, choose_device(device))
     bundle, composites = training.bundle(output, started, device, second)
     write_model_card(bundle, sources.descriptions)
     if report is not None:
@@ -120,8 +120,18 @@ def train(
     return bundle
 
 
-class _Training:
-    """One training, from its sources to a bundle."""
+class Training:
+    """One training, from its sources to a bundle.
+
+    Parameters
+    ----------
+    sources
+        What it learns from.
+    start
+        The bundle it starts from; None for the recipe's weights.
+    work
+        Holds checkpoints and what was read.
+    """
 
     def __init__(
         self,
@@ -159,7 +169,7 @@ class _Training:
             device,
             start,
             [*sources.labels.findings, *sources.labels.pairs],
-            sources.draw_weight() if several else None,
+            sources.draw_weight() if several and recipe.balanced else None,
         )
 
     def bundle(
@@ -171,7 +181,7 @@ class _Training:
             columns = np.arange(self.sources.known["train"].targets.shape[1])
             if self.members and recipe.trained - recipe.feedback <= number < recipe.trained:
                 columns = self._feed_back(columns)
-            self._add_member(number, columns)
+            self.add_member(number, columns)
         if recipe.feedback and recipe.feedback >= recipe.trained:
             self._find_composites()
         self._teach_rest()
@@ -220,7 +230,7 @@ class _Training:
         description: dict[str, Any] = {
             "name": recipe.name,
             "size": recipe.size,
-            "squash": True,
+            "squash": recipe.squash,
             "dimensions": recipe.dimensions,
             "labels": replace(self.labels, composites=self.composites.names),
             "thresholds": thresholds,
@@ -241,7 +251,7 @@ class _Training:
         weights |= score.tensors()
         return Bundle.save(output, weights=weights, **description), self.composites
 
-    def _add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
+    def add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
         """Train the next CNN on the labels `columns` of all."""
         recipe, start = self.recipe, self.run.start
         names = [(*self.run.names, *self.composites.names)[c] for c in columns]

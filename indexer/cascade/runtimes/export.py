@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.networks.encoder import Encoder, EnsembleMember
 from indexer.cascade.networks.localiser import Localiser
 from indexer.cascade.runtimes.reference import build_encoder
 
@@ -87,8 +86,8 @@ def export_localiser(openvino: Any, bundle: Bundle, path: Path) -> None:
     openvino.save_model(_converted(openvino, localiser, bundle.size), path, compress_to_fp16=False)
 
 
-def convert(openvino: Any, network: Encoder | EnsembleMember, size: int) -> Any:
-    """A CNN of one picture as OpenVINO has it: embedding, logits, view."""
+def convert(openvino: Any, network: nn.Module, size: int) -> Any:
+    """A CNN that gives `Outputs`, for one picture as OpenVINO has it: embedding, logits, view."""
     return _converted(openvino, _Three(network), size)
 
 

@@ -104,7 +104,8 @@ def load_module(module: Any, size: int) -> OpenVino:
     Parameters
     ----------
     module
-        An `indexer.cascade.networks.encoder.EnsembleMember` in evaluation mode, on the processor.
+        A network that gives `indexer.cascade.networks.encoder.Outputs`, such as an
+        `EnsembleMember`, in evaluation mode, on the processor.
     size
         Side of its pictures in pixels.
     """

@@ -1,0 +1,168 @@
+"""What each part of training from several sources does: trained with and without it, on a short
+schedule with one seed, and judged on the val part of every source.
+
+    python -m benchmarks.levers --start BUNDLE ../shared/openi ../shared/nih ../shared/roco
+
+The last data set is the one of captions. A row that is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.record import RESULTS, write_result
+from indexer.cascade.bundle import Bundle
+from indexer.evaluation.areas import areas_by_source, mean_auc
+from indexer.evaluation.captions import own_ranks
+from indexer.evaluation.retrieval import Truth, image_scores
+from indexer.memory import keep_freed_memory
+from indexer.training.assembly import Ensemble, join
+from indexer.training.recipe import Recipe
+from indexer.training.sources import PARTS, Sources, Start
+from indexer.training.training import Training
+from indexer.words import sentences
+
+#: What each row changes in the recipe.
+LEVERS: Mapping[str, Mapping[str, Any]] = {
+    "all": {},
+    "nothing trained": {"epochs": 0},
+    "without the labelled and unlabelled films of NIH": {},
+    "without the captioned films of ROCO": {},
+    "without soft targets for what nobody says (self-training)": {"teacher_weight": 0.0},
+    "without changes of appearance": {"strong": False},
+    "without cutting borders": {"borders": False},
+    "padded, not squashed": {"squash": False},
+    "without balanced draws": {"balanced": False},
+    "without averaged weights": {"averaged": 0.0},
+    "all the way, not 0.8 of it": {"interpolation": 1.0},
+    "without sentences": {"text_weight": 0.0},
+}
+_LEFT_OUT = {
+    "without the labelled and unlabelled films of NIH": 1,
+    "without the captioned films of ROCO": 2,
+}
+
+
+@click.command()
+@click.argument("datasets", nargs=3, type=click.Path(path_type=Path))
+@click.option("--start", type=click.Path(path_type=Path), required=True, help="A bundle.")
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="For checkpoints.")
+@click.option("--limit", default=2000, show_default=True, help="Films of each source and part.")
+@click.option("--epochs", default=1, show_default=True)
+def main(datasets: tuple[Path, ...], start: Path, work: Path, limit: int, epochs: int) -> None:
+    """Print and keep one row for each part of the training."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    keep_freed_memory(-1)
+    begin = Start(Bundle.load(start))
+    recipe = Recipe(
+        backbones=("tf_efficientnet_lite0",),
+        feedback=0,
+        epochs=epochs,
+        frozen=2,
+        strong=True,
+        interpolation=0.8,
+    )
+    kept = RESULTS / "levers.json"
+    rows: dict[str, Any] = json.loads(kept.read_text())["rows"] if kept.exists() else {}
+    for name, changes in LEVERS.items():
+        if name not in rows:
+            torch.manual_seed(0)
+            rows[name] = _row(
+                replace(recipe, **changes), datasets, _LEFT_OUT.get(name), begin, work, limit
+            )
+            write_result(
+                "levers",
+                {
+                    "command": "python -m benchmarks.levers --start BUNDLE OPENI NIH ROCO",
+                    "start": begin.bundle.hash,
+                    "films_of_each_source": limit,
+                    "epochs": epochs,
+                    "rows": rows,
+                },
+            )
+
+
+def _row(
+    recipe: Recipe,
+    datasets: tuple[Path, ...],
+    left_out: int | None,
+    start: Start,
+    work: Path,
+    limit: int,
+) -> dict[str, float]:
+    sources = Sources.load(datasets, recipe, work, limit=limit, unlabelled=True)
+    if left_out is not None:
+        sources = _without(sources, left_out)
+    training = Training(recipe, sources, start, work, torch.device("cpu"))
+    training.add_member(0, np.arange(sources.known["train"].targets.shape[1]))
+    joined = join(
+        recipe,
+        sources.labels.findings,
+        training.members,
+        sources.known["val"],
+        training.supervision,
+    )
+    return _judged(joined, sources)
+
+
+def _without(sources: Sources, number: int) -> Sources:
+    """The same, but that nothing of one data set is learnt from."""
+    kept = np.flatnonzero(sources.source["train"] != number)
+    return replace(
+        sources,
+        examples={**sources.examples, "train": [sources.examples["train"][n] for n in kept]},
+        source={**sources.source, "train": sources.source["train"][kept]},
+        canvases={**sources.canvases, "train": sources.canvases["train"][kept]},
+        known={**sources.known, "train": sources.known["train"].rows(kept)},
+    )
+
+
+def _judged(joined: Ensemble, sources: Sources) -> dict[str, float]:
+    """Mean AUC of the single images of each source, of cardiomegaly, P@5 of abnormal queries of
+    the first source, and the captions' median rank as a share of all."""
+    findings = sources.labels.findings
+    known = sources.known["val"].columns(np.arange(len(findings)))
+    scores = joined.logits["val"][:, : len(findings)].numpy()
+    source = sources.source["val"]
+    judged = {
+        f"AUC {name}": area
+        for name, area in areas_by_source(known, scores, source, sources.names).items()
+    }
+    heart = np.array([findings.index("cardiomegaly")])
+    first = source == 0
+    judged["AUC cardiomegaly"] = mean_auc(known.columns(heart).rows(first), scores[first][:, heart])
+    parts = {
+        part: [
+            n
+            for n in np.flatnonzero(sources.source[part] == 0)
+            if sources.examples[part][n].annotations
+        ]
+        for part in PARTS
+    }
+    truth = Truth(*([sources.examples[part][n] for n in parts[part]] for part in ("val", "train")))
+    likeness = joined.vectors["val"][parts["val"]] @ joined.vectors["train"][parts["train"]].T
+    found = image_scores(likeness, truth)["p_at_5"][truth.abnormal]
+    judged["P@5"] = round(float(found.mean()), 4)
+    if joined.encoder.sentence is None:
+        return judged
+    told = np.flatnonzero(source == len(sources.names) - 1)
+    texts = [" ".join(sources.examples["val"][n].sentences) for n in told]
+    with torch.inference_mode():
+        vectors = torch.from_numpy(joined.vectors["val"][told])
+        places = joined.encoder.sentence(vectors * vectors.shape[1] ** 0.5).numpy()
+    ranks = own_ranks(sentences.encode(texts) @ places.T)
+    judged["captions' median rank"] = round(float(np.median(ranks)) / len(texts), 4)
+    return judged
+
+
+if __name__ == "__main__":
+    main()

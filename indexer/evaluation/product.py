@@ -38,8 +38,8 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     -------
     dict
         ``mean_auc`` over findings of at least 10 positives, ``normal_auc``, ``micro_f1`` and
-        ``macro_f1`` at the bundle's thresholds, ``findings``, ``words``, ``calibration_error``,
-        and 95 % ``intervals`` by study.
+        ``macro_f1`` at the bundle's thresholds, ``likely``, ``findings``, ``words``,
+        ``calibration_error``, and 95 % ``intervals`` by study.
     """
     from sklearn.metrics import average_precision_score, f1_score
 
@@ -78,9 +78,33 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
         "micro_f1": _rounded(f1_score(goals, reported, average="micro", zero_division=0)),
         "macro_f1": mean([findings[name]["f1"] for name in names]),
         "calibration_error": _rounded(calibration_error(goals[known], chances[known])),
+        "likely": _likely_scores(bundle, goals, known, chances),
         "words": word_scores(human, readings.annotations, names),
         "intervals": _intervals(readings, names, _Judged(goals, known, reported), often),
         "findings": findings,
+    }
+
+
+def _likely_scores(
+    bundle: Bundle, goals: BoolArray, known: BoolArray, chances: Floats
+) -> dict[str, float | None]:
+    """How far a likely finding can be trusted; `normal` is none.
+
+    ``precision`` and ``recall`` are over all pairs of image and finding of which it is known
+    whether the finding is there.
+    """
+    names, likely = bundle.findings, bundle.likely or {}
+    limits = np.array([1.1 if name == NORMAL else likely.get(name, 1.1) for name in names])
+    finding = np.array([name != NORMAL for name in names])
+    said = (chances >= limits) & known
+    hits, there = (goals & said).sum(), (goals & known)[:, finding].sum()
+    normal = goals[:, names.index(NORMAL)] if NORMAL in names else np.zeros(len(goals), bool)
+    return {
+        "precision": _rounded(hits / said.sum()) if said.any() else None,
+        "recall": _rounded(hits / there) if there else None,
+        "said": int(said.sum()),
+        "normal_images": int(normal.sum()),
+        "normal_images_with_one": int(said[normal].any(1).sum()),
     }
 
 

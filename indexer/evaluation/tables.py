@@ -38,6 +38,7 @@ def _product(scores: _Scores) -> list[Table]:
     intervals = scores["intervals"]
     return [
         Table("scores", [name for name, _ in columns], rows),
+        _likely(columns),
         _flat("words", ("f1", "exact_match"), scores["words"], intervals, "words"),
         _flat(
             "findings that are there",
@@ -47,6 +48,12 @@ def _product(scores: _Scores) -> list[Table]:
             "findings",
         ),
     ]
+
+
+def _likely(columns: list[tuple[str, _Scores]]) -> Table:
+    heads = [_words(key) for key in columns[0][1]["likely"]]
+    rows = [[name, *map(_cell, part["likely"].values())] for name, part in columns]
+    return Table("likely findings", heads, rows)
 
 
 def _retrieval(scores: _Scores) -> list[Table]:

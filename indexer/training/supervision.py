@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -138,7 +140,13 @@ def _phrases(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         own = sorted({column[a.text] for a in example.annotations if a.text in column})
         if own and _annotated(example):
             shares[row, own] = 1 / len(own)
-    return torch.from_numpy(sentences.encode(texts, backend="sentence-transformers")), shares
+    return torch.from_numpy(_vectors(tuple(texts))), shares
+
+
+@lru_cache(maxsize=4)
+def _vectors(texts: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """Sentence vectors: computed once for the several trainings of a comparison."""
+    return sentences.encode(texts, backend="sentence-transformers")
 
 
 def _reports(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
@@ -153,9 +161,7 @@ def _reports(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
     texts = sorted({sentence for lines in spoken.values() for sentence in lines})
     if not texts:
         return torch.empty(0, sentences.DIMENSIONS), torch.full((len(examples),), -1)
-    vectors = dict(
-        zip(texts, sentences.encode(texts, backend="sentence-transformers"), strict=True)
-    )
+    vectors = dict(zip(texts, _vectors(tuple(texts)), strict=True))
     means = np.stack([np.mean([vectors[s] for s in spoken[key]], axis=0) for key in keys])
     for kind in (False, True):
         rows = [row for row, key in enumerate(keys) if key[0] is kind]

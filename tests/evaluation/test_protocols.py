@@ -171,6 +171,28 @@ def test_a_word_counts_with_its_finding() -> None:
     assert unknown == {"f1": 0, "exact_match": 0}
 
 
+def test_likely_findings_are_counted_apart() -> None:
+    examples = _examples(80)
+    bundle = _bundle(examples)
+    sure = replace(bundle, likely={"opacity": 0.9, "normal": 0.9})
+    likely = evaluate_product(sure, _readings(examples, bundle))["likely"]
+    there = 60  # three of four studies have one finding
+    assert likely == {
+        "precision": 1,
+        "recall": round(40 / there, 4),
+        "said": 40,
+        "normal_images": 20,
+        "normal_images_with_one": 0,
+    }
+    readings = _readings(examples, bundle)
+    readings.logits[:, list(bundle.findings).index("opacity")] = 8
+    likely = evaluate_product(sure, readings)["likely"]
+    assert likely["precision"] == 0.5
+    assert likely["normal_images_with_one"] == 20
+    nothing = evaluate_product(replace(bundle, likely={}), readings)["likely"]
+    assert (nothing["precision"], nothing["said"], nothing["recall"]) == (None, 0, 0)
+
+
 def test_calibration_error_is_the_distance_of_chance_and_frequency() -> None:
     random = np.random.default_rng(0)
     chances = random.random((4000, 5))

@@ -2,7 +2,7 @@
 // Films are dropped or pasted anywhere, keys move between cards and pages, findings are suggested
 // while words are typed. All of it works without scripts by forms and links too.
 (() => {
-  const form = document.querySelector(".ask");
+  const form = document.querySelector("form.ask");
   const words = document.getElementById("q");
   const send = (files) => {
     if (!files || !files.length || !form) return;

@@ -6,13 +6,25 @@
   const tools = document.querySelector(".tools[data-viewer]");
   const films = [];
   if (!tools) return;
+  // What a reload, or a way back to this page, shows again.
+  const before = (history.state && history.state.film) || {};
+  let keeping;
+  const keep = () => {
+    clearTimeout(keeping);
+    // Browsers refuse pages that write this too often.
+    keeping = setTimeout(() => {
+      const film = { view: chosen().view, label: control("label") ? control("label").value : "",
+        opacity: control("opacity").value };
+      history.replaceState({ ...history.state, film }, "");
+    }, 300);
+  };
   const control = (name) => tools.querySelector(`[data-set=${name}]`);
   const isLinked = () => !control("linked") || control("linked").checked;
 
   class Film {
     constructor(place, picture) {
       this.place = place;
-      this.view = { ...START };
+      this.view = { ...START, ...before.view };
       this.source = document.createElement("canvas");
       this.source.width = picture.naturalWidth;
       this.source.height = picture.naturalHeight;
@@ -103,6 +115,10 @@
       if (["width", "level", "inverted"].some((name) => old[name] !== view[name])) one.window();
       one.draw();
     }
+    show(view);
+    keep();
+  };
+  const show = (view) => {
     control("width").value = view.width;
     control("level").value = view.level;
   };
@@ -119,6 +135,7 @@
       const slider = control("opacity");
       slider.value = Number(slider.value) ? 0 : 50;
       for (const film of films) film.draw();
+      keep();
     },
   };
   const keys = { i: "invert", r: "rotate", 0: "reset", "+": "nearer", "=": "nearer", "-": "farther", h: "heat" };
@@ -140,6 +157,7 @@
     if (name === "label") for (const one of films) one.locate(event.target.value);
     else if (name === "opacity") for (const one of films) one.draw();
     else if (name !== "linked" && film) change(film, { [name]: Number(event.target.value) });
+    if (film) keep();
   });
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
@@ -158,12 +176,18 @@
     }
   });
 
+  // A browser fills controls as they were, which may be of no film that is here.
+  if (control("label")) control("label").value = before.label || "";
+  control("opacity").value = before.opacity || 50;
   for (const place of document.querySelectorAll(".viewer")) {
     const picture = place.querySelector("img");
     if (!picture) continue;
     const begin = () => {
-      films.push(new Film(place, picture));
+      const film = new Film(place, picture);
+      films.push(film);
       tools.hidden = false;
+      show(film.view);
+      if (before.label) film.locate(before.label);
     };
     if (picture.complete && picture.naturalWidth) begin();
     else picture.addEventListener("load", begin, { once: true });

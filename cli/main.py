@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("cli.upkeep.migrate", "Bring the Elasticsearch index to this version of cxrdex."),
     "compact": ("cli.upkeep.compact", "Give back the space of images that are gone."),
     "backup": ("cli.upkeep.backup", "Copy a database, consistently while it is written."),
+    "merge": ("cli.upkeep.merge", "Join databases of parts of an archive into one."),
     "relocate": ("cli.upkeep.relocate", "Tell a database that an archive has moved."),
     "labels": ("cli.upkeep.labels", "Take out and bring in what people said of images."),
     "forget": ("cli.upkeep.forget", "Remove patients, studies or images for good."),

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,8 +108,7 @@ class Manifest:
         pool_studies
             Whether the images of a study share their findings.
         """
-        server = text == "elasticsearch"
-        return cls(
+        made = cls(
             format=FORMAT,
             bundle=bundle.hash,
             bundle_name=bundle.name,
@@ -120,12 +119,21 @@ class Manifest:
             text=text,
             key=key,
             created_with=version("cxrdex"),
-            text_index=f"cxrdex-{secrets.token_hex(4)}" if server else None,
-            text_url=url if server else None,
             thresholds=dict(bundle.thresholds) if pool_studies else None,
             bundle_path=bundle.place,
             likely=None if bundle.likely is None else dict(bundle.likely),
             likeness=bundle.record.get("likeness"),
+        )
+        return made.for_text(text, url)
+
+    def for_text(self, kind: str, url: str | None) -> Manifest:
+        """The same with a new text store of a kind, and of Elasticsearch its address."""
+        server = kind == "elasticsearch"
+        return replace(
+            self,
+            text=kind,
+            text_index=f"cxrdex-{secrets.token_hex(4)}" if server else None,
+            text_url=url if server else None,
         )
 
 

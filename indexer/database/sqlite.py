@@ -6,10 +6,23 @@ import os
 import sqlite3
 from pathlib import Path
 
-__all__ = ["connect", "copy", "wipe"]
+__all__ = ["address", "connect", "copy", "wipe"]
 
 # Milliseconds for which a wipe waits for readers to end.
 _WIPE_PATIENCE = 2000
+
+
+def address(path: Path, *, write: bool = False) -> str:
+    """The URI by which SQLite opens a file that exists."""
+    if write:
+        mode = "rw"
+    else:
+        # On a medium that cannot be written nobody else writes, and SQLite need not look out.
+        alone = (
+            not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+        )
+        mode = "ro&immutable=1" if alone else "ro"
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -27,20 +40,12 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     sqlite3.DatabaseError
         The file cannot be opened or is no SQLite file.
     """
-    if write:
-        # SQLite gives the log the mode of the file it belongs to. Closing a file gives up the locks
-        # that other connections of this process have on it, so it is opened only to be made.
-        if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        mode = "rw"
-    else:
-        # On a medium that cannot be written nobody else writes, and SQLite need not look out.
-        alone = (
-            not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-        )
-        mode = "ro&immutable=1" if alone else "ro"
+    # SQLite gives the log the mode of the file it belongs to. Closing a file gives up the locks
+    # that other connections of this process have on it, so it is opened only to be made.
+    if write and not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        address(path, write=write),
         uri=True,
         isolation_level=None,
         check_same_thread=False,

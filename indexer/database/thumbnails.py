@@ -12,6 +12,7 @@ from indexer.errors import DatabaseError
 
 __all__ = ["Thumbnails"]
 
+_PAGE = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS thumbnails (
     image_id TEXT NOT NULL UNIQUE,
@@ -61,6 +62,18 @@ class Thumbnails:
                 "SELECT picture FROM thumbnails WHERE image_id = ?", (image_id,)
             ).fetchone()
         return row[0] if row else None
+
+    def pages(self) -> Iterator[list[tuple[str, bytes]]]:
+        """All pictures by image id, some hundred at a time, in the order in which they lie."""
+        query = "SELECT rowid, image_id, picture FROM thumbnails WHERE rowid > ? ORDER BY 1 LIMIT ?"
+        last = 0
+        while True:
+            with self._readable():
+                rows = self._connection.execute(query, (last, _PAGE)).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [(image_id, picture) for _, image_id, picture in rows]
 
     def ids(self) -> Iterator[str]:
         """The image ids that have a picture, ascending."""

@@ -93,7 +93,10 @@ def _misbehave(settings: DecodeSettings, task: FileTask) -> Outcome:
 def state_of(path: Path) -> dict[str, Any]:
     """All that may be asked of a database, without what differs from run to run."""
     with Database.open(path) as database:
-        store = open_text_store(database.manifest.text, database.layout.text)
+        made = database.manifest
+        store = open_text_store(
+            made.text, database.layout.text, index=made.text_index, url=made.text_url
+        )
         try:
             texts = dict(store.hashes())
         finally:

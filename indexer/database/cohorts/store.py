@@ -119,6 +119,11 @@ class Cohorts:
             _save(connection, cohort)
         return cohort
 
+    def put(self, cohort: Cohort) -> None:
+        """Enter a cohort of another database as it is; one of its id is replaced."""
+        with self._writing() as connection:
+            _save(connection, cohort)
+
     def change(self, cohort_id: str, edit: Callable[[Cohort], Cohort]) -> Cohort:
         """What became of a cohort by an edit that sees it as it is; nobody else comes between.
 

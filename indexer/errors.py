@@ -21,7 +21,9 @@
     ├── TrainingError          11   a training set or recipe is unusable
     ├── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
     ├── PruneRefused           13   more files are gone from an archive than may be dropped unasked
-    └── MissingExtraError      14   an optional package is not installed
+    ├── MissingExtraError      14   an optional package is not installed
+    └── ClusterError           15   no cluster answers, or it cannot go on
+        └── HostMismatch            a host of it has another key, bundle, version or no archive
 
 Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
 interrupted run with 130.
@@ -32,6 +34,7 @@ from __future__ import annotations
 __all__ = [
     "ArchiveError",
     "BundleError",
+    "ClusterError",
     "CxrdexError",
     "DatabaseError",
     "DatabaseLocked",
@@ -39,6 +42,7 @@ __all__ = [
     "DiskFullError",
     "FailedImage",
     "FilesFailed",
+    "HostMismatch",
     "ImageError",
     "InconsistentError",
     "LabelsChanged",
@@ -180,3 +184,13 @@ class PruneRefused(CxrdexError):  # noqa: N818
     """More files are gone from an archive than may be dropped without a word."""
 
     exit_code = 13
+
+
+class ClusterError(CxrdexError):
+    """No cluster answers at an address, or it cannot go on."""
+
+    exit_code = 15
+
+
+class HostMismatch(ClusterError):  # noqa: N818
+    """A host of a cluster has another id key, bundle or version, or does not see the archives."""

@@ -96,6 +96,13 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 @compute_options
 @click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
 @click.option(
+    "--on",
+    metavar="ray|ray://HOST:PORT",
+    help="Read the files on the hosts of a Ray cluster, which see the archives at the same paths; "
+    "see docs/ray.md. `ray` is the cluster of this machine. --workers is then what one chunk of "
+    "files takes of a host.  [default: this machine alone]",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(1),
     default=32,
@@ -171,6 +178,7 @@ def index(
     pool_studies: bool | None,
     compute: Compute,
     workers: int | None,
+    on: str | None,
     batch_size: int,
     timeout: float,
     max_file_size: int,
@@ -208,6 +216,7 @@ def index(
                 labels=label_sets,
                 compute=compute,
                 workers=workers,
+                on=on,
                 batch_size=batch_size,
                 retry_failed=retry_failed,
                 checksum=checksum,
@@ -270,10 +279,15 @@ def _polarity(text: str) -> tuple[str, bool | None]:
 
 
 def _print_stages(use: StagesUse) -> None:
-    for stage in use.stages:
-        name = stage.stage if stage.workers == 1 else f"{stage.stage} x{stage.workers}"
+    names = [
+        (f"{stage.host} " if stage.host else "")
+        + (stage.stage if stage.workers == 1 else f"{stage.stage} x{stage.workers}")
+        for stage in use.stages
+    ]
+    width = max([10, *map(len, names)])
+    for stage, name in zip(use.stages, names, strict=True):
         waits = ", ".join(f"{share:.0%} {what}" for what, share in stage.waits.items() if share)
-        echo(f"  {name:<10} {stage.busy:4.0%} busy; waits: {waits or 'none'}")
+        echo(f"  {name:<{width}} {stage.busy:4.0%} busy; waits: {waits or 'none'}")
     cores = "" if use.processor is None else f"{use.cores} cores {use.processor:.0%} busy; "
     echo(f"  {cores}limited by: {use.limit}")
 

@@ -1,8 +1,8 @@
-"""Where files are read: the seam behind which processes stand today, and a cluster may."""
+"""Where files are read: the seam behind which processes of this machine stand, or a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -13,13 +13,13 @@ from blake3 import blake3
 from indexer.database.outcomes import Failed, File, Outcome, Read, Skipped, Unchanged
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.pool import DecodePool
-from indexer.pipeline.stages.meters import Meter
+from indexer.pipeline.stages.meters import Meter, StageUse
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodeSettings
     from indexer.archive.sources.members import Member
 
-__all__ = ["Executor", "FileTask", "ProcessExecutor", "file_reader"]
+__all__ = ["Executor", "FileTask", "ProcessExecutor", "file_reader", "outcome_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,16 @@ class Executor(Protocol):
 
     Attributes
     ----------
-    workers
-        How many files it reads at once.
-    meter
-        Of all its workers together.
+    predicts
+        Whether its images come with what the model says of them, and without their canvases.
+    cores
+        How many it has elsewhere; None where it uses those of this machine.
     """
 
-    workers: int
-    meter: Meter
+    predicts: bool
+
+    @property
+    def cores(self) -> int | None: ...
 
     def __enter__(self) -> Executor: ...
 
@@ -75,6 +77,9 @@ class Executor(Protocol):
         A task is taken when there is room for it, so that memory does not grow with the archive.
         Whatever a file does to what reads it, it ends as one outcome.
         """
+
+    def uses(self, seconds: float) -> Sequence[StageUse]:
+        """How its stages spent so many seconds, which is what `run` has taken."""
 
 
 class ProcessExecutor:
@@ -94,6 +99,9 @@ class ProcessExecutor:
         Asked all the time; once true, the outcomes end.
     """
 
+    predicts = False
+    cores = None
+
     def __init__(
         self,
         read: Callable[[FileTask], Outcome],
@@ -105,13 +113,12 @@ class ProcessExecutor:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._read = read
-        self.workers = workers
+        self._workers = workers
         self._window = window
         self._seconds = seconds
         self._memory = memory
         self._stopped = stopped
         self._pool: DecodePool[FileTask, Outcome] | None = None
-        self.meter = Meter()
 
     def __enter__(self) -> ProcessExecutor:
         return self
@@ -125,19 +132,26 @@ class ProcessExecutor:
         pool = DecodePool(
             self._read,
             tasks,
-            workers=self.workers,
+            workers=self._workers,
             window=self._window,
             timeout=self._seconds,
             memory=self._memory,
             stopped=self._stopped,
         )
-        self._pool, self.meter = pool.__enter__(), pool.meter
-        return (
-            Failed(task.file, None, answer.reason, answer.detail)
-            if isinstance(answer, FailedImage)
-            else answer
-            for task, answer in pool
-        )
+        self._pool = pool.__enter__()
+        return (outcome_of(task, answer) for task, answer in pool)
+
+    def uses(self, seconds: float) -> Sequence[StageUse]:
+        """One stage, that of decoding."""
+        meter = Meter() if self._pool is None else self._pool.meter
+        return [StageUse.of("decode", meter, seconds, self._workers, rest="model")]
+
+
+def outcome_of(task: FileTask, answer: Outcome | FailedImage) -> Outcome:
+    """What became of a file, given what a `DecodePool` says of it."""
+    if isinstance(answer, FailedImage):
+        return Failed(task.file, None, answer.reason, answer.detail)
+    return answer
 
 
 def file_reader(settings: DecodeSettings) -> Callable[[FileTask], Outcome]:

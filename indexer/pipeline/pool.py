@@ -134,6 +134,18 @@ class DecodePool(Generic[T, R]):
                 return
             self._fill()
 
+    def more(self, tasks: Iterator[T]) -> Iterator[tuple[T, R | FailedImage]]:
+        """Begin with further tasks, by the same workers, once those before are answered.
+
+        Raises
+        ------
+        CxrdexError
+            As iterating.
+        """
+        self._source = tasks
+        self._fill()
+        return iter(self)
+
     def _fill(self) -> None:
         while self._tail - self._head < self._window:
             task = next(self._source, None)

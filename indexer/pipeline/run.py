@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from indexer.archive.decoding import DecodeSettings, Thumbnails
 from indexer.archive.deidentify import fingerprint
-from indexer.archive.id_key import drafted_key, find_key, key_path
+from indexer.archive.id_key import drafted_key, find_key, key_path, load_key
 from indexer.archive.limits import Limits
 from indexer.archive.sources.members import Archive, open_archive
 from indexer.cascade.compute import Compute
@@ -24,11 +23,12 @@ from indexer.errors import DatabaseMismatch, PruneRefused
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
+from indexer.pipeline.remote.starting import RemoteRun
 from indexer.pipeline.reports import ReportCount, Reports
 from indexer.pipeline.stages.batches import CanvasPredictor
 from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
-from indexer.pipeline.stages.meters import Processor, StageUse
+from indexer.pipeline.stages.meters import Processor, StageUse, cores
 from indexer.pipeline.stages.model import ModelStage
 from indexer.pipeline.stopping import Stop, interruptible
 
@@ -62,6 +62,7 @@ def index(
     polarity: Mapping[str, bool | None] | None = None,
     predictor: CanvasPredictor | None = None,
     executor: Executor | None = None,
+    on: str | None = None,
     stop: Stop | None = None,
 ) -> Summary:
     """Bring a database up to date with some archives.
@@ -116,10 +117,13 @@ def index(
     polarity
         What is set for manufacturers from now on; see `indexer.database.choices.Choices`. It holds
         for what is read from now on, and for query pictures.
-    reader
+    predictor
         What reads the canvases in the bundle's place; None loads the bundle.
     executor
         Where files are read; None for `workers` processes on this machine.
+    on
+        A cluster where files are read, as `indexer.pipeline.remote.cluster.connect` has it; each
+        chunk of files then takes so many `workers`.
     stop
         Asked all the time, from several threads; None leaves it to Ctrl-C.
 
@@ -134,7 +138,9 @@ def index(
     BundleError
         The bundle, the runtime or the device cannot be used.
     MissingExtraError
-        The runtime is not installed.
+        The runtime is not installed, or Ray.
+    ClusterError
+        No cluster answers at `on`, or a host of it does not fit.
     DiskFullError
         There is no space left; what was committed is safe.
     PruneRefused
@@ -169,13 +175,17 @@ def index(
         reread=reread,
         prune=prune,
         prune_limit=prune_limit,
-        workers=workers or _cores(),
+        workers=workers or cores(),
         batch_size=batch_size,
         limit=limit,
         limits=limits or Limits(),
     )
     with ExitStack() as stack:
-        keep = None
+        keep = remote = None
+        if on is not None:
+            # Hosts are compared with this machine before a database is made.
+            key = key or load_key()
+            remote = stack.enter_context(RemoteRun.on(on, key, bundle, compute, opened, workers))
         if key is None:
             # The key is written only when the run is not refused.
             key, keep = stack.enter_context(drafted_key())
@@ -203,7 +213,13 @@ def index(
             polarity=writer.manifest.polarity or {},
             limits=options.limits,
         )
-        return run.execute(opened, settings, load_predictor, executor)
+
+        def make_executor(todo: int) -> Executor:
+            if remote is not None:
+                return remote.executor(settings, batch_size, todo, stopped)
+            return executor or run.processes(settings, todo)
+
+        return run.execute(opened, load_predictor, make_executor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +257,8 @@ class _Run:
     def execute(
         self,
         archives: Sequence[Archive],
-        settings: DecodeSettings,
         load_predictor: Callable[[], CanvasPredictor],
-        executor: Executor | None,
+        make_executor: Callable[[int], Executor],
     ) -> Summary:
         started = time.monotonic()
         writer, options = self._writer, self._options
@@ -264,7 +279,7 @@ class _Run:
                     self._check_removed(listing)
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
-                    executor = executor or self._processes(settings, listing.todo)
+                    executor = make_executor(listing.todo)
                     counts |= self._read(listing, committer, load_predictor, executor)
                 else:
                     counts |= {"unchanged": listing.total, "left": 0}
@@ -298,7 +313,8 @@ class _Run:
             self._writer.end_run("interrupted", {})
             raise
 
-    def _processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
+    def processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
+        """What reads so many files on this machine."""
         options = self._options
         return ProcessExecutor(
             file_reader(settings),
@@ -324,7 +340,7 @@ class _Run:
         with executor, ExitStack() as stack:
             outcomes = executor.run(listing.tasks(options.limit))
             # The files are being read already while the model loads.
-            predictor = load_predictor()
+            predictor = None if executor.predicts else load_predictor()
             duplicates = Duplicates(self._writer.ledger, committer)
             stage = stack.enter_context(
                 ModelStage(
@@ -349,11 +365,15 @@ class _Run:
                     break
             stage.finish()
         seconds = time.monotonic() - started
-        uses = (
-            StageUse.of("decode", executor.meter, seconds, executor.workers, rest="model"),
-            StageUse.of("model", stage.meter, seconds, rest="decode"),
-            StageUse.of("commit", committer.meter, seconds, rest="model"),
-        )
+        # The system tells what the workers used only now, after they have ended.
+        uses = [*executor.uses(seconds)]
+        if predictor is not None:
+            uses.append(StageUse.of("model", stage.meter, seconds, rest="decode"))
+        uses.append(StageUse.of("commit", committer.meter, seconds, rest="model"))
+        stages = processor.use(seconds, uses, executor.cores or cores())
+        if executor.cores is not None:
+            # Of processors elsewhere the system does not tell.
+            stages = replace(stages, processor=None)
         reasons = {status: dict(c.most_common()) for status, c in stage.reasons.items()}
         return {
             **end_counts(stage.counts, unchanged),
@@ -361,8 +381,7 @@ class _Run:
             "reasons": reasons,
             "notes": dict(stage.notes.most_common()),
             "images_per_second": round(clock.mean, 2),
-            # The system tells what the workers used only after they have ended.
-            "stages": processor.use(seconds, uses, _cores()),
+            "stages": stages,
         }
 
     def _count_reports(self) -> ReportCount:
@@ -378,9 +397,3 @@ class _Run:
         return self._writer.update_reports(
             self._reports.find, states, lambda: not self._reports.count().unreadable
         )
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from indexer.database.verify import verify
 from indexer.errors import PruneRefused
 from indexer.pipeline.executor import FileTask, file_reader
 from indexer.pipeline.progress import Progress
-from indexer.pipeline.stages.meters import Meter
+from indexer.pipeline.stages.meters import StageUse
 from search.models import Models
 from search.request import ImageFile
 from tests.archive.making import film, make_dicom, to_bytes
@@ -32,11 +32,11 @@ from tests.pipeline.making import write_pictures
 class _Here:
     """An executor that reads files in this process, as one on another machine might."""
 
-    workers = 1
+    predicts = False
+    cores = None
 
     def __init__(self, bundle: Bundle) -> None:
         self._read = file_reader(DecodeSettings(bundle.size, bundle.squash, load_key()))
-        self.meter = Meter()
         self.ended = False
 
     def __enter__(self) -> _Here:
@@ -47,6 +47,9 @@ class _Here:
 
     def run(self, tasks: Iterator[FileTask]) -> Iterator[Outcome]:
         return map(self._read, tasks)
+
+    def uses(self, seconds: float) -> Sequence[StageUse]:
+        return []
 
 
 def test_prune_refuses_what_may_only_be_out_of_reach(

@@ -35,13 +35,13 @@ class Batches:
 
     Parameters
     ----------
-    reader
-        The model.
+    predictor
+        The model; None where images come with what it says of them.
     size
         Images read at once.
     """
 
-    def __init__(self, predictor: CanvasPredictor, size: int) -> None:
+    def __init__(self, predictor: CanvasPredictor | None, size: int) -> None:
         self._predictor = predictor
         self._size = size
         self._threads = ThreadPoolExecutor(_THREADS, "model")
@@ -61,11 +61,11 @@ class Batches:
         self._threads.shutdown(wait=True)
 
     def add(self, outcome: Outcome, *, read: bool = False) -> None:
-        """Take an outcome; its image is given to the model where `read` says so."""
+        """Take an outcome; `read` says whether what the model says of its image is wanted."""
         if isinstance(outcome, Read):
-            if read:
+            if read and outcome.reading is None:
                 self._canvases[len(self._collected)] = outcome.image.canvas
-            outcome = outcome.done(None)
+            outcome = outcome.done(outcome.reading if read else None)
         self._collected.append(outcome)
         if len(self._canvases) >= self._size:
             self._start()
@@ -106,6 +106,7 @@ class Batches:
         self._collected, self._canvases = [], {}
 
     def _answer(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        assert self._predictor is not None
         with self.meter.working():
             return self._predictor.read(canvases)
 

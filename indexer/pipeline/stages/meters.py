@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -10,10 +11,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Meter", "Processor", "StageUse", "StagesUse"]
+__all__ = ["Meter", "Processor", "StageUse", "StagesUse", "cores"]
 
 # From this share of busy cores on the processor is what limits a run.
 _FULL = 0.9
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(slots=True)
@@ -73,12 +81,15 @@ class StageUse:
         Share of their time spent on work, 0..1.
     waits
         Share of their time spent waiting, by what for.
+    host
+        Address of the machine, where that is another one.
     """
 
     stage: str
     workers: int
     busy: float
     waits: dict[str, float]
+    host: str | None = None
 
     @classmethod
     def of(

@@ -33,8 +33,8 @@ class ModelStage:
         Tells which images are new.
     committer
         Commits.
-    reader, batch_size
-        The model, and how many images it reads at once.
+    predictor, batch_size
+        The model, and how many images it reads at once; None where images come with their readings.
     reread
         Whether images are read again that were read from the same file before.
     """
@@ -43,7 +43,7 @@ class ModelStage:
         self,
         duplicates: Duplicates,
         committer: Committer,
-        predictor: CanvasPredictor,
+        predictor: CanvasPredictor | None,
         batch_size: int,
         *,
         reread: bool = False,

@@ -27,8 +27,8 @@ from indexer.evaluation.retrieval import Truth, image_scores
 from indexer.memory import keep_freed_memory
 from indexer.training.assembly import Ensemble, join
 from indexer.training.recipe import Recipe
+from indexer.training.rounds import Training
 from indexer.training.sources import PARTS, Sources, Start
-from indexer.training.training import Training
 from indexer.words import sentences
 
 #: What each row changes in the recipe.

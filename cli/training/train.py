@@ -31,6 +31,7 @@ _OF_PRODUCT = (
     "keep",
     "interpolate",
     "frozen",
+    "pack",
 )
 _OF_PAPER = ("bundle", "full_schedule", "compare")
 
@@ -161,6 +162,12 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     help="Write curves, composite labels, their map and scores to this .md or .html file.",
 )
 @click.option(
+    "--pack",
+    type=click.Path(path_type=Path),
+    help="Train nothing: write what the first CNN learns from to this file, for a machine with a "
+    "GPU (docs/datasets.md).",
+)
+@click.option(
     "--compare",
     type=click.Choice(list(RECIPES)),
     multiple=True,
@@ -194,6 +201,7 @@ def train(
     clusters: int | None,
     full_schedule: bool,
     report: Path | None,
+    pack: Path | None,
     compare: tuple[str, ...],
     device: str,
 ) -> None:
@@ -225,6 +233,7 @@ def train(
 
     from indexer.paper.training.in_bundle import train_in_bundle
     from indexer.training.recipe import Recipe
+    from indexer.training.training import pack_first
     from indexer.training.training import train as train_bundle
 
     product = Recipe(
@@ -261,6 +270,10 @@ def train(
                 f"--rounds {rounds} needs {rounds} CNNs: give --backbone as many times"
             )
         product = replace(product, feedback=rounds)
+    if pack is not None:
+        pack_first(datasets, pack, product, work=folder, device=device, limit=limit, start=start)
+        echo(f"{pack}: what the first CNN learns from")
+        return
     trained = train_bundle(
         datasets,
         output,

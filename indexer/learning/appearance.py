@@ -30,7 +30,8 @@ def change_appearance(pictures: Tensor, draw: torch.Generator) -> Tensor:
     n = len(pictures)
 
     def uniform(low: float, high: float) -> Tensor:
-        return (torch.rand(n, generator=draw) * (high - low) + low)[:, None, None, None]
+        drawn = torch.rand(n, generator=draw) * (high - low) + low
+        return drawn[:, None, None, None].to(pictures.device)
 
     def some(share: float) -> Tensor:
         return uniform(0, 1) < share
@@ -41,7 +42,7 @@ def change_appearance(pictures: Tensor, draw: torch.Generator) -> Tensor:
     changed = torch.where(some(_BLURRED), _blurred(changed), changed)
     changed = torch.where(some(_COARSE), _coarse(changed), changed)
     changed = (changed - 0.5) * uniform(0.7, 1.25) + 0.5 + uniform(-0.12, 0.12)
-    noise = torch.randn(changed.shape, generator=draw)
+    noise = torch.randn(changed.shape, generator=draw).to(pictures.device)
     changed = changed + some(_NOISY) * uniform(0, 0.05) * noise
     for picture in changed[:, 0]:
         chance = torch.rand(2, generator=draw)
@@ -86,7 +87,8 @@ def _write(picture: Tensor, draw: torch.Generator) -> None:
         strokes = torch.rand(-(-rows // _STROKE), -(-columns // _STROKE), generator=draw) < 0.55
         strokes = strokes.repeat_interleave(_STROKE, 0).repeat_interleave(_STROKE, 1)
         mark = picture[top : top + rows, left : left + columns]
-        mark[strokes[:rows, :columns][: mark.shape[0], : mark.shape[1]]] = float(size[4] < 0.75)
+        there = strokes[:rows, :columns][: mark.shape[0], : mark.shape[1]].to(mark.device)
+        mark.masked_fill_(there, float(size[4] < 0.75))
 
 
 def _frame(picture: Tensor, draw: torch.Generator) -> None:

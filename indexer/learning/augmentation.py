@@ -17,9 +17,11 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool 
     Parameters
     ----------
     canvases
-        Shape (n, size, size), uint8.
+        Shape (n, size, size), uint8, on the device where it is computed.
     crop
         Side of the result in pixels.
+    draw
+        Draws on the processor, so that the same is drawn wherever it is computed.
     strong
         Change what differs between hospitals, too (see `indexer.learning.appearance`).
 
@@ -31,7 +33,7 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool 
     n, size = canvases.shape[:2]
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=draw) * (high - low) + low
+        return (torch.rand(n, generator=draw) * (high - low) + low).to(canvases.device)
 
     angle, scale = uniform(-0.14, 0.14), crop / size * uniform(0.88, 1.14)
     stretch = uniform(0.94, 1.06)

@@ -15,8 +15,8 @@ from indexer.annotation import NORMAL
 from indexer.cascade.networks.encoder import Encoder, EnsembleMember, Outputs
 from indexer.datasets.targets import Known
 from indexer.training.calibration import calibrate
+from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
-from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
 __all__ = ["Ensemble", "TrainedMember", "join", "teach"]

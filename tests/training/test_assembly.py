@@ -9,8 +9,8 @@ from indexer.cascade.labels import Labels
 from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.datasets.targets import Known
 from indexer.training.assembly import Ensemble, TrainedMember, join
+from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
-from indexer.training.supervision import Supervision
 from tests.training.planted import example
 
 _RECIPE = Recipe(backbones=("test_resnet",) * 2, dimensions=8, text_weight=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from indexer.annotation import Annotation
 from indexer.cascade.bundle import Bundle
@@ -22,11 +24,12 @@ from indexer.errors import TrainingError
 from indexer.paper.loading import Cascade
 from indexer.paper.training.in_bundle import train_in_bundle
 from indexer.training.assembly import TrainedMember, teach
-from indexer.training.ensemble_member import Validation
+from indexer.training.cnn.member import Validation
+from indexer.training.cnn.packed import train_packed
+from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
 from indexer.training.sources import LabelName, Sources, Start
-from indexer.training.supervision import Supervision
-from indexer.training.training import train
+from indexer.training.training import pack_first, train
 from tests.training.planted import planted_folder
 
 RECIPE = Recipe(
@@ -272,3 +275,34 @@ def test_a_bundle_puts_its_scores_into_a_new_head(started: Bundle) -> None:
     start.put_into(other, 0, turned)
     torch.testing.assert_close(one.head.weight, other.head.weight.flip(0))
     torch.testing.assert_close(one.head.bias, other.head.bias.flip(0))
+
+
+def test_a_cnn_is_trained_on_another_machine(
+    folders: list[Path], started: Bundle, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, frozen=1, strong=True, text_weight=1.0, interpolation=0.5)
+    work, packed = tmp_path / "work", tmp_path / "packed.zip"
+    pack_first(folders, packed, recipe, work=work, device="cpu", start=started.path)
+    for name in (b"Chest radiograph", b"film1", b"figure1"):
+        assert name not in packed.read_bytes(), "no text and no name travels"
+    finished = train_packed(packed, tmp_path / "there", start=started.path, device="cpu")
+    assert not list(work.glob("cnn-*"))
+    (work / finished.name).write_bytes(finished.read_bytes())
+    bundle = train(folders, tmp_path / "new", recipe, work=work, device="cpu", start=started.path)
+    name = "backbone.conv_head.weight"
+    with safe_open(finished, "np") as file:
+        np.testing.assert_array_equal(
+            bundle.weights()[f"encoder.members.0.{name}"], file.get_tensor(name).astype(np.float16)
+        )
+        history = json.loads(file.metadata()["history"])
+    assert bundle.record["members"][0] == history
+    assert len(history) == recipe.epochs
+    assert not list(work.glob("member-*")), "nothing was trained here"
+    with pytest.raises(TrainingError, match="starts from the bundle"):
+        train_packed(packed, tmp_path / "other", device="cpu")
+    packed.write_bytes(packed.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="is no packed training"):
+        train_packed(packed, tmp_path / "other", start=started.path, device="cpu")
+    (work / finished.name).write_bytes(b"{}")
+    with pytest.raises(TrainingError, match="is no CNN of this training"):
+        train(folders, tmp_path / "x", recipe, work=work, device="cpu", start=started.path)

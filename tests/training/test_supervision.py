@@ -9,7 +9,7 @@ from indexer.annotation import Annotation
 from indexer.cascade.networks.encoder import Outputs
 from indexer.datasets.dataset import Example
 from indexer.datasets.mining import mine
-from indexer.training.supervision import Supervision
+from indexer.training.cnn.supervision import Supervision
 from indexer.words import sentences
 
 

@@ -21,7 +21,7 @@ from indexer.cascade.interpretation.certainty import UNUSUAL
 from indexer.cascade.reading import Predictor
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.augmentation import augment
-from indexer.training.ensemble_member import Validation
+from indexer.training.cnn.member import Validation
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
 from indexer.training.unusual import spoilt

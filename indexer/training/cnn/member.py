@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from blake3 import blake3
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade.networks.backbones import build_backbone
-from indexer.cascade.networks.encoder import EnsembleMember, Outputs
-from indexer.cascade.runtimes import openvino_cpu
+from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.datasets.targets import Known
 from indexer.errors import TrainingError
 from indexer.evaluation.areas import areas_by_source, mean_area
@@ -29,26 +29,23 @@ from indexer.learning.augmentation import augment
 from indexer.learning.depthwise import speed_up
 from indexer.learning.epochs import Checkpoint, Criterion, Row, run_epochs
 from indexer.learning.pretrained import imagenet_weights, load_weights
+from indexer.training.cnn.reading import read_pictures
+from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
 from indexer.training.sources import Start
-from indexer.training.supervision import Supervision
 from indexer.words import sentences
 
 __all__ = [
     "Run",
     "Validation",
     "check_start",
-    "read_kept",
-    "read_pictures",
+    "finished_path",
+    "identity",
     "train_member",
 ]
 
 log = logging.getLogger(__name__)
 
-# To compile a CNN for the processor takes as long as to read some hundreds of pictures with torch.
-_WORTH_COMPILING = 1000
-
-_FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
 # By which the epoch that is kept is chosen.
 _MEAN_AREA = Criterion("val_mean_auc", largest=True)
@@ -140,7 +137,13 @@ def train_member(
         Where it is trained, and from what.
     """
     device = run.device
-    model = _new_member(recipe, number, supervision, run).to(device)
+    name = identity(recipe, number, supervision, canvases, run)
+    model = _new_member(recipe, number, supervision, run)
+    finished = finished_path(run.work, number, name)
+    if finished.exists():
+        log.info("member %d/%d was trained elsewhere: %s", number + 1, recipe.trained, finished)
+        return _finished(model, finished)
+    model = model.to(device)
     model.to(memory_format=torch.channels_last)
     half = _half_precision(device)
     # In float32 the usual way is as fast.
@@ -169,10 +172,10 @@ def train_member(
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
             pictures = augment(
-                torch.from_numpy(canvases[rows]), recipe.crop, draw, strong=recipe.strong
+                torch.from_numpy(canvases[rows]).to(device), recipe.crop, draw, strong=recipe.strong
             )
             with nullcontext() if half is None else torch.autocast(device.type, half):
-                outputs = model(pictures.to(device))
+                outputs = model(pictures)
             loss = supervision.loss(outputs, torch.from_numpy(rows), recipe.text_weight)
             optimizer.zero_grad()
             loss.backward()
@@ -201,7 +204,6 @@ def train_member(
         log.info("member %d/%d epoch %d: %s", number + 1, len(recipe.backbones), epoch + 1, row)
         return row
 
-    name = _identity(recipe, number, supervision, canvases, run)
     checkpoint = Checkpoint(
         run.work / f"member-{number}-{name}.pt",
         {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule},
@@ -214,6 +216,28 @@ def train_member(
     if run.start is not None:
         _interpolate(trained, first, recipe.interpolation)
     return trained, history
+
+
+def finished_path(work: Path, number: int, name: str) -> Path:
+    """Where a CNN lies that another machine trained (`indexer.training.cnn.packed`).
+
+    Parameters
+    ----------
+    name
+        As `identity` has it.
+    """
+    return work / f"cnn-{number}-{name}.safetensors"
+
+
+def _finished(member: EnsembleMember, path: Path) -> tuple[EnsembleMember, list[Row]]:
+    """A CNN and its history as another machine trained it."""
+    try:
+        with safe_open(path, "pt") as file:
+            history = json.loads(file.metadata()["history"])
+            member.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{path} is no CNN of this training: {error}") from error
+    return member.eval(), history
 
 
 def _interpolate(trained: nn.Module, first: Mapping[str, torch.Tensor], share: float) -> None:
@@ -313,7 +337,7 @@ def _start(backbone: nn.Module, recipe: Recipe, name: str) -> None:
         backbone.load_state_dict(imagenet_weights(name))
 
 
-def _identity(
+def identity(
     recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray, run: Run
 ) -> str:
     """What a CNN's checkpoint belongs to: all that changes its training."""
@@ -356,45 +380,3 @@ def _half_precision(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the device multiplies it natively."""
     fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.bfloat16 if fast else None
-
-
-def read_kept(member: EnsembleMember, canvases: _ByteArray, run: Run) -> Outputs:
-    """What `read_pictures` gives, read once for these weights and pictures."""
-    digest = blake3(np.ascontiguousarray(canvases).data)
-    for name, value in member.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    path = run.work / f"said-{digest.hexdigest(length=8)}.pt"
-    if path.exists():
-        return Outputs(*torch.load(path, weights_only=True))
-    outputs = read_pictures(member, canvases, run.device)
-    run.work.mkdir(parents=True, exist_ok=True)
-    torch.save(tuple(outputs), path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-    return outputs
-
-
-def read_pictures(module: nn.Module, canvases: _ByteArray, device: torch.device) -> Outputs:
-    """Outputs for whole pictures of shape (n, size, size), in float32 as `Predictor` has them."""
-    module.eval()
-    quick = (
-        device.type == "cpu" and len(canvases) >= _WORTH_COMPILING and openvino_cpu.is_available()
-    )
-    if quick and isinstance(module, EnsembleMember):
-        return _read_compiled(module, canvases)
-    parts: list[Outputs] = []
-    with torch.inference_mode():
-        for start in range(0, len(canvases), 64):
-            pictures = torch.from_numpy(np.array(canvases[start : start + 64]))[:, None].to(device)
-            parts.append(Outputs(*(part.cpu() for part in module(pictures))))
-    return Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def _read_compiled(member: EnsembleMember, canvases: _ByteArray) -> Outputs:
-    network = openvino_cpu.load_module(member, canvases.shape[-1])
-    parts = [network.encode(canvases[start : start + 64]) for start in range(0, len(canvases), 64)]
-    embedding, logits, view = (
-        torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)
-    )
-    with torch.inference_mode():
-        return Outputs(embedding, logits, view, member.place(embedding))

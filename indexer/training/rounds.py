@@ -109,9 +109,12 @@ class Training:
         known = {part: self.sources.known[part].columns(findings) for part in PARTS}
         scores = joined.logits["val"][:, findings].numpy()
         thresholds = choose_thresholds(self.labels.findings, known["train"], known["val"], scores)
-        likely = choose_likely(
-            self.labels.findings, known["val"], scores, self.sources.source["val"]
-        )
+        likely = {
+            name: max(limit, thresholds[name])
+            for name, limit in choose_likely(
+                self.labels.findings, known["val"], scores, self.sources.source["val"]
+            ).items()
+        }
         lateral = torch.stack([m.outputs["val"].view for m in self.members]).mean(0).numpy()
         views = [e.view for e in self.sources.examples["val"]]
         wrong = failings(thresholds, known["val"], scores, views, lateral)

@@ -283,8 +283,8 @@ def test_a_cnn_is_trained_on_another_machine(
     recipe = replace(RECIPE, frozen=1, strong=True, text_weight=1.0, interpolation=0.5)
     work, packed = tmp_path / "work", tmp_path / "packed.zip"
     pack_first(folders, packed, recipe, work=work, device="cpu", start=started.path)
-    for name in (b"Chest radiograph", b"film1", b"figure1"):
-        assert name not in packed.read_bytes(), "no text and no name travels"
+    for text in (b"Chest radiograph", b"film1", b"figure1"):
+        assert text not in packed.read_bytes(), "no text and no name travels"
     finished = train_packed(packed, tmp_path / "there", start=started.path, device="cpu")
     assert not list(work.glob("cnn-*"))
     (work / finished.name).write_bytes(finished.read_bytes())

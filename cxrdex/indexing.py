@@ -32,6 +32,7 @@ def index(
     pool_studies: bool | None = None,
     limits: Limits | None = None,
     progress: Callable[[Progress], None] | None = None,
+    on: str | None = None,
     stop: Stop | None = None,
 ) -> Summary:
     """Read every chest X-ray of some archives into a database, as ``cxrdex index`` does.
@@ -73,6 +74,9 @@ def index(
         What one file may cost; None for the defaults of the command.
     progress
         Called a few times a second, in this thread.
+    on
+        A Ray cluster on whose hosts files are read, ``"ray"`` or ``"ray://HOST:PORT"``; each part
+        of the work then takes so many `workers` of a host.
     stop
         A `threading.Event` or the like: once it is set, the run commits what it has read and ends.
 
@@ -88,7 +92,9 @@ def index(
     DatabaseLocked, DatabaseMismatch, DatabaseError
         The database is being written, does not fit, or cannot be written.
     BundleError, MissingExtraError
-        The bundle, the runtime or the device cannot be used.
+        The bundle, the runtime or the device cannot be used, or Ray is not installed.
+    ClusterError
+        No cluster answers at `on`, or a host of it does not fit.
     DiskFullError
         There is no space left; what was committed is safe.
     """
@@ -111,5 +117,6 @@ def index(
         pool_studies=pool_studies,
         limits=limits,
         progress=progress or (lambda _: None),
+        on=on,
         stop=stop,
     )

@@ -139,7 +139,7 @@ class OpenVino:
 
     def __init__(self, core: Any, model: Any, precision: str) -> None:
         self.precision = precision
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        cores = _threads()
         options = {
             # The precision of the layers that an int8 network leaves in floating point.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -179,6 +179,13 @@ class OpenVino:
             if "layerType" in info and info["layerType"].astype(str) == "Convolution":
                 found.append(info["primitiveType"].astype(str).rsplit("_", 1)[1])
         return found
+
+
+def _threads() -> int:
+    """One for each core that this process may use, or fewer where OMP_NUM_THREADS says so."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
 
 
 def _imported() -> Any:

@@ -70,7 +70,7 @@ class Chunk:
             self.parts = tuple(chunks(iter(self.tasks), size))
             return self.parts
         (task,) = self.tasks
-        detail = f"whatever read it ended, {self.losses} times"
+        detail = f"the process that read it ended, {self.losses} times"
         self.answer = [Failed(task.file, None, "decoder_crashed", detail)]
         return []
 

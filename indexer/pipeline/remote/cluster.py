@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from indexer.errors import ClusterError, HostMismatch, MissingExtraError
@@ -84,9 +84,19 @@ class Cluster:
         self.ray = ray
 
     def nodes(self) -> list[Node]:
-        """The machines that compute now."""
+        """The machines that compute now.
+
+        Raises
+        ------
+        ClusterError
+            The head of the cluster does not answer any more.
+        """
+        try:
+            listed = self.ray.nodes()
+        except self.ray.exceptions.RayError as error:
+            raise ClusterError("the head of the Ray cluster does not answer any more") from error
         found = []
-        for node in self.ray.nodes():
+        for node in listed:
             offers = node["Resources"]
             if node["Alive"] and offers.get("CPU", 0) >= 1:
                 cpus, gpus = int(offers["CPU"]), int(offers.get("GPU", 0))
@@ -107,8 +117,10 @@ class Cluster:
         smallest = min((n.cpus // max(n.gpus * gpus, 1) for n in with_gpus or nodes), default=1)
         return Share(workers or max(smallest, 1), gpus)
 
-    def check(self, expected: Expected, share: Share) -> None:
+    def check(self, expected: Expected, share: Share) -> Expected:
         """Have each machine compare itself with what a run expects; one that is ending may not.
+
+        What is expected of machines that join later is given: that they compute alike, too.
 
         Raises
         ------
@@ -133,12 +145,12 @@ class Cluster:
             _log.warning(
                 "no host of the cluster offers %d cores: the run waits for one", share.cpus
             )
-            return
+            return expected
         done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=_PROBE_SECONDS)
-        computing: dict[str, str] = {}
+        computing: str | None = None
         for answer in done:
             try:
-                where, problem, computes = ray.get(answer)
+                where, problem, found = ray.get(answer)
             except ray.exceptions.RayTaskError:
                 raise
             except ray.exceptions.RayError:
@@ -146,14 +158,14 @@ class Cluster:
                 continue
             if problem is not None:
                 raise HostMismatch(f"{where}: {problem}")
-            computing.setdefault(computes, str(where))
-        if len(computing) > 1:
-            (one, there), (other, elsewhere) = list(computing.items())[:2]
-            raise HostMismatch(
-                f"{there} computes with {one}, {elsewhere} with {other}, which does not give the "
-                "same readings: choose what all of them have with --runtime, --device and "
-                "--precision"
-            )
+            if computing not in (None, found):
+                raise HostMismatch(
+                    f"{where} computes with {found}, another with {computing}, which does not give "
+                    "the same readings: choose what all of them have with --runtime, --device and "
+                    "--precision"
+                )
+            computing = found
+        return replace(expected, computes=computing)
 
 
 @contextmanager
@@ -186,7 +198,7 @@ def connect(on: str) -> Iterator[Cluster]:
         yield Cluster(ray)
         return
     try:
-        ray.init(address, configure_logging=False, log_to_driver=False, namespace="cxrdex")
+        ray.init(address, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(_unreachable(on, address)) from error
     try:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from indexer.database.outcomes import Outcome
@@ -154,15 +154,14 @@ class RayExecutor:
         """Decoding and model of each host."""
         found = []
         for address, use in sorted(self._hosts.items()):
-            model = max(use.chunks - use.predicting, 0.0)
             places = max(use.workers // self._share.cpus, 1)
-            for stage, busy, waiting, workers, other in (
-                ("decode", use.decoding, use.chunks * self._share.cpus, use.workers, "model"),
-                ("model", use.predicting, use.predicting + model, places, "decode"),
+            for stage, busy, workers, side_by_side, other in (
+                ("decode", use.decoding, use.workers, self._share.cpus, "model"),
+                ("model", use.predicting, places, 1, "decode"),
             ):
-                meter = Meter(busy, {other: max(waiting - busy, 0.0)})
+                meter = Meter(busy, {other: max(use.chunks * side_by_side - busy, 0.0)})
                 row = StageUse.of(stage, meter, seconds, workers, rest="chunks")
-                found.append(StageUse(row.stage, workers, row.busy, row.waits, address))
+                found.append(replace(row, host=address))
         return found
 
     def _outcomes(self) -> Iterator[Outcome]:

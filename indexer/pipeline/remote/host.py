@@ -78,6 +78,8 @@ class Expected:
         Where the bundle is, the same on every host, and what computes it.
     places
         Paths that must be there: the archives, and of each folder something that it holds.
+    computes
+        What `computes` gives; None where that is not known yet.
     """
 
     versions: dict[str, str]
@@ -85,6 +87,7 @@ class Expected:
     bundle: str
     compute: Compute
     places: tuple[str, ...] = ()
+    computes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,12 @@ def check(expected: Expected) -> None:
                 f"an archive is not to be seen there ({os.path.dirname(place)} lacks what it holds "
                 "here): mount it at the same path on every host"
             )
+    if expected.computes is not None and computes(expected.compute) != expected.computes:
+        raise HostMismatch(
+            f"it computes with {computes(expected.compute)}, the others with {expected.computes}, "
+            "which does not give the same readings: choose what all of them have with --runtime, "
+            "--device and --precision"
+        )
 
 
 def probe(expected: Expected) -> tuple[Whereabouts, str | None, str]:

@@ -75,8 +75,7 @@ class RemoteRun:
         expected = Expected(versions(), fingerprint(key), bundle.hash, compute, places)
         with connect(address) as cluster:
             share = cluster.share(workers, compute.device)
-            cluster.check(expected, share)
-            yield cls(cluster, expected, share)
+            yield cls(cluster, cluster.check(expected, share), share)
 
     def executor(
         self, settings: DecodeSettings, batch_size: int, files: int, stopped: Callable[[], bool]

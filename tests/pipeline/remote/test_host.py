@@ -74,6 +74,12 @@ def test_an_archive_that_is_not_mounted_is_refused(expected: Expected, archive: 
         check(expected)
 
 
+def test_another_way_to_compute_is_refused(expected: Expected) -> None:
+    check(replace(expected, computes=computes(expected.compute)))
+    with pytest.raises(HostMismatch, match=r"the others with cuda in float16, .* --precision"):
+        check(replace(expected, computes="cuda in float16"))
+
+
 def test_a_plan_holds_no_key(expected: Expected, tiny: Bundle) -> None:
     plan = Plan("r", expected, DecodeSettings(tiny.size, tiny.squash), 1, 8)
     assert load_key() not in pickle.dumps(plan)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +12,10 @@ from indexer.annotation import NORMAL, Annotation, Word
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.reading import Reading
 
-__all__ = ["StandIn"]
+__all__ = ["MODEL_SECONDS", "SleepingStandIn", "StandIn"]
+
+#: What `SleepingStandIn` takes for an image.
+MODEL_SECONDS = 0.1
 
 
 class StandIn:
@@ -46,3 +52,17 @@ class StandIn:
         )
         vector = self._rng.normal(size=self._bundle.dimensions).astype(np.float32)
         return Reading(chances, annotations, "frontal", 0.9, vector / np.linalg.norm(vector))
+
+
+class SleepingStandIn:
+    """A model on a device of its own: it takes a fixed time for each image, and no processor."""
+
+    def __init__(self) -> None:
+        self._model = StandIn(Bundle.load())
+        self._device = threading.Lock()
+
+    def read(self, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        """Readings in the order of the canvases, shape (n, size, size)."""
+        with self._device:
+            time.sleep(MODEL_SECONDS * len(canvases))
+        return self._model.read(canvases)

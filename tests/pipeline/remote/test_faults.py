@@ -183,6 +183,7 @@ def test_a_host_is_killed(bench: Bench, begin: Begin) -> None:
     bench.hosts.kill(1)
     try:
         ended_well(bench, run)
+        assert "was lost" in run.printed[1]
     finally:
         bench.hosts.restart(1)
 
@@ -207,6 +208,7 @@ def test_a_cable_is_out_for_good(bench: Bench, begin: Begin) -> None:
     try:
         ended_well(bench, run)
         assert time.monotonic() - out < 120
+        assert "was lost" in run.printed[1] or "is overdue" in run.printed[1]
     finally:
         bench.hosts.restart(3)
 

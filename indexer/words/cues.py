@@ -67,11 +67,12 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:difficult|hard) to (?:\w+ )?exclude(?=\s*(?:[.;,]|$))"
         r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
         r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
-        r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
+        # At the beginning of a sentence it speaks of what follows.
+        r"|(?!^)in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
     ),
     (
         "negated_after",
-        r": (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"[:-] (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
         rf"(?:\w+ly )?{_SHOWN}"
@@ -104,13 +105,15 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|to (?:identify|detect|look for)|detecting"
         r"|suggest(?:s|ed|ing|ive of|ion of)?|consider(?:ations?)?"
         r"|less likely|would include|potential(?:ly)?|versus|vs|favou?red over"
+        r"|(?:prior|previous|old|remote|past|follow[- ]?up (?:of|for)|treat(?:ment|ed) (?:of|for))"
+        r"(?= (?:\w+ ){0,3}pneumonia)"
         r"|in the (?:appropriate|proper|right|correct) clinical (?:setting|context)"
         r"(?:,? (?:this|these|it|findings?) (?:\w+ ){0,3}(?:consistent|compatible) with)?)"
         r"(?: (?:be )?(?:due to|secondary to|(?:compatible|consistent) with))?",
     ),
     (
         "negated_before",
-        r"removal of|no|not|cannot|without|neither|nor|negative for|free of|clear of"
+        r"removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor|negative for|free of|clear of"
         r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"

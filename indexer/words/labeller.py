@@ -255,7 +255,8 @@ def _findings(sentence: str) -> list[_Found]:
 
 def _starts_word(sentence: str, place: int) -> bool:
     before = sentence[place - 1] if place else " "
-    return not (before.isalnum() or before in "-_")
+    # "Non calcified" is the opposite, as "non-calcified" and "noncalcified" are.
+    return not (before.isalnum() or before in "-_" or sentence.endswith(" non ", 0, place))
 
 
 def _qualifiers(sentence: str, found: Sequence[_Found]) -> list[list[str]]:

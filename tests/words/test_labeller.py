@@ -229,3 +229,34 @@ def test_open_i_reports_agree_with_their_human_terms(shared: Path) -> None:
         hits, found, wanted = hits + len(want & got), found + len(got), wanted + len(want)
     assert hits / found > 0.85
     assert hits / wanted > 0.85
+
+
+@pytest.mark.parametrize(
+    ("sentence", "wanted"),
+    [
+        ("A 4 mm non calcified nodule.", {"nodule": "affirmed"}),
+        ("Suprapatellar effusion.", {}),
+        ("No pleural effusion; small joint effusion.", {"pleural effusion": "negated"}),
+        ("Fluid in the right pleural space.", {"pleural effusion": "affirmed"}),
+        ("Subcutaneous edema.", {}),
+        ("Air within the left pleural space.", {"pneumothorax": "affirmed"}),
+        ("A skin fold mimics a pneumothorax.", {"pneumothorax": "negated"}),
+        ("Pneumothorax - absent.", {"pneumothorax": "negated"}),
+        ("Right pleural peel.", {"thickening": "affirmed"}),
+        ("Peribronchial cuffing.", {"thickening": "affirmed"}),
+        ("No shift or mass effect.", {}),
+        ("Follow-up of pneumonia.", {"pneumonia": "uncertain"}),
+        ("Sequela of prior pneumonia.", {"pneumonia": "uncertain"}),
+        ("A right lower lobe pneumonia.", {"pneumonia": "affirmed"}),
+        (
+            "In the appropriate clinical setting, this is compatible with pneumonia.",
+            {"pneumonia": "uncertain"},
+        ),
+        ("The uppermost sternal wire is fractured.", {}),
+        ("Fracture of the lateral screw.", {}),
+        ("Healed fracture of the left sixth rib.", {"fractures, bone": "affirmed"}),
+        ("Increased kyphotic curvature of the thoracic spine.", {"kyphosis": "affirmed"}),
+    ],
+)
+def test_what_sounds_like_a_finding_and_what_is_one(sentence: str, wanted: dict[str, str]) -> None:
+    assert {m.annotation.disease: m.status for m in label({"findings": sentence})} == wanted

@@ -99,9 +99,10 @@ def index(
         There is no space left; what was committed is safe.
     """
     from indexer.pipeline.run import index as run
+    from search.preparing import prepare_meanings
 
     several = [archives] if isinstance(archives, str | Path) else archives
-    return run(
+    summary = run(
         [Path(archive) for archive in several],
         Path(database),
         reports=None if reports is None else Path(reports),
@@ -120,3 +121,5 @@ def index(
         on=on,
         stop=stop,
     )
+    prepare_meanings(Path(database), summary)
+    return summary

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from indexer.annotation import CERTAINTIES, stored_certainty
 from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
-from indexer.database.text.schema import LABELS, findings_by_certainty, label_values
+from indexer.database.text.schema import LABELS, findings_by_certainty
 from search.language.fields import check_facets
 from search.results import FacetCount
 
@@ -33,9 +33,15 @@ def facet_counts(
 
 
 def _values(document: Document, name: str) -> set[str | int]:
+    if name == "composite":
+        return {annotation["text"].lower() for annotation in document["annotations"]}
     if name in LABELS:
-        values = (label_values(annotation).get(name, []) for annotation in document["annotations"])
-        return {value for some in values for value in some}
+        return {
+            word["text"].lower()
+            for annotation in document["annotations"]
+            for word in annotation["words"]
+            if word["kind"] == name
+        }
     if name == "origin":
         return {annotation["origin"] for annotation in document["annotations"]}
     if name == "certainty":

@@ -131,6 +131,19 @@ class SearchService:
         """The newest moment, to be asked for several things in a ``with``."""
         return self._snapshots.open(text=text)
 
+    def prepare(self) -> None:
+        """Encode what annotations say, so that the first search by meaning need not.
+
+        Raises
+        ------
+        MissingExtraError
+            The sentence model is not installed.
+        TextStoreUnavailable
+            Elasticsearch does not answer.
+        """
+        with self.snapshot(text=True) as snapshot:
+            self._encoded(snapshot)
+
     def terms(self, snapshot: Snapshot) -> Terms:
         """How words are understood in a moment that was opened with its text."""
         return self._load_terms(snapshot, self.shows_reports)
@@ -262,10 +275,7 @@ class SearchService:
 
     def _semantic(self, snapshot: Snapshot) -> tuple[Semantic, str]:
         """What answers sentences, and why it cannot compare them with pictures, if so."""
-        from search.hybrid.semantic import AnnotationTexts, Semantic
-
-        def make() -> AnnotationTexts:
-            return AnnotationTexts(snapshot.text, snapshot.database.layout.semantic)
+        from search.hybrid.semantic import Semantic
 
         space: TextSpace | None = None
         why_not = ""
@@ -275,8 +285,15 @@ class SearchService:
         except (BundleError, DatabaseMismatch) as error:
             # Annotations can be compared without any bundle.
             why_not = str(error)
-        annotations = self._annotations.get(snapshot.text.version, make)
-        return Semantic(snapshot, annotations, space), why_not
+        return Semantic(snapshot, self._encoded(snapshot), space), why_not
+
+    def _encoded(self, snapshot: Snapshot) -> AnnotationTexts:
+        from search.hybrid.semantic import AnnotationTexts
+
+        return self._annotations.get(
+            snapshot.text.version,
+            lambda: AnnotationTexts(snapshot.text, snapshot.database.layout.semantic),
+        )
 
 
 def _asks_text(request: SearchRequest) -> bool:

@@ -200,6 +200,7 @@ def index(
     from indexer.database.layout import Layout
     from indexer.errors import FilesFailed, PruneRefused
     from indexer.pipeline.run import index as run_index
+    from search.preparing import prepare_meanings
 
     note = None
     if not quiet and not Layout(database).manifest.exists():
@@ -209,7 +210,7 @@ def index(
 
     def run(limit: float) -> Summary:
         with shown(quiet or form == "json", note) as progress:
-            return run_index(
+            summary = run_index(
                 archives,
                 database,
                 reports=reports,
@@ -237,6 +238,8 @@ def index(
                     seconds=timeout,
                 ),
             )
+            prepare_meanings(database, summary)
+            return summary
 
     try:
         summary = run(1.0 if yes else prune_limit / 100)

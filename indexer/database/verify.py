@@ -19,6 +19,7 @@ from indexer.database.reader import Database
 from indexer.database.seal import Damage, check, is_whole, kept_manifest
 from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import document_hash
+from indexer.database.text.meanings import damaged
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors.generation import current_generation
@@ -30,7 +31,7 @@ from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextSto
 __all__ = ["Problem", "repair", "verify"]
 
 Place: TypeAlias = Literal[
-    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels"
+    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels", "semantic"
 ]
 
 _REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
@@ -107,6 +108,7 @@ def verify(path: Path) -> list[Problem]:
             "thumbnails": _thumbnails,
             "cohorts": _cohorts,
             "labels": _labels,
+            "semantic": _semantic,
         }
         with Database.open(path) as database:
             for where, look in checks.items():
@@ -144,6 +146,8 @@ def repair(path: Path) -> list[Problem]:
     if "labels" in wrong:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{layout.labels}{suffix}").unlink(missing_ok=True)
+    for vectors in damaged(layout.semantic):
+        vectors.unlink(missing_ok=True)
     if "vectors" in wrong:
         shutil.rmtree(layout.vectors, ignore_errors=True)
     text: Literal["rebuilt", "drained"] = "rebuilt" if "text" in wrong else "drained"
@@ -341,6 +345,12 @@ def _labels(database: Database) -> Iterator[Problem]:
             yield Problem("labels", "damaged", count, "labels.sqlite is damaged", _TAKEN)
     finally:
         file.close()
+
+
+def _semantic(database: Database) -> Iterator[Problem]:
+    for path in damaged(database.layout.semantic):
+        detail = f"semantic/{path.name} is damaged; searches by meaning do not use it"
+        yield Problem("semantic", "damaged", 0, detail)
 
 
 # ---- mending ------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """Vectors of a database's annotation texts: a cache in its folder that may be deleted any time.
 
-One ``.npz`` for one set of texts and one sentence model. A reader that may not write keeps the
-vectors in memory.
+One file for one set of texts and one sentence model: an ``.npz`` behind its BLAKE3 checksum. A
+reader that may not write keeps the vectors in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -18,12 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from blake3 import blake3
 
 from indexer.words import sentences
 
-__all__ = ["meanings"]
+__all__ = ["damaged", "meanings"]
 
 _log = logging.getLogger(__name__)
+
+# So many texts are encoded before what there is is kept: some ten seconds of work.
+_CHUNK = 2048
 
 
 def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.float32]]:
@@ -44,21 +49,25 @@ def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.flo
         The sentence model is not installed.
     """
     wanted = sorted(set(texts))
-    path = folder / f"annotations-{_model()}-{_digest(wanted)}.npz"
-    known = _read(path)
+    known = _read(_path(folder, wanted))
     if known is not None and known.keys() == set(wanted):
         return known
-    older = sorted(folder.glob(f"annotations-{_model()}-*.npz"))
+    older = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
     known = {text: vector for file in older for text, vector in (_read(file) or {}).items()}
     fresh = [text for text in wanted if text not in known]
-    known.update(zip(fresh, sentences.encode(fresh), strict=True))
+    for start in range(0, len(fresh), _CHUNK):
+        if start:
+            _keep(folder, known)
+        some = fresh[start : start + _CHUNK]
+        known.update(zip(some, sentences.encode(some), strict=True))
     found = {text: known[text] for text in wanted}
-    try:
-        _write(path, wanted, found)
-    except OSError as error:
-        # A database may be read by those who may not write it.
-        _log.debug("the vectors of annotations are kept in memory: %s", error)
+    _keep(folder, found)
     return found
+
+
+def damaged(folder: Path) -> list[Path]:
+    """Files of the cache that cannot be read; they are made anew when they are needed."""
+    return [path for path in sorted(folder.glob("*.vectors")) if _read(path) is None]
 
 
 def _model() -> str:
@@ -70,6 +79,10 @@ def _model() -> str:
     return _digest([sentences.MODEL, found])[:8]
 
 
+def _path(folder: Path, texts: Sequence[str]) -> Path:
+    return folder / f"annotations-{_model()}-{_digest(texts)}.vectors"
+
+
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
 
@@ -77,7 +90,11 @@ def _digest(texts: Sequence[str]) -> str:
 def _read(path: Path) -> dict[str, npt.NDArray[np.float32]] | None:
     """What a file of the cache holds; None where it is not there or not whole."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+        content = path.read_bytes()
+        checksum, payload = content[: blake3.digest_size], content[blake3.digest_size :]
+        if blake3(payload).digest() != checksum:
+            return None
+        with np.load(io.BytesIO(payload), allow_pickle=False) as data:
             texts = json.loads(data["texts"].tobytes())
             vectors = data["vectors"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -87,15 +104,25 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.float32]] | None:
     return dict(zip(texts, vectors, strict=True))
 
 
-def _write(path: Path, texts: Sequence[str], found: dict[str, npt.NDArray[np.float32]]) -> None:
+def _keep(folder: Path, found: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Write vectors in the place of all that was kept before, where that is allowed."""
+    texts = sorted(found)
+    try:
+        _write(_path(folder, texts), texts, np.array([found[text] for text in texts], np.float32))
+    except OSError as error:
+        # A database may be read by those who may not write it.
+        _log.debug("the vectors of annotations are kept in memory: %s", error)
+
+
+def _write(path: Path, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
     path.parent.mkdir(exist_ok=True)
     others = [p for p in path.parent.glob("annotations-*") if p != path]
     # Readers may write at the same time: each has a draft of its own, and the last one stays.
     draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-    vectors = [found[text] for text in texts]
-    table = np.stack(vectors) if vectors else np.empty((0, sentences.DIMENSIONS), np.float32)
-    with open(draft, "wb") as file:
-        np.savez(file, texts=np.frombuffer(json.dumps(texts).encode(), np.uint8), vectors=table)
+    names = np.frombuffer(json.dumps(texts).encode(), np.uint8)
+    payload = io.BytesIO()
+    np.savez(payload, texts=names, vectors=vectors.reshape(len(texts), sentences.DIMENSIONS))
+    draft.write_bytes(blake3(payload.getvalue()).digest() + payload.getvalue())
     draft.replace(path)
     for other in others:
         other.unlink(missing_ok=True)

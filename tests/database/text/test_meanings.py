@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from blake3 import blake3
 
-from indexer.database.text.meanings import meanings
+from indexer.database.text import meanings as module
+from indexer.database.text.meanings import damaged, meanings
 from indexer.words import sentences
 
 TEXTS = ["pleural effusion, left", "cardiomegaly", "opacity, lung"]
@@ -67,6 +70,7 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, encoded: list[str], content
     meanings(folder, TEXTS)
     (name,) = _files(folder)
     (folder / name).write_bytes(content)
+    assert damaged(folder) == [folder / name]
     encoded.clear()
     assert meanings(folder, TEXTS).keys() == set(TEXTS)
     assert encoded == sorted(TEXTS)
@@ -75,13 +79,47 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, encoded: list[str], content
     assert encoded == []
 
 
+def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "semantic"
+    meanings(folder, TEXTS)
+    (name,) = _files(folder)
+    whole = (folder / name).read_bytes()
+    assert damaged(folder) == []
+    for place in range(0, len(whole), 97):
+        changed = bytes([whole[place] ^ 1])
+        (folder / name).write_bytes(whole[:place] + changed + whole[place + 1 :])
+        assert damaged(folder) == [folder / name], place
+
+
+def test_what_was_encoded_before_a_kill_is_kept(
+    tmp_path: Path, encoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "semantic"
+    monkeypatch.setattr(module, "_CHUNK", 2)
+    noting = sentences.encode
+
+    def killed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if "pleural effusion, left" in texts:
+            raise KeyboardInterrupt
+        return noting(texts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sentences, "encode", killed)
+        with pytest.raises(KeyboardInterrupt):
+            meanings(folder, TEXTS)
+    encoded.clear()
+    assert meanings(folder, TEXTS).keys() == set(TEXTS)
+    assert encoded == ["pleural effusion, left"]
+
+
 def test_a_file_of_another_shape_is_made_anew(tmp_path: Path, encoded: list[str]) -> None:
     folder = tmp_path / "semantic"
     meanings(folder, TEXTS)
     (name,) = _files(folder)
-    with open(folder / name, "wb") as file:
-        texts = np.frombuffer(b'["cardiomegaly"]', np.uint8)
-        np.savez(file, texts=texts, vectors=np.zeros((1, 8), np.float32))
+    texts = np.frombuffer(b'["cardiomegaly"]', np.uint8)
+    payload = io.BytesIO()
+    np.savez(payload, texts=texts, vectors=np.zeros((1, 8), np.float32))
+    (folder / name).write_bytes(blake3(payload.getvalue()).digest() + payload.getvalue())
     encoded.clear()
     meanings(folder, TEXTS)
     assert encoded == sorted(TEXTS)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from indexer.database.reader import Database
+from indexer.database.text.meanings import meanings
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import repair, verify
@@ -68,7 +69,9 @@ def _asked(path: Path) -> dict[str, object] | str:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fill(tmp_path_factory.mktemp("whole") / "db", COUNT, per_shard=6)
+    path = fill(tmp_path_factory.mktemp("whole") / "db", COUNT, per_shard=6)
+    meanings(path / "semantic", ["opacity, left"])
+    return path
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -1,0 +1,71 @@
+"""What `cxrdex index` leaves ready for the first search by meaning."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from indexer.database.verify import repair, verify
+from indexer.simulation import Simulation
+from indexer.words import sentences
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that the sentence model is given."""
+    given: list[str] = []
+    encode = sentences.encode
+
+    def noting(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        given.extend(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(sentences, "encode", noting)
+    return given
+
+
+def test_the_first_search_encodes_its_sentence_alone(
+    database: Path, encoded: list[str], ask: Callable[..., Any]
+) -> None:
+    found = ask("search", "air around the lung", "--mode", "semantic", "--database", database)
+    assert found["hits"]
+    assert encoded == ["air around the lung"]
+
+
+def test_a_run_that_changes_nothing_encodes_nothing(
+    simulation: Simulation, database: Path, encoded: list[str], run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "database"
+    shutil.copytree(database, path)
+    again = ("index", simulation.folder, "--reports", simulation.reports, "--database", path)
+    assert run(*again).exit_code == 0
+    assert encoded == []
+    shutil.rmtree(path / "semantic")
+    assert run(*again).exit_code == 0
+    assert len(encoded) == len(set(encoded)) > 0
+
+
+def test_damaged_vectors_are_named_and_made_anew(
+    database: Path, encoded: list[str], ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "database"
+    shutil.copytree(database, path)
+    (vectors,) = (path / "semantic").iterdir()
+    content = bytearray(vectors.read_bytes())
+    content[len(content) // 2] ^= 1
+    vectors.write_bytes(content)
+    (problem,) = verify(path)
+    assert problem.where == "semantic" and vectors.name in problem.detail
+    question = ("search", "air around the lung", "--mode", "semantic")
+    whole = ask(*question, "--database", database)
+    assert ask(*question, "--database", path)["hits"] == whole["hits"]
+    vectors.write_bytes(content)
+    assert repair(path) == []
+    assert not vectors.exists()

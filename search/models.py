@@ -41,10 +41,12 @@ class Once(Generic[T]):
         self._lock = threading.Lock()
         self._made: tuple[Hashable, T] | None = None
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What was made for `key`, or is now."""
+    def get(
+        self, key: Hashable, make: Callable[[], T], good: Callable[[T], bool] = lambda _: True
+    ) -> T:
+        """What was made for `key` and is still good, or is made now."""
         with self._lock:
-            if self._made is None or self._made[0] != key:
+            if self._made is None or self._made[0] != key or not good(self._made[1]):
                 made = make()
                 self._forget()
                 self._made = key, made

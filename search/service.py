@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from indexer.cascade.compute import Compute
 from indexer.database.layout import Layout
 from indexer.errors import ArchiveError, BundleError, DatabaseMismatch, ImageError
-from search.language.filters import facet_of
+from search.language.filters import facet_name
 from search.models import Models, Once
 from search.pictures.query import is_whole_id, query_picture, resolve
 from search.pictures.search import search_picture
@@ -239,7 +239,7 @@ class SearchService:
         counts = dict(results.facets)
         first = replace(request, page=1, after=None, limit=min(request.limit, _COUNTED))
         for name in request.facets:
-            others = tuple(c for c in request.choices if facet_of(c) != name)
+            others = tuple(c for c in request.choices if facet_name(c) != name)
             if len(others) < len(request.choices):
                 free = replace(first, choices=others, facets=(name,))
                 counts |= self._found(free, snapshot).facets

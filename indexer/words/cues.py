@@ -113,7 +113,8 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_before",
-        r"removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor|negative for|free of|clear of"
+        r"removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor"
+        r"|negative for|free of|clear of"
         r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"

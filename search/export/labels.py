@@ -59,7 +59,7 @@ class _Table:
     findings: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def add(self, record: Record, said: dict[str, Verdict]) -> None:
+    def add(self, record: Record, given: dict[str, Verdict]) -> None:
         document = record.document
         place = _picture(record)
         if place is None:
@@ -69,8 +69,8 @@ class _Table:
         column = self.places.setdefault(archive, f"picture{len(self.places) + 1}")
         image = name if not self.names[name] else f"{column}/{name}"
         self.names[name] += 1
-        there = [v.annotation for v in said.values() if v.annotation is not None]
-        cells = {finding: _NO for finding, verdict in said.items() if verdict.annotation is None}
+        there = [v.annotation for v in given.values() if v.annotation is not None]
+        cells = {finding: _NO for finding, verdict in given.items() if verdict.annotation is None}
         # A finding that is worded stands among the annotations.
         cells |= {a.disease: _YES for a in there if len(a.words) == 1}
         self.rows.append(
@@ -84,7 +84,7 @@ class _Table:
                 column: name,
             }
         )
-        self.findings.update(said.keys())
+        self.findings.update(given.keys())
 
 
 def export_labels(service: SearchService, folder: Path) -> LabelsExport:
@@ -112,13 +112,13 @@ def export_labels(service: SearchService, folder: Path) -> LabelsExport:
         database = snapshot.database
         labels = database.labels()
         for image in labels.labels.images() if labels is not None else ():
-            said = verdicts(labels.labels.of([image])) if labels is not None else {}
-            if not said:
+            given = verdicts(labels.labels.of([image])) if labels is not None else {}
+            if not given:
                 continue
             if image not in database:
                 table.left_out["it is not in the database any more"] += 1
                 continue
-            table.add(database.image(image), said)
+            table.add(database.image(image), given)
     if not table.rows:
         why = "".join(f"; of {n} images: {text}" for text, n in table.left_out.items())
         raise NotFoundError(f"nobody has judged an image that could be trained on{why}")

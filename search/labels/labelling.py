@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from indexer.annotation import KINDS, Annotation, vocabulary
 from indexer.database.labels.events import Draft, Event, Verdict, standing, verdicts
 from indexer.database.ledger.labels import LabelFile
 from indexer.errors import NotFoundError, QueryError
+from search.models import Once
 
 if TYPE_CHECKING:
     from indexer.database.text.documents import Document
@@ -51,16 +51,16 @@ class ImageLabels:
         Image id.
     events
         All of it, in order.
-    said
+    verdicts
         What stands in the end, by finding.
     """
 
     image: str
     events: tuple[Event, ...]
-    said: Mapping[str, Verdict] = field(init=False)
+    verdicts: Mapping[str, Verdict] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "said", verdicts(self.events))
+        object.__setattr__(self, "verdicts", verdicts(self.events))
 
     @property
     def number(self) -> int:
@@ -93,7 +93,7 @@ class ImageLabels:
                     "person": verdict.event.person,
                     "at": verdict.event.at,
                 }
-                for name, verdict in self.said.items()
+                for name, verdict in self.verdicts.items()
             ],
             "history": [
                 {
@@ -146,22 +146,22 @@ def _hint(word: str, known: Iterable[str]) -> str:
     return f"; near it are {', '.join(named)}" if named else "; `cxrdex lexicon` has headings"
 
 
-def make_draft(document: Document, finding: str, said: Annotation | None) -> Draft:
-    """What a person says who holds `said` of a finding that a document shows or does not.
+def make_draft(document: Document, finding: str, annotation: Annotation | None) -> Draft:
+    """What a person says who holds `annotation` of a finding that a document shows or does not.
 
     Parameters
     ----------
-    said
+    annotation
         None where the finding is not there. Without words it is there as it is shown.
     """
-    if said is None:
+    if annotation is None:
         return Draft(action="reject", finding=finding)
     shown = next((a for a in document["annotations"] if a["disease"] == finding), None)
     words = [w["text"] for w in shown["words"][1:]] if shown is not None else []
     as_shown = Annotation.from_words("human", finding, words)
-    if said.disease == finding and (len(said.words) == 1 or said == as_shown):
+    if annotation.disease == finding and (len(annotation.words) == 1 or annotation == as_shown):
         return Draft(action="accept", finding=finding, annotation=as_shown)
-    return Draft(action="correct", finding=finding, annotation=said)
+    return Draft(action="correct", finding=finding, annotation=annotation)
 
 
 class Labelling:
@@ -175,15 +175,11 @@ class Labelling:
 
     def __init__(self, service: SearchService) -> None:
         self._service = service
-        self._lock = threading.Lock()
-        self._file: LabelFile | None = None
+        self._file: Once[LabelFile] = Once(lambda file: file.close())
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+        self._file.clear()
 
     def of(self, image: str) -> ImageLabels:
         """What people said of an image up to now.
@@ -236,18 +232,18 @@ class Labelling:
             A finding or word is unknown, or a finding is named twice.
         """
         document = self.shown(image)
-        before = self.of(image).said
+        before = self.of(image).verdicts
         drafts: list[Draft] = []
         named: set[str] = set()
         for one in wanted:
-            said = parse_label(one.finding, one.words, document["probabilities"])
-            if said.disease in named:
-                raise QueryError(f'the finding "{said.disease}" is named twice')
-            named.add(said.disease)
-            held = before.get(said.disease)
-            there = said if one.is_there else None
+            annotation = parse_label(one.finding, one.words, document["probabilities"])
+            if annotation.disease in named:
+                raise QueryError(f'the finding "{annotation.disease}" is named twice')
+            named.add(annotation.disease)
+            held = before.get(annotation.disease)
+            there = annotation if one.is_there else None
             if held is None or label_text(held.annotation) != label_text(there):
-                drafts.append(make_draft(document, said.disease, there))
+                drafts.append(make_draft(document, annotation.disease, there))
         drafts += [Draft(action="withdraw", finding=name) for name in before if name not in named]
         return self.record(image, drafts, person, after=after)
 
@@ -275,17 +271,16 @@ class Labelling:
             return snapshot.database.image(image).document
 
     def _opened(self) -> LabelFile:
-        with self._lock:
-            if self._file is not None and not self._file.is_current():
-                self._file.close()
-                self._file = None
-            if self._file is None:
-                with self._service.snapshot() as snapshot:
-                    database = snapshot.database
-                    self._file = LabelFile(database.layout.labels, write=True)
-                    # Of a copy that is older than the ledger, numbers would be given twice.
-                    self._file.complete(database.ledger.labels)
-            return self._file
+        with self._service.snapshot() as snapshot:
+            database = snapshot.database
+
+            def make() -> LabelFile:
+                file = LabelFile(database.layout.labels, write=True)
+                # Of a copy that is older than the ledger, numbers would be given twice.
+                file.complete(database.ledger.labels)
+                return file
+
+            return self._file.get(None, make, LabelFile.is_current)
 
 
 def label_text(annotation: Annotation | None) -> str | None:

@@ -37,18 +37,18 @@ class LabelsTable:
 
     Parameters
     ----------
-    said
+    drafts
         Drafts by image id and name of the person, in order.
     """
 
-    said: Mapping[tuple[str, str], Sequence[Draft]]
+    drafts: Mapping[tuple[str, str], Sequence[Draft]]
 
     def say(self, labelling: Labelling) -> Count:
         """Record what does not stand yet."""
         images: set[str] = set()
         events = 0
-        for (image, person), drafts in self.said.items():
-            held = labelling.of(image).said
+        for (image, person), drafts in self.drafts.items():
+            held = labelling.of(image).verdicts
             new = [d for d in drafts if not _stands(held.get(d.finding), d)]
             if new:
                 labelling.record(image, new, person)
@@ -74,7 +74,7 @@ def read_table(path: Path, service: SearchService, person: str) -> LabelsTable:
     QueryError
         It is no such table, or a row of it is wrong; the text names file, line and column.
     """
-    said: dict[tuple[str, str], list[Draft]] = {}
+    drafts: dict[tuple[str, str], list[Draft]] = {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -90,10 +90,10 @@ def read_table(path: Path, service: SearchService, person: str) -> LabelsTable:
                 for row in rows:
                     image, draft = _draft(row, f"{path}, line {rows.line_num}", snapshot.database)
                     who = (row.get("person") or "").strip() or person
-                    said.setdefault((image, who), []).append(draft)
+                    drafts.setdefault((image, who), []).append(draft)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise QueryError(f"{path} cannot be read as a table in UTF-8: {error}") from error
-    return LabelsTable(said)
+    return LabelsTable(drafts)
 
 
 def _draft(row: Mapping[str, str | None], where: str, database: Database) -> tuple[str, Draft]:
@@ -107,8 +107,8 @@ def _draft(row: Mapping[str, str | None], where: str, database: Database) -> tup
         raise QueryError(f"{where}, column words: what is absent has none")
     document = database.image(image).document
     try:
-        said = parse_label(row["finding"] or "", words, document["probabilities"])
+        annotation = parse_label(row["finding"] or "", words, document["probabilities"])
     except QueryError as error:
         raise QueryError(f"{where}: {error}") from error
-    there = said if verdict == "present" else None
-    return image, make_draft(document, said.disease, there)
+    there = annotation if verdict == "present" else None
+    return image, make_draft(document, annotation.disease, there)

@@ -20,7 +20,7 @@ from search.language.query import parse
 from search.language.spelling import nearest
 from search.language.tree import And, Node, Not, Or, Value, conjunction, disjunction
 
-__all__ = ["facet_of", "parse_choices", "parse_filters"]
+__all__ = ["facet_name", "parse_choices", "parse_filters"]
 
 # A wildcard that no backslash takes back, or a ~ at the end.
 _PATTERN = re.compile(r"(?<!\\)[*?]|~[0-9]?$")
@@ -37,7 +37,7 @@ def parse_filters(filters: Iterable[str], vocabulary: Vocabulary) -> Node:
     return conjunction(*(_parse_filter(text, vocabulary) for text in filters))
 
 
-def facet_of(choice: str) -> str:
+def facet_name(choice: str) -> str:
     """The facet that a choice, ``facet=value``, is of."""
     return choice.partition("=")[0].strip().lower()
 

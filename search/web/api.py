@@ -15,7 +15,7 @@ from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
 from search.web.review import api as labels
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
@@ -23,7 +23,7 @@ _IMMUTABLE = {"cache-control": "private, max-age=86400"}
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 router.include_router(labels.router)
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
 _Nothing = Annotated[NoQuery, Query()]
 

@@ -25,12 +25,12 @@ from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
 from search.web.pages import routes
-from search.web.pages.rendering import answer_of
+from search.web.pages.rendering import error_response
 from search.web.people import signing
 from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
 from search.web.people.identities import Identities
-from search.web.problems import status_of
+from search.web.problems import http_status
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import State
@@ -103,7 +103,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CxrdexError)
-    return answer_of(request, status_of(error), str(error))
+    return error_response(request, http_status(error), str(error))
 
 
 def _misused(request: Request, error: Exception) -> Response:
@@ -113,14 +113,14 @@ def _misused(request: Request, error: Exception) -> Response:
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['parameter']}: {one['detail']}" for one in wrong)
-    return answer_of(request, 422, detail, errors=wrong)
+    return error_response(request, 422, detail, errors=wrong)
 
 
 def _other(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return answer_of(request, error.status_code, str(error.detail), headers=error.headers)
+    return error_response(request, error.status_code, str(error.detail), headers=error.headers)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("a request ended in %s", type(error).__name__, exc_info=error)
-    return answer_of(request, 500, "the server made a mistake; its log says more")
+    return error_response(request, 500, "the server made a mistake; its log says more")

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
-
 from search.web.settings import WebSettings
+from search.web.uploads import limit_body
 
 __all__ = ["POLICY", "Guard"]
 
@@ -67,15 +66,7 @@ class Guard:
         if refused is not None:
             await _answer(send, *refused)
             return
-        most, taken = self._settings.upload_bytes + _AROUND, 0
-
-        async def limited() -> _Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > most:
-                raise HTTPException(413, self._size())
-            return message
+        limited = limit_body(receive, self._settings.upload_bytes + _AROUND, self._size())
 
         async def with_headers(message: _Message) -> None:
             if message["type"] == "http.response.start":

@@ -18,7 +18,7 @@ from indexer.errors import (
     TextStoreUnavailable,
 )
 
-__all__ = ["PROBLEM", "PROBLEMS", "problem", "status_of"]
+__all__ = ["PROBLEM", "PROBLEMS", "http_status", "problem"]
 
 #: Content of an answer that says what is wrong, as OpenAPI describes it.
 PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
@@ -51,7 +51,7 @@ _STATUS: tuple[tuple[type[CxrdexError], HTTPStatus], ...] = (
 )
 
 
-def status_of(error: CxrdexError) -> int:
+def http_status(error: CxrdexError) -> int:
     """The status of the answer to a request that ended in an error."""
     for kind, status in _STATUS:
         if isinstance(error, kind):

@@ -20,7 +20,7 @@ from search.web.queries import BoundQuery
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
-__all__ = ["State", "state_of"]
+__all__ = ["State", "app_state"]
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class State:
         return self.metrics.text({f"database_{name}": value for name, value in gauges.items()})
 
 
-def state_of(request: Request) -> State:
+def app_state(request: Request) -> State:
     """The state of the server that answers a request, without the text of reports for those who
     may not see it."""
     state: State = request.app.state.cxrdex

@@ -1,4 +1,4 @@
-"""Films that people sent to be compared: in memory, for a while, under a name nobody can guess."""
+"""What people send: how much of it, and films that are kept for a while in memory."""
 
 from __future__ import annotations
 
@@ -6,16 +6,38 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
 
 from indexer.errors import NotFoundError
 from search.request import Upload
 
-__all__ = ["Uploads"]
+__all__ = ["Uploads", "limit_body"]
+
+_Message = MutableMapping[str, Any]
+
+
+def limit_body(
+    receive: Callable[[], Awaitable[_Message]], size: int, refusal: str
+) -> Callable[[], Awaitable[_Message]]:
+    """ASGI's `receive` that refuses (413) a body of more than `size` bytes, with these words."""
+    received = 0
+
+    async def limited() -> _Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > size:
+            raise HTTPException(413, refusal)
+        return message
+
+    return limited
 
 
 class Uploads:
-    """Uploaded films; threads may share it.
+    """Uploaded films, each under a name nobody can guess; threads may share it.
 
     Parameters
     ----------

@@ -62,7 +62,8 @@ def test_damaged_vectors_are_named_and_made_anew(
     content[len(content) // 2] ^= 1
     vectors.write_bytes(content)
     (problem,) = verify(path)
-    assert problem.where == "semantic" and vectors.name in problem.detail
+    assert problem.where == "semantic"
+    assert vectors.name in problem.detail
     question = ("search", "air around the lung", "--mode", "semantic")
     whole = ask(*question, "--database", database)
     assert ask(*question, "--database", path)["hits"] == whole["hits"]

@@ -66,7 +66,7 @@ class Labels(Table):
         )
         return [Event.from_json(orjson.loads(text)) for (text,) in rows]
 
-    def last_of(self, image_id: str) -> int:
+    def last_number(self, image_id: str) -> int:
         """Number of the last event of an image; 0 where there is none."""
         query = "SELECT coalesce(max(number), 0) FROM labels WHERE image_id = ?"
         return int(self._value(query, image_id))
@@ -216,7 +216,7 @@ class LabelFile:
             Another event has come since.
         """
         with self.transaction():
-            if after is not None and (last := self.labels.last_of(image)) != after:
+            if after is not None and (last := self.labels.last_number(image)) != after:
                 raise LabelsChanged(
                     f"the labels of {image} have changed since they were read (from {after} to "
                     f"{last}): read them again"

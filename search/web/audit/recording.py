@@ -10,7 +10,7 @@ from fastapi import Request
 
 from search.web.audit.trail import Event, now
 from search.web.audit.writing import Audit, AuditFailed
-from search.web.pages.rendering import answer_of
+from search.web.pages.rendering import error_response
 
 __all__ = ["Recorder"]
 
@@ -54,7 +54,7 @@ class Recorder:
                 except AuditFailed:
                     # Nothing is shown of which nobody would know.
                     refused = True
-                    answer = answer_of(Request(scope), 503, "the audit cannot be written")
+                    answer = error_response(Request(scope), 503, "the audit cannot be written")
                     await answer(scope, receive, send)
             if not refused:
                 await send(message)

@@ -42,10 +42,10 @@ def message(row: Row) -> str:
 def _line(severity: int, time: str, kind: str, parts: dict[str, str], text: str) -> str:
     data = " ".join(f'{name}="{_value(value)}"' for name, value in parts.items() if value)
     start = f"<{_FACILITY + severity}>1 {time} {socket.gethostname() or '-'} cxrdex {os.getpid()}"
-    said = _CONTROLS.sub(" ", text)
+    message = _CONTROLS.sub(" ", text)
     # The mark says that what follows is UTF-8, where it is more than ASCII.
-    mark = "" if said.isascii() else "\ufeff"
-    return f"{start} {kind} [{_DATA} {data}]" + (f" {mark}{said}" if said else "")
+    mark = "" if message.isascii() else "\ufeff"
+    return f"{start} {kind} [{_DATA} {data}]" + (f" {mark}{message}" if message else "")
 
 
 def _value(text: str) -> str:

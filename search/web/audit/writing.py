@@ -153,7 +153,7 @@ class Audit:
     # ---- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        said = time.monotonic()
+        told = time.monotonic()
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -163,9 +163,9 @@ class Audit:
                 batch, ends = list(self._waiting), self._ends
             if batch:
                 self._write(batch)
-            if (ends or time.monotonic() - said >= self._interval) and self._failure is None:
+            if (ends or time.monotonic() - told >= self._interval) and self._failure is None:
                 self._tell()
-                said = time.monotonic()
+                told = time.monotonic()
             if ends and (not self._waiting or self._failure is not None):
                 return
 

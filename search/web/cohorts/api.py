@@ -17,15 +17,15 @@ from search.web.cohorts.changes import (
     check_owner,
     check_version,
     combine,
+    current_owner,
     edited,
     exported,
-    owner_of,
     seen_by,
 )
 from search.web.people.access import require
 from search.web.problems import PROBLEMS
 from search.web.queries import NoQuery, SearchQuery
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
@@ -36,7 +36,7 @@ router = APIRouter(
     dependencies=[require("reader")],
 )
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$", description="Cohort id.")]
 _Nothing = Annotated[NoQuery, Query()]
 _Match = Annotated[str | None, Header(description="ETag of the state that is changed.")]
@@ -111,7 +111,7 @@ def create(request: Request, state: _State, body: NewCohort) -> JSONResponse:
     if body.of is not None:
         first, second = state.cohorts.get(body.of.first), state.cohorts.get(body.of.second)
         images = tuple(dict.fromkeys([*combine(first, second, body.of.how), *images]))
-    made = state.cohorts.add(body.name, owner_of(request), body.note, images)
+    made = state.cohorts.add(body.name, current_owner(request), body.note, images)
     answer = _answer(made, 201)
     answer.headers["location"] = f"/v1/cohorts/{made.id}"
     return answer
@@ -213,5 +213,5 @@ class ExportQuery(NoQuery):
 def download(state: _State, cohort_id: _Id, query: Annotated[ExportQuery, Query()]) -> Response:
     """A table of its images, as `cxrdex export` writes it."""
     content, name = exported(state, state.cohorts.get(cohort_id), query.format)
-    said = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type=_TYPES[query.format], headers=said)
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=_TYPES[query.format], headers=headers)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from indexer.database.cohorts.cohort import Cohort, Summary
 from indexer.errors import QueryError
 from search.export.exporting import ExportRequest, export
-from search.web.people.access import person_of
+from search.web.people.access import current_person
 from search.web.state import State
 
 __all__ = [
@@ -24,12 +24,12 @@ __all__ = [
     "check_owner",
     "check_version",
     "combine",
+    "current_owner",
     "edited",
     "exported",
     "is_administrator",
     "may_change",
     "own_cohorts",
-    "owner_of",
     "seen_by",
 ]
 
@@ -37,19 +37,19 @@ Combination: TypeAlias = Literal["union", "difference", "intersection"]
 Form: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
-def owner_of(request: Request) -> str:
+def current_owner(request: Request) -> str:
     """The name of the person who asks, as cohorts keep it."""
-    return person_of(request).name
+    return current_person(request).name
 
 
 def is_administrator(request: Request) -> bool:
     """Whether the person who asks administrates the server, as everybody does without sign-in."""
-    return person_of(request).may("administrator")
+    return current_person(request).may("administrator")
 
 
 def may_change(request: Request, cohort: Cohort) -> bool:
     """Whether the person who asks may change a cohort: it is theirs, or they are a reviewer."""
-    return cohort.owner == owner_of(request) or person_of(request).may("reviewer")
+    return cohort.owner == current_owner(request) or current_person(request).may("reviewer")
 
 
 def check_owner(request: Request, cohort: Cohort) -> None:
@@ -68,12 +68,12 @@ def check_owner(request: Request, cohort: Cohort) -> None:
 
 def seen_by(request: Request, state: State) -> list[Summary]:
     """The cohorts that a person has listed: their own, or all where they administrate."""
-    return state.cohorts.all(None if is_administrator(request) else owner_of(request))
+    return state.cohorts.all(None if is_administrator(request) else current_owner(request))
 
 
 def own_cohorts(request: Request, state: State) -> list[Summary]:
     """The cohorts that a person may add to, the last changed first, without others' own."""
-    return state.cohorts.all(owner_of(request))
+    return state.cohorts.all(current_owner(request))
 
 
 def check_version(cohort: Cohort, wanted: str | None) -> None:

@@ -19,9 +19,9 @@ from search.web.cohorts.changes import (
     check_owner,
     check_version,
     combine,
+    current_owner,
     edited,
     may_change,
-    owner_of,
     seen_by,
 )
 from search.web.pages.cards import cards_of_images
@@ -29,7 +29,7 @@ from search.web.pages.facets import facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
@@ -37,7 +37,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 _Nothing = Annotated[NoQuery, Query()]
 _Text = Annotated[str, Form()]
@@ -54,7 +54,7 @@ def cohorts(request: Request, state: _State, _: _Nothing) -> str:
 @router.post("/cohorts")
 def create(request: Request, state: _State, name: _Text, note: _Text = "") -> RedirectResponse:
     """Make an empty cohort."""
-    made = state.cohorts.add(name, owner_of(request), note)
+    made = state.cohorts.add(name, current_owner(request), note)
     return RedirectResponse(f"/cohorts/{made.id}", 303)
 
 
@@ -71,7 +71,7 @@ def combine_two(
     one, other = (state.cohorts.get(_id_in(text)) for text in (first, second))
     images = combine(one, other, how)
     called = name.strip() or f"{one.name[:80]} ({how}) {other.name[:80]}"
-    made = state.cohorts.add(called, owner_of(request), images=images)
+    made = state.cohorts.add(called, current_owner(request), images=images)
     return RedirectResponse(f"/cohorts/{made.id}", 303)
 
 
@@ -212,7 +212,7 @@ def collect_hits(
 
         kept = state.cohorts.change(form.cohort, change)
     else:
-        kept = state.cohorts.add(form.name, owner_of(request), images=images)
+        kept = state.cohorts.add(form.name, current_owner(request), images=images)
     told = {"added": len(kept.images) - before, "asked": asked, "back": form.back}
     return RedirectResponse(f"/cohorts/{kept.id}?{urlencode(told)}", 303)
 

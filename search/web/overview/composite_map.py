@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
 
-__all__ = ["CompositeMap", "MapPoint", "composite_map", "composite_places", "query_of", "spread"]
+__all__ = ["CompositeMap", "MapPoint", "composite_map", "composite_places", "label_query", "spread"]
 
 WIDTH, HEIGHT = 1000, 520
 _MARGIN = 30
@@ -151,7 +151,7 @@ def composite_map(
     places
         Of `composite_places`.
     queries
-        By label what is asked for it (`query_of`).
+        By label what is asked for it (`label_query`).
     counts
         Images by label.
     """
@@ -189,7 +189,7 @@ def composite_map(
     return CompositeMap(tuple(points))
 
 
-def query_of(label: str, findings: Collection[str]) -> str:
+def label_query(label: str, findings: Collection[str]) -> str:
     """The query for all words of a composite label within one finding.
 
     Parameters

@@ -9,7 +9,7 @@ from indexer.errors import CxrdexError
 from search.request import SearchRequest
 from search.service import SearchService
 
-__all__ = ["Health", "health_of"]
+__all__ = ["Health", "health_checks"]
 
 
 class Health(NamedTuple):
@@ -30,7 +30,7 @@ class Health(NamedTuple):
     says: str
 
 
-def health_of(service: SearchService, status: DatabaseStatus) -> list[Health]:
+def health_checks(service: SearchService, status: DatabaseStatus) -> list[Health]:
     """The parts of a database, in the order in which a search needs them."""
     return [_ledger(status), _text(service, status), _vectors(status), _bundle(service, status)]
 

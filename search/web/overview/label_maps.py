@@ -12,7 +12,7 @@ from search.web.overview.composite_map import (
     CompositeMap,
     composite_map,
     composite_places,
-    query_of,
+    label_query,
 )
 
 __all__ = ["LabelMaps"]
@@ -35,7 +35,7 @@ class LabelMaps:
         places = self._places.get(bundle.hash, lambda: composite_places(bundle))
 
         def make() -> CompositeMap:
-            queries = {label: query_of(label, bundle.findings) for label in places}
+            queries = {label: label_query(label, bundle.findings) for label in places}
             counts = {
                 label: service.search(SearchRequest(words=query, facets=(), limit=0)).total
                 for label, query in queries.items()

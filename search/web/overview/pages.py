@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from indexer.database.cohorts.cohort import MOST_IMAGES
 from search.web.cohorts.changes import is_administrator
-from search.web.overview.health import health_of
+from search.web.overview.health import health_checks
 from search.web.pages.facets import facet_lists
 from search.web.pages.rendering import THEME, page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
@@ -22,7 +22,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
 _FACETS = ("disease", "view", "sex", "origin", "year")
 _RUNS = 5
@@ -45,7 +45,7 @@ def overview(request: Request, state: _State, _: _Nothing) -> str:
         most_of_source=max((count for *_, count in sources), default=1),
         linked=MOST_IMAGES,
         map=state.maps.of(state.service),
-        health=health_of(state.service, now),
+        health=health_checks(state.service, now),
         runs=state.runs(_RUNS),
     )
 

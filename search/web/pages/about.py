@@ -11,13 +11,13 @@ from indexer.errors import CxrdexError
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
 
 

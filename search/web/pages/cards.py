@@ -16,11 +16,11 @@ __all__ = [
     "Card",
     "Thumbnail",
     "Why",
-    "cards_of",
     "cards_of_images",
+    "hit_cards",
+    "load_thumbnails",
     "marked_report",
     "ranked_annotations",
-    "thumbnails_of",
 ]
 
 # Who is believed first.
@@ -81,12 +81,12 @@ class Card:
         return ",".join(self.hit.images or (self.hit.id,))
 
 
-def cards_of(service: SearchService, results: Results) -> list[Card]:
+def hit_cards(service: SearchService, results: Results) -> list[Card]:
     """A card for each hit."""
     with service.snapshot() as snapshot:
         mates = snapshot.database.mates([hit.id for hit in results.hits])
         shown = {mate for images in mates.values() for mate in images}
-        thumbnails = thumbnails_of(snapshot, shown | {hit.id for hit in results.hits})
+        thumbnails = load_thumbnails(snapshot, shown | {hit.id for hit in results.hits})
     cards = []
     for hit in results.hits:
         images = (hit.id, *(mate for mate in mates.get(hit.id, ()) if mate != hit.id))
@@ -102,7 +102,7 @@ def cards_of_images(
     """A card for each of some images, in that order, and those that the database has no more."""
     with service.snapshot() as snapshot:
         documents = [*snapshot.database.documents(ids)]
-        films = thumbnails_of(snapshot, ids)
+        films = load_thumbnails(snapshot, ids)
     cards = [
         Card(Hit(d["id"], 0.0, d), (films[d["id"]],), 0, ranked_annotations(d)) for d in documents
     ]
@@ -139,7 +139,7 @@ def _most_trusted(fragments: Sequence[Fragment]) -> list[Fragment]:
     return sorted(fragments, key=lambda fragment: _ORIGINS[fragment.origin or "report"])
 
 
-def thumbnails_of(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail]:
+def load_thumbnails(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail]:
     """For each image, whether a small picture of it may be shown."""
     images = snapshot.database.ledger.images
     return {one: Thumbnail(one, images.has_picture(one)) for one in ids}

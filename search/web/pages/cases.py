@@ -13,19 +13,19 @@ from indexer.database.text.documents import Document
 from indexer.errors import QueryError
 from search.request import ImageId
 from search.web.cohorts.changes import is_administrator, own_cohorts
-from search.web.pages.cards import cards_of, marked_report, ranked_annotations, thumbnails_of
+from search.web.pages.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
 from search.web.pages.rendering import page
 from search.web.pages.timeline import neighbours, timeline
 from search.web.people.access import require
 from search.web.queries import NoQuery, SimilarQuery
 from search.web.review.pages import judging
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 _Nothing = Annotated[NoQuery, Query()]
 _FINDINGS = 12
@@ -41,7 +41,7 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
         mates = sorted(m for m in database.image_ids(study=document["study"]) if m != image_id)
         patient = sorted(database.image_ids(patient=document["patient"]))
         moments = timeline(document, [*database.documents(patient)])
-        films = thumbnails_of(snapshot, [*mates, *(one.document["id"] for one in moments)])
+        films = load_thumbnails(snapshot, [*mates, *(one.document["id"] for one in moments)])
     earlier, later = neighbours(moments)
     similar = state.service.search(
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
@@ -60,7 +60,7 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
         timeline=[(d, films[d["id"]], when) for d, when in moments],
         earlier=earlier,
         later=later,
-        cards=cards_of(state.service, similar),
+        cards=hit_cards(state.service, similar),
         labels=_likeliest(document),
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
         most=_FINDINGS,
@@ -92,7 +92,7 @@ def compare(request: Request, state: _State, query: Annotated[CompareQuery, Quer
         raise QueryError("compare two to four images: ids=ID,ID")
     shown = [state.service.show(ImageId(one)).record.document for one in ids]
     with state.service.snapshot() as snapshot:
-        films = thumbnails_of(snapshot, (document["id"] for document in shown))
+        films = load_thumbnails(snapshot, (document["id"] for document in shown))
     return page(
         request,
         "compare.html",

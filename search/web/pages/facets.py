@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from search.language.filters import facet_of
+from search.language.filters import facet_name
 from search.results import Results
 from search.web.queries import BoundQuery
 
-__all__ = ["FacetList", "Taken", "address_with", "facet_lists", "taken_of"]
+__all__ = ["ActiveFilter", "FacetList", "active_filters", "address_with", "facet_lists"]
 
 # What begins anew when another choice is made.
 _PLACES = ("page", "after")
@@ -41,7 +41,7 @@ class FacetList:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ActiveFilter:
     """Something that narrows an answer, and the address without it."""
 
     text: str
@@ -83,15 +83,13 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
         if name in _IN_ORDER:
             counts = sorted(counts, key=lambda count: int(count.value))
         found: dict[str, int] = {str(count.value): count.count for count in counts}
-        own = [c.partition("=")[2].strip() for c in chosen if facet_of(c) == name]
+        own = [c.partition("=")[2].strip() for c in chosen if facet_name(c) == name]
         missing = {v: 0 for v in own if v.lower() not in found}
         most = max(found.values(), default=1)
         values = []
         for value, count in (found | missing).items():
-            taken = [c for c in chosen if _same(c, name, value)]
-            choices = (
-                [c for c in chosen if c not in taken] if taken else [*chosen, f"{name}={value}"]
-            )
+            same = [c for c in chosen if _same(c, name, value)]
+            choices = [c for c in chosen if c not in same] if same else [*chosen, f"{name}={value}"]
             to = address_with(
                 address, [("choose", choice) for choice in choices], but=("choose", *_PLACES)
             )
@@ -100,7 +98,7 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
                     "value": value,
                     "count": count,
                     "most": most,
-                    "chosen": bool(taken),
+                    "chosen": bool(same),
                     "address": to,
                 }
             )
@@ -110,23 +108,25 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
 
 
 def _same(choice: str, name: str, value: str) -> bool:
-    return facet_of(choice) == name and choice.partition("=")[2].strip().lower() == value.lower()
+    return facet_name(choice) == name and choice.partition("=")[2].strip().lower() == value.lower()
 
 
-def taken_of(
+def active_filters(
     address: str, choices: Sequence[str], filters: Sequence[str], query: BoundQuery
-) -> list[Taken]:
+) -> list[ActiveFilter]:
     """All that narrows an answer, each with the address without it."""
-    taken = []
+    active = []
     for name, values in (("choose", choices), ("filter", filters)):
         for value in values:
             others = [(name, other) for other in values if other != value]
             to = address_with(address, others, but=(name, *_PLACES))
             field, _, rest = value.partition("=" if name == "choose" else ":")
-            taken.append(Taken(f"{TITLES.get(field, field)}: {rest}", to))
+            active.append(ActiveFilter(f"{TITLES.get(field, field)}: {rest}", to))
     if query.cohort is not None:
-        taken.append(Taken("in the cohort", address_with(address, (), but=("cohort", *_PLACES))))
+        active.append(
+            ActiveFilter("in the cohort", address_with(address, (), but=("cohort", *_PLACES)))
+        )
     if query.source is not None:
         without = address_with(address, (), but=("source", *_PLACES))
-        taken.append(Taken(f"source {query.source}", without))
-    return taken
+        active.append(ActiveFilter(f"source {query.source}", without))
+    return active

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from search.web.problems import problem
 
-__all__ = ["THEME", "THEMES", "answer_of", "page"]
+__all__ = ["THEME", "THEMES", "error_response", "page"]
 
 #: Cookie that holds what the person chose of `THEMES`.
 THEME = "cxrdex-theme"
@@ -47,7 +47,7 @@ def page(request: Request, template: str, **values: Any) -> str:
     )
 
 
-def answer_of(
+def error_response(
     request: Request,
     status: int,
     detail: str,

@@ -14,12 +14,12 @@ from search.collecting import MOST_COLLECTED
 from search.request import Mode
 from search.results import Results
 from search.web.cohorts.changes import own_cohorts
-from search.web.pages.cards import cards_of
-from search.web.pages.facets import address_with, facet_lists, taken_of
+from search.web.pages.cards import hit_cards
+from search.web.pages.facets import active_filters, address_with, facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, SearchQuery, SimilarQuery
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["router"]
 
@@ -27,7 +27,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _FACETS = ("disease", "view", "sex", "origin", "certainty", "year")
 # By meaning and by several things at once so many are ranked.
 _RANKED = 1000
@@ -55,9 +55,9 @@ def search(request: Request, state: _State, query: Annotated[SearchQuery, Query(
         query=query,
         results=results,
         wrong=wrong,
-        cards=cards_of(state.service, results) if results else [],
+        cards=hit_cards(state.service, results) if results else [],
         facets=facet_lists(results, address, query.choose) if results else [],
-        taken=taken_of(address, query.choose, query.filter, query),
+        active=active_filters(address, query.choose, query.filter, query),
         near=_near(state, query.q, address, results),
         following=_following(address, results),
         literally=address_with(address, [("literal", "true")], but=("literal", "after", "page")),
@@ -150,9 +150,9 @@ def answer(
         reading=reading.to_json(),
         results=results,
         wrong=wrong,
-        cards=cards_of(state.service, results) if results else [],
+        cards=hit_cards(state.service, results) if results else [],
         facets=facet_lists(results, address, query.choose) if results else [],
-        taken=taken_of(address, query.choose, query.filter, query),
+        active=active_filters(address, query.choose, query.filter, query),
         near=_near(state, query.q, address, results),
         following=address_with(address, place, but=("page",)) if full else None,
         most=MOST_COLLECTED,

@@ -9,23 +9,23 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from search.web.people.person import Person, Role
-from search.web.state import state_of
+from search.web.state import app_state
 
 __all__ = [
     "Action",
     "Asking",
     "Audience",
     "RouteAccess",
-    "access_of",
+    "current_person",
     "noted",
-    "person_of",
     "require",
+    "route_access",
     "sees_reports",
     "undeclared_is_for_administrators",
 ]
 
 
-def person_of(request: Request) -> Person:
+def current_person(request: Request) -> Person:
     """Who asks.
 
     Raises
@@ -40,7 +40,7 @@ def person_of(request: Request) -> Person:
 
 
 #: The parameter of a route that is to know who asks.
-Asking = Annotated[Person, Depends(person_of)]
+Asking = Annotated[Person, Depends(current_person)]
 
 
 #: What a request is to the audit; ``"nothing"`` for what says nothing about a patient.
@@ -63,7 +63,7 @@ class _Required:
             raise HTTPException(503, "the audit cannot be written: tell its keeper")
         if self.role == "anyone":
             return
-        person = person_of(request)
+        person = current_person(request)
         if not person.may(self.role):
             raise HTTPException(
                 403, f"this needs the role {self.role}; {person.name} has the role {person.role}"
@@ -92,10 +92,10 @@ def noted(request: Request, detail: str) -> None:
 def sees_reports(request: Request) -> bool:
     """Whether the person who asks may see the text of reports.
 
-    `search.web.state.state_of` gives them a service that shows it or does not; only what reads
+    `search.web.state.app_state` gives them a service that shows it or does not; only what reads
     documents of a snapshot itself has to ask here.
     """
-    return person_of(request).may(state_of(request).settings.reports)
+    return current_person(request).may(app_state(request).settings.reports)
 
 
 def undeclared_is_for_administrators(request: Request) -> None:
@@ -112,11 +112,11 @@ class RouteAccess(NamedTuple):
     role: Audience | None
 
 
-def access_of(routes: Iterable[Any]) -> Iterator[RouteAccess]:
+def route_access(routes: Iterable[Any]) -> Iterator[RouteAccess]:
     """The role of every route, included routers too; mounted files are left out."""
     for route in routes:
         if hasattr(route, "effective_candidates"):
-            yield from access_of(route.effective_candidates())
+            yield from route_access(route.effective_candidates())
         elif getattr(route, "methods", None):
             yield RouteAccess(route.path, frozenset(route.methods), _role(route))
 

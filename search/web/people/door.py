@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from starlette.exceptions import HTTPException
 
 from indexer.errors import CxrdexError
-from search.web.pages.rendering import answer_of
+from search.web.pages.rendering import error_response
 from search.web.people.identities import Identities
-from search.web.people.limits import is_address, network_of
+from search.web.people.limits import client_network, is_address
 from search.web.people.person import LOCAL, Person
 from search.web.people.sessions import COOKIE
+from search.web.uploads import limit_body
 
 __all__ = ["OPEN", "Door"]
 
@@ -77,11 +77,15 @@ class Door:
         except CxrdexError as error:
             # Where it cannot be known who may come in, nobody does.
             _log.error("%s", error)
-            answer = answer_of(request, 503, "it cannot be found out who you are: tell its keeper")
+            answer = error_response(
+                request, 503, "it cannot be found out who you are: tell its keeper"
+            )
             await answer(scope, receive, send)
             return
         except Refusal as refusal:
-            answer = answer_of(request, refusal.status, refusal.detail, headers=refusal.headers)
+            answer = error_response(
+                request, refusal.status, refusal.detail, headers=refusal.headers
+            )
             await answer(scope, receive, send)
             return
         if state["person"] is None and scope["path"] not in OPEN:
@@ -96,16 +100,7 @@ class Door:
                     headers.append((b"cache-control", b"no-store"))
             await send(message)
 
-        taken = 0
-
-        async def little() -> _Scope:
-            nonlocal taken
-            message: _Scope = await receive()
-            taken += len(message.get("body", b""))
-            if taken > _FORM:
-                raise HTTPException(413, "this is more than a name and a password")
-            return message
-
+        little = limit_body(receive, _FORM, "this is more than a name and a password")
         await self._app(scope, receive if state["person"] else little, unstored)
 
     def _come_in(self, known: Identities, request: Request, peer: str) -> None:
@@ -117,7 +112,7 @@ class Door:
             state["address"] = last if is_address(last) else peer
             if headers.get("x-forwarded-proto") in ("http", "https"):
                 request.scope["scheme"] = headers["x-forwarded-proto"]
-        caller = network_of(state["address"])
+        caller = client_network(state["address"])
         person = self._person(known, request, trusted, caller)
         state["person"] = person
         _wait(known.requests.wait(person.name if person else caller), "requests")
@@ -158,7 +153,9 @@ class Door:
     def _turned_away(self, request: Request) -> Response:
         path = request.url.path
         if path.startswith(("/v1/", "/static/")):
-            return answer_of(request, 401, "sign in first", headers={"www-authenticate": "Bearer"})
+            return error_response(
+                request, 401, "sign in first", headers={"www-authenticate": "Bearer"}
+            )
         here = path + (f"?{request.url.query}" if request.url.query else "")
         if request.method not in ("GET", "HEAD") or here == "/":
             return RedirectResponse("/sign-in", 303)

@@ -61,7 +61,7 @@ class Identities:
         user = self.users.by_token(token) if self.users is not None else None
         return user.person if user is not None else None
 
-    def stamp_of(self, name: str) -> str:
+    def session_stamp(self, name: str) -> str:
         """What a session that begins now is stamped with."""
         user = self.users.all().get(name) if self.users is not None else None
         return user.stamp if user is not None else ""

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-__all__ = ["Patience", "Rate", "is_address", "network_of"]
+__all__ = ["Patience", "Rate", "client_network", "is_address"]
 
 # Callers that are remembered; whoever was silent for longest is forgotten first.
 _REMEMBERED = 10_000
@@ -23,7 +23,7 @@ def is_address(text: str) -> bool:
     return True
 
 
-def network_of(address: str) -> str:
+def client_network(address: str) -> str:
     """What counts as one caller: an IPv4 address, or the /64 that one machine has of IPv6."""
     if not is_address(address):
         return address

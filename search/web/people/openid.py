@@ -158,7 +158,7 @@ def router(known: Identities, settings: OpenIdSettings) -> APIRouter:
         person = known.by_name(name)
         if person is None:
             raise HTTPException(403, "you are known, but have no role here: ask for one")
-        return signed_in(request, known, person.name, known.stamp_of(person.name), to)
+        return signed_in(request, known, person.name, known.session_stamp(person.name), to)
 
     return router
 

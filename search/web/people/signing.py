@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.people.identities import Identities
-from search.web.people.limits import network_of
+from search.web.people.limits import client_network
 from search.web.people.sessions import COOKIE
 from search.web.people.users import Busy, is_name
 
@@ -82,7 +82,7 @@ def router(known: Identities) -> APIRouter:
         name = name.strip()
         # What is no name may be a password in the wrong field.
         request.state.tried = name if is_name(name) else ""
-        address = network_of(request.state.address)
+        address = client_network(request.state.address)
         wait = known.guesses.attempt(address) or known.names.attempt(name)
         if wait > 0:
             answer = form(request, to, 429, f"Too many tries: wait {int(wait) + 1} seconds.", name)

@@ -17,16 +17,16 @@ from search.labels.labelling import make_draft, parse_label
 from search.request import ImageId
 from search.web.pages.cards import marked_report, ranked_annotations
 from search.web.pages.rendering import page
-from search.web.people.access import Asking, noted, person_of, require, sees_reports
+from search.web.people.access import Asking, current_person, noted, require, sees_reports
 from search.web.queries import NoQuery
 from search.web.review.context import ReviewContext, review_context
-from search.web.state import State, state_of
+from search.web.state import State, app_state
 
 __all__ = ["judging", "router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(state_of)]
+_State = Annotated[State, Depends(app_state)]
 _Room = Annotated[ReviewContext, Depends(review_context)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
@@ -80,7 +80,7 @@ def review(
         following=following[0] if following else None,
         image=document,
         shown=[a for a in document["annotations"] if a["disease"] == query.label],
-        verdict=labels.said.get(query.label),
+        verdict=labels.verdicts.get(query.label),
         others=[a for a in ranked_annotations(document) if a["disease"] != query.label],
         report=marked_report(document) if sees_reports(request) else [],
         number=labels.number,
@@ -152,13 +152,13 @@ def judge_case(
 def judging(request: Request, image: str) -> dict[str, Any] | None:
     """What a case's page needs for its forms; None for who may not judge."""
     room = review_context(request)
-    if not person_of(request).may("reviewer") or not room.may_write:
+    if not current_person(request).may("reviewer") or not room.may_write:
         return None
     labels = room.labelling.of(image)
     return {
         "number": labels.number,
-        "denied": [name for name, verdict in labels.said.items() if verdict.annotation is None],
-        "said": labels.said,
+        "denied": [name for name, verdict in labels.verdicts.items() if verdict.annotation is None],
+        "verdicts": labels.verdicts,
         "last": labels.last(),
     }
 

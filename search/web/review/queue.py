@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from indexer.database.labels.events import Event, Verdict, verdicts
+from search.models import Once
 from search.service import SearchService
 from search.snapshot import Snapshot
 
@@ -66,8 +66,7 @@ class Queues:
 
     def __init__(self, service: SearchService) -> None:
         self._service = service
-        self._lock = threading.Lock()
-        self._kept: tuple[object, tuple[Film, ...], dict[str, str]] | None = None
+        self._kept: Once[tuple[tuple[Film, ...], dict[str, str]]] = Once()
 
     def findings(self) -> list[str]:
         """What the database has probabilities of."""
@@ -98,19 +97,20 @@ class Queues:
         images = snapshot.database.ledger.images
         # Readings change with the bundle or with the images there are, and with nothing else.
         key = (finding, images.changes, snapshot.manifest.bundle)
-        with self._lock:
-            if self._kept is None or self._kept[0] != key:
-                pooled = snapshot.manifest.thresholds is not None
-                best: dict[str, Film] = {}
-                studies: dict[str, str] = {}
-                for image, study, chance in images.chances(finding):
-                    # Where images speak for themselves, each is judged for itself.
-                    unit = study if pooled else image
-                    studies[image] = unit
-                    best.setdefault(unit, Film(image, unit, chance))
-                films = sorted(best.values(), key=lambda f: (abs(f.chance - 0.5), f.image))
-                self._kept = key, tuple(films), studies
-            return self._kept[1], self._kept[2]
+
+        def make() -> tuple[tuple[Film, ...], dict[str, str]]:
+            pooled = snapshot.manifest.thresholds is not None
+            best: dict[str, Film] = {}
+            studies: dict[str, str] = {}
+            for image, study, chance in images.chances(finding):
+                # Where images speak for themselves, each is judged for itself.
+                unit = study if pooled else image
+                studies[image] = unit
+                best.setdefault(unit, Film(image, unit, chance))
+            films = sorted(best.values(), key=lambda f: (abs(f.chance - 0.5), f.image))
+            return tuple(films), studies
+
+        return self._kept.get(key, make)
 
 
 def _judged(

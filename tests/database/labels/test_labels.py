@@ -177,7 +177,7 @@ def test_a_copy_of_before_gets_what_it_lacks(path: Path) -> None:
         labels = database.labels()
         assert labels is not None
         assert labels.labels.count == 3
-        assert labels.labels.last_of(OTHER) == 3
+        assert labels.labels.last_number(OTHER) == 3
 
 
 def _numbers(file: LabelFile, drafts: Sequence[Draft], **more: int) -> list[int]:

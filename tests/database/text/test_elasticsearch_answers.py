@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from indexer.database.text.elasticsearch.answers import innermost, kind_of
+from indexer.database.text.elasticsearch.answers import error_type, innermost
 from indexer.database.text.elasticsearch.bulk import Action, undone
 from indexer.errors import DatabaseError
 
@@ -38,9 +38,9 @@ def test_of_a_refused_document_only_the_field_is_named(reason: str, field: str |
 
 
 def test_a_type_is_taken_for_one_only_where_it_looks_like_one() -> None:
-    assert kind_of({"type": "too_many_clauses"}) == "too_many_clauses"
+    assert error_type({"type": "too_many_clauses"}) == "too_many_clauses"
     for odd in ({"type": SECRET}, {"type": ["a"]}, {}, SECRET, None):
-        assert kind_of(odd) == "unknown"
+        assert error_type(odd) == "unknown"
     assert SECRET not in refusal("", type=SECRET)
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from search.service import SearchService
 from search.web.app import create_app
 from search.web.audit.writing import Audit
-from search.web.people.access import RouteAccess, access_of
+from search.web.people.access import RouteAccess, route_access
 from search.web.people.door import OPEN
 from search.web.people.person import ROLES, Person
 from search.web.people.users import Users
@@ -49,7 +49,7 @@ class Site:
         app: Any = self.app
         while not hasattr(app, "routes"):
             app = app._app
-        return [*access_of(app.routes)]
+        return [*route_access(app.routes)]
 
     def get(self, role: str, address: str, **query: Any) -> Any:
         return self.client.get(address, params=query, headers=self.tokens[role])

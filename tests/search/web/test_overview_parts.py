@@ -11,7 +11,7 @@ from search.web.overview.composite_map import (
     WIDTH,
     composite_map,
     composite_places,
-    query_of,
+    label_query,
     spread,
 )
 
@@ -38,7 +38,7 @@ def test_every_composite_label_of_a_bundle_has_its_place(bundle: Bundle) -> None
     ],
 )
 def test_what_asks_for_a_label(label: str, query: str) -> None:
-    assert query_of(label, ("opacity", "catheters, indwelling", "cardiomegaly")) == query
+    assert label_query(label, ("opacity", "catheters, indwelling", "cardiomegaly")) == query
 
 
 def test_crowds_are_spread_inside_the_picture() -> None:
@@ -51,7 +51,7 @@ def test_crowds_are_spread_inside_the_picture() -> None:
 
 def test_a_point_grows_with_its_images() -> None:
     names = {"opacity, left": (0.1, 0.1), "opacity, right": (0.9, 0.9), "mass": (0.5, 0.2)}
-    queries = {name: query_of(name, ("opacity", "mass")) for name in names}
+    queries = {name: label_query(name, ("opacity", "mass")) for name in names}
     counts = {"opacity, left": 9, "opacity, right": 1, "mass": 0}
     points = composite_map(names, queries, counts).points
     assert [p.label for p in points] == ["opacity, left", "opacity, right", "mass"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering", "innermost", "kind_of"]
+__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering", "error_type", "innermost"]
 
 #: Statuses that another try may change.
 PASSING = frozenset({429, 502, 503, 504})
@@ -70,10 +70,10 @@ def answering(index: str) -> Iterator[None]:
 
 
 def _kind(body: Any) -> str:
-    return kind_of(body.get("error") if isinstance(body, dict) else None)
+    return error_type(body.get("error") if isinstance(body, dict) else None)
 
 
-def kind_of(error: Any) -> str:
+def error_type(error: Any) -> str:
     """The type of an error, which unlike its reason quotes nothing of a document."""
     found = str(error.get("type")) if isinstance(error, dict) else ""
     return found if _TYPE.fullmatch(found) else "unknown"
@@ -83,6 +83,6 @@ def innermost(body: Any) -> str:
     """The type of the error that an answer's error goes back to."""
     found, kind = body.get("error") if isinstance(body, dict) else None, "unknown"
     while isinstance(found, dict):
-        kind = kind_of(found) if kind_of(found) != "unknown" else kind
+        kind = error_type(found) if error_type(found) != "unknown" else kind
         found = found.get("caused_by") or next(iter(found.get("root_cause") or ()), None)
     return kind

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.database.text.documents import Document
-from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked, kind_of
+from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked, error_type
 from indexer.database.text.elasticsearch.schema import source_fields
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
@@ -66,7 +66,7 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
         status, error = int(result["status"]), result.get("error", {})
         if status < 300 or (operation == "delete" and status == 404 and not error):
             continue
-        kind = kind_of(error)
+        kind = error_type(error)
         if kind == "cluster_block_exception":
             raise IndexBlocked
         if kind == "index_not_found_exception":

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from search.web.people.access import (
     Asking,
-    access_of,
     require,
+    route_access,
     undeclared_is_for_administrators,
 )
 from search.web.people.person import LOCAL, ROLES, Person, Role
@@ -62,7 +62,7 @@ def test_the_role_of_a_route_is_its_own() -> None:
     app = FastAPI(openapi_url=None)
     app.include_router(router, prefix="/v1")
     app.add_api_route("/c", lambda: None)
-    assert {one.path: one.role for one in access_of(app.routes)} == {
+    assert {one.path: one.role for one in route_access(app.routes)} == {
         "/v1/a": "administrator",
         "/v1/b": "reader",
         "/c": None,

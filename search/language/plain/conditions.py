@@ -81,13 +81,14 @@ _SEXES = {
     "F": r"wom[ae]n|females?|lad(?:y|ies)|girls?|she|mothers?",
     "M": r"m[ae]n|males?|gentlem[ae]n|boys?|he|fathers?",
 }
+_CHILDREN = r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|peds|juveniles?|minors"
 #: Words for people of some age; girls and boys are sexes as well.
 _GROUPS = (
     (r"newborns?|neonat(?:es?|al)", "age:<1"),
     (r"infants?|bab(?:y|ies)", "age:<2"),
     (r"toddlers?", "age:[1 TO 3]"),
     (r"adolescents?|teen(?:age(?:d|rs?)?|s)?", "age:[13 TO 17]"),
-    (r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|peds|juveniles?|minors", "age:<18"),
+    (_CHILDREN, "age:<18"),
     (r"(?:girls?|boys?)", "age:<18"),
     (r"young(?:er)? adults?", "age:[18 TO 40]"),
     (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
@@ -160,6 +161,12 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
         ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
         (
+            "view",
+            r"\b(lateral|frontal)(?:s| views?| films?)? only\b"
+            r"|\bonly (?:the )?(lateral|frontal)s?\b",
+            lambda m: f"view:{(m[1] or m[2]).lower()}",
+        ),
+        (
             "left out",
             r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
             lambda m: _NO_OTHER_FINDING,
@@ -178,6 +185,20 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
         ("age", rf"\bbetween\s+{_N}{_TO}{_N}\b{_NO_SIZE}", _bare_span),
         ("age", rf"\b{_N}(?:-|–|\s+to\s+){_N}\b{_NO_SIZE}", _bare_span),
+        # "Children under 5": the number says more than the word, and needs no unit.
+        *(
+            (
+                "age",
+                rf"\b(?:{_CHILDREN})\s+(?:aged? )?{cue}\s*(?:the age of )?{_N}{_MAYBE}",
+                _age(test),
+            )
+            for cue, test in (
+                (_OVER, "age:[{0} TO 17]"),
+                (_UNDER, "age:<{0}"),
+                (_AT_LEAST, "age:[{0} TO 17]"),
+                (_MOST, "age:<={0}"),
+            )
+        ),
         *(
             ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
             for cue, test in (
@@ -254,6 +275,8 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             lambda m: "view:lateral",
         ),
         ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
+        # Portable films are taken from the front.
+        ("view", rf"\bportable(?: ap)?(?: {_FILM})*\b", lambda m: "projection:AP"),
         ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
     )
 )

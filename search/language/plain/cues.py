@@ -39,7 +39,17 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\|+", " or "),
         (r"(?:(?<=\s)|^)[!¬]\s*(?=\w)", " not "),
         (r"(?:(?<=\s)|^)[–—−]\s*(?=[^\W\d])", " not "),
-        (r"(?:(?<=\s)|^)\?\s+(?=\w)", " query "),
+        (r"(?:(?<=\s)|^)\?\s*(?=\w)", " query "),
+        (r"\bw(?=\s+\w)", " with "),
+        # Abbreviations of parts of terms.
+        (r"\bfx'?s?\b", "fracture"),
+        (r"\batx\b", "atelectasis"),
+        (r"\b(?:nl|nml|nrml)\b", "normal"),
+        (
+            r"(?<=hilar )lad\b|(?<=mediastinal )lad\b|(?<=axillary )lad\b|(?<=paratracheal )lad\b",
+            "lymphadenopathy",
+        ),
+        (r"\bunilateral\b", " left or right "),
         (r"\bcan'?t\b|\bcannot\b", "can not"),
         (r"n't\b", " not"),
         (r"\bnon-?\s?(?=calcified|displaced|specific|loculated|obstruct)", " non "),
@@ -47,9 +57,11 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\babnormals?\b(?=\s*(?:{_WHOLE})|\W*$)", " not normal "),
         (rf"\b(?:{_WHOLE})\W+(?:is |are )?abnormal\b", " not normal "),
         (r"\blungs?\s+(?:are |is )?not\s+clear\b", " not normal "),
+        (r"\bboth\s+lungs?\s+(?:are )?clear\b|\blungs?\s+(?:are )?both\s+clear\b", " normal "),
         (
             r"\bnormal(?:[- ]sized?)?\s+(?:heart|cardiac)(?:\s+(?:size|silhouette))?\b"
-            r"|\b(?:heart|cardiac)\s+size\s+(?:is )?normal\b",
+            r"|\b(?:heart|cardiac)\s+size\s+(?:is )?normal\b"
+            r"|\b(?:heart|cardiac silhouette)(?:\s+size)?\s+(?:is )?(?:not|un)\s?enlarged\b",
             " not cardiomegaly ",
         ),
         # A letter for a side, in capitals or before a hyphen.
@@ -99,8 +111,8 @@ CUES: dict[str, tuple[str, ...]] = {
     ),
     "past": _split(
         """
-        history of | hx of | hx | known history of | past history of | pmh of | pmh | previous
-        history of
+        history of | previous | prior | former | hx of | hx | known history of | past history of |
+        pmh of | pmh | previous history of
         """
     ),
     "or": _split("or | nor"),

@@ -22,7 +22,7 @@ __all__ = ["is_free", "understand"]
 # Signs of the query language: quotes, groups, ranges, shapes, boosts, fields, operators in
 # capitals, and a sign right before a word.
 _EXPLICIT = re.compile(
-    r"""["()\[\]{}\\^*~]|\w\?|\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:"""
+    r"""["()\[\]{}\\^*~]|\w\?|(?<=[^\s])\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:"""
     r"""|(?:^|\s)[+-](?=\w)|(?:^|\s)-\s+(?=[^\W\d])"""
 )
 _QUESTION = re.compile(

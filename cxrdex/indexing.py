@@ -99,7 +99,7 @@ def index(
         There is no space left; what was committed is safe.
     """
     from indexer.pipeline.run import index as run
-    from search.preparing import prepare_meanings
+    from search.service import prepare_meanings
 
     several = [archives] if isinstance(archives, str | Path) else archives
     summary = run(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from indexer.cascade.compute import Compute
 from indexer.database.layout import Layout
-from indexer.errors import ArchiveError, BundleError, DatabaseMismatch, ImageError
+from indexer.errors import (
+    ArchiveError,
+    BundleError,
+    DatabaseMismatch,
+    ImageError,
+    MissingExtraError,
+    TextStoreUnavailable,
+)
 from search.language.filters import facet_name
 from search.models import Models, Once
 from search.pictures.query import is_whole_id, query_picture, resolve
@@ -26,9 +35,12 @@ if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Reading
     from indexer.cascade.text_space import TextSpace
+    from indexer.pipeline.progress import Summary
     from search.hybrid.semantic import AnnotationTexts, Semantic
 
-__all__ = ["SearchService"]
+__all__ = ["SearchService", "prepare_meanings"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -300,3 +312,22 @@ def _asks_text(request: SearchRequest) -> bool:
     """Whether the text store has to be asked, which need not be there for a picture alone."""
     part_of_id = isinstance(request.picture, ImageId) and not is_whole_id(request.picture.text)
     return not request.by_picture_alone or request.is_bounded or part_of_id
+
+
+def prepare_meanings(database: Path, summary: Summary) -> None:
+    """Encode what the annotations of a database say, where a run has changed them.
+
+    Killed meanwhile, or where the sentence model or the text store cannot be had, nothing is lost:
+    the first search by meaning does the rest. Ctrl-C ends it in the same way.
+    """
+    changed = summary.done or summary.reports_changed or not Layout(database).semantic.exists()
+    if summary.interrupted or summary.waiting or not changed:
+        return
+    started = time.monotonic()
+    try:
+        with SearchService(database) as service, suppress(KeyboardInterrupt):
+            service.prepare()
+    except (MissingExtraError, TextStoreUnavailable) as error:
+        _log.info("searches by meaning were not made ready: %s", error)
+        return
+    _log.info("searches by meaning made ready in %.1f s", time.monotonic() - started)

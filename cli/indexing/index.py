@@ -200,7 +200,7 @@ def index(
     from indexer.database.layout import Layout
     from indexer.errors import FilesFailed, PruneRefused
     from indexer.pipeline.run import index as run_index
-    from search.preparing import prepare_meanings
+    from search.service import prepare_meanings
 
     note = None
     if not quiet and not Layout(database).manifest.exists():

@@ -29,6 +29,7 @@ def index(
     reread: bool = False,
     text_store: str | None = None,
     elasticsearch_url: str | None = None,
+    vector_store: str | None = None,
     pool_studies: bool | None = None,
     limits: Limits | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -68,6 +69,9 @@ def index(
         Read all files again; brings a database made with another bundle up to this one.
     text_store, elasticsearch_url
         Of a database that is made now: ``"embedded"`` or ``"elasticsearch"``, and its address.
+    vector_store
+        Of a database that is made now: ``"faiss"``, or ``"elasticsearch"`` for vectors beside the
+        words.
     pool_studies
         Of a database that is made now: whether the images of a study share their findings.
     limits
@@ -115,6 +119,7 @@ def index(
         reread=reread,
         text_store=text_store,
         elasticsearch_url=elasticsearch_url,
+        vector_store=vector_store,
         pool_studies=pool_studies,
         limits=limits,
         progress=progress or (lambda _: None),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from indexer.database.layout import Layout, Manifest
 from indexer.database.reader import Database
@@ -23,10 +23,8 @@ from indexer.database.sqlite import connect
 from indexer.database.vectors.generation import generations
 from indexer.errors import ShardMissing
 from search.stores.backend import Backend
-from search.stores.opening import open_backend
-
-if TYPE_CHECKING:
-    from indexer.database.vectors.index import Vectors
+from search.stores.opening import open_backend, open_vectors
+from search.stores.vectors import VectorStore
 
 __all__ = ["Snapshot", "Snapshots"]
 
@@ -85,31 +83,45 @@ class Snapshot:
             raise RuntimeError("the snapshot was opened without the text store")
         return self._text
 
-    def vectors(self) -> Vectors:
+    def vectors(self) -> VectorStore:
         """All vectors."""
         return self._vectors.of(self.database)
 
 
 class _VectorCache:
-    """The vectors of the newest moment, opened once for all requests of the same shards."""
+    """The vectors of the newest moment, opened once for all requests of the same shards.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    text
+        Opens the text store, which may hold the vectors.
+    """
+
+    def __init__(self, text: Callable[[Manifest], Backend]) -> None:
         self._lock = threading.Lock()
-        self._known: tuple[object, Vectors] | None = None
+        self._text = text
+        self._known: tuple[object, VectorStore] | None = None
 
-    def of(self, database: Database) -> Vectors:
+    def of(self, database: Database) -> VectorStore:
         from indexer.database.vectors.index import Vectors
 
         folder = database.layout.vectors
         with self._lock:
             # A shard never changes, and a dead row stays dead, so that numbers and counts tell.
             shards = tuple(database.ledger.shards.all())
-            key = (database.manifest.bundle, shards, generations(folder)[:1])
+            manifest = database.manifest
+            key = (manifest.bundle, shards, generations(folder)[:1])
             if self._known is None or self._known[0] != key:
                 opened = database.ledger.shards.open(
-                    database.layout.embeddings, database.manifest.dimensions
+                    database.layout.embeddings, manifest.dimensions
                 )
-                self._known = key, Vectors(folder, opened)
+                store = open_vectors(
+                    manifest.vectors,
+                    Vectors(folder, opened),
+                    manifest.dimensions,
+                    lambda: self._text(manifest),
+                )
+                self._known = key, store
             return self._known[1]
 
 
@@ -132,7 +144,8 @@ class Snapshots:
     def __init__(self, path: Path) -> None:
         self.layout = Layout(path)
         self._lock = threading.Lock()
-        self._vectors = _VectorCache()
+        self._opening = threading.Lock()
+        self._vectors = _VectorCache(self._open_text)
         self._stamp = _stamp(self.layout.manifest)
         #: Open ledgers that no request uses.
         self._resting = [Database.open(path)]
@@ -226,18 +239,24 @@ class Snapshots:
 
     def _begin(self, text: bool, version: int) -> Snapshot:
         database = self._ledger()
-        if text and self._text is None:
-            manifest = database.manifest
-            self._text = open_backend(
-                manifest.text,
-                self.layout.text,
-                index=manifest.text_index,
-                url=manifest.text_url,
-            )
+        if text:
+            self._open_text(database.manifest)
         # The text store first: it must not be ahead of the ledger.
         view = self._text.present() if self._text is not None else None
         database.refresh()
         return Snapshot(database, view, self._vectors, version)
+
+    def _open_text(self, manifest: Manifest) -> Backend:
+        """The text store, opened when it is first asked for."""
+        with self._opening:
+            if self._text is None:
+                self._text = open_backend(
+                    manifest.text,
+                    self.layout.text,
+                    index=manifest.text_index,
+                    url=manifest.text_url,
+                )
+            return self._text
 
     def _is_whole(self, snapshot: Snapshot) -> bool:
         """Whether the text store has just what the ledger has."""

@@ -10,6 +10,7 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.simulation import Simulation, simulate_archive
+from tests.elasticsearch_cluster import ElasticsearchCluster, cluster_unavailable
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 
@@ -66,6 +67,16 @@ def elasticsearch_url() -> Iterator[str]:
     server = ElasticsearchServer().start()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_cluster() -> Iterator[ElasticsearchCluster]:
+    """Three nodes with TLS and API keys, started when a test first asks for them."""
+    if reason := cluster_unavailable():
+        pytest.skip(reason)
+    cluster = ElasticsearchCluster().start()
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-__all__ = ["URL_VARIABLE", "ElasticsearchServer", "unavailable"]
+__all__ = ["URL_VARIABLE", "ElasticsearchServer", "free_port", "unavailable"]
 
 URL_VARIABLE = "CXRDEX_TEST_ELASTICSEARCH_URL"
 VERSION = "9.4.3"
@@ -139,7 +139,7 @@ class ElasticsearchServer:
     Parameters
     ----------
     settings
-        Lines of elasticsearch.yml beside those that every test needs.
+        Lines of elasticsearch.yml beside those that every test needs; one with None is left out.
     users
         Passwords by name; security is on where there are any, and each is a superuser.
     files
@@ -156,7 +156,7 @@ class ElasticsearchServer:
         files: Mapping[str, bytes] | None = None,
         heap: str = "512m",
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = {
             "discovery.type": "single-node",
             "xpack.security.autoconfiguration.enabled": False,
@@ -184,6 +184,11 @@ class ElasticsearchServer:
 
     def start(self) -> ElasticsearchServer:
         """Start it and wait until it is green; about 11 s."""
+        self.launch()
+        return self.wait()
+
+    def launch(self) -> None:
+        """Start it; the thread that does so must outlive it."""
         with (self._root / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 self._command(),
@@ -199,6 +204,10 @@ class ElasticsearchServer:
                 group=self._uid if self._fetched and os.getuid() == 0 else None,
                 extra_groups=[] if self._fetched and os.getuid() == 0 else None,
             )
+
+    def wait(self) -> ElasticsearchServer:
+        """Wait until it answers."""
+        assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -212,6 +221,11 @@ class ElasticsearchServer:
     def data(self) -> Path:
         """Where its indexes lie."""
         return self._root / "data"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither killed nor stopped."""
+        return self._process is not None
 
     def kill(self) -> None:
         """Kill it as a power cut would; the data stay."""
@@ -257,13 +271,14 @@ class ElasticsearchServer:
         configuration = self._root / "conf"
         for name in ("conf", "data", "logs", "tmp"):
             (self._root / name).mkdir()
-        settings = {"http.port": self.port, "transport.port": _free_port(), **self._settings}
+        settings = {"http.port": self.port, "transport.port": free_port(), **self._settings}
         if self._fetched:
             settings["path.data"] = str(self._root / "data")
             settings["path.logs"] = str(self._root / "logs")
             for name in ("jvm.options", "log4j2.properties", "roles.yml", "role_mapping.yml"):
                 shutil.copy(_fetch() / "config" / name, configuration / name)
-        lines = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
+        given = {name: value for name, value in settings.items() if value is not None}
+        lines = [f"{name}: {json.dumps(value)}" for name, value in given.items()]
         (configuration / "elasticsearch.yml").write_text("\n".join(lines) + "\n")
         users = [f"{name}:{_hashed(password)}" for name, password in self._users.items()]
         (configuration / "users").write_text("\n".join([*users, ""]))
@@ -335,7 +350,8 @@ def _hashed(password: str) -> str:
     return f"{{PBKDF2}}10000${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -88,6 +88,12 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     help="Address of Elasticsearch, kept in the database; logins come from the environment.",
 )
 @click.option(
+    "--vector-store",
+    type=click.Choice(["faiss", "elasticsearch"]),
+    help="What finds similar images, chosen when the database is made: FAISS in its folder, or "
+    "Elasticsearch, where vectors stand beside the words.  [default: faiss]",
+)
+@click.option(
     "--pool-studies/--no-pool-studies",
     default=None,
     help="The images of a study share their findings: the mean of what each says. Chosen when the "
@@ -175,6 +181,7 @@ def index(
     group: str | None,
     text_store: str | None,
     elasticsearch_url: str | None,
+    vector_store: str | None,
     pool_studies: bool | None,
     compute: Compute,
     workers: int | None,
@@ -204,7 +211,7 @@ def index(
 
     note = None
     if not quiet and not Layout(database).manifest.exists():
-        _, url, why = choose_text(text_store, elasticsearch_url)
+        _, url, why = choose_text(text_store, elasticsearch_url, vector_store)
         place = f"Elasticsearch at {url}" if url else "an index in its folder"
         note = f"The new database keeps words in {place} ({why})."
 
@@ -226,6 +233,7 @@ def index(
                 prune_limit=limit,
                 text_store=text_store,
                 elasticsearch_url=elasticsearch_url,
+                vector_store=vector_store,
                 pool_studies=pool_studies,
                 group=group,
                 progress=progress,

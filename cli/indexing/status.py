@@ -34,13 +34,15 @@ def status(database: Path, form: str) -> None:
 
 def _show(found: DatabaseStatus) -> None:
     index, last = found.generation, found.last_run
+    on_server = found.manifest.vectors == "elasticsearch"
+    vectors = "in Elasticsearch, beside the words" if on_server else "no FAISS index"
     rows = [
         ("files", ", ".join(f"{count} {name}" for name, count in found.files.items())),
         ("indexed", f"{found.images} images of {found.studies} studies"),
         *(("archive", f"{path}: {count} files") for path, count in found.archives.items()),
         ("bundle", f"{found.manifest.bundle_name} {found.manifest.bundle}"),
         ("text store", found.manifest.text),
-        ("vectors", index.summary(found.fresh, found.dead) if index else "no FAISS index"),
+        ("vectors", index.summary(found.fresh, found.dead) if index else vectors),
     ]
     if found.waiting:
         rows.append(("waiting", f"{found.waiting} documents for the text store"))

@@ -37,7 +37,9 @@ def verify(database: Path, repair: bool, form: str) -> None:
         for problem in problems:
             echo(f"{problem.where}: {problem.detail}; {problem.repair}")
         if not problems:
-            echo("consistent: ledger, shards, FAISS, text and thumbnails agree")
+            on_server = Layout(database).read_manifest().vectors == "elasticsearch"
+            stores = "Elasticsearch" if on_server else "FAISS, text"
+            echo(f"consistent: ledger, shards, {stores} and thumbnails agree")
             if generation:
                 echo(f"FAISS: {generation.summary(0, 0)}")
     if problems:

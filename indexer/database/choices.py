@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from indexer.database.layout import Layout, Manifest
 from indexer.errors import DatabaseError, DatabaseMismatch
+
+if TYPE_CHECKING:
+    from indexer.cascade.bundle import Bundle
 
 __all__ = ["Choices", "choose_text"]
 
@@ -27,6 +31,9 @@ class Choices:
     polarity
         By beginnings of manufacturers' names, whether small values are white whatever a header
         says, from now on; None for as the header has it. Makers that are not named stay as set.
+    vector_store
+        ``"faiss"``, or ``"elasticsearch"`` for vectors beside the words; None for FAISS, or for
+        what it has.
     """
 
     text_store: str | None = None
@@ -34,19 +41,27 @@ class Choices:
     pool_studies: bool | None = None
     group: str | None = None
     polarity: Mapping[str, bool | None] = field(default_factory=dict)
+    vector_store: str | None = None
 
-    def text(self) -> tuple[str, str | None]:
-        """Kind of a new database's text store, and the address of Elasticsearch.
+    def manifest(self, bundle: Bundle, key: str) -> Manifest:
+        """The manifest of a new database.
+
+        Parameters
+        ----------
+        bundle, key
+            The bundle that fills it, and the fingerprint of its id key.
 
         Raises
         ------
         DatabaseError
             As `choose_text`.
         """
-        return choose_text(self.text_store, self.elasticsearch_url)[:2]
+        kind, url, _ = choose_text(self.text_store, self.elasticsearch_url, self.vector_store)
+        made = Manifest.of(bundle, key, kind, url, pool_studies=self.pool_studies is not False)
+        return replace(made, vectors=self.vector_store or made.vectors)
 
-    def check_text(self, layout: Layout, manifest: Manifest) -> None:
-        """Refuse a database with another text store.
+    def check_stores(self, layout: Layout, manifest: Manifest) -> None:
+        """Refuse a database with another text store or vector store.
 
         Raises
         ------
@@ -57,6 +72,11 @@ class Choices:
 
         made = "embedded" if manifest.text == "tantivy" else manifest.text
         url = self.elasticsearch_url
+        if self.vector_store not in (None, manifest.vectors):
+            raise DatabaseMismatch(
+                f"the database {layout.root} was made with the {manifest.vectors} vector store: "
+                "leave the option out, or index the archive into a new folder"
+            )
         if self.text_store not in (None, made) or (url and made == "embedded"):
             raise DatabaseMismatch(
                 f"the database {layout.root} was made with the {made} text store: leave the "
@@ -93,12 +113,14 @@ class Choices:
         )
 
 
-def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, str]:
+def choose_text(
+    store: str | None, url: str | None, vectors: str | None = None
+) -> tuple[str, str | None, str]:
     """Kind of a new database's text store, the address of Elasticsearch, and why it is so.
 
     Parameters
     ----------
-    store, url
+    store, url, vectors
         What was asked for, as of `Choices`.
 
     Raises
@@ -112,6 +134,13 @@ def choose_text(store: str | None, url: str | None) -> tuple[str, str | None, st
         configured_urls,
     )
 
+    if vectors == "elasticsearch":
+        if store == "embedded":
+            raise DatabaseError(
+                "vectors in Elasticsearch stand in the documents of the words: leave --text-store "
+                "embedded out, or --vector-store elasticsearch"
+            )
+        store = "elasticsearch"
     configured = configured_urls()
     if store == "embedded" or (store is None and not url and not configured):
         if url:

@@ -67,6 +67,9 @@ class Manifest:
     polarity
         By beginnings of manufacturers' names, whether small values are white whatever a header
         says; None where headers are believed.
+    vectors
+        What finds the nearest vectors: ``"faiss"``, or ``"elasticsearch"``, which holds them in the
+        documents of the text store.
     """
 
     format: int
@@ -86,6 +89,7 @@ class Manifest:
     likely: dict[str, float] | None = None
     likeness: dict[str, float] | None = None
     polarity: dict[str, bool] | None = None
+    vectors: str = "faiss"
 
     @classmethod
     def of(

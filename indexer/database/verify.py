@@ -22,8 +22,7 @@ from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnails import Thumbnails
-from indexer.database.vectors.generation import current_generation
-from indexer.database.vectors.index import Vectors
+from indexer.database.upkeep.vectors import disagreements
 from indexer.database.vectors.shards import shard_checksum, vector_key
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextStoreUnavailable
@@ -150,7 +149,9 @@ def repair(path: Path) -> list[Problem]:
         vectors.unlink(missing_ok=True)
     if "vectors" in wrong:
         shutil.rmtree(layout.vectors, ignore_errors=True)
-    text: Literal["rebuilt", "drained"] = "rebuilt" if "text" in wrong else "drained"
+    kept_there = "vectors" in wrong and layout.read_manifest().vectors == "elasticsearch"
+    text: Literal["rebuilt", "drained"]
+    text = "rebuilt" if "text" in wrong or kept_there else "drained"
     with Writer.maintain(path, text=text) as writer, writing(path):
         if "ledger" in wrong:
             _mend_ledger(writer)
@@ -243,23 +244,7 @@ def _rows(database: Database, number: int) -> Iterator[Problem]:
 
 
 def _vectors(database: Database) -> Iterator[Problem]:
-    count, folder = len(database), database.layout.vectors
-    last = database.last_run()
-    generation = current_generation(folder)
-    if generation is None:
-        if count and last is not None and last.state == "complete":
-            yield Problem("vectors", "missing", count, "there is no readable FAISS index")
-        return
-    try:
-        vectors: Vectors = database.vectors()
-        if vectors.generation != generation:
-            yield Problem("vectors", "damaged", count, "the FAISS index cannot be read")
-            return
-        for what, number, detail in vectors.disagreements():
-            yield Problem("vectors", what, number, detail)
-    except CxrdexError:
-        # Shards are unreadable, which their own check has told.
-        return
+    return (Problem("vectors", *found) for found in disagreements(database))
 
 
 def _text(database: Database) -> Iterator[Problem]:

@@ -16,8 +16,8 @@ from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.outcomes import Outcome
 from indexer.database.seal import check_truth, open_seal
-from indexer.database.vectors.builder import build_vectors, needs_build
-from indexer.database.vectors.generation import current_generation, remove_older
+from indexer.database.vectors.builder import build_vectors, lags, needs_build
+from indexer.database.vectors.generation import remove_older
 from indexer.database.vectors.shards import Shards, remove_orphans
 from indexer.database.writing import bundle_change
 from indexer.database.writing.commits import commit
@@ -105,15 +105,13 @@ class Writer:
         with layout.lock():
             if not layout.manifest.exists():
                 with writing(path):
-                    kind, url = choices.text()
-                    pool = choices.pool_studies is not False
-                    layout.create(Manifest.of(bundle, key, kind, url, pool_studies=pool))
+                    layout.create(choices.manifest(bundle, key))
             check_truth(path)
             if choices.group is not None:
                 give_to_group(path, choices.group)
             manifest = layout.read_manifest()
             layout.check(manifest, checked, key)
-            choices.check_text(layout, manifest)
+            choices.check_stores(layout, manifest)
             if not other_bundle:
                 choices.check_pooling(layout, manifest)
             now = choices.with_polarity(manifest)
@@ -335,9 +333,7 @@ class Writer:
             if not everything:
                 return compactor.small()
             done = compactor.everything()
-            now = current_generation(self.layout.vectors)
-            lags = now is None or any(now.differs(self.ledger.shards.all()))
-            self.build_vectors(always=lags)
+            self.build_vectors(always=lags(self.layout.vectors, self.ledger.shards.all()))
             self._remove_orphans()
         return done
 
@@ -379,6 +375,8 @@ class Writer:
 
     def build_vectors(self, *, always: bool = False) -> bool:
         """Build a FAISS generation where it is worth its time; tells whether it was."""
+        if self.manifest.vectors != "faiss":
+            return False
         shards = self.shards()
         if not always and not needs_build(self.layout.vectors, shards):
             return False

@@ -53,6 +53,7 @@ def index(
     reread: bool = False,
     text_store: str | None = None,
     elasticsearch_url: str | None = None,
+    vector_store: str | None = None,
     pool_studies: bool | None = None,
     group: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
@@ -99,9 +100,9 @@ def index(
         Share of an archive's files that may be gone, 0..1; 1 allows an empty archive, too.
     reread
         Read everything again; a database that was made with another bundle is brought to this one.
-    text_store, elasticsearch_url
-        ``"embedded"`` or ``"elasticsearch"``, and its address, of a database that is made now; see
-        `indexer.database.choices.Choices`.
+    text_store, elasticsearch_url, vector_store
+        ``"embedded"`` or ``"elasticsearch"``, and its address, and ``"faiss"`` or
+        ``"elasticsearch"``, of a database that is made now; see `indexer.database.choices.Choices`.
     pool_studies
         Whether the images of a study share their findings; see there.
     group
@@ -159,7 +160,9 @@ def index(
         )
     folders = [archive.reports for archive in opened if archive.reports is not None]
     folders = folders if reports is None else [reports]
-    choices = Choices(text_store, elasticsearch_url, pool_studies, group, polarity or {})
+    choices = Choices(
+        text_store, elasticsearch_url, pool_studies, group, polarity or {}, vector_store
+    )
 
     def load_predictor() -> CanvasPredictor:
         if predictor is not None:

@@ -44,6 +44,7 @@ from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
+from search.stores.vectors import Choice
 from search.understanding import Query, Terms
 
 __all__ = [
@@ -168,12 +169,11 @@ def search_combined(
     left_out = frozenset((*unusual, picture.id) if picture and picture.id else unusual)
     if picture is not None:
         restricted = not isinstance(conditions, MatchAll)
-        keys = snapshot.text.keys(conditions) if restricted else None
         found = alike(
             snapshot,
             picture,
             WINDOW,
-            keys=keys,
+            choice=Choice(conditions, snapshot.text) if restricted else None,
             exclude=request.exclude,
             pool_studies=request.pool_studies,
             without=unusual,
@@ -244,10 +244,10 @@ def answer(
     pictures: list[tuple[str, float]] = []
     if asked.meaning is not None:
         restricted = not isinstance(asked.conditions, MatchAll)
-        keys = backend.keys(asked.conditions) if restricted else None
-        pictures = asked.meaning.pictures(WINDOW, keys)
+        choice = Choice(asked.conditions, backend) if restricted else None
+        pictures = asked.meaning.pictures(WINDOW, choice)
         found += [image for image, _ in pictures]
-        found += asked.meaning.annotated(WINDOW, keys, origin)
+        found += asked.meaning.annotated(WINDOW, choice, origin)
     missing = [image for image in dict.fromkeys(found) if image not in documents]
     documents |= _documents(missing, snapshot.database, backend)
     if asked.words is not None and len(scores) >= WINDOW and missing:

@@ -23,6 +23,7 @@ from search.language.glossary import in_plain_words
 from search.language.tree import Value
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
+from search.stores.vectors import Bounds, Choice
 
 __all__ = ["LEAST", "MAX_SENTENCE", "AnnotationTexts", "Meaning", "Semantic"]
 
@@ -122,14 +123,24 @@ class Semantic:
         self,
         vector: npt.NDArray[np.float32],
         depth: int,
-        keys: npt.NDArray[np.int64] | None,
+        among: Choice | npt.NDArray[np.int64] | None,
     ) -> list[tuple[str, float]]:
-        """The images that a sentence fits best, with how well it does, best first."""
+        """The images that a sentence fits best, with how well it does, best first.
+
+        Parameters
+        ----------
+        among
+            The only images that may be found, or the keys of some; None for all.
+        """
         if self._space is None:
             return []
         direction, constant = self._space.direction(vector)
         length = float(np.linalg.norm(direction))
-        scores, found = self._snapshot.vectors().search(direction, depth, keys=keys)
+        vectors = self._snapshot.vectors()
+        if among is None or isinstance(among, Choice):
+            scores, found = vectors.search(direction, depth, Bounds(among))
+        else:
+            scores, found = vectors.rank(direction, depth, among)
         pairs = zip(found.tolist(), scores.tolist(), strict=True)
         return [(id_from_key(key), score * length + constant) for key, score in pairs]
 
@@ -157,22 +168,20 @@ class Meaning:
         self._vector = vector
         self.similarities = similarities
 
-    def pictures(
-        self, depth: int, keys: npt.NDArray[np.int64] | None = None
-    ) -> list[tuple[str, float]]:
+    def pictures(self, depth: int, choice: Choice | None = None) -> list[tuple[str, float]]:
         """Up to `depth` images whose pictures it fits, with how well it does, best first.
 
         Parameters
         ----------
-        keys
+        choice
             The only images that may be found; None for all.
         """
-        return self._semantic.nearest(self._vector, depth, keys)
+        return self._semantic.nearest(self._vector, depth, choice)
 
     def annotated(
         self,
         depth: int,
-        keys: npt.NDArray[np.int64] | None = None,
+        choice: Choice | None = None,
         origin: Origin | None = None,
     ) -> list[str]:
         """Up to `depth` images with the most similar annotations.
@@ -182,7 +191,7 @@ class Meaning:
 
         Parameters
         ----------
-        keys
+        choice
             The only images that may be found; None for all.
         origin
             Look at annotations of this origin only.
@@ -190,8 +199,8 @@ class Meaning:
         found: dict[str, None] = {}
         for text in sorted(self.similarities, key=lambda t: (-self.similarities[t], t)):
             own = self._semantic.images(text, origin)
-            if keys is not None:
-                own = np.intersect1d(own, keys)
+            if choice is not None:
+                own = np.intersect1d(own, choice.keys)
             ids = [image for image in map(id_from_key, own.tolist()) if image not in found]
             room = depth - len(found)
             if len(ids) > room:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.cascade.interpretation.likeness import Likeness
-from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import vector_keys
 from search.pictures.neighbours import nearest, nearest_groups
 from search.pictures.query import SAME, QueryPicture
 from search.request import Group
 from search.snapshot import Snapshot
+from search.stores.vectors import Bounds, Choice, VectorStore
 
 __all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
 
@@ -63,7 +63,7 @@ def alike(
     picture: QueryPicture,
     count: int,
     *,
-    keys: npt.NDArray[np.int64] | None = None,
+    choice: Choice | None = None,
     exclude: Group | None = None,
     group: Group | None = None,
     pool_studies: bool = True,
@@ -79,7 +79,7 @@ def alike(
     ----------
     count
         Rows that are wanted.
-    keys
+    choice
         The only images that may be found; None for all.
     exclude
         Leave out the picture's own study, or patient.
@@ -101,10 +101,10 @@ def alike(
         return database.owners(ids, group or "study")
 
     # The study itself apart, so that it makes no difference to the others whether it is left out.
-    barred = vector_keys(sorted({*study, *unusual}))
+    bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)))
     if group is None:
         wanted = max(MIN_CANDIDATES, count) + len(patient)
-        found = [i for i, _ in nearest(vectors, picture.vector, wanted, keys=keys, excluded=barred)]
+        found = [image for image, _ in nearest(vectors, picture.vector, wanted, bounds)]
     else:
         found = nearest_groups(
             vectors,
@@ -112,13 +112,12 @@ def alike(
             count + len(patient),
             group_owners,
             at_least=MIN_CANDIDATES,
-            keys=keys,
-            excluded=barred,
+            bounds=bounds,
         )
     candidates = _candidates(snapshot, vectors, picture, [*found, *study], pool_studies)
     kept = [one for one in candidates if one.id not in left_out]
-    if keys is not None:
-        allowed = np.isin(vector_keys([one.id for one in kept]), keys)
+    if choice is not None and kept:
+        allowed = vectors.allowed(vector_keys([one.id for one in kept]), choice)
         kept = [one for one, may in zip(kept, allowed, strict=True) if may]
     kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
     owners = group_owners([one.id for one in kept]) if group else {one.id: one.id for one in kept}
@@ -155,7 +154,7 @@ def own_images(picture: QueryPicture, exclude: Group | None, snapshot: Snapshot)
 
 def _candidates(
     snapshot: Snapshot,
-    vectors: Vectors,
+    vectors: VectorStore,
     picture: QueryPicture,
     found: Iterable[str],
     pool_studies: bool,

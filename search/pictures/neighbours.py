@@ -1,4 +1,4 @@
-"""Nearest neighbours: what FAISS is asked, and how its answers are grouped."""
+"""Nearest neighbours: what the vector store is asked, and how its answers are grouped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import id_from_key
+from search.stores.vectors import EVERYTHING, Bounds, VectorStore
 
 __all__ = ["nearest", "nearest_groups"]
 
@@ -17,12 +17,10 @@ _OVER_FETCH = 4
 
 
 def nearest(
-    vectors: Vectors,
+    vectors: VectorStore,
     query: npt.NDArray[np.floating],
     k: int,
-    *,
-    keys: npt.NDArray[np.int64] | None = None,
-    excluded: npt.NDArray[np.int64] | None = None,
+    bounds: Bounds = EVERYTHING,
 ) -> list[tuple[str, float]]:
     """Ids and cosines of the `k` nearest images, best first.
 
@@ -32,24 +30,21 @@ def nearest(
         Where to look.
     query
         Shape (dimensions,).
-    keys
-        The only images that may be found; None for all.
-    excluded
-        Images that must not be found.
+    bounds
+        Which images may be found.
     """
-    scores, found = vectors.search(query, k, keys=keys, excluded=excluded)
+    scores, found = vectors.search(query, k, bounds)
     return [(id_from_key(key), float(s)) for key, s in zip(found.tolist(), scores, strict=True)]
 
 
 def nearest_groups(
-    vectors: Vectors,
+    vectors: VectorStore,
     query: npt.NDArray[np.floating],
     k: int,
     group_of: Callable[[Sequence[str]], Mapping[str, str]],
     *,
     at_least: int = 0,
-    keys: npt.NDArray[np.int64] | None = None,
-    excluded: npt.NDArray[np.int64] | None = None,
+    bounds: Bounds = EVERYTHING,
 ) -> list[str]:
     """The nearest images, so many that `k` groups are among them, nearest first.
 
@@ -65,9 +60,7 @@ def nearest_groups(
     wanted = min(max(_OVER_FETCH * k, at_least), len(vectors))
     groups: dict[str, str] = {}
     while True:
-        found = [
-            image for image, _ in nearest(vectors, query, wanted, keys=keys, excluded=excluded)
-        ]
+        found = [image for image, _ in nearest(vectors, query, wanted, bounds)]
         groups.update(group_of([image for image in found if image not in groups]))
         enough = len({*groups.values()}) >= k
         if enough or len(found) < wanted or wanted >= len(vectors):

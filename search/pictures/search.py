@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
@@ -23,6 +21,7 @@ from search.pictures.query import QueryPicture
 from search.request import SearchRequest
 from search.results import Hit, Reason, Results
 from search.snapshot import Snapshot
+from search.stores.vectors import Bounds, Choice
 from search.understanding import Terms
 
 __all__ = ["search_picture", "unusual_to_leave_out"]
@@ -47,12 +46,12 @@ def search_picture(
         A filter or a facet is wrong.
     """
     facets = check_facets(request.facets)
-    keys = marker = None
+    choice = marker = None
     wanted: Node = MatchAll()
     if request.is_bounded:
         known = terms(snapshot)
         wanted = conjunction(known.bounds(request), *known.chosen(request.choices).values())
-        keys = snapshot.text.keys(wanted)
+        choice = Choice(wanted, snapshot.text)
         if request.within is not None:
             asked = known.read(request.within, literal=request.literal).scored
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
@@ -62,7 +61,7 @@ def search_picture(
         snapshot,
         picture,
         max(end, 1),
-        keys=keys,
+        choice=choice,
         exclude=request.exclude,
         group=request.group,
         pool_studies=request.pool_studies,
@@ -77,9 +76,8 @@ def search_picture(
         reason = Reason("image", rank, one.likeness)
         marks = None if marker is None else marker.mark(document)
         hits.append(Hit(one.id, one.likeness, document, marks, (reason,), one.images))
-    every = snapshot.vectors().keys if keys is None else keys
-    left_out = vector_keys(sorted({*unusual, *own_images(picture, request.exclude, snapshot)}))
-    total = len(every) - int(np.isin(left_out, every).sum())
+    own = sorted(own_images(picture, request.exclude, snapshot))
+    total = snapshot.vectors().count(Bounds(choice, vector_keys(own), vector_keys(unusual)))
     counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
     return Results(total, hits, counts)
 

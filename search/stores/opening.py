@@ -1,12 +1,16 @@
-"""Opening the reading side of the text store that a database has."""
+"""Opening the reading sides of the text store and the vector store that a database has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from indexer.database.vectors.index import Vectors
 from search.stores.backend import Backend
+from search.stores.faiss import FaissVectors
+from search.stores.vectors import VectorStore
 
-__all__ = ["open_backend"]
+__all__ = ["open_backend", "open_vectors"]
 
 
 def open_backend(
@@ -33,3 +37,32 @@ def open_backend(
     from search.stores.tantivy.backend import EmbeddedBackend
 
     return EmbeddedBackend(EmbeddedTextStore(path))
+
+
+def open_vectors(
+    kind: str, held: Vectors, dimensions: int, text: Callable[[], Backend]
+) -> VectorStore:
+    """The reading side of the vector store that a manifest names.
+
+    Parameters
+    ----------
+    kind
+        ``"faiss"`` or ``"elasticsearch"``.
+    held
+        The vectors of the shards, of one moment.
+    dimensions
+        Length of the vectors.
+    text
+        Gives the text store, where vectors stand in its documents.
+    """
+    if kind == "elasticsearch":
+        from search.stores.elasticsearch.backend import ElasticsearchBackend
+        from search.stores.elasticsearch.vectors import ElasticsearchVectors
+
+        backend = text()
+        if not isinstance(backend, ElasticsearchBackend):
+            raise ValueError("vectors in Elasticsearch need words in Elasticsearch")
+        return ElasticsearchVectors(backend, held, dimensions)
+    if kind != "faiss":
+        raise ValueError(f"no vector store of kind {kind!r}")
+    return FaissVectors(held)

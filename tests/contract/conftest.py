@@ -1,4 +1,4 @@
-"""Every text store, filled with the same documents."""
+"""Every text store and every vector store, filled with the same images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from search.stores.backend import Backend
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.contract.corpus import generated_documents, open_i_documents
+from tests.contract.places import COUNT, VECTOR_KINDS, Place, VectorKind
+from tests.elasticsearch_cluster import ElasticsearchCluster
 
 __all__ = ["KINDS", "Filled", "Kind"]
 
-Kind: TypeAlias = Literal["tantivy", "elasticsearch"]
-KINDS: tuple[Kind, ...] = ("tantivy", "elasticsearch")
+Kind: TypeAlias = Literal["tantivy", "elasticsearch", "cluster"]
+KINDS: tuple[Kind, ...] = ("tantivy", "elasticsearch", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,15 @@ def _open(kind: Kind, folder: Path, request: pytest.FixtureRequest) -> Filled:
     if kind == "tantivy":
         store = EmbeddedTextStore(folder / "text", create=True)
         return Filled(store, EmbeddedBackend(EmbeddedTextStore(folder / "text")))
-    urls = (request.getfixturevalue("elasticsearch_url"),)
+    if kind == "cluster":
+        cluster: ElasticsearchCluster = request.getfixturevalue("elasticsearch_cluster")
+        settings = cluster.settings
+    else:
+        settings = ElasticsearchSettings((request.getfixturevalue("elasticsearch_url"),))
     index = f"cxrdex-contract-{uuid.uuid4().hex[:12]}"
-    writer = ElasticsearchTextStore(ElasticsearchSettings(urls).client(), index)
+    writer = ElasticsearchTextStore(settings.client(), index, shards=settings.shards)
     writer.prepare()
-    return Filled(writer, ElasticsearchBackend(ElasticsearchSettings(urls).client(), index))
+    return Filled(writer, ElasticsearchBackend(settings.client(), index))
 
 
 def _discard(filled: Filled) -> None:
@@ -106,3 +112,31 @@ def empty(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     made = _open(kind, tmp_path, request)
     yield made
     _discard(made)
+
+
+@pytest.fixture(scope="session", params=VECTOR_KINDS)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Each vector store in turn."""
+    kind: VectorKind = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        if kind == "faiss":
+            yield Place(kind, None)
+        elif kind == "elasticsearch":
+            yield Place(kind, request.getfixturevalue("elasticsearch_url"))
+        else:
+            cluster: ElasticsearchCluster = request.getfixturevalue("elasticsearch_cluster")
+            cluster.configure(patch)
+            yield Place(kind, cluster.url)
+
+
+@pytest.fixture(scope="session")
+def held(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of `COUNT` images, to be read only."""
+    return place.fill(tmp_path_factory.mktemp("vectors") / "database", range(COUNT))
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same images in a database with the embedded stores."""
+    path = tmp_path_factory.mktemp("vectors") / "reference"
+    return Place("faiss", None).fill(path, range(COUNT))

@@ -38,6 +38,10 @@ class PendingChanges(Table):
             waiting += int(self._value("SELECT coalesce(sum(live), 0) FROM shards"))
         return waiting
 
+    def images(self) -> set[str]:
+        """Ids of the images of which something waits."""
+        return {image_id for (image_id,) in self._all("SELECT DISTINCT image_id FROM outbox")}
+
     @property
     def is_empty(self) -> bool:
         """Whether the text store has confirmed everything."""

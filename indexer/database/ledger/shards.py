@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import numpy.typing as npt
 
 from indexer.database.ledger.table import Table
 from indexer.database.vectors.shards import Shard, Shards
+from indexer.errors import DatabaseError
 
 __all__ = ["CommittedShards"]
+
+_log = logging.getLogger(__name__)
 
 
 class CommittedShards(Table):
@@ -39,6 +43,33 @@ class CommittedShards(Table):
         """Rows of a shard that an image points to, ascending."""
         rows = self._all("SELECT row FROM images WHERE shard = ? ORDER BY row", number)
         return np.array([row for (row,) in rows], np.int64)
+
+    def vectors_of(
+        self, folder: Path, image_ids: Sequence[str], dimensions: int
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """The vectors of some images by id, shape (dimensions,) each.
+
+        Unknown images are left out, and those of shards that cannot be read, which `verify` tells.
+
+        Parameters
+        ----------
+        folder
+            Where the files of the shards are.
+        """
+        statement = "SELECT image_id, shard, row FROM images WHERE image_id IN ({})"
+        places: dict[int, list[tuple[str, int]]] = {}
+        for image_id, number, row in self._select_each(image_ids, statement):
+            places.setdefault(number, []).append((image_id, row))
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        for number, rows in places.items():
+            try:
+                opened = self.open(folder, dimensions, [number])
+                vectors = opened.rows(np.array([row for _, row in rows], np.int64))
+            except DatabaseError as error:
+                _log.warning("%d images are sent without their vectors: %s", len(rows), error)
+                continue
+            found |= {image: vector for (image, _), vector in zip(rows, vectors, strict=True)}
+        return found
 
     @property
     def next_number(self) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from indexer.database.text.documents import Document
+
+if TYPE_CHECKING:
+    from indexer.database.text.elasticsearch.vectors import Embeddings
 
 __all__ = ["TextStore", "is_outdated", "open_text_store"]
 
@@ -69,6 +72,7 @@ def open_text_store(
     create: bool = False,
     index: str | None = None,
     url: str | None = None,
+    embeddings: Embeddings | None = None,
 ) -> TextStore:
     """The writer of the text store that a manifest names.
 
@@ -82,11 +86,13 @@ def open_text_store(
         Make that folder and the index in it where there is none.
     index, url
         Of a manifest that names Elasticsearch; it is asked nothing yet.
+    embeddings
+        The vectors that documents get there; None where they get none.
     """
     if kind == "elasticsearch" and index is not None:
         from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 
-        return ElasticsearchTextStore.connect(index, url)
+        return ElasticsearchTextStore.connect(index, url, embeddings)
     if kind != "tantivy":
         raise ValueError(f"no text store of kind {kind!r}")
     from indexer.database.text.tantivy.store import EmbeddedTextStore

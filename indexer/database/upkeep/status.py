@@ -35,7 +35,7 @@ class DatabaseStatus:
     last_run
         The newest run; None before the first.
     generation
-        The vector index; None where there is none.
+        The FAISS index; None where there is none.
     fresh, dead
         Images that it lacks, and entries in it whose image is gone.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from indexer.database.vectors.generation import (
     generations,
 )
 from indexer.database.vectors.plan import Plan, choose_plan
-from indexer.database.vectors.shards import Shards
+from indexer.database.vectors.shards import Shard, Shards
 from indexer.database.vectors.tuning import Truth, Tuned, tune
 
-__all__ = ["FRESH_LIMIT", "build_vectors", "needs_build"]
+__all__ = ["FRESH_LIMIT", "build_vectors", "lags", "needs_build"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,12 @@ def needs_build(folder: Path, shards: Shards) -> bool:
     if not now.lists:
         return fresh + dead > 0
     return fresh > FRESH_LIMIT or dead > _DEAD * now.count
+
+
+def lags(folder: Path, shards: Sequence[Shard]) -> bool:
+    """Whether the newest generation holds other images than the shards."""
+    now = current_generation(folder)
+    return now is None or any(now.differs(shards))
 
 
 def build_vectors(folder: Path, shards: Shards, *, plan: Plan | None = None) -> Generation:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer.database.layout import Manifest
+from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseMismatch
 
@@ -56,5 +57,11 @@ def take_bundle(stores: Stores, bundle: Bundle, pool_studies: bool | None) -> No
         text_index=before.text_index,
         text_url=before.text_url,
         polarity=before.polarity,
+        vectors=before.vectors,
     )
+    if isinstance(stores.text, ElasticsearchTextStore) and stores.text.embeddings is not None:
+        stores.text.resize(bundle.dimensions)
+        with stores.ledger.transaction():
+            # Before the manifest: a run that is killed in between leaves it to the next one.
+            stores.ledger.outbox.mark_refill()
     stores.layout.create(stores.manifest)

@@ -37,15 +37,19 @@ def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport 
         if new:
             ledger.shards.register(number, len(new), checksum)
         studies: set[str] = set()
+        moved: set[str] = set()
         for outcome in outcomes:
             if isinstance(outcome, Unchanged):
                 ledger.files.touch(outcome.file)
             elif isinstance(outcome, Read):
                 place = None if outcome.reading is None else places[outcome.image.image_id]
+                if place is not None and stores.manifest.vectors == "elasticsearch":
+                    # Its vector travels with its document, whether that says anything new or not.
+                    moved.add(outcome.image.image_id)
                 studies |= _store(stores, outcome, place, find_report)
             else:
                 ledger.files.record(outcome, stores.run)
-        publish(stores, studies)
+        publish(stores, studies, moved)
     apply_new_labels(stores)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -40,8 +40,14 @@ def rewrite(
     return {row.study, header.study}
 
 
-def publish(stores: Stores, studies: Iterable[str]) -> None:
-    """Pool the readings of studies, and send the documents that differ from what was sent."""
+def publish(stores: Stores, studies: Iterable[str], always: Container[str] = ()) -> None:
+    """Pool the readings of studies, and send the documents that differ from what was sent.
+
+    Parameters
+    ----------
+    always
+        Images among them whose documents are sent in any case.
+    """
     ledger = stores.ledger
     for study in sorted(studies):
         rows = ledger.images.of_study(study)
@@ -51,7 +57,7 @@ def publish(stores: Stores, studies: Iterable[str]) -> None:
             digest = document_hash(document)
             if pooled != row.pooled or digest != row.document_hash:
                 ledger.images.set_document(row.number, pooled, digest)
-            if digest != row.document_hash:
+            if digest != row.document_hash or row.image_id in always:
                 ledger.outbox.add(row.image_id, "upsert", canonical(document))
 
 

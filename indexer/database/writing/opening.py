@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from indexer.database.access import keep_wal_files, set_modes
@@ -14,6 +15,7 @@ from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.seal import check, open_seal, seal
+from indexer.database.text.elasticsearch.vectors import Embeddings
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.writing.labels import apply_new_labels
@@ -65,12 +67,20 @@ def opened_stores(
                 create=True,
                 index=manifest.text_index,
                 url=manifest.text_url,
+                embeddings=_embeddings(layout, manifest, ledger),
             )
             stack.callback(text.close)
         stores = Stores(layout, manifest, ledger, thumbnails, text, labels)
         with writing(layout.root):
             apply_new_labels(stores)
         yield stores
+
+
+def _embeddings(layout: Layout, manifest: Manifest, ledger: Ledger) -> Embeddings | None:
+    """The vectors that documents get, where they get any."""
+    if manifest.vectors != "elasticsearch":
+        return None
+    return Embeddings(manifest.dimensions, partial(ledger.shards.vectors_of, layout.embeddings))
 
 
 def refuse_foreign(path: Path) -> None:

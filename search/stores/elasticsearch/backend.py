@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.text.elasticsearch.answers import answering, innermost
+from indexer.database.text.elasticsearch.answers import answering, check_whole, innermost
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
+from indexer.database.text.elasticsearch.vectors import check_dimensions
 from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
 from search.language.shapes import distance
@@ -72,7 +73,8 @@ class ElasticsearchBackend:
         self._client = client.options(request_timeout=_CLIENT_SECONDS, max_retries=1)
         self._index = index
         self._seconds = seconds
-        self._checked = False
+        #: Lengths of vectors for which the index was looked at; None for its version alone.
+        self._checked: set[int | None] = set()
 
     @classmethod
     def connect(cls, index: str, default_url: str | None = None) -> ElasticsearchBackend:
@@ -145,7 +147,7 @@ class ElasticsearchBackend:
             "docvalue_fields": ["id"],
             "stored_fields": "_none_",
         }
-        ids = [*_ids(self._ask({**body, "sort": ["_doc"]}))]
+        ids = [*_ids(self.ask({**body, "sort": ["_doc"]}))]
         if len(ids) == _WINDOW:
             ids = [*self._all_ids({**body, "sort": ["_shard_doc"]})]
         found = vector_keys(ids)
@@ -156,7 +158,7 @@ class ElasticsearchBackend:
         """The ids of all hits, of one moment."""
         with self._snapshot() as snapshot:
             while True:
-                answer = self._ask(body, snapshot)
+                answer = self.ask(body, snapshot)
                 yield from _ids(answer)
                 hits = answer["hits"]["hits"]
                 if len(hits) < _WINDOW:
@@ -169,7 +171,7 @@ class ElasticsearchBackend:
         found: list[str] = []
         while True:
             body = {"size": 0, "aggregations": {"values": {"composite": source}}}
-            answer = self._ask(body)["aggregations"]["values"]
+            answer = self.ask(body)["aggregations"]["values"]
             found += [bucket["key"]["value"] for bucket in answer["buckets"]]
             if "after_key" not in answer:
                 return found
@@ -189,7 +191,7 @@ class ElasticsearchBackend:
         fields = ("annotation.plain", "report.plain")
         suggesters = {name: {"term": {"field": name, **near}} for name in fields}
         body = {"query": {"bool": {"should": known}}, "size": 0, "track_total_hits": 1}
-        answer = self._ask({**body, "suggest": {"text": word, **suggesters}})
+        answer = self.ask({**body, "suggest": {"text": word, **suggesters}})
         if answer["hits"]["total"]["value"]:
             return []
         found: dict[str, tuple[int, int]] = {}
@@ -230,7 +232,7 @@ class ElasticsearchBackend:
         while True:
             step = min(offset, _WINDOW) or min(size - len(found), _FETCHED)
             source = False if offset else ["document"]
-            answer = self._ask({**body, "size": step, "_source": source})
+            answer = self.ask({**body, "size": step, "_source": source})
             hits = answer["hits"]["hits"]
             first = first or answer
             if offset:
@@ -242,30 +244,57 @@ class ElasticsearchBackend:
             body |= {"search_after": hits[-1]["sort"], "from": 0}
             body |= {"track_total_hits": False, "aggregations": {}}
 
-    def _ask(self, body: Query, snapshot: str | None = None) -> Any:
-        """The server's answer to one search, of the index as it is now or of a snapshot."""
+    def ask(
+        self, body: Query, snapshot: str | None = None, *, dimensions: int | None = None
+    ) -> Any:
+        """The server's answer to one search.
+
+        Parameters
+        ----------
+        body
+            As the server takes it, without a time-out.
+        snapshot
+            A point in time; None for the index as it is now.
+        dimensions
+            Length of the vectors that the index must have; None where it may have none.
+
+        Raises
+        ------
+        DatabaseMismatch
+            The index is of another version of cxrdex, or has other vectors or none.
+        QueryError, TextStoreUnavailable
+            As of `search`.
+        """
         body = {**body, "timeout": f"{round(1000 * self._seconds)}ms"}
         more: dict[str, Any] = {}
         if snapshot is not None:
             body["pit"] = {"id": snapshot, "keep_alive": _KEEP_ALIVE}
         else:
             # Always the same copy of a shard for a query, as copies differ a little in scores.
-            copy = hashlib.sha256(json.dumps(body.get("query")).encode()).hexdigest()[:16]
+            asked = json.dumps([body.get("query"), body.get("knn")])
+            copy = hashlib.sha256(asked.encode()).hexdigest()[:16]
             more = {"index": self._index, "preference": copy}
+        if "knn" not in body:
+            # Words count as they do in the whole index, not as in the shard that has the document.
+            more["search_type"] = "dfs_query_then_fetch"
         with _answering(self._index):
-            self._check()
+            self._check(dimensions)
             answer = self._client.search(body=body, **more)
         if answer["timed_out"]:
             raise QueryError(f"the query takes longer than {self._seconds:g} s; make it narrower")
+        check_whole(answer, QueryError)
         return answer
 
-    def _check(self) -> None:
-        """Refuse an index of another mapping version, once."""
-        if not self._checked:
-            answer = self._client.indices.get_mapping(index=self._index)
-            for found in answer.values():
-                check_version(found["mappings"].get("_meta", {}), self._index)
-            self._checked = True
+    def _check(self, dimensions: int | None) -> None:
+        """Refuse an index of another mapping version, or without the vectors asked for, once."""
+        if self._checked >= {None, dimensions}:
+            return
+        answer = self._client.indices.get_mapping(index=self._index)
+        for found in answer.values():
+            check_version(found["mappings"].get("_meta", {}), self._index)
+            if dimensions is not None:
+                check_dimensions(found["mappings"], dimensions, self._index)
+        self._checked |= {None, dimensions}
 
     @contextmanager
     def _snapshot(self) -> Iterator[str]:

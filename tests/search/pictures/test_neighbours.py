@@ -16,7 +16,9 @@ from indexer.database.vectors.shards import Shard, Shards, id_from_key, vector_k
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.pictures.neighbours import nearest, nearest_groups
+from search.stores.faiss import FaissVectors
 from search.stores.tantivy.backend import EmbeddedBackend
+from search.stores.vectors import Bounds, Choice
 from tests.search.corpus import random_documents
 
 COUNT, DIMENSIONS = 600, 16
@@ -27,20 +29,27 @@ ROWS = ROWS.astype(np.float16).astype(np.float32)
 STUDIES = {image: f"study {number // 5}" for number, image in enumerate(IDS)}
 
 
-def _vectors(folder: Path, plan: Plan) -> Vectors:
+class _Keys(Choice):
+    """A choice whose images are known."""
+
+    def __init__(self, keys: npt.NDArray[np.int64]) -> None:
+        self.keys = keys
+
+
+def _vectors(folder: Path, plan: Plan) -> FaissVectors:
     checksum = write_shard(folder, 1, ROWS, vector_keys(IDS))
     shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], None, DIMENSIONS)
     build_vectors(folder / "vectors", shards, plan=plan)
-    return Vectors(folder / "vectors", shards)
+    return FaissVectors(Vectors(folder / "vectors", shards))
 
 
 @pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Vectors:
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> FaissVectors:
     return _vectors(tmp_path_factory.mktemp("flat"), choose_plan(COUNT, DIMENSIONS))
 
 
 @pytest.fixture(scope="module")
-def inverted(tmp_path_factory: pytest.TempPathFactory) -> Vectors:
+def inverted(tmp_path_factory: pytest.TempPathFactory) -> FaissVectors:
     return _vectors(tmp_path_factory.mktemp("inverted"), Plan(90, "SQ8"))
 
 
@@ -66,27 +75,29 @@ def _agree(found: list[tuple[str, float]], expected: list[tuple[str, float]]) ->
     without=st.integers(0, 20),
 )
 def test_filters_of_every_selectivity(
-    vectors: Vectors, seed: int, k: int, share: float, without: int
+    vectors: FaissVectors, seed: int, k: int, share: float, without: int
 ) -> None:
     rng = np.random.default_rng(seed)
     query = rng.normal(size=DIMENSIONS).astype(np.float32)
     allowed = [image for image in IDS if rng.random() < share]
     excluded = [str(image) for image in rng.choice(IDS, without, replace=False)]
-    found = nearest(vectors, query, k, keys=vector_keys(allowed), excluded=vector_keys(excluded))
+    barred = vector_keys(excluded)
+    found = nearest(vectors, query, k, Bounds(_Keys(vector_keys(allowed)), barred))
     _agree(found, _brute_force(query, k, sorted({*allowed} - {*excluded})))
-    unfiltered = nearest(vectors, query, k, excluded=vector_keys(excluded))
+    unfiltered = nearest(vectors, query, k, Bounds(None, barred))
     _agree(unfiltered, _brute_force(query, k, sorted({*IDS} - {*excluded})))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.8])
-def test_an_approximate_index_finds_only_what_may_be_found(inverted: Vectors, share: float) -> None:
+def test_an_approximate_index_finds_only_what_may_be_found(
+    inverted: FaissVectors, share: float
+) -> None:
     rng = np.random.default_rng(int(share * 100))
     allowed = [image for image in IDS if rng.random() < share]
     excluded = allowed[::3]
     for query in ROWS[:20]:
-        found = nearest(
-            inverted, query, 5, keys=vector_keys(allowed), excluded=vector_keys(excluded)
-        )
+        bounds = Bounds(_Keys(vector_keys(allowed)), vector_keys(excluded))
+        found = nearest(inverted, query, 5, bounds)
         truth = dict(_brute_force(query, COUNT, allowed))
         assert {image for image, _ in found} <= {*allowed} - {*excluded}
         assert [s for _, s in found] == pytest.approx([truth[i] for i, _ in found], abs=1e-4)
@@ -104,18 +115,20 @@ def test_an_approximate_index_finds_only_what_may_be_found(inverted: Vectors, sh
         ["severity:borderline"],
     ],
 )
-def test_filters_of_words(vectors: Vectors, backend: EmbeddedBackend, filters: list[str]) -> None:
+def test_filters_of_words(
+    vectors: FaissVectors, backend: EmbeddedBackend, filters: list[str]
+) -> None:
     vocabulary = Vocabulary({"disease": backend.values("disease")})
-    keys = backend.keys(parse_filters(filters, vocabulary))
-    allowed = [id_from_key(key) for key in keys.tolist()]
+    choice = Choice(parse_filters(filters, vocabulary), backend)
+    allowed = [id_from_key(key) for key in choice.keys.tolist()]
     assert {*allowed} <= {*IDS}
     for query in ROWS[:5]:
-        found = nearest(vectors, query, 25, keys=keys)
+        found = nearest(vectors, query, 25, Bounds(choice))
         _agree(found, _brute_force(query, 25, allowed))
 
 
 @pytest.mark.parametrize("k", [1, 7, 100, 119, 120, 500])
-def test_groups(vectors: Vectors, k: int) -> None:
+def test_groups(vectors: FaissVectors, k: int) -> None:
     asked: list[str] = []
 
     def study_of(images: Sequence[str]) -> dict[str, str]:
@@ -128,7 +141,7 @@ def test_groups(vectors: Vectors, k: int) -> None:
     assert len({STUDIES[image] for image in found}) >= min(k, COUNT // 5)
     assert len(asked) == len(set(asked))
     only = vector_keys(IDS[:12])
-    two = nearest_groups(vectors, ROWS[3], k, study_of, keys=only, excluded=only[:5])
+    two = nearest_groups(vectors, ROWS[3], k, study_of, bounds=Bounds(_Keys(only), only[:5]))
     assert {STUDIES[image] for image in two} <= {"study 1", "study 2"}
     assert len({STUDIES[image] for image in two}) >= min(k, 2)
     assert len(nearest_groups(vectors, ROWS[3], 1, study_of, at_least=50)) == 50

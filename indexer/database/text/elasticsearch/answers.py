@@ -7,12 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from indexer.errors import DatabaseError, TextStoreUnavailable
+from indexer.errors import CxrdexError, DatabaseError, TextStoreUnavailable
 
-__all__ = ["PASSING", "REFILL", "IndexBlocked", "answering", "error_type", "innermost"]
+__all__ = [
+    "PASSING",
+    "REFILL",
+    "IndexBlocked",
+    "answering",
+    "check_whole",
+    "error_type",
+    "innermost",
+]
 
 #: Statuses that another try may change.
 PASSING = frozenset({429, 502, 503, 504})
+# What a shard says of a query that it cannot answer; all else may pass.
+_REFUSED = frozenset(
+    {
+        "illegal_argument_exception",
+        "parsing_exception",
+        "query_shard_exception",
+        "too_complex_to_determinize_exception",
+        "too_many_clauses",
+        "too_many_nested_clauses",
+    }
+)
 # What the server's types of errors look like; nothing else is taken for one.
 _TYPE = re.compile(r"[a-z_]{1,80}")
 #: What to do where an index is missing.
@@ -67,6 +86,32 @@ def answering(index: str) -> Iterator[None]:
         raise TextStoreUnavailable(
             f"Elasticsearch does not answer ({type(error).__name__})"
         ) from error
+
+
+def check_whole(answer: Any, refused: type[CxrdexError] = DatabaseError) -> None:
+    """Refuse an answer of a part of the index: a node is gone, and no other has what it held.
+
+    Parameters
+    ----------
+    answer
+        Of a search.
+    refused
+        What is raised where shards found the request itself wrong.
+
+    Raises
+    ------
+    TextStoreUnavailable
+        Some shards did not answer.
+    """
+    shards = answer["_shards"]
+    if not shards["failed"]:
+        return
+    kinds = {innermost({"error": failure.get("reason")}) for failure in shards.get("failures", ())}
+    if wrong := kinds & _REFUSED:
+        raise refused(f"Elasticsearch refuses the query: {min(wrong)}")
+    raise TextStoreUnavailable(
+        f"{shards['failed']} of {shards['total']} shards of the Elasticsearch index do not answer"
+    )
 
 
 def _kind(body: Any) -> str:

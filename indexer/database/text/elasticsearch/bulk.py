@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.answers import PASSING, REFILL, IndexBlocked, error_type
 from indexer.database.text.elasticsearch.schema import source_fields
+from indexer.database.text.elasticsearch.vectors import vector_json
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
 __all__ = ["Action", "Patience", "bulk_actions", "chunks", "index_action", "undone"]
@@ -84,10 +88,12 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
     return left
 
 
-def index_action(document: Document) -> Action:
-    """The action that writes a document."""
-    head = {"index": {"_id": document["id"]}}
-    return Action(document["id"], (_line(head), _line(source_fields(document))))
+def index_action(document: Document, vector: npt.NDArray[np.float32] | None = None) -> Action:
+    """The action that writes a document, with the vector of its image where there is one."""
+    head, source = _line({"index": {"_id": document["id"]}}), _line(source_fields(document))
+    if vector is not None:
+        source = source[:-1] + b"," + vector_json(vector) + b"}"
+    return Action(document["id"], (head, source))
 
 
 def _line(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from indexer.annotation import stored_certainty
 from indexer.database.text.documents import Document, document_hash
+from indexer.database.text.elasticsearch.vectors import vector_properties, vector_settings
 from indexer.database.text.schema import (
     EXACT,
     KEYWORDS,
@@ -47,11 +48,20 @@ _NEWER = {
 }
 
 
-def settings() -> _Json:
-    """Settings of the index: the analyzers cut and fold words as the embedded store's do."""
+def settings(shards: int = 1, *, vectors: bool = False) -> _Json:
+    """Settings of the index: the analyzers cut and fold words as the embedded store's do.
+
+    Parameters
+    ----------
+    shards
+        Parts that the index is cut into, each on a node.
+    vectors
+        Whether documents hold vectors.
+    """
     stems = ["radiology_stems", "radiology_science", "radiology_stem"]
     return {
-        "number_of_shards": 1,
+        **(vector_settings() if vectors else {}),
+        "number_of_shards": shards,
         "auto_expand_replicas": "0-1",
         "mapping": {"total_fields": {"limit": 2000}},
         "analysis": {
@@ -103,8 +113,8 @@ def _newer_stems() -> list[str]:
     return [f"{word} => {analyzer().analyze(word)[0]}" for word in words]
 
 
-def mappings() -> _Json:
-    """The strict mapping, its version in ``_meta``.
+def mappings(dimensions: int | None = None) -> _Json:
+    """The strict mapping, its version in ``_meta``; with vectors of so many `dimensions`, if any.
 
     Labels are keywords, of all origins (``disease``) and of one (``disease_human``), and stand
     once more in the nested `finding`, one for each annotation, so that its parts hold together.
@@ -144,6 +154,7 @@ def mappings() -> _Json:
                 "type": "nested",
                 "properties": {**finding, "text": text, "confidence": {"type": "float"}},
             },
+            **({} if dimensions is None else vector_properties(dimensions)),
             "probabilities": {"type": "object", "dynamic": True},
             "document": {"type": "object", "enabled": False},
         },

@@ -25,8 +25,10 @@ _VARIABLES = {
     "user": "CXRDEX_ELASTICSEARCH_USER",
     "password": "CXRDEX_ELASTICSEARCH_PASSWORD",
     "ca_file": "CXRDEX_ELASTICSEARCH_CA_FILE",
+    "shards": "CXRDEX_ELASTICSEARCH_SHARDS",
 }
 _PORT = 9200
+_MOST_SHARDS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class ElasticsearchSettings:
         For basic authentication, where there is no API key.
     ca_file
         Certificates in PEM that a server's must descend from; None for the system's.
+    shards
+        Parts that an index is cut into that is made now.
     """
 
     urls: tuple[str, ...]
@@ -50,6 +54,7 @@ class ElasticsearchSettings:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    shards: int = 1
 
     @classmethod
     def load(cls, default_url: str | None = None) -> ElasticsearchSettings:
@@ -82,7 +87,7 @@ class ElasticsearchSettings:
         ca_file = Path(found["ca_file"]).expanduser() if "ca_file" in found else None
         if ca_file is not None and not ca_file.is_file():
             raise DatabaseError(f"Elasticsearch: there is no CA file {ca_file}")
-        return cls(checked_urls(url), api_key, user, password, ca_file)
+        return cls(checked_urls(url), api_key, user, password, ca_file, _shards(found))
 
     def client(self, *, seconds: float = 30.0) -> Elasticsearch:
         """The official client, which tries each request once.
@@ -121,6 +126,16 @@ def checked_urls(text: str) -> tuple[str, ...]:
         One is no http or https address, or holds a user or password.
     """
     return tuple(_checked(part.strip()) for part in text.split(","))
+
+
+def _shards(found: Mapping[str, str]) -> int:
+    text = found.get("shards", "1")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_SHARDS):
+        raise DatabaseError(
+            f"Elasticsearch: an index of {text!r} shards is asked for: write a number from 1 to "
+            f"{_MOST_SHARDS}"
+        )
+    return int(text)
 
 
 def _checked(url: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from indexer.database.text.documents import Document
-from indexer.database.text.elasticsearch.answers import REFILL, answering
+from indexer.database.text.elasticsearch.answers import REFILL, check_whole
 from indexer.database.text.elasticsearch.bulk import (
     Action,
     Patience,
@@ -17,8 +20,15 @@ from indexer.database.text.elasticsearch.bulk import (
     index_action,
     undone,
 )
-from indexer.database.text.elasticsearch.schema import check_version, mappings, settings
+from indexer.database.text.elasticsearch.indices import Indices, number_of
+from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
+from indexer.database.text.elasticsearch.vectors import (
+    DIGEST,
+    FIELD,
+    Embeddings,
+    check_dimensions,
+)
 from indexer.errors import CxrdexError, DatabaseError, TextStoreUnavailable
 
 if TYPE_CHECKING:
@@ -28,20 +38,14 @@ __all__ = ["ElasticsearchTextStore"]
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 _Json: TypeAlias = dict[str, Any]
 
 _PAGE = 5_000
 _KEEP_ALIVE = "5m"
 _CONNECT_SECONDS = 5.0
-_GRACE_SECONDS = 1.0
 _MERGE_SECONDS = 3600.0
-# What is set aside while an empty index is filled, and how it is filled faster.
-_WHILE_LOADING: Mapping[str, Any] = {
-    "refresh_interval": "-1",
-    "auto_expand_replicas": "false",
-    "number_of_replicas": 0,
-}
+# Documents whose vectors are looked up at once.
+_LOOKED_UP = 500
 
 
 class _TooLarge(Exception):  # noqa: N818
@@ -63,18 +67,35 @@ class ElasticsearchTextStore:
         The alias.
     patience
         Seconds for which a request is tried again while nothing of it gets through.
+    shards
+        Parts of an index that is made now.
+    embeddings
+        The vectors that documents get; None where they get none.
     """
 
-    def __init__(self, client: Elasticsearch, index: str, *, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        client: Elasticsearch,
+        index: str,
+        *,
+        patience: float = 30.0,
+        shards: int = 1,
+        embeddings: Embeddings | None = None,
+    ) -> None:
         self.client = client
         self.index = index
         self.patience = patience
+        self.embeddings = embeddings
+        self._indices = Indices(client, index, shards, embeddings)
+        self._fits = embeddings is None
         self._ready = False
         self._loading = False
         self._changed = False
 
     @classmethod
-    def connect(cls, index: str, default_url: str | None = None) -> ElasticsearchTextStore:
+    def connect(
+        cls, index: str, default_url: str | None = None, embeddings: Embeddings | None = None
+    ) -> ElasticsearchTextStore:
         """The store of an index on the server that the settings name.
 
         Raises
@@ -82,7 +103,8 @@ class ElasticsearchTextStore:
         DatabaseError
             The settings name no server, or are malformed.
         """
-        return cls(ElasticsearchSettings.load(default_url).client(), index)
+        found = ElasticsearchSettings.load(default_url)
+        return cls(found.client(), index, shards=found.shards, embeddings=embeddings)
 
     # ---- the protocol ---------------------------------------------------------------------------
 
@@ -104,18 +126,22 @@ class ElasticsearchTextStore:
             The index has another mapping version.
         """
         if self._ready:
-            self._ask(lambda client: client.options(request_timeout=_CONNECT_SECONDS).info())
+            self._indices.ask(
+                lambda client: client.options(request_timeout=_CONNECT_SECONDS).info()
+            )
             return
-        physical = self._physical()
+        physical = self._indices.physical()
         if physical is None:
             fresh()
-            self._put_template()
-            self._drop(self._strays(None))
-            self._create(1, alias=True)
-            self._begin_load(self._name(1))
+            self._indices.put_template()
+            self._indices.drop(self._indices.strays(None))
+            self._indices.create(1, alias=True)
+            self._indices.begin_load(self._indices.name(1))
+            self._loading = self._fits = True
         else:
-            check_version(self._meta(physical), self.index)
-            self._end_load(physical)
+            check_version(self._indices.meta(physical), self.index)
+            self._indices.end_load(physical)
+            self._loading = False
         self._ready = True
 
     def apply(self, upserts: Iterable[Document], deletes: Iterable[str]) -> None:
@@ -128,17 +154,55 @@ class ElasticsearchTextStore:
         DatabaseError
             The server refuses a document, or there is no index.
         """
-        actions = (index_action(document) for document in upserts)
-        self._apply(self.index, actions, deletes)
+        self._check_vectors()
+        self._apply(self.index, self._actions(upserts), deletes)
+
+    def _check_vectors(self) -> None:
+        """Refuse an index that cannot take the vectors, once."""
+        physical = None if self._fits else self._indices.physical()
+        if physical is not None and self.embeddings is not None:
+            mapping = self._indices.mapping(physical)
+            check_dimensions(mapping, self.embeddings.dimensions, self.index)
+            self._fits = True
+
+    def resize(self, dimensions: int) -> None:
+        """Vectors have another length from now on; `clear` is to follow."""
+        if self.embeddings is not None:
+            self.embeddings.dimensions = dimensions
+            self._fits = False
 
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Every document's id and hash, as of one moment; none where there is no index yet."""
-        physical = self._physical()
+        return self._values("hash")
+
+    def vector_digests(self) -> Iterator[tuple[str, str]]:
+        """As `hashes`, the digest of every vector."""
+        return self._values(DIGEST)
+
+    def vectors(self, image_ids: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """The vectors of some images as the server has them, by id; at most 10,000."""
+        body: _Json = {
+            "query": {"ids": {"values": list(image_ids)}},
+            "size": len(image_ids),
+            "_source": False,
+            "fields": [FIELD],
+        }
+        answer = self._indices.ask(lambda client: client.search(index=self.index, body=body))
+        check_whole(answer)
+        return {
+            hit["_id"]: np.array(hit["fields"][FIELD], np.float32)
+            for hit in answer["hits"]["hits"]
+            if FIELD in hit.get("fields", {})
+        }
+
+    def _values(self, field: str) -> Iterator[tuple[str, str]]:
+        """Every document's id and the value of a field, as of one moment, where it has one."""
+        physical = self._indices.physical()
         if physical is None:
             return
-        check_version(self._meta(physical), self.index)
-        self._ask(lambda client: client.indices.refresh(index=physical))
-        snapshot = self._ask(
+        check_version(self._indices.meta(physical), self.index)
+        self._indices.ask(lambda client: client.indices.refresh(index=physical))
+        snapshot = self._indices.ask(
             lambda client: client.open_point_in_time(index=physical, keep_alive=_KEEP_ALIVE)
         )["id"]
         body: _Json = {
@@ -146,32 +210,36 @@ class ElasticsearchTextStore:
             "sort": ["_shard_doc"],
             "track_total_hits": False,
             "stored_fields": "_none_",
-            "docvalue_fields": ["id", "hash"],
+            "docvalue_fields": ["id", field],
             "pit": {"id": snapshot, "keep_alive": _KEEP_ALIVE},
         }
         try:
             while True:
-                hits = self._ask(lambda client: client.search(body=body))["hits"]["hits"]
+                answer = self._indices.ask(lambda client: client.search(body=body))
+                check_whole(answer)
+                hits = answer["hits"]["hits"]
                 for hit in hits:
-                    yield hit["fields"]["id"][0], hit["fields"]["hash"][0]
+                    if found := hit["fields"].get(field):
+                        yield hit["fields"]["id"][0], found[0]
                 if len(hits) < _PAGE:
                     return
                 body["search_after"] = hits[-1]["sort"]
         finally:
-            self._ask(lambda client: client.close_point_in_time(id=snapshot))
+            self._indices.ask(lambda client: client.close_point_in_time(id=snapshot))
 
     def clear(self) -> None:
         """Drop all documents: an empty index of the present mapping takes the alias over."""
-        if self._loading and not self._changed:
+        if self._loading and self._fits and not self._changed:
             return  # It was made just now.
-        old = self._physical()
-        self._put_template()
-        self._drop(self._strays(old))
-        number = 1 + (_number(old) if old else 0)
-        self._create(number, alias=old is None)
-        self._begin_load(self._name(number))
+        old = self._indices.physical()
+        self._indices.put_template()
+        self._indices.drop(self._indices.strays(old))
+        number = 1 + (number_of(old) if old else 0)
+        self._indices.create(number, alias=old is None)
+        self._indices.begin_load(self._indices.name(number))
+        self._loading = self._fits = True
         if old is not None:
-            self._switch(old, self._name(number))
+            self._indices.switch(old, self._indices.name(number))
         self._ready = True
 
     def migrate(self, documents: Iterable[Document]) -> int:
@@ -180,52 +248,49 @@ class ElasticsearchTextStore:
         Searches go on in the old index until the alias is switched; then it is dropped. Killed
         before that, the old index still stands.
         """
-        old = self._physical()
+        old = self._indices.physical()
         if old is None:
             raise DatabaseError(f"there is no Elasticsearch index {self.index}; {REFILL}")
-        self._put_template()
-        self._drop(self._strays(old))
-        new = self._name(_number(old) + 1)
-        self._create(_number(old) + 1, alias=False)
-        self._begin_load(new)
-        self._apply(new, (index_action(document) for document in documents), [])
-        self._end_load(new)
-        self._ask(lambda client: client.indices.refresh(index=new))
-        count = int(self._ask(lambda client: client.count(index=new))["count"])
-        self._switch(old, new)
+        self._indices.put_template()
+        self._indices.drop(self._indices.strays(old))
+        new = self._indices.name(number_of(old) + 1)
+        self._indices.create(number_of(old) + 1, alias=False)
+        self._indices.begin_load(new)
+        self._fits = True
+        self._apply(new, self._actions(documents), [])
+        self._indices.end_load(new)
+        self._loading = False
+        self._indices.ask(lambda client: client.indices.refresh(index=new))
+        count = int(self._indices.ask(lambda client: client.count(index=new))["count"])
+        self._indices.switch(old, new)
         self._ready = True
         return count
 
     def wipe(self, documents: Iterable[Document]) -> None:
         """Merge away what was deleted; where the server keeps it, fill a new index in its place."""
-        physical = self._physical()
+        physical = self._indices.physical()
         if physical is None:
             return
-        self._ask(lambda client: client.indices.flush(index=physical, force=True))
-        if self._deleted(physical):
-            self._ask(
+        self._indices.ask(lambda client: client.indices.flush(index=physical, force=True))
+        if self._indices.deleted(physical):
+            self._indices.ask(
                 lambda client: client.options(request_timeout=_MERGE_SECONDS).indices.forcemerge(
                     index=physical, max_num_segments=1
                 )
             )
-            self._ask(lambda client: client.indices.flush(index=physical, force=True))
-            if self._deleted(physical):
+            self._indices.ask(lambda client: client.indices.flush(index=physical, force=True))
+            if self._indices.deleted(physical):
                 self.migrate(documents)
-
-    def _deleted(self, physical: str) -> int:
-        """How many deleted documents, nested ones too, the files of an index still hold."""
-        self._ask(lambda client: client.indices.refresh(index=physical))
-        answer = self._ask(lambda client: client.indices.stats(index=physical, metric="docs"))
-        return int(answer["_all"]["total"]["docs"].get("deleted", 0))
 
     def finish(self) -> None:
         """Let searchers see all that was written, with the settings that searching wants."""
         if not self._changed and not self._loading:
             return
-        physical = self._physical()
+        physical = self._indices.physical()
         if physical is not None:
-            self._end_load(physical)
-            self._ask(lambda client: client.indices.refresh(index=physical))
+            self._indices.end_load(physical)
+            self._loading = False
+            self._indices.ask(lambda client: client.indices.refresh(index=physical))
         self._changed = False
 
     def close(self) -> None:
@@ -236,89 +301,18 @@ class ElasticsearchTextStore:
             _log.warning("%s", error)
         self.client.close()
 
-    # ---- indices --------------------------------------------------------------------------------
-
-    def _name(self, number: int) -> str:
-        return f"{self.index}-{number:06d}"
-
-    def _physical(self) -> str | None:
-        """The index behind the alias."""
-        from elasticsearch import NotFoundError
-
-        try:
-            answer = self._ask(lambda client: client.indices.get_alias(name=self.index))
-        except NotFoundError:
-            return None
-        names = sorted(answer)
-        if len(names) > 1:
-            raise DatabaseError(f"the alias {self.index} names several indices: {names}")
-        return str(names[0]) if names else None
-
-    def _strays(self, kept: str | None) -> list[str]:
-        """Indices of ours that no alias leads to: what a killed `migrate` left."""
-        answer = self._ask(lambda client: client.indices.get(index=f"{self.index}-*"))
-        return [name for name in answer if name != kept]
-
-    def _drop(self, names: Sequence[str]) -> None:
-        if names:
-            self._ask(lambda client: client.indices.delete(index=list(names)))
-
-    def _put_template(self) -> None:
-        self._ask(
-            lambda client: client.indices.put_index_template(
-                name=self.index,
-                index_patterns=[f"{self.index}-*"],
-                priority=500,
-                template={"settings": {"index": settings()}, "mappings": mappings()},
-            )
-        )
-
-    def _create(self, number: int, *, alias: bool) -> None:
-        aliases: _Json | None = {self.index: {"is_write_index": True}} if alias else None
-        name = self._name(number)
-        self._ask(lambda client: client.indices.create(index=name, aliases=aliases))
-
-    def _switch(self, old: str, new: str) -> None:
-        """The alias goes over in one step of the cluster; then the old index goes."""
-        actions: list[_Json] = [
-            {"add": {"index": new, "alias": self.index, "is_write_index": True}},
-            {"remove": {"index": old, "alias": self.index}},
-        ]
-        self._ask(lambda client: client.indices.update_aliases(actions=actions))
-        # A search that found the old index by its alias may just be about to ask it.
-        time.sleep(_GRACE_SECONDS)
-        self._drop([old])
-
-    def _meta(self, physical: str) -> _Json:
-        answer = self._ask(lambda client: client.indices.get_mapping(index=physical))
-        return dict(answer[physical]["mappings"].get("_meta", {}))
-
-    def _begin_load(self, physical: str) -> None:
-        """Neither refresh nor copies while an index is filled that nobody searches yet."""
-        before = self._ask(lambda client: client.indices.get_settings(index=physical))
-        found = before[physical]["settings"]["index"]
-        kept = {name: found.get(name) for name in _WHILE_LOADING if name != "number_of_replicas"}
-        meta = {**self._meta(physical), "loading": kept}
-        self._ask(lambda client: client.indices.put_mapping(index=physical, meta=meta))
-        self._ask(
-            lambda client: client.indices.put_settings(
-                index=physical, settings={"index": dict(_WHILE_LOADING)}
-            )
-        )
-        self._loading = True
-
-    def _end_load(self, physical: str) -> None:
-        """Set back what `_begin_load` set aside, of this process or one that was killed."""
-        meta = self._meta(physical)
-        kept = meta.pop("loading", None)
-        if kept is not None:
-            self._ask(
-                lambda client: client.indices.put_settings(index=physical, settings={"index": kept})
-            )
-            self._ask(lambda client: client.indices.put_mapping(index=physical, meta=meta))
-        self._loading = False
-
     # ---- requests -------------------------------------------------------------------------------
+
+    def _actions(self, documents: Iterable[Document]) -> Iterator[Action]:
+        """The actions that write documents, with their vectors."""
+        if self.embeddings is None:
+            yield from map(index_action, documents)
+            return
+        rest = iter(documents)
+        while some := list(islice(rest, _LOOKED_UP)):
+            vectors = self.embeddings.of([document["id"] for document in some])
+            for document in some:
+                yield index_action(document, vectors.get(document["id"]))
 
     def _apply(self, index: str, upserts: Iterable[Action], deletes: Iterable[str]) -> None:
         for chunk in chunks(bulk_actions(upserts, deletes)):
@@ -356,7 +350,7 @@ class ElasticsearchTextStore:
 
         operations = [line for action in actions for line in action.lines]
         try:
-            return self._ask(
+            return self._indices.ask(
                 lambda client: client.bulk(
                     index=index,
                     operations=operations,  # type: ignore[arg-type]
@@ -367,12 +361,3 @@ class ElasticsearchTextStore:
             if error.status_code == 413:
                 raise _TooLarge from error
             raise
-
-    def _ask(self, request: Callable[[Elasticsearch], T]) -> T:
-        """One request, its errors in our words; 404 and 413 are the caller's."""
-        with answering(self.index):
-            return request(self.client)
-
-
-def _number(physical: str) -> int:
-    return int(physical.rpartition("-")[2])

@@ -1,0 +1,150 @@
+"""Vectors in the documents of an Elasticsearch index: their field, settings and checks.
+
+A vector stands in the document of its image, so that one request asks for words, for a filter and
+for what is like a picture. The shards of the database stay the truth: the server's copy is made of
+them, and their numbers are what scores are computed from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from indexer.errors import DatabaseMismatch
+
+__all__ = [
+    "DIGEST",
+    "FIELD",
+    "Embeddings",
+    "check_dimensions",
+    "check_server",
+    "vector_digest",
+    "vector_json",
+    "vector_properties",
+    "vector_settings",
+]
+
+#: Names of the fields of a vector and of what tells it from others.
+FIELD, DIGEST = "vector", "vector_hash"
+#: Neighbours of a node in the graph, and those that are looked at when one is put into it.
+_LINKS, _LOOKED_AT = 48, 400
+_OLDEST = (9, 4)
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Embeddings:
+    """Where the vectors of documents are found.
+
+    Parameters
+    ----------
+    dimensions
+        Length of the vectors.
+    find
+        Gives the vectors of some images by id, shape (dimensions,) each, as the shards have them;
+        an image whose vector cannot be read is left out.
+    """
+
+    dimensions: int
+    find: Callable[[Sequence[str], int], Mapping[str, Vector]]
+
+    def of(self, image_ids: Sequence[str]) -> Mapping[str, Vector]:
+        """The vectors of some images by id."""
+        return self.find(image_ids, self.dimensions)
+
+
+def vector_properties(dimensions: int) -> dict[str, Any]:
+    """The fields that a vector adds to the mapping.
+
+    Shards rank by inner products, and so does the graph; it holds numbers of 8 bits.
+    """
+    return {
+        FIELD: {
+            "type": "dense_vector",
+            "dims": dimensions,
+            "index": True,
+            "similarity": "max_inner_product",
+            "index_options": {
+                "type": "int8_hnsw",
+                "m": _LINKS,
+                "ef_construction": _LOOKED_AT,
+            },
+        },
+        DIGEST: {"type": "keyword"},
+    }
+
+
+def vector_settings() -> dict[str, Any]:
+    """The settings that a vector adds: a search that ends early misses neighbours."""
+    return {"dense_vector": {"hnsw_enable_early_termination": False}}
+
+
+def vector_json(vector: Vector) -> bytes:
+    """What a document holds of a vector as JSON without braces: its numbers, and its digest."""
+    numbers = np.ascontiguousarray(vector, np.float32)
+    text = orjson.dumps({FIELD: numbers, DIGEST: vector_digest(vector)}, option=_NUMPY)
+    return text[1:-1]
+
+
+def vector_digest(vector: Vector) -> str:
+    """16 hex digits that change with any number of a vector, as the shards keep it (float16)."""
+    return hashlib.blake2b(vector.astype("<f2").tobytes(), digest_size=8).hexdigest()
+
+
+def check_dimensions(mapping: Mapping[str, Any], dimensions: int, index: str) -> None:
+    """Refuse an index whose documents hold no vectors, or vectors of another length.
+
+    Parameters
+    ----------
+    mapping
+        The index's, as the server tells it.
+    dimensions
+        Length of the database's vectors.
+
+    Raises
+    ------
+    DatabaseMismatch
+        Its text says what to do.
+    """
+    found = mapping.get("properties", {}).get(FIELD)
+    if found is None:
+        raise DatabaseMismatch(
+            f"the Elasticsearch index {index} holds no vectors, which this database keeps there: "
+            "run `cxrdex migrate`, which fills it anew"
+        )
+    if found.get("dims") != dimensions:
+        raise DatabaseMismatch(
+            f"the Elasticsearch index {index} holds vectors of {found.get('dims')} numbers, and "
+            f"those of the database have {dimensions}: run `cxrdex migrate`, which fills it anew"
+        )
+
+
+def check_server(version: str) -> None:
+    """Refuse a server without the settings that searches for vectors need.
+
+    Parameters
+    ----------
+    version
+        As the server tells it, such as ``"9.4.3"``.
+
+    Raises
+    ------
+    DatabaseMismatch
+        It is too old.
+    """
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise DatabaseMismatch(
+            f"the server runs Elasticsearch {version}, and vectors are kept in {oldest} or newer: "
+            "update the server, or make the database with --vector-store faiss"
+        )

@@ -1,0 +1,139 @@
+"""Vectors in the documents of an Elasticsearch index: the server finds, the shards score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.database.text.elasticsearch.vectors import FIELD
+from indexer.database.vectors.index import Vectors
+from indexer.database.vectors.shards import id_from_key, vector_keys
+from search.language.tree import Among, MatchAll, Node, Not, Value, conjunction, narrow
+from search.stores.elasticsearch.backend import ElasticsearchBackend
+from search.stores.elasticsearch.query import compile_tree
+from search.stores.vectors import EVERYTHING, Bounds, Choice, Found, Keys
+
+__all__ = ["ElasticsearchVectors"]
+
+# Of each shard the graph is asked for so many at least, and for more under a condition, where it
+# walks past images that may not be found.
+_CANDIDATES, _CANDIDATES_OF_SOME = 150, 300
+# So many times as many as are wanted are compared by their own numbers, not by those of 8 bits.
+_OVERSAMPLE = 3
+# What the server takes at most in one search, and of how many images it can compare as many.
+_MOST_CANDIDATES = 10_000
+_MOST = _MOST_CANDIDATES // _OVERSAMPLE
+
+
+class ElasticsearchVectors:
+    """Nearest images from a server (`search.stores.vectors.VectorStore`).
+
+    A condition goes to the server as a query beside the vector, so that no keys travel. What it
+    finds is scored by the vectors of the shards, and what this moment of the database does not
+    have is left out. Documents that wait for the server are not found yet, by words neither.
+
+    Parameters
+    ----------
+    backend
+        The index, which holds the vectors.
+    held
+        The vectors of the shards, of one moment; no FAISS index is needed.
+    dimensions
+        Length of the vectors.
+    """
+
+    def __init__(self, backend: ElasticsearchBackend, held: Vectors, dimensions: int) -> None:
+        self._backend = backend
+        self._held = held
+        self._dimensions = dimensions
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of all images."""
+        return self._held.keys
+
+    def stored_vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
+        """Vectors of images by key, from the shards."""
+        return self._held.stored_vectors(keys)
+
+    def search(self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING) -> Found:
+        """The `k` most similar images, best first; more than 3,333 are looked for in the shards.
+
+        Raises
+        ------
+        DatabaseMismatch
+            The index holds no vectors, or such of another length.
+        QueryError
+            The condition takes the server too long or is too large for it.
+        TextStoreUnavailable
+            The server does not answer.
+        """
+        if k > _MOST:
+            keys = None if bounds.choice is None else bounds.choice.keys
+            return self._held.search(query, k, keys=keys, excluded=bounds.barred)
+        vector = np.asarray(query, np.float32).reshape(-1)
+        vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        wanted = k
+        while True:
+            candidates = self._candidates(vector, wanted, bounds)
+            found = self._held.search(vector, k, keys=candidates)
+            # Images that are gone since are found by the server, but not here.
+            if len(found[1]) == k or len(candidates) < wanted or wanted == _MOST:
+                return found
+            wanted = min(2 * wanted, _MOST)
+
+    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Found:
+        """As `search`, of some images, without the server."""
+        return self._held.search(query, k, keys=keys)
+
+    def allowed(self, keys: Keys, choice: Choice) -> npt.NDArray[np.bool_]:
+        """Which of some images are of a choice."""
+        few = Among(tuple(map(id_from_key, keys.tolist())))
+        return np.isin(keys, self._backend.keys(conjunction(choice.condition, few)))
+
+    def count(self, bounds: Bounds) -> int:
+        """How many images may be found."""
+        if bounds.choice is None:
+            return len(self) - int(np.isin(bounds.barred, self.keys).sum())
+        return self._backend.search(MatchAll(), _condition(bounds), limit=0).total
+
+    def _candidates(self, vector: npt.NDArray[np.float32], k: int, bounds: Bounds) -> Keys:
+        """Keys of the images that the server finds nearest, at most `k`."""
+        if k < 1:
+            return np.empty(0, np.int64)
+        condition = narrow(_condition(bounds))
+        nearest: dict[str, Any] = {
+            "field": FIELD,
+            "query_vector": vector.tolist(),
+            "k": k,
+            "num_candidates": max(_CANDIDATES, _OVERSAMPLE * k),
+            "rescore_vector": {"oversample": _OVERSAMPLE},
+        }
+        if not isinstance(condition, MatchAll):
+            nearest["filter"] = compile_tree(condition)
+            nearest["num_candidates"] = max(_CANDIDATES_OF_SOME, _OVERSAMPLE * k)
+        body = {
+            "knn": nearest,
+            "size": k,
+            "track_total_hits": False,
+            "docvalue_fields": ["id"],
+            "stored_fields": "_none_",
+        }
+        answer = self._backend.ask(body, dimensions=self._dimensions)
+        return vector_keys([hit["fields"]["id"][0] for hit in answer["hits"]["hits"]])
+
+
+def _condition(bounds: Bounds) -> Node:
+    """What the documents of images must meet that may be found."""
+    conditions: list[Node] = [] if bounds.choice is None else [bounds.choice.condition]
+    if len(bounds.excluded):
+        conditions.append(Not(Among(tuple(map(id_from_key, bounds.excluded.tolist())))))
+    if len(bounds.unusual):
+        # They may be many, so they are named by what their documents say.
+        conditions.append(Not(Value("unusual", "yes")))
+    return conjunction(*conditions)

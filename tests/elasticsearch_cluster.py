@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +18,10 @@ import trustme
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from tests.elasticsearch_server import ElasticsearchServer, free_port, unavailable
 
-__all__ = ["SHARDS", "ElasticsearchCluster", "cluster_unavailable"]
+__all__ = ["CLUSTER_VARIABLE", "SHARDS", "ElasticsearchCluster", "cluster_unavailable"]
 
+#: Whether there is time for what takes a cluster.
+CLUSTER_VARIABLE = "CXRDEX_TEST_CLUSTER"
 #: Parts that an index of the cluster is cut into.
 SHARDS = 3
 _NODES = 3
@@ -26,7 +30,9 @@ _GREEN_SECONDS = 120
 
 
 def cluster_unavailable() -> str | None:
-    """Why no cluster can be started here; None where one can."""
+    """Why no cluster is started here; None where one is."""
+    if not os.environ.get(CLUSTER_VARIABLE):
+        return f"three nodes of Elasticsearch are started where {CLUSTER_VARIABLE} is set"
     if reason := unavailable():
         return reason
     free = psutil.virtual_memory().available
@@ -53,8 +59,8 @@ class ElasticsearchCluster:
         names = [f"node{number}" for number in range(1, _NODES + 1)]
         ports = {name: free_port() for name in names}
         self._password = secrets.token_urlsafe(12)
-        self._folder = tempfile.TemporaryDirectory(prefix="cxrdex-cluster-")
-        self.ca_file = Path(self._folder.name) / "ca.pem"
+        self._folder = Path(tempfile.mkdtemp(prefix="cxrdex-cluster-"))
+        self.ca_file = self._folder / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         files = {
             "ca.pem": authority.cert_pem.bytes(),
@@ -87,8 +93,12 @@ class ElasticsearchCluster:
         """Start all nodes at once and wait until they are one; about 25 s on two cores."""
         for node in self.nodes.values():
             node.launch()
-        for node in self.nodes.values():
-            node.wait()
+        try:
+            for node in self.nodes.values():
+                node.wait()
+        except RuntimeError:
+            self.stop()
+            raise
         with self.admin() as client:
             client.cluster.health(wait_for_nodes=str(_NODES), timeout=f"{_GREEN_SECONDS}s")
             created = client.security.create_api_key(name="cxrdex", role_descriptors=_ROLE)
@@ -149,7 +159,7 @@ class ElasticsearchCluster:
         """End all nodes and remove all they wrote."""
         for node in self.nodes.values():
             node.stop()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 # The privileges that docs/elasticsearch.md names.

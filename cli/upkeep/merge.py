@@ -26,12 +26,18 @@ __all__ = ["merge"]
     metavar="URL",
     help="Address of Elasticsearch, kept in the database; logins come from the environment.",
 )
+@click.option(
+    "--vector-store",
+    type=click.Choice(["faiss", "elasticsearch"]),
+    help="What finds similar images in the new database.  [default: faiss]",
+)
 @format_option("json")
 def merge(
     parts: tuple[Path, ...],
     database: Path,
     text_store: str | None,
     elasticsearch_url: str | None,
+    vector_store: str | None,
     form: str,
 ) -> None:
     """Join the databases PARTS into a new one, as if one run had read all their archives.
@@ -44,7 +50,8 @@ def merge(
     from indexer.database.choices import Choices
     from indexer.database.upkeep.merge import merge as merge_databases
 
-    done = merge_databases(parts, database, Choices(text_store, elasticsearch_url))
+    choices = Choices(text_store, elasticsearch_url, vector_store=vector_store)
+    done = merge_databases(parts, database, choices)
     if form == "json":
         emit_json(done.to_json())
         return

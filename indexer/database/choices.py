@@ -56,9 +56,24 @@ class Choices:
         DatabaseError
             As `choose_text`.
         """
-        kind, url, _ = choose_text(self.text_store, self.elasticsearch_url, self.vector_store)
+        kind, url = self.text()
         made = Manifest.of(bundle, key, kind, url, pool_studies=self.pool_studies is not False)
-        return replace(made, vectors=self.vector_store or made.vectors)
+        return replace(made, vectors=self.vectors)
+
+    def text(self) -> tuple[str, str | None]:
+        """Kind of a new database's text store, and the address of Elasticsearch.
+
+        Raises
+        ------
+        DatabaseError
+            As `choose_text`.
+        """
+        return choose_text(self.text_store, self.elasticsearch_url, self.vector_store)[:2]
+
+    @property
+    def vectors(self) -> str:
+        """What finds the nearest vectors in a new database."""
+        return self.vector_store or "faiss"
 
     def check_stores(self, layout: Layout, manifest: Manifest) -> None:
         """Refuse a database with another text store or vector store.

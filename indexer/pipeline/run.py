@@ -101,8 +101,7 @@ def index(
     reread
         Read everything again; a database that was made with another bundle is brought to this one.
     text_store, elasticsearch_url, vector_store
-        ``"embedded"`` or ``"elasticsearch"``, and its address, and ``"faiss"`` or
-        ``"elasticsearch"``, of a database that is made now; see `indexer.database.choices.Choices`.
+        Of a database that is made now; see `indexer.database.choices.Choices`.
     pool_studies
         Whether the images of a study share their findings; see there.
     group
@@ -158,8 +157,7 @@ def index(
             f"the database {database} was made with an id key, but there is none at {key_path()}: "
             "name the file of that key in CXRDEX_KEY_FILE"
         )
-    folders = [archive.reports for archive in opened if archive.reports is not None]
-    folders = folders if reports is None else [reports]
+    folders = [one.reports for one in opened if one.reports] if reports is None else [reports]
     choices = Choices(
         text_store, elasticsearch_url, pool_studies, group, polarity or {}, vector_store
     )

@@ -110,7 +110,8 @@ def merge(parts: Sequence[Path], target: Path, choices: Choices | None = None) -
     target
         A new or an empty folder.
     choices
-        The text store of the new database; None for the default one. The parts' own may be any.
+        The text store and the vector store of the new database; None for the default ones. The
+        parts' own may be any.
 
     Raises
     ------
@@ -123,12 +124,13 @@ def merge(parts: Sequence[Path], target: Path, choices: Choices | None = None) -
     DiskFullError
         There is no space for the new database.
     """
-    kind, url = (choices or Choices()).text()
+    choices = choices or Choices()
+    kind, url = choices.text()
     _check_names(parts, target)
     draft = Layout(target.with_name(f".{target.name}.merging"))
     with ExitStack() as stack:
         databases = [_open_part(path, stack) for path in parts]
-        manifest = _common(databases, kind, url)
+        manifest = replace(_common(databases, kind, url), vectors=choices.vectors)
         stack.enter_context(draft.lock())
         manifest = _begin(draft, manifest)
         try:

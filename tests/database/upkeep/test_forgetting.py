@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -19,7 +20,7 @@ from indexer.database.outcomes import Header
 from indexer.database.reader import Database
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
-from tests.database.making import KEY, entry, image_id, make_bundle
+from tests.database.making import KEY, entry, image_id, make_bundle, vector
 from tests.elasticsearch_server import ElasticsearchServer
 
 # Image 0 has no id that one could search for, and 1 begins as 10 does.
@@ -164,4 +165,25 @@ def test_elasticsearch_keeps_nothing(
     assert _found(data, _canary(2), _canary(3), image_id(4)) == set()
     assert _found(data, _canary(4))
     assert _found(path, _canary(2), _canary(3)) == set()
+    assert verify(path) == []
+
+
+def test_elasticsearch_keeps_no_vector(
+    tmp_path: Path, elasticsearch_server: ElasticsearchServer
+) -> None:
+    choices = Choices(None, elasticsearch_server.url, vector_store="elasticsearch")
+    path = _fill(tmp_path / "db", choices)
+    _run("sync", "--database", path)
+
+    def kept(number: int) -> set[str]:
+        raw = vector(number).astype(np.float16).astype("<f4").tobytes()
+        files = (file for file in elasticsearch_server.data.rglob("*") if file.is_file())
+        return {file.name for file in files if raw in file.read_bytes()}
+
+    assert kept(4)
+    names = tmp_path / "names"
+    names.write_text("P1\n")
+    _run("forget", "--patient", "--from", names, "--yes", "--database", path)
+    assert kept(4) == kept(5) == set()
+    assert kept(8)
     assert verify(path) == []

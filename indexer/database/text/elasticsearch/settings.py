@@ -90,7 +90,10 @@ class ElasticsearchSettings:
         return cls(checked_urls(url), api_key, user, password, ca_file, _shards(found))
 
     def client(self, *, seconds: float = 30.0) -> Elasticsearch:
-        """The official client, which tries each request once.
+        """The official client, which tries each request once on a node that answers.
+
+        Of several nodes the next is asked where there is no connection to one: each request may be
+        made twice, as what it writes has an id.
 
         Parameters
         ----------
@@ -108,7 +111,13 @@ class ElasticsearchSettings:
             more["basic_auth"] = (self.user, self.password)
         if self.ca_file:
             more["ca_certs"] = str(self.ca_file)
-        return Elasticsearch(list(self.urls), request_timeout=seconds, max_retries=0, **more)
+        return Elasticsearch(
+            list(self.urls),
+            request_timeout=seconds,
+            max_retries=len(self.urls) - 1,
+            retry_on_status=(),
+            **more,
+        )
 
 
 def configured_urls() -> tuple[str, ...]:

@@ -1,0 +1,110 @@
+"""Nodes of a cluster are killed while it is written and asked: nothing is lost, answers go on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from indexer.database.layout import Layout
+from indexer.database.verify import verify
+from indexer.database.writer import Writer
+from indexer.errors import TextStoreUnavailable
+from search.request import ImageId, SearchRequest
+from search.service import SearchService
+from tests.contract.places import Place, film
+from tests.database.making import image_id
+from tests.elasticsearch_cluster import ElasticsearchCluster
+
+IMAGES, PER_COMMIT, KILLED_AT = 600, 20, 8
+# What answers may pause for while the others take over: connections that die, and an election.
+LONGEST_PAUSE = 60.0
+
+
+@pytest.fixture
+def cluster(
+    elasticsearch_cluster: ElasticsearchCluster, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ElasticsearchCluster]:
+    elasticsearch_cluster.configure(monkeypatch)
+    yield elasticsearch_cluster
+    for node in elasticsearch_cluster.nodes.values():
+        if not node.runs:
+            node.start()
+    elasticsearch_cluster.wait_until_green()
+
+
+@dataclass
+class Asking:
+    """Asks for words and by picture, again and again, until it is told to end."""
+
+    path: Path
+    ended: threading.Event = field(default_factory=threading.Event)
+    answers: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        requests = (
+            SearchRequest(words="*", limit=0),
+            SearchRequest(picture=ImageId(image_id(3)), limit=5),
+            SearchRequest(picture=ImageId(image_id(4)), filters=("view:lateral",), limit=5),
+        )
+        with SearchService(self.path) as service:
+            expected = [hit.id for hit in service.search(requests[1]).hits[:1]]
+            while not self.ended.is_set():
+                for number, request in enumerate(requests):
+                    try:
+                        found = service.search(request)
+                    except TextStoreUnavailable:
+                        # An error that says so is allowed for a moment; an answer must be whole.
+                        time.sleep(0.2)
+                        continue
+                    self.answers.append(time.monotonic())
+                    if number == 0 and found.total < 100:
+                        self.wrong.append(f"{found.total} images")
+                    if number == 1 and not {*expected} <= {hit.id for hit in found.hits}:
+                        self.wrong.append("the nearest image is missing")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("role", ["data", "master"])
+def test_a_node_is_killed_while_it_is_written_and_asked(
+    cluster: ElasticsearchCluster, tmp_path: Path, role: str
+) -> None:
+    place = Place("cluster", cluster.url)
+    path = place.fill(tmp_path / "database", range(100))
+    index = str(Layout(path).read_manifest().text_index)
+    cluster.wait_until_green()
+    master = cluster.master()
+    victim = master if role == "master" else min(cluster.holders(index) - {master})
+    asking = Asking(path)
+    thread = threading.Thread(target=asking.run)
+    thread.start()
+    with place.writing(path) as writer:
+        for step, start in enumerate(range(100, IMAGES, PER_COMMIT)):
+            writer.commit([film(number) for number in range(start, start + PER_COMMIT)])
+            if step == KILLED_AT:
+                cluster.nodes[victim].kill()
+                killed = time.monotonic()
+    time.sleep(2)
+    asking.ended.set()
+    thread.join()
+    assert not asking.wrong
+    later = [moment for moment in asking.answers if moment > killed]
+    assert later
+    pauses = [b - a for a, b in zip([killed, *later], later, strict=False)]
+    assert max(pauses) < LONGEST_PAUSE
+    # With a node gone everything that was confirmed is there, and nothing waits.
+    with Writer.maintain(path) as opened:
+        opened.outbox.sync()
+        assert opened.ledger.outbox.is_empty
+    assert verify(path) == []
+    with cluster.admin() as client:
+        client.indices.refresh(index=index)
+        assert client.count(index=index)["count"] == IMAGES
+    cluster.nodes[victim].start()
+    cluster.wait_until_green()
+    assert verify(path) == []

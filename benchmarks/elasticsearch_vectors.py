@@ -6,9 +6,9 @@ Vectors are those of `benchmarks.vectors`. They are written as shards of a datab
 index of three shards by the database's own code, in documents without words; then the nearest ten
 are asked for by its own code (`ElasticsearchVectors`), of all images and of 1, 10 and 50 % of
 them, for queries that are not in the database, and compared with exact search. Times are of single
-queries, from the vector to the scores. The Elasticsearch is one node with a heap of 2 GB on this machine, or
-the one that CXRDEX_TEST_ELASTICSEARCH_URL names. With ``--folder`` shards and index are kept there
-and asked again, where that server is a running one.
+queries, from the vector to the scores. The Elasticsearch is one node with a heap of 2 GB on this
+machine, or the one that CXRDEX_TEST_ELASTICSEARCH_URL names. With ``--folder`` shards and index are
+kept there and asked again, where that server is a running one.
 """
 
 from __future__ import annotations

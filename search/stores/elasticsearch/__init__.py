@@ -1,4 +1,5 @@
 """Searches in Elasticsearch.
 
-May import: `search.stores.backend`, `indexer.database.text.elasticsearch`.
+May import: `search.stores.backend`, `search.stores.vectors`,
+`indexer.database.text.elasticsearch`.
 """

@@ -19,6 +19,7 @@ __all__ = [
     "format_option",
     "images_option",
     "show_option",
+    "store_options",
 ]
 
 DATABASE_VARIABLE = "CXRDEX_DATABASE"
@@ -65,6 +66,28 @@ def bundle_option(function: F) -> F:
         help="Folder of a trained bundle.  [default: the one that the database was last filled "
         "with, else the one that ships with cxrdex]",
     )(function)
+
+
+def store_options(function: F) -> F:
+    """`--text-store`, `--elasticsearch-url` and `--vector-store` of a database that is made."""
+    text = click.option(
+        "--text-store",
+        type=click.Choice(["embedded", "elasticsearch"]),
+        help="Where words go, chosen when the database is made.  [default: elasticsearch where an "
+        "address is given or configured, else embedded]",
+    )
+    url = click.option(
+        "--elasticsearch-url",
+        metavar="URL",
+        help="Address of Elasticsearch, kept in the database; logins come from the environment.",
+    )
+    vectors = click.option(
+        "--vector-store",
+        type=click.Choice(["faiss", "elasticsearch"]),
+        help="What finds similar images, chosen when the database is made: FAISS in its folder, or "
+        "Elasticsearch, where vectors stand beside the words.  [default: faiss]",
+    )
+    return text(url(vectors(function)))
 
 
 def device_option(function: F) -> F:

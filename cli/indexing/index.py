@@ -13,6 +13,7 @@ from cli.options import (
     compute_options,
     database_option,
     format_option,
+    store_options,
 )
 from cli.terminal import echo, emit_json, one_line
 
@@ -76,23 +77,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     metavar="NAME",
     help="Let a group of users read the database.  [default: its owner alone]",
 )
-@click.option(
-    "--text-store",
-    type=click.Choice(["embedded", "elasticsearch"]),
-    help="Where words go, chosen when the database is made.  [default: elasticsearch where an "
-    "address is given or configured, else embedded]",
-)
-@click.option(
-    "--elasticsearch-url",
-    metavar="URL",
-    help="Address of Elasticsearch, kept in the database; logins come from the environment.",
-)
-@click.option(
-    "--vector-store",
-    type=click.Choice(["faiss", "elasticsearch"]),
-    help="What finds similar images, chosen when the database is made: FAISS in its folder, or "
-    "Elasticsearch, where vectors stand beside the words.  [default: faiss]",
-)
+@store_options
 @click.option(
     "--pool-studies/--no-pool-studies",
     default=None,

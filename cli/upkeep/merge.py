@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import database_option, format_option
+from cli.options import database_option, format_option, store_options
 from cli.terminal import echo, emit_json
 
 __all__ = ["merge"]
@@ -15,22 +15,7 @@ __all__ = ["merge"]
 @click.command()
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @database_option
-@click.option(
-    "--text-store",
-    type=click.Choice(["embedded", "elasticsearch"]),
-    help="Where the words of the new database go; those of the parts may be anywhere.  [default: "
-    "elasticsearch where an address is given or configured, else embedded]",
-)
-@click.option(
-    "--elasticsearch-url",
-    metavar="URL",
-    help="Address of Elasticsearch, kept in the database; logins come from the environment.",
-)
-@click.option(
-    "--vector-store",
-    type=click.Choice(["faiss", "elasticsearch"]),
-    help="What finds similar images in the new database.  [default: faiss]",
-)
+@store_options
 @format_option("json")
 def merge(
     parts: tuple[Path, ...],

@@ -208,42 +208,15 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
 
 
 def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
-    """The bytes of a regular file.
-
-    Parameters
-    ----------
-    path
-        Where it is.
-    most
-        Bytes that it may have.
-
-    Raises
-    ------
-    FailedImage
-        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
-    SkippedImage
-        ``too_large``.
-    """
+    """The bytes of a regular file of at most `most`; errors as of `read_member`."""
     with _named_reasons():
         return unpacked(read_regular_file(path, most), path, most)
 
 
 def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
-    """The bytes of one file of an archive that is not listed anew.
+    """The bytes of one file of an archive that is not listed anew, as `Member` names it.
 
-    Parameters
-    ----------
-    archive, name
-        As in `Member`.
-    most
-        Bytes that it may have.
-
-    Raises
-    ------
-    FailedImage
-        ``missing_file`` or ``unreadable_file``: why the bytes cannot be had.
-    SkippedImage
-        ``too_large``.
+    Parameters and errors are those of `read_member`.
     """
     with _named_reasons():
         path, packed = _locate(Member(archive, name, 0, 0))

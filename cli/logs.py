@@ -92,6 +92,7 @@ OPTIONS: tuple[click.Option, ...] = (
     click.Option(
         ["-v", "--verbose"],
         count=True,
+        show_default=False,
         expose_value=False,
         callback=_set_verbose,
         help="Log what is done, with times, on stderr; -vv logs more.",

@@ -100,7 +100,9 @@ class _LazyGroup(click.Group):
 
 
 @click.group(
-    cls=_LazyGroup, params=[*logs.OPTIONS], context_settings={"help_option_names": HELP_OPTIONS}
+    cls=_LazyGroup,
+    params=[*logs.OPTIONS],
+    context_settings={"help_option_names": HELP_OPTIONS, "show_default": True},
 )
 @click.version_option(package_name="cxrdex", prog_name="cxrdex")
 def cxrdex() -> None:

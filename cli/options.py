@@ -48,7 +48,6 @@ def format_option(*formats: str) -> Callable[[F], F]:
             "form",
             type=click.Choice(["table", *formats]),
             default="table",
-            show_default=True,
             help="A table for people, or a form for programs.",
         )(function)
 
@@ -95,7 +94,6 @@ def device_option(function: F) -> F:
     return click.option(
         "--device",
         default="auto",
-        show_default=True,
         help="Where the model runs: auto, cpu or cuda.",
     )(function)
 
@@ -126,7 +124,6 @@ def _runtime_options(function: F) -> F:
         "--precision",
         type=click.Choice(["auto", "float32", "bf16", "int8"]),
         default="auto",
-        show_default=True,
         envvar="CXRDEX_PRECISION",
         show_envvar=True,
         help="What the CNN multiplies in: auto for the fastest that finds the same images.",
@@ -135,7 +132,6 @@ def _runtime_options(function: F) -> F:
         "--runtime",
         type=click.Choice(["auto", "torch", "openvino", "cuda"]),
         default="auto",
-        show_default=True,
         envvar="CXRDEX_RUNTIME",
         show_envvar=True,
         help="What computes the CNN: auto for cuda where there is a GPU, else openvino.",

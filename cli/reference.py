@@ -22,6 +22,7 @@ def _context(command: click.Command, name: str, parent: click.Context | None) ->
         terminal_width=_WIDTH,
         max_content_width=_WIDTH,
         help_option_names=HELP_OPTIONS,
+        show_default=True,
     )
 
 

@@ -21,9 +21,7 @@ __all__ = ["demo"]
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep archive and database here.  [default: a temporary folder]",
 )
-@click.option(
-    "--studies", type=click.IntRange(12), default=80, show_default=True, help="Studies to simulate."
-)
+@click.option("--studies", type=click.IntRange(12), default=80, help="Studies to simulate.")
 def demo(folder: Path | None, studies: int) -> None:
     """Index a small simulated archive, then search it by picture and by words.
 

@@ -23,7 +23,6 @@ _COLUMNS = ("status", "reason", "archive", "name", "detail", "attempts")
     "kind",
     type=click.Choice(["skipped", "failed", "all"]),
     default="all",
-    show_default=True,
     help="Which files to list.",
 )
 @click.option("--reason", help="Only files of this reason, such as truncated.")

@@ -66,7 +66,6 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "--prune-limit",
     type=click.FloatRange(0, 100),
     default=10.0,
-    show_default=True,
     metavar="PERCENT",
     help="Refuse to drop more of an archive's files than this; an empty archive always.",
 )
@@ -97,21 +96,18 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "--batch-size",
     type=click.IntRange(1),
     default=32,
-    show_default=True,
     help="Images the model reads at once.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=120.0,
-    show_default=True,
     help="Seconds after which a file that is still being read has failed.",
 )
 @click.option(
     "--max-file-size",
     type=click.IntRange(1),
     default=512,
-    show_default=True,
     metavar="MIB",
     help="Skip larger files, and deflated ones that unpack to more.",
 )
@@ -119,7 +115,6 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "--max-pixels",
     type=click.IntRange(1),
     default=100,
-    show_default=True,
     metavar="MILLIONS",
     help="Images of more pixels fail.",
 )
@@ -127,7 +122,6 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "--worker-memory",
     type=click.IntRange(256),
     default=2048,
-    show_default=True,
     metavar="MIB",
     help="Memory that reading one file may take; more, and the file fails.",
 )
@@ -135,7 +129,6 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "--thumbnails",
     type=click.Choice(["unmarked", "clean"]),
     default="unmarked",
-    show_default=True,
     help="Keep small pictures of all images but those that may have text burned in, or only of "
     "those whose header says that they have none.",
 )

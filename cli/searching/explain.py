@@ -26,7 +26,6 @@ __all__ = ["explain"]
     "--opacity",
     type=click.FloatRange(0, 1),
     default=0.5,
-    show_default=True,
     help="How strongly the map covers the film.",
 )
 @click.option(

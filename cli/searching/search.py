@@ -37,10 +37,8 @@ __all__ = ["search"]
     metavar="FIELD",
     help="Count the values of this field. May be repeated.  [default: disease, side, view]",
 )
-@click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits per page."
-)
-@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=10, help="Hits per page.")
+@click.option("--page", type=click.IntRange(1), default=1, help="Which page.")
 @click.option(
     "--after",
     metavar="TOKEN",
@@ -49,7 +47,6 @@ __all__ = ["search"]
 @click.option(
     "--sort",
     default="score",
-    show_default=True,
     metavar="FIELD[:desc]",
     help="Order of the hits: score, age, year or id.",
 )
@@ -65,7 +62,6 @@ __all__ = ["search"]
     "--mode",
     type=click.Choice(["words", "semantic", "hybrid"]),
     default="words",
-    show_default=True,
     help="By the words themselves, by what they mean, or both.",
 )
 @click.option(

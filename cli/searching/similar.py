@@ -29,9 +29,7 @@ __all__ = ["similar"]
 @click.command()
 @click.argument("image", metavar="FILE_OR_ID")
 @database_option
-@click.option(
-    "-k", "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Hits."
-)
+@click.option("-k", "--limit", type=click.IntRange(1, 10_000), default=10, help="Hits.")
 @filter_option
 @click.option("--exclude-study", is_flag=True, help="Leave out images of the query's own study.")
 @click.option(
@@ -40,7 +38,6 @@ __all__ = ["similar"]
 @click.option(
     "--pool-studies/--no-pool-studies",
     default=True,
-    show_default=True,
     help="Compare whole studies by their mean vectors, not single images.",
 )
 @click.option(

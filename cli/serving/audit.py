@@ -66,7 +66,6 @@ _OPTIONS = (
         "--audit-queries",
         type=click.Choice(["full", "keyed", "none"]),
         default="full",
-        show_default=True,
         help="What it keeps of questions: their words, a keyed hash that tells equal ones, or "
         "nothing.",
     ),
@@ -155,7 +154,7 @@ def audit(
 
 
 @audit.command("list")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="How many.")
 @click.option("--person", help="Only those of one person.")
 @click.option("--action", help="Only those of one action, such as search or open.")
 @format_option("json")
@@ -181,7 +180,6 @@ def list_rows(limit: int, person: str | None, action: str | None, form: str, pat
     "form",
     type=click.Choice(["jsonl", "csv", "syslog"]),
     default="jsonl",
-    show_default=True,
     help="JSON lines, a table, or messages of RFC 5424.",
 )
 @_file_option(True)

@@ -32,21 +32,18 @@ __all__ = ["serve"]
 @click.option(
     "--host",
     default="127.0.0.1",
-    show_default=True,
     help="Address to listen on; one that other machines reach needs a sign-in.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
-    show_default=True,
     help="Its port; 0 for any that is free.",
 )
 @click.option(
     "--max-upload",
     type=click.IntRange(1),
     default=128,
-    show_default=True,
     metavar="MIB",
     help="Size that an uploaded film may have.",
 )
@@ -76,21 +73,18 @@ __all__ = ["serve"]
     "--reports",
     type=ROLE,
     default="reader",
-    show_default=True,
     help="Role from which on people see the text of reports.",
 )
 @click.option(
     "--request-rate",
     type=click.IntRange(0),
     default=1200,
-    show_default=True,
     help="Requests a minute of one person; 0 for any number. Counts where there is a sign-in.",
 )
 @click.option(
     "--upload-rate",
     type=click.IntRange(0),
     default=30,
-    show_default=True,
     help="Films a minute that one person may send; as above.",
 )
 @sign_in_options

@@ -47,7 +47,6 @@ _OPTIONS = (
     click.option(
         "--openid-claim",
         default="preferred_username",
-        show_default=True,
         metavar="CLAIM",
         help="What of an identity is the person's name here.",
     ),
@@ -61,7 +60,6 @@ _OPTIONS = (
         "--session-idle",
         type=click.FloatRange(1),
         default=60,
-        show_default=True,
         metavar="MINUTES",
         help="A session without a request ends after this time.",
     ),
@@ -69,7 +67,6 @@ _OPTIONS = (
         "--session-hours",
         type=click.FloatRange(0.1),
         default=12,
-        show_default=True,
         metavar="HOURS",
         help="Any session ends after this time.",
     ),

@@ -28,14 +28,12 @@ def _part(value: str) -> str | Path:
 @click.option(
     "--part",
     default="val",
-    show_default=True,
     help="A part of the set, or a file of studies or images, one a line.",
 )
 @click.option(
     "--protocol",
     type=click.Choice(["paper", "product", "retrieval", "words"]),
     default="product",
-    show_default=True,
     help="What is judged: the paper's task, the product's readings, its search, or its search by "
     "the words of captions.",
 )
@@ -44,7 +42,7 @@ def _part(value: str) -> str | Path:
     type=click.Path(path_type=Path),
     help="Data set in which similar images are looked for.  [default: DATASET]",
 )
-@click.option("--gallery-part", default="train", show_default=True, help="Its part, as for --part.")
+@click.option("--gallery-part", default="train", help="Its part, as for --part.")
 @click.option(
     "--embeddings",
     type=click.Path(path_type=Path),
@@ -54,7 +52,6 @@ def _part(value: str) -> str | Path:
 @click.option(
     "--pool-studies/--no-pool-studies",
     default=True,
-    show_default=True,
     help="Let the images of a study share their scores and vectors.",
 )
 @click.option(

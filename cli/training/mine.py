@@ -42,14 +42,12 @@ _MIN_IMAGES = 20
     "--part",
     type=click.Choice(["train", "val", "test", "all"]),
     default="all",
-    show_default=True,
     help="Only images of this part.",
 )
 @click.option(
     "--rows",
     type=click.IntRange(0),
     default=40,
-    show_default=True,
     help="Most rows of each table; 0 shows all. JSON and CSV always have all.",
 )
 @format_option("json", "csv")

@@ -20,7 +20,7 @@ from indexer.training.cnn.packed import train_packed
 @click.option(
     "--start", type=click.Path(path_type=Path), help="The bundle that the training starts from."
 )
-@click.option("--device", default="cuda", show_default=True, help="cpu, cuda or cuda:1.")
+@click.option("--device", default="cuda", help="cpu, cuda or cuda:1.")
 def main(file: Path, output: Path, start: Path | None, device: str) -> None:
     """Train the CNN of FILE, which `cxrdex train ... --pack FILE` wrote.
 

@@ -54,11 +54,10 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--recipe",
     type=click.Choice([_PRODUCT, *RECIPES]),
     default=_PRODUCT,
-    show_default=True,
     help="`product` trains a bundle; the others the cascade of the paper: `paper-*` on pictures, "
     "`bundle*` on the embeddings of a bundle (minutes on a CPU).",
 )
-@click.option("--name", default="cxrdex-base", show_default=True, help="Name of the bundle.")
+@click.option("--name", default="cxrdex-base", help="Name of the bundle.")
 @click.option(
     "--epochs",
     type=click.IntRange(min=0),
@@ -74,14 +73,12 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--keep",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="Leave the last so many CNNs as they are in --start, beside those that are trained on.",
 )
 @click.option(
     "--interpolate",
     type=click.FloatRange(0, 1),
     default=1.0,
-    show_default=True,
     help="Share of the way from the weights of --start to the trained ones at which a CNN ends; "
     "less than 1 keeps more of what --start knew.",
 )
@@ -89,7 +86,6 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--frozen",
     type=click.IntRange(min=0),
     default=0,
-    show_default=True,
     help="Leave so many stages of the CNN as they start; each makes a step cheaper.",
 )
 @click.option(
@@ -107,37 +103,32 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.option(
     "--grey-range",
     default=1.0,
-    show_default=True,
     help="These weights expect grey values of -RANGE..RANGE (torchxrayvision: 1024).",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=2),
     default=32,
-    show_default=True,
     help="Images in a training step.",
 )
 @click.option(
     "--min-images",
     type=click.IntRange(min=1),
     default=20,
-    show_default=True,
     help="Findings and words of fewer training images are dropped.",
 )
 @click.option(
     "--cell",
     type=click.Choice(["gru", "lstm"]),
     default="gru",
-    show_default=True,
     help="Kind of the RNN.",
 )
 @click.option(
     "--pretrained/--no-pretrained",
     default=True,
-    show_default=True,
     help="Start the CNN from ImageNet weights.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of every random draw.")
+@click.option("--seed", default=0, help="Seed of every random draw.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use only so many images of each part.")
 @click.option(
     "--bundle",

@@ -1,4 +1,4 @@
-# cxrdex on the processor, without a GPU: `docker compose run --rm cxrdex index /archive`.
+# cxrdex on the processor, without a GPU, with its page: docker-compose.yml tells how it is used.
 FROM python:3.11-slim
 
 RUN useradd --create-home --uid 10001 cxrdex \
@@ -10,7 +10,7 @@ COPY indexer indexer
 COPY search search
 COPY cli cli
 COPY cxrdex cxrdex
-RUN pip install --no-cache-dir --constraint constraints.txt . && rm -rf /source/*
+RUN pip install --no-cache-dir --constraint constraints.txt '.[parquet,web]' && rm -rf /source/*
 
 USER cxrdex
 WORKDIR /home/cxrdex

@@ -17,8 +17,8 @@ QUICK += --ignore=tests/archive/test_reduced.py --ignore=tests/archive/test_priv
 help:  ## list these
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: .venv/demo  ## index a small simulated archive and search it
-	$(BIN)/cxrdex demo
+demo: .venv/demo  ## index a small simulated archive and search it, in build/demo
+	$(BIN)/cxrdex demo --folder build/demo
 
 test: .venv/test check  ## all checks and tests
 	$(BIN)/python -m pytest
@@ -55,7 +55,7 @@ constraints: .venv/test  ## pin the newest versions that fit
 	$(PYTHON) -m venv .venv
 
 .venv/demo: .venv/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[demo]'
+	$(INSTALL) --editable '.[demo,web]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt

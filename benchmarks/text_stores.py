@@ -70,6 +70,8 @@ _FRAMES = (
     "Heart size and mediastinal contours are within normal limits.",
     "The lungs are clear.",
 )
+__all__ = ["queries_of", "reports_of"]
+
 _Query: TypeAlias = Callable[[random.Random], str]
 
 
@@ -93,8 +95,8 @@ def _annotation(rng: random.Random, origin: Origin) -> Annotation:
     return Annotation.from_words(origin, _common(rng, _DISEASES), qualifiers)
 
 
-def _reports(rng: random.Random) -> list[Document]:
-    """Documents of one report each, to be made many images of: reading reports takes long."""
+def reports_of(rng: random.Random) -> list[Report]:
+    """A few thousand reports, to be those of many images each: reading reports takes long."""
     made = []
     for number in range(_REPORTS):
         sections = {
@@ -103,16 +105,17 @@ def _reports(rng: random.Random) -> list[Document]:
             "impression": " ".join(_text(rng) for _ in range(2)),
         }
         human = tuple(_annotation(rng, "human") for _ in range(rng.randint(0, 2)))
-        report = Report(f"{number:012x}", sections, human)
-        reading = {"annotations": [], "view": "frontal", "probabilities": {}}
-        made.append(build_document("0" * 16, "", "", Metadata(), reading, report))
+        made.append(Report(f"{number:012x}", sections, human))
     return made
 
 
 def _documents(count: int, seed: int = 0) -> Iterator[Document]:
     """Documents as an archive of that size has them; the same for the same seed."""
     rng = random.Random(seed)
-    reports = _reports(rng)
+    reading = {"annotations": [], "view": "frontal", "probabilities": {}}
+    reports = [
+        build_document("0" * 16, "", "", Metadata(), reading, report) for report in reports_of(rng)
+    ]
     for number in range(count):
         predicted = [_annotation(rng, "predicted").to_json() for _ in range(rng.randint(1, 3))]
         document = rng.choice(reports)
@@ -153,7 +156,7 @@ _KINDS: Mapping[str, _Query] = {
 }
 
 
-def _queries(kind: str, count: int) -> list[str]:
+def queries_of(kind: str, count: int) -> list[str]:
     """At most so many queries of a kind, each once."""
     rng = random.Random(kind)
     made = (_KINDS[kind](rng) for _ in range(20 * count))
@@ -170,7 +173,7 @@ def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
     for kind in _KINDS:
         sort = Sort("age") if "by age" in kind else Sort()
         times, busy, marking, totals = [], [], [], []
-        for query in _queries(kind, repeats + repeats // 10):
+        for query in queries_of(kind, repeats + repeats // 10):
             started, working = time.perf_counter(), time.process_time()
             tree = lexicon.expand(parse(query))
             page = backend.search(tree, MatchAll(), facets=_FACETS, limit=20, sort=sort)

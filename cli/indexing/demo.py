@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
+import shutil
+import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -52,6 +55,26 @@ def demo(folder: Path | None, studies: int) -> None:
         _run("similar", str(archive / example), "-k", "5", "--database", database)
         _run("search", '"pleural effusion on the left"', "--limit", "5", "--database", database)
         _run("verify", "--database", database)
+        if folder is None:
+            echo("\nNothing of it is kept; `cxrdex demo --folder FOLDER` keeps it for the browser.")
+        else:
+            _tell_how_to_open(database)
+
+
+def _tell_how_to_open(database: str) -> None:
+    """Say the command that opens the database in the browser, as this one was called."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        program = f"{shlex.quote(sys.executable)} -m cli"
+    elif shutil.which(called.name) == str(called):
+        program = called.name
+    else:
+        program = shlex.quote(os.path.relpath(called))
+    if importlib.util.find_spec("uvicorn") is None:
+        echo("\nThe browser needs the extra: pip install 'cxrdex[web]'; then", bold=True)
+    else:
+        echo("\nIn the browser, at http://127.0.0.1:8000/ until Ctrl-C:", bold=True)
+    echo(f"{program} serve --database {shlex.quote(database)}")
 
 
 def _run(*words: str) -> None:

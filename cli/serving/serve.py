@@ -156,6 +156,8 @@ def serve(
             door.bind((host, port))
         except OSError as error:
             raise CxrdexError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        # Whoever reads the line below may ask at once.
+        door.listen()
         name = names[0] if names else f"[{host}]" if ":" in host else host
         scheme = "https" if tls_cert else "http"
         echo(f"{scheme}://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")

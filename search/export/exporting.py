@@ -38,6 +38,8 @@ class ExportRequest:
         Take free text for a query in the language.
     filters
         Conditions besides (`search.language.filters`).
+    choices
+        ``facet=value``; several of one facet are alternatives, as in a search.
     among
         Ids of the only images that are written, such as a cohort's; None for all.
     columns
@@ -53,6 +55,7 @@ class ExportRequest:
     words: str | None = None
     literal: bool = False
     filters: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     among: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
@@ -87,7 +90,9 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
         raise QueryError(f"{request.vectors}: its name must end in .npy")
     with service.snapshot(text=True) as snapshot:
         terms = service.terms(snapshot)
-        tree = terms.conditions(request.filters)
+        tree = conjunction(
+            terms.conditions(request.filters), *terms.chosen(request.choices).values()
+        )
         if request.among is not None:
             tree = conjunction(tree, Among(request.among))
         if request.words is not None:

@@ -21,6 +21,7 @@ from search.web.audit.recording import Recorder
 from search.web.audit.writing import Audit
 from search.web.cohorts import api as cohorts_api
 from search.web.cohorts import pages as cohorts_pages
+from search.web.exports import api as exports_api
 from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
@@ -81,6 +82,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     app.state.review = room
     app.include_router(api.router)
     app.include_router(cohorts_api.router)
+    app.include_router(exports_api.router)
     app.include_router(routes.router)
     app.include_router(cohorts_pages.router)
     app.include_router(audit_routes.router)

@@ -11,7 +11,7 @@ from indexer.archive.decoding import DecodedImage, DecodeSettings
 from indexer.cascade.heatmap import HeatMap, HeatMaps
 from indexer.errors import ArchiveError, ImageError, NotFoundError
 from search.pictures.explain import source_bytes
-from search.request import ImageId
+from search.request import ImageId, Upload
 
 if TYPE_CHECKING:
     from indexer.pipeline.single import FileDecoder
@@ -58,19 +58,23 @@ class Films:
         ArchiveError
             Its file cannot be read any more.
         """
-        from PIL import Image
-
         with self._service.snapshot() as snapshot:
             if not snapshot.database.ledger.images.has_picture(image_id):
                 raise NotFoundError(f"no picture of the image {image_id} may be shown")
-        film = self._decoded(image_id, size, False)
-        height, width = _fitted(film, size)
-        # The canvas is square, padded around the film.
-        left, top = (size - width) // 2, (size - height) // 2
-        picture = Image.fromarray(film.canvas).crop((left, top, left + width, top + height))
-        file = io.BytesIO()
-        picture.save(file, "PNG", compress_level=1)
-        return file.getvalue()
+        return _png(self._decoded(image_id, size, False), size)
+
+    def uploaded(self, upload: Upload, size: int) -> bytes:
+        """As `png`, of a film that somebody sent, who may see it as it is.
+
+        Raises
+        ------
+        ArchiveError
+            It cannot be read.
+        """
+        try:
+            return _png(self._decoder(size, False).decode(upload.content, upload.name), size)
+        except ImageError as error:
+            raise ArchiveError(f"{upload.name}: {error.detail} ({error.reason})") from error
 
     def heat(self, image_id: str, finding: str) -> HeatMap:
         """Where the CNN saw a finding in an image.
@@ -135,6 +139,18 @@ class Films:
                 )
                 self._decoders[size, squash] = FileDecoder(settings)
             return self._decoders[size, squash]
+
+
+def _png(film: DecodedImage, size: int) -> bytes:
+    from PIL import Image
+
+    height, width = _fitted(film, size)
+    # The canvas is square, padded around the film.
+    left, top = (size - width) // 2, (size - height) // 2
+    picture = Image.fromarray(film.canvas).crop((left, top, left + width, top + height))
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _fitted(film: DecodedImage, size: int) -> tuple[int, int]:

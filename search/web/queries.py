@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from search.request import Group, ImageId, Mode, Picture, SearchRequest
 
-__all__ = ["BoundQuery", "FacetQuery", "NoQuery", "SearchQuery", "SimilarQuery", "SizeQuery"]
+__all__ = [
+    "BoundQuery",
+    "FacetQuery",
+    "Form",
+    "NoQuery",
+    "SearchQuery",
+    "SimilarQuery",
+    "SizeQuery",
+    "TableQuery",
+]
+
+#: What a table may be written as.
+Form: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 _Cohort = Annotated[str | None, Field(pattern="^[0-9a-f]{20}$", description="Id of a cohort.")]
 _Names = Annotated[list[str], Field(max_length=64)]
@@ -24,7 +36,9 @@ class BoundQuery(NoQuery):
     """Which images may be found at all."""
 
     cohort: _Cohort = None
-    source: Annotated[int | None, Field(ge=1, description="Number of an archive.")] = None
+    source: Annotated[int | None, Field(ge=1, le=1 << 53, description="Number of an archive.")] = (
+        None
+    )
 
 
 class SearchQuery(BoundQuery):
@@ -118,6 +132,20 @@ class SimilarQuery(BoundQuery):
             group=self.group,
             least_likeness=self.least,
         )
+
+
+class TableQuery(BoundQuery):
+    """Which images a table has, and what of them."""
+
+    q: Annotated[str, Field(max_length=4096)] = ""
+    literal: bool = False
+    filter: _Names = []
+    choose: _Names = []
+    column: Annotated[list[str], Field(max_length=256)] = []
+    report: Annotated[bool, Field(description="Also the report's text.")] = False
+    sources: Annotated[bool, Field(description="Also where the files are.")] = False
+    embeddings: Annotated[bool, Field(description="Also the search vector; Parquet alone.")] = False
+    format: Form = "csv"
 
 
 class SizeQuery(NoQuery):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from indexer.annotation import NORMAL, Annotation
@@ -20,7 +20,8 @@ def apply_verdicts(document: Document, verdicts: Mapping[str, Verdict]) -> Docum
     Predictions of a finding that people judged are left out. A finding that they deny stands in
     `absent`, and what the report's reading and imported labels say of it is left out, too; so it
     is where they correct its words. A person who calls a film normal denies all that is predicted
-    of it. The report's own text and the probabilities stay.
+    of it. Where the report affirms what they deny, its words are blanked in `statements`, as if it
+    denied them itself. The report's own text and the probabilities stay.
 
     Parameters
     ----------
@@ -60,4 +61,20 @@ def apply_verdicts(document: Document, verdicts: Mapping[str, Verdict]) -> Docum
         "annotations": [*kept[:place], *human, *kept[place:]],
         "absent": [*unsettled(document["absent"]), *absent],
         "uncertain": unsettled(document["uncertain"]),
+        "statements": _without_mentions(document, denied),
     }
+
+
+def _without_mentions(document: Document, names: Collection[str]) -> dict[str, str]:
+    """The report's statements, every mention of some findings made spaces."""
+    from indexer.words.labeller import label
+
+    statements = dict(document["statements"])
+    if not names or not statements:
+        return statements
+    for mention in label(document["report"] or {}):
+        text = statements.get(mention.section)
+        if mention.annotation.disease in names and text is not None:
+            start, end = mention.phrase_span
+            statements[mention.section] = text[:start] + " " * (end - start) + text[end:]
+    return statements

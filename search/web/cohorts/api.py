@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.database.cohorts.cohort import Cohort
 from search.collecting import collect
+from search.export.exporting import ExportRequest
 from search.web.cohorts.changes import (
     Combination,
-    Form,
     check_images,
     check_owner,
     check_version,
     combine,
     current_owner,
     edited,
-    exported,
     seen_by,
 )
+from search.web.exports.tables import TABLE_CONTENT, table_response
 from search.web.people.access import require
 from search.web.problems import PROBLEMS
-from search.web.queries import NoQuery, SearchQuery
+from search.web.queries import Form, NoQuery, SearchQuery
 from search.web.state import State, app_state
 
 __all__ = ["router"]
@@ -48,11 +48,6 @@ _CHANGED: dict[int | str, dict[str, Any]] = {
     403: {"description": "It belongs to somebody else."},
     412: {"description": "It was changed meanwhile."},
     428: {"description": "If-Match is missing."},
-}
-_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "jsonl": "application/jsonl",
-    "parquet": "application/vnd.apache.parquet",
 }
 
 
@@ -208,10 +203,9 @@ class ExportQuery(NoQuery):
     "/{cohort_id}/export",
     dependencies=[require("reader", "export")],
     response_class=Response,
-    responses={200: {"content": {kind: {} for kind in _TYPES.values()}}},
+    responses=TABLE_CONTENT,
 )
-def download(state: _State, cohort_id: _Id, query: Annotated[ExportQuery, Query()]) -> Response:
+def download(state: _State, cohort_id: _Id, query: Annotated[ExportQuery, Query()]) -> FileResponse:
     """A table of its images, as `cxrdex export` writes it."""
-    content, name = exported(state, state.cohorts.get(cohort_id), query.format)
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type=_TYPES[query.format], headers=headers)
+    cohort = state.cohorts.get(cohort_id)
+    return table_response(state, ExportRequest(among=cohort.images), query.format, cohort.name)

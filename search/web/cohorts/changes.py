@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias, get_args
 
 from fastapi import Request
@@ -13,20 +11,17 @@ from starlette.exceptions import HTTPException
 
 from indexer.database.cohorts.cohort import Cohort, Summary
 from indexer.errors import QueryError
-from search.export.exporting import ExportRequest, export
 from search.web.people.access import current_person
 from search.web.state import State
 
 __all__ = [
     "Combination",
-    "Form",
     "check_images",
     "check_owner",
     "check_version",
     "combine",
     "current_owner",
     "edited",
-    "exported",
     "is_administrator",
     "may_change",
     "own_cohorts",
@@ -34,7 +29,6 @@ __all__ = [
 ]
 
 Combination: TypeAlias = Literal["union", "difference", "intersection"]
-Form: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 
 def current_owner(request: Request) -> str:
@@ -143,22 +137,6 @@ def combine(first: Cohort, second: Cohort, how: Combination) -> tuple[str, ...]:
     if how == "union":
         return tuple(dict.fromkeys([*first.images, *second.images]))
     return tuple(i for i in first.images if (i in other) == (how == "intersection"))
-
-
-def exported(state: State, cohort: Cohort, form: Form) -> tuple[bytes, str]:
-    """A table of a cohort's images by the code of `cxrdex export`, and a name for its file.
-
-    Raises
-    ------
-    MissingExtraError
-        What writes Parquet is not installed.
-    """
-    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in cohort.name)
-    name = "-".join(filter(None, kept.split("-")))[:60] or "cohort"
-    with TemporaryDirectory(prefix="cxrdex-") as folder:
-        path = Path(folder, f"cohort.{form}")
-        export(state.service, ExportRequest(among=cohort.images), path)
-        return path.read_bytes(), f"{name}.{form}"
 
 
 def edited(cohort: Cohort, name: str, note: str) -> Cohort:

@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 1000, 520
 _MARGIN = 30
 _ROUNDS = 200
 _GAP = 26.0
+# Nearer to a side than this, a title begins or ends at its point.
+_EDGE = 90
 # What the names of clusters say that no finding does.
 _NOTHING = frozenset({"unspecified", "mixed"})
 
@@ -169,9 +171,14 @@ def composite_map(
     ]
     common = _commonest(findings)
     titled: set[str] = set()
+    boxes: list[tuple[float, float, float, float]] = []
     points = []
     for row in np.argsort(-found, kind="stable"):
         finding = findings[row]
+        place = _title_box(finding, float(at[row, 0]), float(at[row, 1] - radius[row]))
+        if shown := finding not in titled and not any(_overlap(place, other) for other in boxes):
+            titled.add(finding)
+            boxes.append(place)
         points.append(
             MapPoint(
                 label=_plain(names[row]),
@@ -182,11 +189,23 @@ def composite_map(
                 radius=round(float(radius[row]), 1),
                 count=int(found[row]),
                 colour=common.index(finding) if finding in common else len(common),
-                titled=finding not in titled,
+                titled=shown,
             )
         )
-        titled.add(finding)
     return CompositeMap(tuple(points))
+
+
+def _title_box(title: str, x: float, bottom: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a title as the page draws it: above its point."""
+    wide = 8.0 * len(title)
+    left = x if x < _EDGE else x - wide if x > WIDTH - _EDGE else x - wide / 2
+    return left, bottom - 19, left + wide, bottom
+
+
+def _overlap(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def label_query(label: str, findings: Collection[str]) -> str:

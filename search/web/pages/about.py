@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
-from indexer.errors import CxrdexError
+from search.web.pages.questions import example_questions
 from search.web.pages.rendering import page
 from search.web.people.access import require
-from search.web.queries import FacetQuery, NoQuery
+from search.web.queries import NoQuery
 from search.web.state import State, app_state
 
 __all__ = ["router"]
@@ -29,29 +29,8 @@ def failures(request: Request, state: _State, _: _Nothing) -> str:
 
 @router.get("/help", dependencies=[require("reader", "nothing")])
 def help_page(request: Request, state: _State, _: _Nothing) -> str:
-    """The query language, with examples that this database answers."""
-    found = state.service.search(FacetQuery(facet=["disease", "side"], size=6).request())
-    diseases = [str(c.value) for c in found.facets.get("disease", ()) if c.value != "normal"]
-    examples = []
-    for text in _examples(diseases):
-        try:
-            examples.append((text, state.service.search(FacetQuery(q=text).request()).total))
-        except CxrdexError:
-            continue
-    return page(request, "help.html", examples=examples)
-
-
-def _examples(diseases: list[str]) -> list[str]:
-    first, second = [*diseases, "cardiomegaly", "pleural effusion"][:2]
-    return [
-        first,
-        f'"{first}" AND "{second}"',
-        f'"{first}" NOT "{second}"',
-        f'finding:("{first}" AND left)',
-        f'absent:"{second}"',
-        f'disease:"{first}" age:[60 TO 90] sex:F',
-        f"view:lateral {second.split()[0][:5]}*",
-    ]
+    """Questions that this database answers, the query language, and keys."""
+    return page(request, "help.html", questions=example_questions(state.service))
 
 
 @router.get("/api", dependencies=[require("reader", "nothing")])

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from indexer.errors import QueryError
@@ -18,7 +18,7 @@ from search.web.pages.cards import hit_cards
 from search.web.pages.facets import active_filters, address_with, facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
-from search.web.queries import FacetQuery, SearchQuery, SimilarQuery
+from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
 from search.web.state import State, app_state
 
 __all__ = ["router"]
@@ -32,6 +32,7 @@ _FACETS = ("disease", "view", "sex", "origin", "certainty", "year")
 # By meaning and by several things at once so many are ranked.
 _RANKED = 1000
 _LIKE = 24
+_SENT_SIZE = 512
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _WORDS = 12
 
@@ -62,9 +63,20 @@ def search(request: Request, state: _State, query: Annotated[SearchQuery, Query(
         following=_following(address, results),
         literally=address_with(address, [("literal", "true")], but=("literal", "after", "page")),
         by_meaning=address_with(address, [("mode", "hybrid")], but=("mode", "after", "page")),
+        table=_table(query, results),
         most=MOST_COLLECTED if query.mode == "words" else _RANKED,
         cohorts=own_cohorts(request, state),
     )
+
+
+def _table(query: SearchQuery, results: Results | None) -> str | None:
+    """What exports all of an answer; None of one by meaning, which has no end."""
+    if results is None or query.mode != "words":
+        return None
+    kept = query.model_dump(include={"q", "filter", "choose", "cohort", "source", "literal"})
+    if results.understood is not None:
+        kept |= {"q": results.understood["query"], "literal": True}
+    return "/v1/export?" + urlencode({n: v for n, v in kept.items() if v is not None}, doseq=True)
 
 
 def _following(address: str, results: Results | None) -> str | None:
@@ -119,6 +131,13 @@ async def ask(
 
 def _with(path: str, values: dict[str, Any]) -> str:
     return path + ("?" + urlencode(values) if values else "")
+
+
+@router.get("/queries/{token}/film", dependencies=[require("reader", "nothing")])
+def sent_film(state: _State, token: str, _: Annotated[NoQuery, Query()]) -> Response:
+    """The film that was sent, for the page of its answer."""
+    film = state.films.uploaded(state.uploads.get(token), _SENT_SIZE)
+    return Response(film, media_type="image/png", headers={"cache-control": "no-store"})
 
 
 @router.get("/queries/{token}", dependencies=[require("reader", "search")])

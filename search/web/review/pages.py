@@ -72,6 +72,7 @@ def review(
     noted(request, f"image {film.image}")
     document = state.service.show(ImageId(film.image)).record.document
     labels = room.labelling.of(film.image)
+    said = ranked_annotations(document)
     return page(
         request,
         "review.html",
@@ -79,9 +80,11 @@ def review(
         film=film,
         following=following[0] if following else None,
         image=document,
-        shown=[a for a in document["annotations"] if a["disease"] == query.label],
+        # Where others name a finding, it is not said that the cascade calls the film normal.
+        shown=[a for a in said if a["disease"] == query.label]
+        or [a for a in document["annotations"] if a["disease"] == query.label],
         verdict=labels.verdicts.get(query.label),
-        others=[a for a in ranked_annotations(document) if a["disease"] != query.label],
+        others=[a for a in said if a["disease"] != query.label],
         report=marked_report(document) if sees_reports(request) else [],
         number=labels.number,
         choices=_choices(findings),

@@ -141,6 +141,20 @@ def test_reports_and_imported_labels(action: Action) -> None:
     assert settled["uncertain"] == []
 
 
+def test_a_report_that_people_contradict_is_as_one_that_denies() -> None:
+    before = document(text="There is a large pleural effusion. The heart is enlarged.")
+    said_by_report = before["statements"]["findings"]
+    assert "pleural effusion" in said_by_report
+    kept = apply(before, event(1, "accept", "pleural effusion", said("pleural effusion")))
+    assert kept["statements"] == before["statements"]
+    found = apply(before, event(1, "reject", "pleural effusion"))
+    left = found["statements"]["findings"]
+    assert "effusion" not in left
+    assert "heart is enlarged" in left
+    assert len(left) == len(said_by_report)
+    assert found["report"] == before["report"]
+
+
 def test_a_study_shares_what_is_said_and_each_image_says_its_own_first() -> None:
     events = [
         event(1, "reject", "mass"),

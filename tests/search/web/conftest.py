@@ -17,6 +17,7 @@ from indexer.simulation import Simulation
 from search.service import SearchService
 from search.web.app import create_app
 from search.web.settings import WebSettings
+from tests.search.web.site import Site, running_site
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,12 @@ def client(web_service: SearchService) -> Iterator[TestClient]:
     )
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def site(
+    web_database: Path, simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A server process over a copy of the database, for tests that change it, too."""
+    with running_site(web_database, simulation, tmp_path_factory.mktemp("site")) as site:
+        yield site

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -94,6 +96,28 @@ def test_a_picture_finds_itself_by_id_and_by_file(
     content, _ = source_bytes(web_service.show(ImageId(image)).record, 1 << 30)
     by_file = client.post("/v1/similar", params={"limit": 5}, content=content).json()
     assert by_file["hits"][0]["id"] == image
+
+
+def test_all_that_matches_as_a_table(client: TestClient) -> None:
+    query = {"q": "effusion", "filter": "view:frontal", "choose": ["sex=f", "sex=m"]}
+    wanted = get(client, "/v1/search", **query, limit=200)["hits"]
+    answer = client.get("/v1/export", params={**query, "column": ["id", "sex", "age"]})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="effusion.csv"'
+    rows = [*csv.DictReader(io.StringIO(answer.text))]
+    assert [row["id"] for row in rows] == sorted(hit["id"] for hit in wanted)
+    assert {row["sex"] for row in rows} <= {"F", "M"}
+    lines = client.get("/v1/export", params={"q": "effusion", "format": "jsonl", "report": True})
+    assert all("effusion" in str(json.loads(line)).lower() for line in lines.text.splitlines())
+    table = pyarrow.parquet.read_table(
+        io.BytesIO(
+            client.get("/v1/export", params={"format": "parquet", "embeddings": True}).content
+        )
+    )
+    assert table.num_rows == get(client, "/v1/status")["indexed"]
+    assert "embedding" in table.column_names
+    wrong = client.get("/v1/export", params={"column": "agee"})
+    assert (wrong.status_code, "did you mean age" in wrong.json()["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +179,27 @@ def test_where_files_are_is_for_administrators(
     sources = site.get("administrator", f"/v1/images/{image}/sources").json()["sources"]
     assert sources[0]["name"]
     assert "Its files" not in site.get("reviewer", f"/images/{image}").text
+
+
+def test_a_table_has_what_is_for_the_role(
+    site: Site, reported: tuple[str, str, dict[str, str]]
+) -> None:
+    image, _, report = reported
+    text = max(report.values(), key=len)[:30]
+    for asked in ({"report": True}, {"column": "report"}):
+        refused = site.get("reader", "/v1/export", **asked)
+        assert (refused.status_code, "not for your role" in refused.text) == (400, True)
+        told = site.get("reviewer", "/v1/export", format="jsonl", **asked)
+        assert told.status_code == 200
+        assert any(text in str(json.loads(line)) for line in told.text.splitlines())
+    plain = site.get("reader", "/v1/export", format="jsonl").text
+    assert image in plain
+    assert text not in plain
+    for wanted in ({"sources": True}, {"column": "sources"}):
+        assert site.get("reviewer", "/v1/export", **wanted).status_code == 403
+        assert site.get("administrator", "/v1/export", **wanted).status_code == 200
+    row = site.get("administrator", "/v1/audit", action="export", limit=1).json()["rows"][0]
+    assert (row["person"], row["route"]) == ("administrator", "/v1/export")
 
 
 def test_the_audit_tells_what_was_done(site: Site) -> None:

@@ -6,11 +6,13 @@ import base64
 import csv
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.search.web.browser.conftest import Opening, Site
+from tests.search.web.browser.conftest import Opening
+from tests.search.web.site import Site
 
 _DROP = """([name, content]) => {
   const bag = new DataTransfer();
@@ -35,6 +37,14 @@ def cards(page: Page) -> list[str]:
     """Ids of the images that the page shows."""
     found = page.locator(".card").evaluate_all("all => all.map((one) => one.dataset.id)")
     return [str(one) for one in found]
+
+
+def until(holds: Callable[[], bool], page: Page) -> None:
+    """Load a page anew until something holds on it, which a correction takes five seconds for."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, page.url
+        page.reload()
 
 
 def test_a_dropped_film_finds_its_like_which_are_filtered_and_opened(
@@ -145,12 +155,24 @@ def test_a_corrected_label_is_found(opened: Opening, site: Site) -> None:
     expect(page.locator(".verdict a[href^='/images/']")).not_to_have_attribute(
         "href", f"/images/{film}"
     )
-    end = time.monotonic() + 10
     reader = opened("/search?q=pneumoperitoneum", "reader")
-    while film not in cards(reader):
-        assert time.monotonic() < end, "the correction is not found"
-        reader.reload()
+    until(lambda: film in cards(reader), reader)
     assert site.asked("reader", "/v1/search", q="pneumoperitoneum")["total"] == before + 1
     expect(reader.locator(f".card[data-id='{film}']")).to_contain_text("human")
     reader.locator(f".card[data-id='{film}'] h3 a").click()
     expect(reader.locator("#findings + .findings, .judged")).to_contain_text("pneumoperitoneum")
+
+
+def test_a_rejected_finding_is_found_no_more_even_by_the_words_of_the_report(
+    opened: Opening, site: Site
+) -> None:
+    hit = site.asked("reader", "/v1/search", q='report:"pleural effusion"')["hits"][0]
+    page = opened(f"/images/{hit['id']}", "reviewer")
+    page.get_by_role("button", name="Reject pleural effusion").click()
+    expect(page.locator(".denied", has_text="pleural effusion")).to_be_visible()
+    plain = opened("/search?q=%22pleural+effusion%22", "reader")
+    study = plain.get_by_role("link", name=hit["study"])
+    until(lambda: not study.count(), plain)
+    for field in ("absent", "report"):
+        plain.goto(f"/search?q={field}%3A%22pleural+effusion%22")
+        expect(study).to_be_visible()

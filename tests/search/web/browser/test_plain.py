@@ -8,7 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.search.web.browser.conftest import PASSWORD, PHONE, WIDE, Opening, Site
+from tests.search.web.browser.conftest import PHONE, WIDE, Opening
+from tests.search.web.site import PASSWORD, Site
 
 
 def test_words_are_searched_narrowed_and_exported(opened: Opening) -> None:

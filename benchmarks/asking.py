@@ -79,6 +79,10 @@ async def ask(
             left[0] -= 1
             if pause:
                 await asyncio.sleep(rng.expovariate(1 / pause))
+            if reader.at_eof():
+                # The server closed it meanwhile, as it does after some seconds without a request.
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
             request = draw(rng)
             began = time.perf_counter()
             try:

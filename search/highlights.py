@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, analyzer
@@ -51,6 +51,17 @@ class Highlighter:
     def __init__(self, query: Node) -> None:
         self._leaves = list(dict.fromkeys(_leaves(query)))
         self._asked = {finding for _, finding in self._leaves if finding is not None}
+        self._whole = [leaf for leaf in self._leaves if _field(leaf[0]) == "composite"]
+        self._labels = [leaf for leaf in self._leaves if _field(leaf[0]) in LABELS]
+        self._texts = [leaf for leaf in self._leaves if _field(leaf[0]) in (None, "annotation")]
+        self._plain = [
+            leaf
+            for leaf, finding in self._leaves
+            if finding is None and isinstance(leaf, _WORDS)
+            if leaf.field is None and leaf.origin is None
+        ]
+        # By text and origin: what many images of an answer say is looked at once.
+        self._found: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
     def mark(self, document: Document) -> Highlights:
         """The matching annotations, whole, and up to five matching sentences of the report.
@@ -64,16 +75,10 @@ class Highlighter:
         ]
         report: list[Fragment] = []
         for section, text in (document["report"] or {}).items():
-            written = (leaf for leaf, _ in self._leaves if _field(leaf) in ("report", section))
-            places = [*_in_text(text, list(written))]
+            written = [leaf for leaf, _ in self._leaves if _field(leaf) in ("report", section)]
+            places = [*_in_text(text, written)]
             if section in document["statements"]:
-                plain = (
-                    leaf
-                    for leaf, finding in self._leaves
-                    if finding is None and isinstance(leaf, _WORDS)
-                    if leaf.field is None and leaf.origin is None
-                )
-                places += _in_text(document["statements"][section], list(plain))
+                places += _in_text(document["statements"][section], self._plain)
             report += _sentences(text, _joined(places))
         return Highlights(
             tuple(annotations),
@@ -83,29 +88,38 @@ class Highlighter:
         )
 
     def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
-        text = annotation["text"]
-        texts: list[Leaf] = []
-        # An annotation that a finding as a whole does not mean is not marked at all.
-        known = Findings([finding_term(annotation)] if self._asked else ())
-        meant = {None, *(finding for finding in self._asked if known.matching(finding))}
-        for leaf, finding in self._leaves:
-            if finding not in meant:
-                continue
-            if getattr(leaf, "origin", None) not in (None, annotation["origin"]):
-                continue
-            field = _field(leaf)
-            if field == "composite" and _fits(leaf)(text.lower()):
-                yield 0, len(text)
-            elif field in LABELS:
-                fits, start = _fits(leaf), 0
-                for word in annotation["words"]:
-                    end = start + len(word["text"])
-                    if word["kind"] == field and fits(word["text"].lower()):
-                        yield start, end
-                    start = end + len(", ")
-            elif field in (None, "annotation"):
-                texts.append(leaf)
-        yield from _in_text(text, texts)
+        text, origin = annotation["text"], annotation["origin"]
+        meant: set[Finding | None] = {None}
+        if self._asked:
+            # An annotation that a finding as a whole does not mean is not marked at all.
+            known = Findings([finding_term(annotation)])
+            meant |= {finding for finding in self._asked if known.matching(finding)}
+        elif not self._whole and not self._labels and (text, origin) in self._found:
+            yield from self._found[text, origin]
+            return
+
+        def of(leaves: Sequence[tuple[Leaf, Finding | None]]) -> list[Leaf]:
+            return [
+                leaf
+                for leaf, finding in leaves
+                if finding in meant and getattr(leaf, "origin", None) in (None, origin)
+            ]
+
+        if any(_fits(leaf)(text.lower()) for leaf in of(self._whole)):
+            yield 0, len(text)
+        for leaf in of(self._labels):
+            field, fits, start = _field(leaf), _fits(leaf), 0
+            for word in annotation["words"]:
+                end = start + len(word["text"])
+                if word["kind"] == field and fits(word["text"].lower()):
+                    yield start, end
+                start = end + len(", ")
+        if self._asked:
+            yield from _in_text(text, of(self._texts))
+            return
+        if (text, origin) not in self._found:
+            self._found[text, origin] = [*_in_text(text, of(self._texts))]
+        yield from self._found[text, origin]
 
     def _annotation_fragments(
         self, field: str, annotations: Sequence[Mapping[str, Any]]
@@ -147,29 +161,45 @@ def _fits(leaf: Leaf) -> Callable[[str], bool]:
     return lambda value: isinstance(leaf, Value) and value == leaf.value
 
 
+_Tokens: TypeAlias = tuple[tuple[str, ...], tuple[tuple[int, int], ...]]
+
+
+def _tokens(text: str, plain: bool) -> _Tokens:
+    """Tokens of a text, stemmed or plain, and from where to where each goes."""
+    clean = text.encode("utf-8", "replace").decode()
+    tokens = analyzer(plain=plain).pre_tokenize(clean).tokens
+    places = tuple((token.char_offset_from, token.char_offset_to) for token in tokens)
+    return tuple(token.text for token in tokens), places
+
+
+# Annotations are made of few words, and most of an archive's say the same.
+_tokens_of_annotation = functools.lru_cache(maxsize=16384)(_tokens)
+_SHORT = 120
+
+
 def _in_text(text: str, leaves: Sequence[Leaf]) -> Iterator[tuple[int, int]]:
     """Where any of the leaves matches."""
-    if not leaves:
-        return
-    clean = text.encode("utf-8", "replace").decode()
-    stemmed = analyzer().pre_tokenize(clean).tokens
-    plain = analyzer(plain=True).pre_tokenize(clean).tokens
-    stems = tuple(token.text for token in stemmed)
-    firsts = {(stem,) for stem in stems}
-    for leaf in leaves:
-        if isinstance(leaf, Word | Phrase):
-            wanted = _stems(leaf.text)
+    read = _tokens_of_annotation if len(text) <= _SHORT else _tokens
+    phrases = [leaf for leaf in leaves if isinstance(leaf, Word | Phrase)]
+    shapes = [leaf for leaf in leaves if isinstance(leaf, Prefix | Wildcard | Fuzzy)]
+    if phrases:
+        stems, places = read(text, False)
+        there = set(stems)
+        for phrase in phrases:
+            wanted = _stems(phrase.text)
             width = len(wanted)
-            if wanted[:1] not in firsts:
+            if not wanted or wanted[0] not in there:
                 continue
             for start in range(len(stems) - width + 1):
                 if stems[start : start + width] == wanted:
-                    yield stemmed[start].char_offset_from, stemmed[start + width - 1].char_offset_to
-        elif isinstance(leaf, Prefix | Wildcard | Fuzzy):
-            fits = matcher(leaf, fold)
-            for token in plain:
-                if fits(token.text):
-                    yield token.char_offset_from, token.char_offset_to
+                    yield places[start][0], places[start + width - 1][1]
+    if shapes:
+        words, places = read(text, True)
+        for shape in shapes:
+            fits = matcher(shape, fold)
+            for word, place in zip(words, places, strict=True):
+                if fits(word):
+                    yield place
 
 
 @functools.lru_cache(maxsize=4096)

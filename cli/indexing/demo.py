@@ -41,13 +41,10 @@ def demo(folder: Path | None, studies: int) -> None:
         archive, database = root / "archive", str(root / "database")
         made = simulate_archive(archive, studies)
         echo(f"{archive}: {len(made.files)} files of a simulated archive")
-        example = next(
-            file.name
-            for file in made.files
-            if file.outcome == "done"
-            and (archive / file.name).is_file()
-            and [f.kind for f in file.findings] == ["effusion"]
-        )
+        films = [f for f in made.files if f.outcome == "done" and (archive / f.name).is_file()]
+        # One with an effusion alone where there is one, as in a small archive there need not be.
+        films.sort(key=lambda film: [f.kind for f in film.findings] != ["effusion"])
+        example = films[0].name
         reports = ["--reports", str(made.reports)]
         _run("index", str(archive), *reports, "--database", database)
         _run("status", "--database", database)

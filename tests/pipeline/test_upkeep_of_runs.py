@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,20 +15,24 @@ from click.testing import CliRunner
 
 from cli.main import cxrdex
 from indexer.archive.decoding import DecodeSettings
+from indexer.archive.deidentify import fingerprint
 from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import Database
+from indexer.database.upkeep.backup import relocate
 from indexer.database.verify import verify
-from indexer.errors import PruneRefused
+from indexer.errors import DatabaseError, PruneRefused
 from indexer.pipeline.executor import FileTask, file_reader
 from indexer.pipeline.progress import Progress
+from indexer.pipeline.run import index
 from indexer.pipeline.stages.meters import StageUse
 from search.models import Models
 from search.request import ImageFile
 from tests.archive.making import film, make_dicom, to_bytes
+from tests.database.upkeep.make_old_database import DATA
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import write_pictures
 
@@ -197,3 +205,34 @@ def test_a_database_remembers_the_polarity_of_a_maker(
     assert Layout(path).read_manifest().polarity is None
     assert "polarity_overridden" not in of_query(archive / "3.dcm")
     assert verify(path) == []
+
+
+def test_a_database_of_an_earlier_version_is_read_anew_with_the_bundle_of_today(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "db"
+    with zipfile.ZipFile(DATA / "database-0.2.zip") as made:
+        made.extractall(path)
+    # Its pictures are drawn again, where they lie now, for somebody who holds its key.
+    archive = write_pictures(tmp_path / "archive", 6)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["key"] = fingerprint(load_key())
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with closing(sqlite3.connect(path / "ledger.sqlite")) as ledger:
+        (old,) = ledger.execute("SELECT path FROM archives").fetchone()
+    with Database.open(path) as database:
+        before = {image: database.image(image).document for image in database.image_ids()}
+    assert relocate(path, old, str(archive)) == 6
+    with pytest.raises(DatabaseError, match="--reread"):
+        index([archive], path, workers=1)
+    summary = index([archive], path, workers=1, reread=True)
+    assert (summary.done, summary.failed, summary.duplicate) == (6, 0, 0)
+    shipped = Compute().load_bundle()
+    with Database.open(path) as database:
+        assert database.layout.bundle == shipped.hash
+        assert sorted(database.image_ids()) == sorted(before)
+        assert database.vectors().stored_vectors(database.vectors().keys).shape == (6, 256)
+        for image in before:
+            assert set(database.image(image).reading["probabilities"]) == set(shipped.findings)
+    assert verify(path) == []
+    assert index([archive], path, workers=1).done == 0

@@ -82,7 +82,8 @@ def main(datasets: tuple[Path, ...], start: Path, work: Path, limit: int, epochs
             write_result(
                 "levers",
                 {
-                    "command": "python -m benchmarks.levers --start BUNDLE OPENI NIH ROCO",
+                    "command": "python -m benchmarks.levers OPENI NIH ROCO --start BUNDLE "
+                    f"--work FOLDER --limit {limit} --epochs {epochs}",
                     "start": begin.bundle.hash,
                     "films_of_each_source": limit,
                     "epochs": epochs,

@@ -25,7 +25,7 @@ from search.web.cohorts.changes import (
     seen_by,
 )
 from search.web.pages.cards import cards_of_images
-from search.web.pages.facets import facet_lists
+from search.web.pages.facets import TITLES, facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
@@ -42,7 +42,6 @@ _Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 _Nothing = Annotated[NoQuery, Query()]
 _Text = Annotated[str, Form()]
 _PER_PAGE = 60
-_FACETS = ("disease", "view", "sex", "origin")
 
 
 @router.get("/cohorts")
@@ -98,7 +97,7 @@ def cohort(
     found = state.cohorts.get(cohort_id)
     start = (query.page - 1) * _PER_PAGE
     cards, gone = cards_of_images(state.service, found.images[start : start + _PER_PAGE])
-    counts = state.service.search(FacetQuery(facet=[*_FACETS], size=8).request(found.images))
+    counts = state.service.search(FacetQuery(facet=[*TITLES], size=8).request(found.images))
     return page(
         request,
         "cohort.html",

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from indexer.database.cohorts.cohort import MOST_IMAGES
 from search.web.cohorts.changes import is_administrator
 from search.web.overview.health import health_checks
-from search.web.pages.facets import facet_lists
+from search.web.pages.facets import TITLES, facet_lists
 from search.web.pages.rendering import THEME, page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery
@@ -24,7 +24,6 @@ router = APIRouter(
 
 _State = Annotated[State, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
-_FACETS = ("disease", "view", "sex", "origin", "year")
 _RUNS = 5
 _YEAR = 365 * 24 * 3600
 
@@ -32,7 +31,7 @@ _YEAR = 365 * 24 * 3600
 @router.get("/", dependencies=[require("reader", "nothing")])
 def overview(request: Request, state: _State, _: _Nothing) -> str:
     """What is in the database, and where to begin."""
-    found = state.service.search(FacetQuery(facet=[*_FACETS], size=20).request())
+    found = state.service.search(FacetQuery(facet=[*TITLES], size=20).request())
     now = state.database_status()
     named = is_administrator(request)
     sources = state.sources()

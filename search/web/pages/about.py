@@ -1,4 +1,4 @@
-"""Pages about the server: what was not indexed, how to ask, the API."""
+"""Pages about the server: how to ask, the API."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _State = Annotated[State, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
-
-
-@router.get("/failures", dependencies=[require("reader", "nothing")])
-def failures(request: Request, state: _State, _: _Nothing) -> str:
-    """Files that were not indexed, by reason; no path is shown."""
-    return page(request, "failures.html", status=state.status())
 
 
 @router.get("/help", dependencies=[require("reader", "nothing")])

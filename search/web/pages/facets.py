@@ -11,12 +11,13 @@ from search.language.filters import facet_name
 from search.results import Results
 from search.web.queries import BoundQuery
 
-__all__ = ["ActiveFilter", "FacetList", "active_filters", "address_with", "facet_lists"]
+__all__ = ["TITLES", "ActiveFilter", "FacetList", "active_filters", "address_with", "facet_lists"]
 
 # What begins anew when another choice is made.
 _PLACES = ("page", "after")
 # Facets whose values stand in their own order, not the commonest first.
 _IN_ORDER = ("year", "age")
+#: The facets of every page, in their order, and what they are called there.
 TITLES = {
     "disease": "Finding",
     "view": "View",

@@ -15,7 +15,7 @@ from search.request import Mode
 from search.results import Results
 from search.web.cohorts.changes import own_cohorts
 from search.web.pages.cards import hit_cards
-from search.web.pages.facets import active_filters, address_with, facet_lists
+from search.web.pages.facets import TITLES, active_filters, address_with, facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
@@ -41,9 +41,7 @@ _WORDS = 12
 def search(request: Request, state: _State, query: Annotated[SearchQuery, Query()]) -> str:
     """Answers to words, a card for each study."""
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
-    asked = query.model_copy(
-        update={"facet": [*_FACETS], "group": query.group or "study", **wanted}
-    )
+    asked = query.model_copy(update={"facet": [*TITLES], "group": query.group or "study", **wanted})
     address = "/search?" + urlencode(query.model_dump(exclude_defaults=True), doseq=True)
     results, wrong = None, None
     try:
@@ -149,7 +147,7 @@ def answer(
     reading = state.service.read(upload)
     limit = query.limit if "limit" in query.model_fields_set else _LIKE
     wanted = query.model_copy(
-        update={"facet": [*_FACETS], "group": query.group or "study", "limit": limit}
+        update={"facet": [*TITLES], "group": query.group or "study", "limit": limit}
     )
     address = _with(f"/queries/{token}", {})
     asked = query.model_dump(exclude_defaults=True)

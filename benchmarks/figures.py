@@ -1,0 +1,111 @@
+"""The figures that `cxrdex plan` reckons with, copied from the kept results.
+
+    python -m benchmarks.figures
+
+A test compares them with the results.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TARGET", "figures"]
+
+TARGET = Path(__file__).parents[1] / "indexer" / "planning" / "measurements.json"
+_RESULTS = Path(__file__).parent / "results"
+_FILES = {
+    "uncompressed": "uncompressed, 12 bits",
+    "jpeg2000": "JPEG 2000 lossless, 12 bits",
+    "jpeg2000-lossy": "JPEG 2000 lossy, 12 bits",
+    "jpeg-lossless": "JPEG lossless, 12 bits",
+    "jpeg-ls": "JPEG-LS lossless, 12 bits",
+    "rle": "RLE, 12 bits",
+    "jpeg": "JPEG 2,000 x 2,500",
+    "png": "PNG 2,000 x 2,500",
+}
+
+
+def _value(result: Any, path: tuple[str, ...]) -> float:
+    for key in path:
+        result = result[key]
+    return float(result)
+
+
+def _wanted() -> list[tuple[str, str, str, int | None, tuple[str, ...]]]:
+    """Name, unit, file of results, size, and place in the file of each figure."""
+    wanted: list[tuple[str, str, str, int | None, tuple[str, ...]]] = []
+    for name, file in _FILES.items():
+        wanted.append((f"decode {name}", "core-ms", "decoding", None, ("files", file, "core_ms")))
+        wanted.append((f"bytes {name}", "bytes", "decoding", None, ("files", file, "bytes")))
+    run = ("archives", "uncompressed")
+    wanted += [
+        ("model", "core-ms", "index-run", 900, (*run, "model_core_ms")),
+        ("efficiency", "share", "index-run", 900, (*run, "share_of_ceiling")),
+        ("skipping", "files/s", "scale", 10**6, ("runs", "1000000", "first", "files_per_second")),
+        ("listing", "files/s", "scale", 10**6, ("runs", "1000000", "again", "files_per_second")),
+        ("driver memory", "MiB", "scale", 10**6,
+         ("runs", "1000000", "first", "peak_rss_reading_mib")),
+    ]  # fmt: skip
+    for size in (10**4, 10**5, 10**6, 10**7):
+        at = ("sizes", str(size))
+        wanted += [
+            (f"recall {size}", "", "vectors", size, (*at, "at_10", "recall")),
+            (f"similar {size}", "ms", "vectors", size, (*at, "at_10", "p50_ms")),
+            (f"building memory {size}", "MiB", "vectors", size, (*at, "build_peak_rss_mib")),
+        ]
+    wanted.append(("stored vectors", "bytes", "vectors", 10**7,
+                   ("sizes", "10000000", "vectors_folder_bytes_per_vector")))  # fmt: skip
+    for store, kind in (("embedded", "logic"), ("elasticsearch", "nearly every image by age")):
+        wanted += [
+            (f"slowest {store}", "ms", "text-stores", 10**6, (store, "queries", kind, "p50_ms")),
+            (f"loading {store}", "documents/s", "text-stores", 10**6,
+             (store, "documents_per_second")),
+        ]  # fmt: skip
+    rows = int(_value(_result("committer"), ("rows",)))
+    wanted.append(("commit", "ms", "committer", rows, ("busy_ms", "commit")))
+    for part in ("ledger", "thumbnails", "embeddings", "text"):
+        wanted.append(
+            (f"stored {part}", "bytes", "committer", rows, ("bytes_per_image", part))
+        )
+    return wanted
+
+
+def _result(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((_RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def figures() -> str:
+    """The text of the file of figures."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, unit, file, at, path in _wanted():
+        result = _result(file)
+        machine = result["machine"]
+        found[name] = {
+            "value": _value(result, path),
+            "unit": unit,
+            "at": at,
+            "source": f"benchmarks/results/{file}.json: {'/'.join(path)}",
+            "machine": f"{result['date']}, {machine['cpu']}, {machine['cores']} cores",
+        }
+    # Two workers were sampled together with their driver.
+    first = _result("scale")["runs"]["1000000"]["first"]
+    both = first["sampled_rss_with_workers_mib"] - first["peak_rss_reading_mib"]
+    found["worker memory"] = {
+        **found["driver memory"],
+        "value": round(both / 2, 1),
+        "source": "benchmarks/results/scale.json: (sampled_rss_with_workers_mib - "
+        "peak_rss_reading_mib) / 2",
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def main() -> None:
+    """Write the file of figures anew."""
+    TARGET.write_text(figures())
+
+
+if __name__ == "__main__":
+    main()

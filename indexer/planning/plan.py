@@ -1,0 +1,351 @@
+"""Hours, cores, disk, memory, network and shards for an archive, and what breaks first.
+
+Every number says whether it was measured at about this size, extrapolated from a measurement, or is
+advice that nobody measured here; and which measurements are behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from indexer.errors import RequestError
+from indexer.planning.measurements import Measurement, load_measurements
+
+__all__ = ["DEFAULT_MIX", "ENCODINGS", "Limit", "Number", "Plan", "make_plan"]
+
+How: TypeAlias = Literal["asked", "measured", "extrapolated", "advice"]
+
+#: Encodings by the names of `--modality-mix`; all are films of 2,000 x 2,500 pixels.
+ENCODINGS = (
+    "uncompressed", "jpeg2000", "jpeg2000-lossy", "jpeg-lossless", "jpeg-ls", "rle", "jpeg", "png",
+)  # fmt: skip
+#: Percent of the films; nobody has counted archives, so it is an example and no measurement.
+DEFAULT_MIX: Mapping[str, float] = {"uncompressed": 50, "jpeg2000": 25, "jpeg-lossless": 25}
+
+# A size within this factor of the one measured counts as measured.
+_NEAR = 1.5
+_MIB, _GB = 2.0**20, 1e9
+# Elastic's advice for one shard: at most 50 GB; and what a heap of half a node's memory serves.
+_SHARD_BYTES = 40e9
+# A query by words or by picture that takes longer is felt as slow.
+_SLOW_MS = 1000.0
+# Of what is asked of the index of vectors, as `indexer.database.vectors.plan` builds it.
+_RECALL = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a plan.
+
+    Parameters
+    ----------
+    name, value, unit
+        Such as ``"hours"``, 31.2, ``"h"``.
+    how
+        ``"measured"`` at about this size; ``"extrapolated"`` from a smaller one; ``"advice"`` of
+        others, or an assumption; ``"asked"`` for by the caller.
+    sources
+        The measurements behind it.
+    note
+        What it assumes.
+    """
+
+    name: str
+    value: float
+    unit: str
+    how: How
+    sources: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What ends to work well, at how many images, and what to do then."""
+
+    what: str
+    images: float
+    how: How
+    sources: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer.
+
+    Parameters
+    ----------
+    numbers
+        In the order of what a person asks.
+    limits
+        What breaks, the first first; also what lies beyond this archive.
+    commands
+        To be run in this order.
+    """
+
+    images: int
+    mix: dict[str, float]
+    numbers: tuple[Number, ...]
+    limits: tuple[Limit, ...]
+    commands: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Number:
+        return next(number for number in self.numbers if number.name == name)
+
+    @property
+    def first_limit(self) -> Limit:
+        """What breaks first, whether this archive reaches it or not."""
+        return self.limits[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+
+def make_plan(
+    images: int,
+    mix: Mapping[str, float] | None = None,
+    *,
+    hours: float = 168.0,
+    cores: int | None = None,
+) -> Plan:
+    """What an archive of so many chest films needs.
+
+    Parameters
+    ----------
+    images
+        How many there are.
+    mix
+        Percent of them by encoding (`ENCODINGS`), together 100; ``"other"`` is how many files that
+        are no chest films there are for each hundred of them.
+    hours
+        In which the first run is to end; without a part where `cores` is given.
+    cores
+        How many there are.
+
+    Raises
+    ------
+    RequestError
+        The mix is of unknown encodings, or does not come to 100.
+    """
+    return _Planner(images, dict(mix or DEFAULT_MIX), hours, cores).plan()
+
+
+class _Planner:
+    def __init__(
+        self, images: int, mix: dict[str, float], hours: float, cores: int | None
+    ) -> None:
+        unknown = sorted(mix.keys() - {*ENCODINGS, "other"})
+        if unknown:
+            raise RequestError(
+                f"no encoding is called {unknown[0]!r}: the mix takes {', '.join(ENCODINGS)}, other"
+            )
+        total = sum(share for name, share in mix.items() if name != "other")
+        if abs(total - 100) > 0.5:
+            raise RequestError(f"the encodings of the mix come to {total:g} percent, not to 100")
+        self._images = images
+        self._mix = mix
+        self._hours = hours
+        self._cores = cores
+        self._known = load_measurements()
+        self._numbers: list[Number] = []
+
+    def _at(self, name: str) -> Measurement:
+        return self._known[name]
+
+    def _add(
+        self, name: str, value: float, unit: str, *sources: str, how: How | None = None,
+        note: str = "",
+    ) -> float:  # fmt: skip
+        """Enter a number that follows from measurements; how, where it goes by their sizes."""
+        sizes = [self._at(source).at for source in sources]
+        near = all(
+            at is not None and 1 / _NEAR <= self._images / at <= _NEAR for at in sizes
+        )
+        known = how or ("measured" if near else "extrapolated")
+        shown = tuple(self._at(source).source for source in sources)
+        self._numbers.append(Number(name, _rounded(value), unit, known, shown, note))
+        return value
+
+    def plan(self) -> Plan:
+        cores = self._time()
+        self._disk()
+        self._memory(cores)
+        self._searching()
+        limits = tuple(sorted(self._limits(), key=lambda limit: limit.images))
+        return Plan(
+            self._images, self._mix, tuple(self._numbers), limits, tuple(self._commands(cores))
+        )
+
+    def _weighted(self, figure: str) -> tuple[float, list[str]]:
+        """Mean over the encodings of the mix, and the measurements it is of."""
+        shares = {name: share for name, share in self._mix.items() if name != "other" and share}
+        names = [f"{figure} {name}" for name in shares]
+        values = (self._at(name).value * share for name, share in zip(names, shares.values(), strict=True))
+        return sum(values) / sum(shares.values()), names
+
+    def _time(self) -> float:
+        decode, decoded = self._weighted("decode")
+        model = self._at("model").value
+        spent = (decode + model) / self._at("efficiency").value
+        other = self._mix.get("other", 0) / 100
+        skipping = 1000 * 2 / self._at("skipping").value * other
+        total = spent + skipping
+        commit = self._at("commit").value
+        fed = total / commit
+        self._add("core time per image", total, "core-ms", *decoded, "model", "efficiency",
+                  how="measured", note="decoding by the mix, model on the CPU, and what a run "
+                  "loses between them, at 900 images")  # fmt: skip
+        self._add("core time", self._images * total / 3.6e6, "core-hours", *decoded, "model",
+                  "efficiency")  # fmt: skip
+        self._add("cores that one driver feeds", fed, "cores", "commit", *decoded, "model",
+                  how="extrapolated", note="core time of an image by the busy time of the "
+                  "committing thread; two cores were measured")  # fmt: skip
+        wanted = self._images * total / 3.6e6 / self._hours
+        cores = float(self._cores) if self._cores else max(1.0, math.ceil(wanted))
+        self._numbers.append(
+            Number("cores", cores, "cores", "asked" if self._cores else "extrapolated", (),
+                   "" if self._cores else f"to end the first run in {self._hours:g} hours")
+        )  # fmt: skip
+        self._parts = max(1, math.ceil(cores / fed - 1e-9))
+        rate = 1000 * cores / total
+        self._add("rate", rate, "images/s", "commit", *decoded, "model", how="extrapolated",
+                  note="all cores of the speed of those measured")  # fmt: skip
+        self._add("hours of the first run", self._images / rate / 3600, "h", *decoded, "model",
+                  "efficiency", how="extrapolated")  # fmt: skip
+        self._numbers.append(
+            Number("drivers", self._parts, "runs side by side", "extrapolated",
+                   (self._at("commit").source,),
+                   "each with a part of the archive, joined by `cxrdex merge`"
+                   if self._parts > 1 else "")
+        )  # fmt: skip
+        files = self._images * (1 + other)
+        self._add("run again, nothing changed", files / self._at("listing").value / 60, "min",
+                  "listing")  # fmt: skip
+        gpu = self._images * decode / self._at("efficiency").value / 3.6e6
+        self._add("core time, model on GPUs", gpu, "core-hours", *decoded, "efficiency",
+                  how="extrapolated", note="no GPU was measured: how many are needed is not known")  # fmt: skip
+        size, sized = self._weighted("bytes")
+        self._add("archive", self._images * size / 1e12, "TB", *sized)
+        self._add("read from the archive", rate * size / 1e6, "MB/s", *sized, how="extrapolated")
+        back = sum(self._at(f"stored {part}").value for part in ("thumbnails", "embeddings", "ledger"))
+        self._add("sent by workers to drivers", rate * back / 1e6, "MB/s", "stored thumbnails",
+                  "stored embeddings", "stored ledger", how="extrapolated",
+                  note="no more than what is stored of an image")  # fmt: skip
+        return cores
+
+    def _disk(self) -> None:
+        total = 0.0
+        for part in ("ledger", "thumbnails", "embeddings", "vectors", "text"):
+            bytes_ = self._images * self._at(f"stored {part}").value
+            total += bytes_
+            self._add(f"disk, {part}", bytes_ / _GB, "GB", f"stored {part}")
+        self._add("disk, database", total / _GB, "GB", *(f"stored {part}" for part in
+                  ("ledger", "thumbnails", "embeddings", "vectors", "text")))  # fmt: skip
+        if self._parts > 1:
+            self._add("disk, while parts are merged", 2 * total / _GB, "GB", "stored ledger",
+                      "stored thumbnails", how="extrapolated")  # fmt: skip
+        text = self._images * self._at("stored text").value
+        shards = max(1, math.ceil(text / _SHARD_BYTES))
+        self._numbers.append(
+            Number("shards in Elasticsearch", shards, "primary shards", "advice",
+                   (self._at("stored text").source,),
+                   "40 GB each, as Elastic advises up to 50; the size is that of the embedded index")
+        )  # fmt: skip
+        self._add("files of embeddings", math.ceil(self._images / 65_536), "shards", how="advice",
+                  note="65,536 vectors each, after compaction")  # fmt: skip
+
+    def _memory(self, cores: float) -> None:
+        self._add("memory of a driver while reading", self._at("driver memory").value, "MiB",
+                  "driver memory", note="flat from 10,000 to 1,000,000 files")  # fmt: skip
+        worker = self._at("worker memory").value
+        self._add("memory of all decoding workers", cores * worker / 1024, "GiB",
+                  "worker memory", how="extrapolated",
+                  note="small pictures; --worker-memory bounds each at 2 GiB beyond its start")  # fmt: skip
+        at, build = self._nearest("building memory")
+        grown = build.value * max(1.0, self._images / at) if self._images > at else build.value
+        self._add("memory to build the vector index", grown / 1024, "GiB",
+                  f"building memory {at}")  # fmt: skip
+
+    def _nearest(self, figure: str) -> tuple[int, Measurement]:
+        """The measurement of the size that is nearest, by ratio."""
+        found = {
+            int(name.rpartition(" ")[2]): known
+            for name, known in self._known.items()
+            if name.startswith(f"{figure} ")
+        }
+        at = min(found, key=lambda size: abs(math.log(size / self._images)))
+        return at, found[at]
+
+    def _searching(self) -> None:
+        at, recall = self._nearest("recall")
+        self._add("similar images, recall@10", recall.value, "", f"recall {at}",
+                  note="FAISS; where it is extrapolated, expect less")  # fmt: skip
+        at, speed = self._nearest("similar")
+        factor = max(1.0, self._images / at)
+        self._add("similar images, p50", speed.value * factor, "ms", f"similar {at}")
+        for store in ("embedded", "elasticsearch"):
+            slow = self._at(f"slowest {store}").value * self._images / 1e6
+            self._add(f"slowest query by words, {store}, p50", slow, "ms", f"slowest {store}",
+                      note="one node" if store == "elasticsearch" else "")  # fmt: skip
+            hours = self._images / self._at(f"loading {store}").value / 3600
+            self._add(f"filling the text store anew, {store}", hours, "h", f"loading {store}")
+
+    def _limits(self) -> list[Limit]:
+        good = [at for at in (10**4, 10**5, 10**6, 10**7)
+                if self._at(f"recall {at}").value >= _RECALL]  # fmt: skip
+        first_bad = min(at for at in (10**4, 10**5, 10**6, 10**7, 10**8) if at > max(good))
+        embedded, served = self._at("slowest embedded"), self._at("slowest elasticsearch")
+        build = self._at("building memory 10000000")
+        commit = self._at("commit")
+        per_day = 1000 * 86_400 / commit.value
+        return [
+            Limit(
+                f"recall of similar images falls under {_RECALL:g} in one FAISS index", first_bad,
+                "measured", (self._at(f"recall {first_bad}").source,),
+                "keep the database in parts, or the vectors in Elasticsearch",
+            ),
+            Limit(
+                "the slowest kind of query by words takes a second on one node of Elasticsearch",
+                1e6 * _SLOW_MS / served.value, "extrapolated", (served.source,),
+                "more shards on more nodes; the other kinds stay under half of that",
+            ),
+            Limit(
+                "the slowest kind of query by words takes a second in the embedded index",
+                1e6 * _SLOW_MS / embedded.value, "extrapolated", (embedded.source,),
+                "--text-store elasticsearch with shards on several nodes",
+            ),
+            Limit(
+                "one driver commits no more in a day", per_day, "extrapolated", (commit.source,),
+                "more days, or parts on several drivers and `cxrdex merge`",
+            ),
+            Limit(
+                "building the vector index needs over 32 GiB of memory",
+                1e7 * 32 * 1024 / build.value, "extrapolated", (build.source,),
+                "a machine with more memory for the last step, or parts",
+            ),
+        ]  # fmt: skip
+
+    def _commands(self, cores: float) -> list[str]:
+        slow = self._images * self._at("slowest embedded").value / 1e6 > _SLOW_MS
+        store = " --text-store elasticsearch --elasticsearch-url URL" if slow else ""
+        if self._parts == 1:
+            where = f" --workers {cores:.0f}" if cores <= 64 else " --on ray://HOST:PORT"
+            return [f"cxrdex index ARCHIVE --database DB{where}{store}"]
+        each = math.ceil(cores / self._parts)
+        return [
+            f"cxrdex index PART-n --database DB-n --on ray://HOST-n:PORT --text-store embedded"
+            f"    # {self._parts} parts, {each} cores each",
+            f"cxrdex merge DB-1 ... DB-{self._parts} --database DB{store}",
+            "cxrdex verify --database DB",
+        ]
+
+
+def _rounded(value: float) -> float:
+    """Three digits that count."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, max(0, 2 - math.floor(math.log10(abs(value)))))

@@ -10,7 +10,9 @@ COPY indexer indexer
 COPY search search
 COPY cli cli
 COPY cxrdex cxrdex
-RUN pip install --no-cache-dir --constraint constraints.txt '.[parquet,web]' && rm -rf /source/*
+# For a host of a cluster: parquet,ray,remote,web.
+ARG EXTRAS=parquet,web
+RUN pip install --no-cache-dir --constraint constraints.txt ".[$EXTRAS]" && rm -rf /source/*
 
 USER cxrdex
 WORKDIR /home/cxrdex

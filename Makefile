@@ -37,6 +37,7 @@ check: .venv/test  ## style, types and who imports whom
 docs: .venv/test  ## write the generated parts of docs/ anew
 	$(BIN)/python -m cli.reference
 	$(BIN)/python -m docs.architecture
+	$(BIN)/python -m docs.scaling
 
 site: .venv/test  ## the documents as a site that is read from the disk, in build/site
 	$(BIN)/python -m mkdocs build --strict --quiet

@@ -4,8 +4,8 @@
 
 A seeded stand-in takes the place of decoding and model: files that were read, with vectors,
 readings of the bundle's form, headers, reports and thumbnails, in studies of two images, one file
-in twenty the twin of an earlier one. All behind them is that of a run: look-up of duplicates, commits, text store,
-thumbnails, shards, ledger.
+in twenty the twin of an earlier one. All behind them is that of a run: look-up of duplicates,
+commits, text store, thumbnails, shards, ledger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -41,6 +41,7 @@ from indexer.pipeline.stages.model import ModelStage
 _POOL = 2000
 _TWIN = 20
 _STEPS = 20
+_SEXES: tuple[Literal["F"], Literal["M"]] = ("F", "M")
 _CANVAS = np.zeros((1, 1), np.uint8)
 _SENTENCES = (
     "The heart is normal in size.", "No pneumothorax or pleural effusion.", "The lungs are clear.",
@@ -94,7 +95,7 @@ class _Results:
             study = f"{(number // 2) * 0x9E3779B97F4B % 2**48:012x}"
             patient = f"{(number // 6) * 0xC2B2AE3D27D5 % 2**48:012x}"
             metadata = Metadata(
-                rows=2500, columns=2000, sex="FM"[number % 2], age=20 + number % 70,
+                rows=2500, columns=2000, sex=_SEXES[number % 2], age=20 + number % 70,
                 year=2000 + number % 25, view="PA" if number % 2 else "LL",
             )  # fmt: skip
             image = DecodedImage(
@@ -161,10 +162,11 @@ class _Threads:
         return used
 
 
-def _run(path: Path, rows: int) -> dict[str, Any]:
+def _run(path: Path, rows: int, limit: float) -> dict[str, Any]:
     bundle = Bundle.load()
     results = _Results(bundle)
     steps: list[dict[str, float]] = []
+    taken, step = 0, 1000
     with Writer.open(path, bundle, "0123abcd") as writer:
         writer.begin_run()
         writer.archive("/archive")
@@ -174,22 +176,31 @@ def _run(path: Path, rows: int) -> dict[str, Any]:
             with stage:
                 for number, file in enumerate(results.files(rows), 1):
                     stage.take(file)
-                    if number % max(rows // _STEPS, 1) == 0:
+                    taken = number
+                    if time.monotonic() - started > limit:
+                        break
+                    if number % step == 0:
                         seconds = round(time.monotonic() - started, 1)
                         steps.append({"files": number, "seconds": seconds, "rss_mib": _memory()})
+                        if len(steps) > 2 * _STEPS:
+                            steps, step = steps[1::2], 2 * step
                 stage.finish()
             seconds = time.monotonic() - started
             sent = committer.call(writer.outbox.finish)
             used = _Threads()()
             drained = time.monotonic() - started
-            busy = {"commit": committer.meter.busy}
+            busy = {"commit": committer.meter.busy, "send": committer.sending.busy}
         processor = time.process_time() - processor
         sizes = _sizes(path)
         images = writer.ledger.images.count
         writer.end_run("complete", {})
     closed = _sizes(path)
+    asked, rows = rows, taken
+    limit_by = max(used, key=lambda thread: used[thread])
     return {
+        "rows_asked_for": asked,
         "rows": rows,
+        "limited_by": f"the thread {limit_by!r}, which used most processor time",
         "images": images,
         "seconds": round(seconds, 2),
         "seconds_until_searchable": round(drained, 2),
@@ -206,13 +217,17 @@ def _run(path: Path, rows: int) -> dict[str, Any]:
 
 @click.command()
 @click.option("--rows", default=20_000, show_default=True)
+@click.option("--seconds", default=float("inf"), help="End after so many, with what is done then.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the database is made.")
 @click.option("--name", default="committer", show_default=True, help="Of the result.")
-def main(rows: int, folder: Path | None, name: str) -> None:
+def main(rows: int, seconds: float, folder: Path | None, name: str) -> None:
     """Print and keep what a commit costs, by thread, and what the database takes."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        measured = _run(Path(place) / "database", rows)
-    write_result(name, {"command": f"python -m benchmarks.committer --rows {rows}", **measured})
+        measured = _run(Path(place) / "database", rows, seconds)
+    command = f"python -m benchmarks.committer --rows {rows}"
+    if seconds < float("inf"):
+        command += f" --seconds {seconds:g}"
+    write_result(name, {"command": command, **measured})
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mine": ("cli.training.mine", "Show what annotations would teach a cascade."),
     "train": ("cli.training.train", "Train a bundle on annotated images."),
     "evaluate": ("cli.training.evaluate", "Score a bundle on human annotations."),
+    "plan": ("cli.upkeep.plan", "Say what an archive of some size needs."),
     "doctor": ("cli.upkeep.doctor", "Show versions, devices, decoders and the bundle."),
     "demo": ("cli.indexing.demo", "Index a small simulated archive and search it."),
 }

@@ -11,6 +11,7 @@ import click
 
 __all__ = [
     "DATABASE_VARIABLE",
+    "ArchivePath",
     "bundle_option",
     "compute_options",
     "database_option",
@@ -25,6 +26,18 @@ __all__ = [
 DATABASE_VARIABLE = "CXRDEX_DATABASE"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ArchivePath(click.Path):
+    """A path, or an address such as ``s3://bucket/prefix``, which is no path and stays a text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from indexer.archive.sources.remote import is_address
+
+        return value if is_address(value) else super().convert(value, param, ctx)
 
 
 def database_option(function: F) -> F:

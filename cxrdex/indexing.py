@@ -48,7 +48,8 @@ def index(
     Parameters
     ----------
     archives
-        A folder, a zip or tar file, a DICOMDIR or a single file, or several of these.
+        A folder, a zip or tar file, a DICOMDIR, a single file or an address (``s3://...``), or
+        several of these.
     database
         The folder to fill; made where there is none.
     reports
@@ -102,12 +103,13 @@ def index(
     DiskFullError
         There is no space left; what was committed is safe.
     """
+    from indexer.archive.sources.remote import is_address
     from indexer.pipeline.run import index as run
     from search.service import prepare_meanings
 
     several = [archives] if isinstance(archives, str | Path) else archives
     summary = run(
-        [Path(archive) for archive in several],
+        [archive if is_address(archive) else Path(archive) for archive in several],
         Path(database),
         reports=None if reports is None else Path(reports),
         compute=compute,

@@ -133,14 +133,14 @@ class Annotation:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back."""
-        grouped = {kind: list(self.of_kind(kind)) for kind in KINDS[1:]}
+        kinds = {word.kind for word in self.words}
         return {
             "text": self.text,
             "origin": self.origin,
             "confidence": round(self.confidence, 4),
             "certainty": self.certainty,
             "disease": self.disease,
-            **{kind: words for kind, words in grouped.items() if words},
+            **{kind: list(self.of_kind(kind)) for kind in KINDS[1:] if kind in kinds},
             "words": [
                 {"text": w.text, "kind": w.kind, "confidence": round(w.confidence, 4)}
                 for w in self.words

@@ -10,6 +10,7 @@ import click
 
 from cli.indexing.progress import shown
 from cli.options import (
+    ArchivePath,
     compute_options,
     database_option,
     format_option,
@@ -30,7 +31,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 
 
 @click.command()
-@click.argument("archives", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("archives", nargs=-1, required=True, type=ArchivePath())
 @database_option
 @click.option(
     "--reports",
@@ -144,7 +145,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @format_option("json")
 def index(
-    archives: tuple[Path, ...],
+    archives: tuple[Path | str, ...],
     database: Path,
     reports: Path | None,
     list_reports: bool,
@@ -176,9 +177,10 @@ def index(
 ) -> None:
     """Read every chest X-ray of the ARCHIVES into a database.
 
-    An archive is a folder, a zip or tar file, a DICOMDIR, or a folder in the layout of the Open-i
-    download. Run again, only what is new or changed is read. One bad file never stops a run:
-    `cxrdex failures` lists those. Ctrl-C stops cleanly, and the next run goes on.
+    An archive is a folder, a zip or tar file, a DICOMDIR, a folder in the layout of the Open-i
+    download, or an address (s3://bucket/prefix, https://..., with the extra `remote`). Run again,
+    only what is new or changed is read. One bad file never stops a run: `cxrdex failures` lists
+    those. Ctrl-C stops cleanly, and the next run goes on.
     """
     from indexer.archive.limits import Limits
     from indexer.database.choices import choose_text

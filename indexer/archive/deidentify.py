@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from indexer.archive.report_files.names import image_names
@@ -98,13 +98,16 @@ class Metadata:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back."""
-        return {**asdict(self), "notes": list(self.notes)}
+        return {name: getattr(self, name) for name in _FIELDS} | {"notes": list(self.notes)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Metadata:
         """The metadata of which `to_json` made `data`."""
         # Databases made before version 0.3 have no notes.
         return cls(**{**data, "notes": tuple(data.get("notes", ()))})
+
+
+_FIELDS = tuple(field.name for field in fields(Metadata))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ CREATE TABLE IF NOT EXISTS thumbnails (
 
 
 class Thumbnails:
-    """The thumbnails of a database.
+    """The thumbnails of a database; threads may share the writer's.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ class Thumbnails:
 
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self._path = path
+        self._lock = threading.Lock()
         with self._readable():
             self._connection: sqlite3.Connection = connect(path, write=write)
         if write:
@@ -41,7 +43,7 @@ class Thumbnails:
 
     def put(self, pictures: Iterable[tuple[str, bytes]]) -> None:
         """Store pictures by image id, durably."""
-        with self._connection:
+        with self._lock, self._connection:
             self._connection.execute("BEGIN")
             self._connection.executemany(
                 "INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", pictures
@@ -49,7 +51,7 @@ class Thumbnails:
 
     def drop(self, image_ids: Iterable[str]) -> None:
         """Delete pictures; unknown ids are no error."""
-        with self._connection:
+        with self._lock, self._connection:
             self._connection.execute("BEGIN")
             self._connection.executemany(
                 "DELETE FROM thumbnails WHERE image_id = ?", ((i,) for i in image_ids)

@@ -41,10 +41,9 @@ _log = logging.getLogger(__name__)
 class Writer:
     """A database opened for writing; made by `open` or `maintain`.
 
-    A commit is a shard (written, synced, renamed), then one transaction of the ledger, then the
-    outbox is drained into the text store. Killed anywhere, opening tidies up and the next run
-    ends in the state of one that was never killed. While a text store does not answer, what is
-    meant for it waits in the outbox.
+    A commit is a shard (written, synced, renamed), then one transaction of the ledger; then the
+    outbox is drained into the text store, or waits while that does not answer. Killed anywhere,
+    opening tidies up and the next run ends in the state of one that was never killed.
 
     Attributes
     ----------
@@ -227,7 +226,7 @@ class Writer:
     # ---- images ---------------------------------------------------------------------------------
 
     def commit(self, outcomes: Sequence[Outcome], find_report: FindReport | None = None) -> None:
-        """Store what became of some files, in order, all or nothing.
+        """Store what became of some files, in order, all or nothing, and send the documents.
 
         Parameters
         ----------
@@ -242,9 +241,13 @@ class Writer:
         DiskFullError, DatabaseError
             Nothing of it is stored then.
         """
-        with writing(self.layout.root):
-            commit(self._stores, outcomes, find_report)
+        self.store(outcomes, find_report)
         self.outbox.drain()
+
+    def store(self, outcomes: Sequence[Outcome], find_report: FindReport | None = None) -> None:
+        """As `commit`, but the documents wait until `Outbox.drain` is called, by any thread."""
+        with writing(self.layout.root):
+            commit(self._stores, outcomes, find_report, self.outbox.drain)
 
     def update_reports(
         self,
@@ -259,8 +262,6 @@ class Writer:
 
         Parameters
         ----------
-        find_report
-            Gives the report filed under one of some keys.
         states
             Fingerprints of the report folders by path, kept for `Runs.report_state`.
         all_readable
@@ -294,11 +295,7 @@ class Writer:
             self.ledger.files.remove(archive, names)
 
     def settle(self, find_report: FindReport | None = None) -> int:
-        """Decide what becomes of images that lost a file; gives how many were dropped.
-
-        An image without files goes. One whose own file is gone is from now on read from the
-        first of its duplicates.
-        """
+        """Decide what becomes of images that lost a file (`settling`); gives how many went."""
         dropped = 0
         while True:
             with writing(self.layout.root):

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def index(
-    archives: Sequence[Path],
+    archives: Sequence[Path | str],
     database: Path,
     *,
     reports: Path | None = None,
@@ -76,7 +76,7 @@ def index(
     Parameters
     ----------
     archives
-        Folders, zip or tar files, DICOMDIRs, single files.
+        Folders, zip or tar files, DICOMDIRs, single files, addresses (``s3://bucket/prefix``).
     database
         The folder to fill; made where there is none.
     reports
@@ -371,6 +371,7 @@ class _Run:
         if predictor is not None:
             uses.append(StageUse.of("model", stage.meter, seconds, rest="decode"))
         uses.append(StageUse.of("commit", committer.meter, seconds, rest="model"))
+        uses.append(StageUse.of("send", committer.sending, seconds, rest="commit"))
         stages = processor.use(seconds, uses, executor.cores or cores())
         if executor.cores is not None:
             # Of processors elsewhere the system does not tell.

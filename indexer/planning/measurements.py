@@ -1,4 +1,4 @@
-"""What was measured, by name: copied from `benchmarks/results` by `python -m benchmarks.figures`."""
+"""What was measured, by name: `python -m benchmarks.figures` copies it from the kept results."""
 
 from __future__ import annotations
 

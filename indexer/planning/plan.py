@@ -135,9 +135,7 @@ def make_plan(
 
 
 class _Planner:
-    def __init__(
-        self, images: int, mix: dict[str, float], hours: float, cores: int | None
-    ) -> None:
+    def __init__(self, images: int, mix: dict[str, float], hours: float, cores: int | None) -> None:
         unknown = sorted(mix.keys() - {*ENCODINGS, "other"})
         if unknown:
             raise RequestError(
@@ -162,9 +160,7 @@ class _Planner:
     ) -> float:  # fmt: skip
         """Enter a number that follows from measurements; how, where it goes by their sizes."""
         sizes = [self._at(source).at for source in sources]
-        near = all(
-            at is not None and 1 / _NEAR <= self._images / at <= _NEAR for at in sizes
-        )
+        near = all(at is not None and 1 / _NEAR <= self._images / at <= _NEAR for at in sizes)
         known = how or ("measured" if near else "extrapolated")
         shown = tuple(self._at(source).source for source in sources)
         self._numbers.append(Number(name, _rounded(value), unit, known, shown, note))
@@ -184,7 +180,7 @@ class _Planner:
         """Mean over the encodings of the mix, and the measurements it is of."""
         shares = {name: share for name, share in self._mix.items() if name != "other" and share}
         names = [f"{figure} {name}" for name in shares]
-        values = (self._at(name).value * share for name, share in zip(names, shares.values(), strict=True))
+        values = (self._at(f"{figure} {name}").value * share for name, share in shares.items())
         return sum(values) / sum(shares.values()), names
 
     def _time(self) -> float:
@@ -202,8 +198,8 @@ class _Planner:
         self._add("core time", self._images * total / 3.6e6, "core-hours", *decoded, "model",
                   "efficiency")  # fmt: skip
         self._add("cores that one driver feeds", fed, "cores", "commit", *decoded, "model",
-                  how="extrapolated", note="core time of an image by the busy time of the "
-                  "committing thread; two cores were measured")  # fmt: skip
+                  how="extrapolated", note="core time of an image by that of the "
+                  "committing thread; its waits for the disk come on top")  # fmt: skip
         wanted = self._images * total / 3.6e6 / self._hours
         cores = float(self._cores) if self._cores else max(1.0, math.ceil(wanted))
         self._numbers.append(
@@ -226,12 +222,20 @@ class _Planner:
         self._add("run again, nothing changed", files / self._at("listing").value / 60, "min",
                   "listing")  # fmt: skip
         gpu = self._images * decode / self._at("efficiency").value / 3.6e6
-        self._add("core time, model on GPUs", gpu, "core-hours", *decoded, "efficiency",
-                  how="extrapolated", note="no GPU was measured: how many are needed is not known")  # fmt: skip
+        self._add(
+            "core time, model on GPUs",
+            gpu,
+            "core-hours",
+            *decoded,
+            "efficiency",
+            how="extrapolated",
+            note="how many GPUs is not known: none was measured",
+        )
         size, sized = self._weighted("bytes")
         self._add("archive", self._images * size / 1e12, "TB", *sized)
         self._add("read from the archive", rate * size / 1e6, "MB/s", *sized, how="extrapolated")
-        back = sum(self._at(f"stored {part}").value for part in ("thumbnails", "embeddings", "ledger"))
+        stored = ("thumbnails", "embeddings", "ledger")
+        back = sum(self._at(f"stored {part}").value for part in stored)
         self._add("sent by workers to drivers", rate * back / 1e6, "MB/s", "stored thumbnails",
                   "stored embeddings", "stored ledger", how="extrapolated",
                   note="no more than what is stored of an image")  # fmt: skip
@@ -253,7 +257,7 @@ class _Planner:
         self._numbers.append(
             Number("shards in Elasticsearch", shards, "primary shards", "advice",
                    (self._at("stored text").source,),
-                   "40 GB each, as Elastic advises up to 50; the size is that of the embedded index")
+                   "40 GB each (Elastic advises up to 50), by the size of the embedded index")
         )  # fmt: skip
         self._add("files of embeddings", math.ceil(self._images / 65_536), "shards", how="advice",
                   note="65,536 vectors each, after compaction")  # fmt: skip
@@ -264,7 +268,7 @@ class _Planner:
         worker = self._at("worker memory").value
         self._add("memory of all decoding workers", cores * worker / 1024, "GiB",
                   "worker memory", how="extrapolated",
-                  note="small pictures; --worker-memory bounds each at 2 GiB beyond its start")  # fmt: skip
+                  note="small pictures; --worker-memory bounds each at 2 GiB")  # fmt: skip
         at, build = self._nearest("building memory")
         grown = build.value * max(1.0, self._images / at) if self._images > at else build.value
         self._add("memory to build the vector index", grown / 1024, "GiB",
@@ -291,35 +295,38 @@ class _Planner:
             slow = self._at(f"slowest {store}").value * self._images / 1e6
             self._add(f"slowest query by words, {store}, p50", slow, "ms", f"slowest {store}",
                       note="one node" if store == "elasticsearch" else "")  # fmt: skip
+            if store == "elasticsearch":
+                self._add("nodes of Elasticsearch until that takes a second",
+                          math.ceil(slow / _SLOW_MS), "nodes", f"slowest {store}",
+                          how="extrapolated", note="of two cores, evenly filled")  # fmt: skip
             hours = self._images / self._at(f"loading {store}").value / 3600
             self._add(f"filling the text store anew, {store}", hours, "h", f"loading {store}")
 
     def _limits(self) -> list[Limit]:
-        good = [at for at in (10**4, 10**5, 10**6, 10**7)
-                if self._at(f"recall {at}").value >= _RECALL]  # fmt: skip
-        first_bad = min(at for at in (10**4, 10**5, 10**6, 10**7, 10**8) if at > max(good))
         embedded, served = self._at("slowest embedded"), self._at("slowest elasticsearch")
-        build = self._at("building memory 10000000")
-        commit = self._at("commit")
-        per_day = 1000 * 86_400 / commit.value
+        build, commit = self._at("building memory 10000000"), self._at("commit")
+        bad = [
+            at for at in (10**4, 10**5, 10**6, 10**7) if self._at(f"recall {at}").value < _RECALL
+        ]
+        limits = [
+            Limit(
+                f"recall of similar images falls under {_RECALL:g} in one FAISS index", at,
+                "measured", (self._at(f"recall {at}").source,),
+                "search parts one by one, or keep vectors in a store that has shards",
+            )
+            for at in bad[:1]
+        ]  # fmt: skip
         return [
-            Limit(
-                f"recall of similar images falls under {_RECALL:g} in one FAISS index", first_bad,
-                "measured", (self._at(f"recall {first_bad}").source,),
-                "keep the database in parts, or the vectors in Elasticsearch",
-            ),
-            Limit(
-                "the slowest kind of query by words takes a second on one node of Elasticsearch",
-                1e6 * _SLOW_MS / served.value, "extrapolated", (served.source,),
-                "more shards on more nodes; the other kinds stay under half of that",
-            ),
+            *limits,
             Limit(
                 "the slowest kind of query by words takes a second in the embedded index",
                 1e6 * _SLOW_MS / embedded.value, "extrapolated", (embedded.source,),
-                "--text-store elasticsearch with shards on several nodes",
+                "--text-store elasticsearch with shards on several nodes; a node of two cores "
+                f"takes a second at {_rounded(1e6 * _SLOW_MS / served.value):,.0f} images",
             ),
             Limit(
-                "one driver commits no more in a day", per_day, "extrapolated", (commit.source,),
+                "one driver commits no more in a day", 1000 * 86_400 / commit.value,
+                "extrapolated", (commit.source,),
                 "more days, or parts on several drivers and `cxrdex merge`",
             ),
             Limit(

@@ -75,7 +75,7 @@ def test_a_run_tells_how_its_stages_spent_their_time(tmp_path: Path) -> None:
     simulate_pictures(tmp_path / "archive", 12)
     use = index([tmp_path / "archive"], tmp_path / "database", workers=1).stages
     assert use is not None
-    assert [stage.stage for stage in use.stages] == ["decode", "model", "commit"]
+    assert [stage.stage for stage in use.stages] == ["decode", "model", "commit", "send"]
     assert use.stages[0].busy > 0
     for stage in use.stages:
         assert 0 <= stage.busy <= 1

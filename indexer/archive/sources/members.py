@@ -38,6 +38,7 @@ from indexer.archive.sources.dicomdir import file_ids, referenced_files
 from indexer.archive.sources.folders import walk
 from indexer.archive.sources.names import has_suffix, real_path, shown_name
 from indexer.archive.sources.regular_file import read_regular_file, too_large
+from indexer.archive.sources.remote import is_address, open_address, read_remote, remote_files
 from indexer.errors import ArchiveError, FailedImage
 
 __all__ = [
@@ -52,7 +53,7 @@ __all__ = [
     "read_path",
 ]
 
-Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir"]
+Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir", "address"]
 
 OPEN_I_REPORTS = "ecgen-radiology"
 #: What reports are called.
@@ -77,7 +78,7 @@ class Member:
     Parameters
     ----------
     archive
-        Absolute path of the archive as the user named it.
+        Absolute path of the archive as the user named it, or its address.
     name
         POSIX path inside the archive; ``sub/export.zip!/a/b.dcm`` for a file in a nested zip or
         tar. Bytes that are no UTF-8 read ``\\xe9``, so that every name can be stored as text.
@@ -120,7 +121,10 @@ class Archive:
         Left out are hidden files, litter of other systems (``Thumbs.db``), DICOMDIRs (they name
         files that are listed anyway) and files that are called reports below `reports`.
         """
-        if self.kind == "dicomdir":
+        if self.kind == "address":
+            for file in remote_files(self.path):
+                yield Member(self.path, *file)
+        elif self.kind == "dicomdir":
             for name, status in referenced_files(self.path):
                 yield _file(shown_name(self.path), name, status)
         elif self.kind == "folder":
@@ -133,13 +137,14 @@ class Archive:
                 yield Member(shown_name(self.path), shown_name(os.path.basename(self.path)), -1, 0)
 
 
-def open_archive(path: Path, reports: Path | None = None) -> Archive:
+def open_archive(path: Path | str, reports: Path | None = None) -> Archive:
     """Look at `path` and tell what kind of archive it is.
 
     Parameters
     ----------
     path
-        A folder, a zip or tar (plain, gzip, bzip2, xz), a DICOMDIR, or one picture or DICOM file.
+        A folder, a zip or tar (plain, gzip, bzip2, xz), a DICOMDIR, one picture or DICOM file, or
+        an address (`remote`).
     reports
         A folder of reports, if they are not those of the Open-i layout.
 
@@ -148,6 +153,8 @@ def open_archive(path: Path, reports: Path | None = None) -> Archive:
     ArchiveError
         `path` is missing, empty, cannot be read, or is nothing of the above.
     """
+    if isinstance(path, str) and is_address(path):
+        return Archive(open_address(path), "address", reports)
     full = os.path.abspath(path)
     try:
         if os.path.isdir(full):
@@ -199,6 +206,8 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
     if member.size > most:
         raise too_large(most)
     with _named_reasons():
+        if is_address(member.archive):
+            return unpacked(read_remote(member.archive, member.name, most), member.name, most)
         path, entry = _locate(member)
         if member.size < 0 and os.path.exists(path):
             raise FailedImage("unreadable_file", "could not be listed, as a whole or to its end")
@@ -218,6 +227,8 @@ def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:
 
     Parameters and errors are those of `read_member`.
     """
+    if is_address(archive):
+        return read_member(Member(archive, name, 0, 0), most)
     with _named_reasons():
         path, packed = _locate(Member(archive, name, 0, 0))
         if packed is None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import orjson
+
 from indexer.database.labels.events import Event
 from indexer.database.ledger.labels import parse_events
 from indexer.database.ledger.table import Table
@@ -268,7 +270,7 @@ def _parsed(row: Sequence[Any]) -> ImageRow:
     number, image_id, study, patient, metadata, reading, report, keys, *rest = row
     digest, thumbnail, shard, place, run, pooled, events = rest
     return ImageRow(
-        number, image_id, study, patient, json.loads(metadata), json.loads(reading),
-        json.loads(report) if report else None, json.loads(keys), digest, bool(thumbnail),
-        shard, place, run, json.loads(pooled) if pooled else None, parse_events(events),
+        number, image_id, study, patient, orjson.loads(metadata), orjson.loads(reading),
+        orjson.loads(report) if report else None, orjson.loads(keys), digest, bool(thumbnail),
+        shard, place, run, orjson.loads(pooled) if pooled else None, parse_events(events),
     )  # fmt: skip

@@ -179,4 +179,9 @@ def canonical(value: Any) -> str:
 
 def document_hash(document: Document) -> str:
     """16 hex digits that change with any word of the document."""
-    return hashlib.sha256(canonical(document).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return text_hash(canonical(document))
+
+
+def text_hash(text: str) -> str:
+    """`document_hash` of the document of which `canonical` made a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

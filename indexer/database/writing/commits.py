@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
@@ -17,18 +17,33 @@ from indexer.errors import DatabaseError
 __all__ = ["commit"]
 
 
-def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport | None) -> None:
+def commit(
+    stores: Stores,
+    outcomes: Sequence[Outcome],
+    find_report: FindReport | None,
+    sent: Callable[[], None],
+) -> None:
     """Store what became of some files, in order, all or nothing; see `Writer.commit`.
 
     What people said meanwhile is taken over, too.
+
+    Parameters
+    ----------
+    sent
+        Called where what waits in the outbox must be done first.
     """
     read = [outcome for outcome in outcomes if isinstance(outcome, Read)]
-    if pictures := [
-        (one.image.image_id, one.image.thumbnail)
+    known = {*stores.ledger.images.owners([one.image.image_id for one in read], "study")}
+    pictures = {
+        one.image.image_id: one.image.thumbnail
         for one in read
-        if one.image.thumbnail and _wants_picture(stores, one)
-    ]:
-        stores.thumbnails.put(pictures)
+        if one.image.thumbnail and _wants_picture(stores, one, known)
+    }
+    if pictures:
+        # A picture that was hidden and comes back must not be dropped by what hid it.
+        if not known.isdisjoint(pictures):
+            sent()
+        stores.thumbnails.put(pictures.items())
     new = [one for one in read if one.reading is not None]
     number, checksum = _write_shard(stores, new)
     places = {one.image.image_id: (number, row) for row, one in enumerate(new)}
@@ -42,11 +57,13 @@ def commit(stores: Stores, outcomes: Sequence[Outcome], find_report: FindReport 
             if isinstance(outcome, Unchanged):
                 ledger.files.touch(outcome.file)
             elif isinstance(outcome, Read):
-                place = None if outcome.reading is None else places[outcome.image.image_id]
+                image_id = outcome.image.image_id
+                place = None if outcome.reading is None else places[image_id]
                 if place is not None and stores.manifest.vectors == "elasticsearch":
                     # Its vector travels with its document, whether that says anything new or not.
-                    moved.add(outcome.image.image_id)
-                studies |= _store(stores, outcome, place, find_report)
+                    moved.add(image_id)
+                studies |= _store(stores, outcome, place, find_report, image_id in known)
+                known.add(image_id)
             else:
                 ledger.files.record(outcome, stores.run)
         publish(stores, studies, moved)
@@ -63,10 +80,10 @@ def _write_shard(stores: Stores, new: Sequence[Read]) -> tuple[int, str]:
     return number, write_shard(stores.layout.embeddings, number, np.stack(vectors), keys)
 
 
-def _wants_picture(stores: Stores, read: Read) -> bool:
+def _wants_picture(stores: Stores, read: Read, known: Container[str]) -> bool:
     """A picture is stored with a new image, or where it is missing and no file forbids it."""
     image_id, ledger = read.image.image_id, stores.ledger
-    row = ledger.images.get(image_id)
+    row = ledger.images.get(image_id) if image_id in known else None
     if row is None:
         return read.reading is not None
     if row.thumbnail or ledger.files.owner(image_id) != read.file.place:
@@ -75,11 +92,16 @@ def _wants_picture(stores: Stores, read: Read) -> bool:
 
 
 def _store(
-    stores: Stores, read: Read, place: Place | None, find_report: FindReport | None
+    stores: Stores,
+    read: Read,
+    place: Place | None,
+    find_report: FindReport | None,
+    known: bool,
 ) -> set[str]:
-    """Store a file that holds an image; gives the studies whose documents may have changed."""
+    """Store a file that holds an image, which the ledger may know; gives the studies whose
+    documents may have changed."""
     image, ledger = read.image, stores.ledger
-    row = ledger.images.get(image.image_id)
+    row = ledger.images.get(image.image_id) if known else None
     changed: set[str] = set()
     duplicate = False
     if row is None:
@@ -108,7 +130,7 @@ def _store_again(
     if image.metadata.burned_in and row.thumbnail:
         hide(stores, image.image_id)
     elif image.thumbnail and not row.thumbnail:
-        if _wants_picture(stores, read):
+        if _wants_picture(stores, read, (image.image_id,)):
             images.set_picture([image.image_id], there=True)
         else:
             hide(stores, image.image_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from indexer.database.ledger.images import ImageRow
 from indexer.database.outcomes import Header
 from indexer.database.studies import document_from_row, pooled_document, report_from_row
-from indexer.database.text.documents import canonical, document_hash
+from indexer.database.text.documents import canonical, text_hash
 from indexer.database.writing.stores import Stores
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def publish(stores: Stores, studies: Iterable[str], always: Container[str] = ())
         rows = ledger.images.of_study(study)
         pooled = pooled_document(rows, stores.manifest)
         for row in rows:
-            document = document_from_row(replace(row, pooled=pooled))
-            digest = document_hash(document)
+            text = canonical(document_from_row(replace(row, pooled=pooled)))
+            digest = text_hash(text)
             if pooled != row.pooled or digest != row.document_hash:
                 ledger.images.set_document(row.number, pooled, digest)
             if digest != row.document_hash or row.image_id in always:
-                ledger.outbox.add(row.image_id, "upsert", canonical(document))
+                ledger.outbox.add(row.image_id, "upsert", text)
 
 
 def hide(stores: Stores, image_id: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
+
+import orjson
 
 from indexer.database.durable import writing
 from indexer.database.studies import document_from_row
@@ -25,7 +27,8 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 
 class Outbox:
     """Changes wait here, in the transaction that made them, until the text store has confirmed
-    them (a transactional outbox).
+    them (a transactional outbox). Threads may share it: one brings the stores up at a time, while
+    others commit.
 
     Parameters
     ----------
@@ -38,6 +41,7 @@ class Outbox:
         self._ledger = stores.ledger
         self._thumbnails = stores.thumbnails
         self._text = stores.text
+        self._lock = threading.RLock()
         # Of a text store that did not answer: the pause before the next try, and its end.
         self._pause = 0.0
         self._try_again = 0.0
@@ -47,23 +51,25 @@ class Outbox:
 
         Where a server does not answer, the documents wait, and only now and then is it tried again.
         """
-        if time.monotonic() < self._try_again:
-            return
-        try:
-            self._drain()
-        except TextStoreUnavailable as error:
-            if not self._pause:
-                _log.warning("%s; indexing goes on, and documents wait for it", error)
-            self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            self._try_again = time.monotonic() + self._pause
-        else:
-            self._pause = 0.0
+        with self._lock:
+            if time.monotonic() < self._try_again:
+                return
+            try:
+                self._drain()
+            except TextStoreUnavailable as error:
+                if not self._pause:
+                    _log.warning("%s; indexing goes on, and documents wait for it", error)
+                self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+                self._try_again = time.monotonic() + self._pause
+            else:
+                self._pause = 0.0
 
     def finish(self) -> int:
         """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
-        self._try_again = 0.0
-        self.drain()
-        return self._ledger.outbox.count
+        with self._lock:
+            self._try_again = 0.0
+            self.drain()
+            return self._ledger.outbox.count
 
     def sync(self) -> int:
         """Send all that waits for the text store; gives how many changes that were.
@@ -125,7 +131,7 @@ class Outbox:
             self._text.finish()
 
     def _drain(self) -> None:
-        with writing(self._layout.root):
+        with self._lock, writing(self._layout.root):
             self._text.prepare(self._refill_unless_waiting)
             if self._ledger.outbox.refill:
                 self._fill()
@@ -134,7 +140,7 @@ class Outbox:
                 last = {change.image_id: change for change in batch if change.operation != "hide"}
                 hidden = [change.image_id for change in batch if change.operation == "hide"]
                 deletes = [name for name, one in last.items() if one.operation == "delete"]
-                upserts = [json.loads(one.document) for one in last.values() if one.document]
+                upserts = [orjson.loads(one.document) for one in last.values() if one.document]
                 self._text.apply(upserts, deletes)
                 if hidden or deletes:
                     self._thumbnails.drop([*hidden, *deletes])

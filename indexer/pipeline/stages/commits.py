@@ -1,7 +1,8 @@
-"""Commits in a thread of their own."""
+"""Commits in a thread of their own, and in another one what the text store is sent of them."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -16,8 +17,14 @@ __all__ = ["Committer"]
 T = TypeVar("T")
 
 
+# Commits whose documents may wait for the text store while further ones are made: it is behind by
+# so much at most, unless its server does not answer.
+_AHEAD = 4
+
+
 class Committer:
-    """Commits one after the other, while the model goes on.
+    """Commits one after the other, while the model goes on and the text store is sent what was
+    committed before.
 
     Parameters
     ----------
@@ -31,16 +38,19 @@ class Committer:
         self._writer = writer
         self._reports = reports
         self._thread = ThreadPoolExecutor(1, "commit")
+        self._sender = ThreadPoolExecutor(1, "send")
         self._running: Future[None] | None = None
+        self._sending: deque[Future[None]] = deque()
         self._committing: frozenset[str] = frozenset()
-        #: Of the thread that commits.
-        self.meter = Meter()
+        #: Of the thread that commits, and of the one that sends.
+        self.meter, self.sending = Meter(), Meter()
 
     def __enter__(self) -> Committer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(wait=True)
+        self._sender.shutdown(wait=True)
 
     @property
     def find(self) -> FindReport | None:
@@ -59,11 +69,24 @@ class Committer:
 
     def _commit(self, outcomes: Sequence[Outcome]) -> None:
         with self.meter.working():
-            self._writer.commit(outcomes, self.find)
+            self._writer.store(outcomes, self.find)
+        self._sending.append(self._sender.submit(self._send))
+        self._wait_for_sending(_AHEAD)
+
+    def _send(self) -> None:
+        with self.sending.working():
+            self._writer.outbox.drain()
+
+    def _wait_for_sending(self, ahead: int = 0) -> None:
+        """Wait until no more than so many commits are unsent, and raise what stopped one."""
+        with self.meter.waiting("send"):
+            while self._sending and (len(self._sending) > ahead or self._sending[0].done()):
+                self._sending.popleft().result()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Do something else in the commit thread, after all commits."""
+        """Do something else in the commit thread, after all commits are sent."""
         self.wait()
+        self._thread.submit(self._wait_for_sending).result()
         return self._thread.submit(function).result()
 
     def wait(self) -> None:

@@ -1,0 +1,223 @@
+"""Archives behind an address: S3 (moto's server, over HTTP) and a plain server of the web."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import cxrdex
+from indexer.archive.sources.members import open_archive, read_member, read_named
+from indexer.archive.sources.remote import is_address
+from indexer.cascade.bundle import Bundle
+from indexer.cascade.compute import Compute
+from indexer.database.reader import Database
+from indexer.database.verify import verify
+from indexer.errors import ArchiveError, FailedImage, SkippedImage
+from indexer.pipeline.run import index
+from tests.pipeline.conftest import tiny
+from tests.pipeline.making import write_picture, write_pictures
+
+__all__ = ["tiny"]
+
+pytest.importorskip("s3fs")
+pytest.importorskip("moto.server")
+
+SECRET = "wJalrXUtnFEMI-not-a-real-one"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Address of an S3 server in a process of its own."""
+    code = (
+        "from moto.server import ThreadedMotoServer; import sys\n"
+        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\n"
+        "server.start(); print(server.get_host_and_port()[1], flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+
+
+@pytest.fixture
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """A client of the server; what cxrdex needs of it stands in the environment."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    import boto3
+
+    client = boto3.client("s3")
+    name = request.node.name.lower().replace("_", "-")[:60].rstrip("-")
+    client.create_bucket(Bucket=name)
+    return partial(_Bucket, client, name)()
+
+
+class _Bucket:
+    def __init__(self, client: Any, name: str) -> None:
+        self.client, self.name = client, name
+
+    def fill(self, folder: Path, prefix: str) -> str:
+        """Upload a folder; gives its address."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+                self.client.put_object(Bucket=self.name, Key=key, Body=path.read_bytes())
+        return f"s3://{self.name}/{prefix}"
+
+
+def test_a_bucket_is_read_as_a_folder(
+    s3: Any, tiny: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same files give the same images, a second run reads nothing, and a change is seen."""
+    folder = write_pictures(tmp_path / "archive", 5)
+    write_picture(folder / "deep" / "er" / "film.png", 77)
+    (folder / "broken.dcm").write_text("no DICOM")
+    (folder / ".hidden.png").write_bytes(b"litter")
+    address = s3.fill(folder, "x-rays/2024")
+    compute = Compute(tiny.path, "cpu", "torch")
+    caplog.set_level(logging.DEBUG, "indexer")
+    index([folder], tmp_path / "near", compute=compute, workers=1)
+    first = index([address], tmp_path / "far", compute=compute, workers=1)
+    assert (first.total, first.done, first.reasons["failed"]) == (7, 6, {"not_dicom": 1})
+    assert verify(tmp_path / "far") == []
+    with Database.open(tmp_path / "near") as near, Database.open(tmp_path / "far") as far:
+        assert set(near.image_ids()) == set(far.image_ids())
+        readings = [{r.image_id: r.reading for r in db.ledger.images} for db in (near, far)]
+        assert readings[0] == readings[1]
+        assert far.ledger.files.archive_paths() == [address]
+        assert {f.name for f in near.ledger.files.records()} == {
+            f.name for f in far.ledger.files.records()
+        }
+    again = index([address + "/"], tmp_path / "far", compute=compute, workers=1)
+    assert (again.unchanged, again.done) == (7, 0)
+    write_picture(folder / "001.png", 500)
+    s3.fill(folder, "x-rays/2024")
+    s3.client.delete_object(Bucket=s3.name, Key="x-rays/2024/002.png")
+    s3.client.delete_object(Bucket=s3.name, Key="x-rays/2024/.hidden.png")
+    changed = index(
+        [address], tmp_path / "far", compute=compute, workers=1, prune=True, prune_limit=0.5
+    )
+    assert (changed.pruned, changed.total) == (1, 6)
+    # Neither what was logged nor the ledger holds a login.
+    assert SECRET not in caplog.text
+    assert "AKIA" not in caplog.text
+    for file in (tmp_path / "far").rglob("*"):
+        if file.is_file():
+            assert SECRET.encode() not in file.read_bytes()
+
+
+def test_an_interrupted_run_goes_on(s3: Any, tiny: Bundle, tmp_path: Path) -> None:
+    address = s3.fill(write_pictures(tmp_path / "archive", 6), "films")
+    compute = Compute(tiny.path, "cpu", "torch")
+    part = index([address], tmp_path / "db", compute=compute, workers=1, limit=2)
+    assert (part.done, part.left) == (2, 4)
+    rest = index([address], tmp_path / "db", compute=compute, workers=1)
+    assert (rest.done, rest.unchanged) == (4, 2)
+
+
+def test_limits_and_what_is_gone(s3: Any, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "archive", 2)
+    address = s3.fill(folder, "films")
+    members = list(open_archive(address).members())
+    assert [member.name for member in members] == ["000.png", "001.png"]
+    assert members[0].size == (folder / "000.png").stat().st_size
+    assert read_member(members[0]) == (folder / "000.png").read_bytes()
+    assert read_named(address, "001.png") == (folder / "001.png").read_bytes()
+    with pytest.raises(SkippedImage, match="the limit for a file"):
+        read_member(members[0], 100)
+    with pytest.raises(SkippedImage, match="the limit for a file"):
+        read_named(address, "001.png", 100)
+    s3.client.delete_object(Bucket=s3.name, Key="films/000.png")
+    with pytest.raises(FailedImage) as caught:
+        read_member(members[0])
+    assert caught.value.reason == "missing_file"
+    # One file is an archive, too.
+    (single,) = open_archive(f"{address}/001.png").members()
+    assert (single.name, read_member(single)) == ("001.png", (folder / "001.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://ann:geheim@host/films", "holds a login"),
+        ("s3://key:geheim@bucket/films", "holds a login"),
+        ("https://host/films?X-Amz-Signature=geheim", "holds a login or a query"),
+        ("file:///etc", "no address of s3://"),
+        ("memory://films", "no address of s3://"),
+        ("s3://", "no address of s3://"),
+        ("https://host/a.zip::s3://bucket", "no address of s3://"),
+        ("s3://no-such-bucket-here/films", "nothing is there"),
+    ],
+)
+def test_refused(s3: Any, tmp_path: Path, address: str, words: str) -> None:
+    assert is_address(address)
+    with pytest.raises(ArchiveError, match=words) as caught:
+        open_archive(address)
+    assert "geheim" not in str(caught.value)
+    call = ["index", address, "--database", str(tmp_path / "db"), "--quiet"]
+    answer = CliRunner().invoke(cxrdex, call)
+    assert answer.exit_code == 3
+    assert "geheim" not in answer.output
+    assert not (tmp_path / "db").exists()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """Address of a folder that a server of the web lists."""
+    write_pictures(tmp_path / "www" / "films", 3)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www"))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/films"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_server_of_the_web(web: str, tiny: Bundle, tmp_path: Path) -> None:
+    compute = Compute(tiny.path, "cpu", "torch")
+    summary = index([web], tmp_path / "db", compute=compute, workers=1)
+    assert (summary.total, summary.done) == (3, 3)
+    assert verify(tmp_path / "db") == []
+    again = index([web], tmp_path / "db", compute=compute, workers=1)
+    assert (again.unchanged, again.done) == (3, 0)
+    (single,) = open_archive(f"{web}/001.png").members()
+    assert read_member(single) == (tmp_path / "www" / "films" / "001.png").read_bytes()
+
+
+def test_without_the_extra(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['s3fs'] = None\n"
+        "from indexer.archive.sources.members import open_archive\n"
+        "from indexer.errors import MissingExtraError\n"
+        "try: open_archive('s3://bucket/films')\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "cxrdex[remote]"' in done.stdout

@@ -84,7 +84,8 @@ def remote_files(address: str) -> Iterator[RemoteFile]:
         found = {path: {}}
     for full in sorted(found):
         name = path.rpartition("/")[2] if single else full[len(path) :].lstrip("/")
-        if not name or (not single and is_left_out(name)):
+        # Pages that list files link to themselves, sorted otherwise.
+        if not name or "?" in name or (not single and is_left_out(name)):
             continue
         told = found[full]
         if told.get("size") is None or _time(told) is None:
@@ -132,7 +133,8 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        system, path = fsspec.core.url_to_fs(address)
+        # A listing is never older than the run that asks for it.
+        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise MissingExtraError(
             f"{address.partition('://')[0]}:// needs {error.name or 'a package'}, which is not "
@@ -143,7 +145,12 @@ def _system(address: str) -> tuple[Any, str]:
 
 def _time(told: dict[str, Any]) -> int | None:
     """Time of last change, in ns."""
-    found = told.get("LastModified") or told.get("last_modified") or told.get("mtime")
+    found = (
+        told.get("LastModified")
+        or told.get("Last-Modified")
+        or told.get("last_modified")
+        or told.get("mtime")
+    )
     if isinstance(found, str):
         try:
             found = parsedate_to_datetime(found)

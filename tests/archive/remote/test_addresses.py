@@ -50,7 +50,7 @@ def endpoint() -> Iterator[str]:
         assert process.stdout is not None
         assert process.stdin is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
+        process.terminate()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -54,7 +55,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the server; what cxrdex needs of it stands in the environment."""
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
@@ -68,9 +69,9 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     import boto3
 
     client = boto3.client("s3")
-    name = request.node.name.lower().replace("_", "-")[:60].rstrip("-")
+    name = f"films-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=name)
-    return partial(_Bucket, client, name)()
+    return _Bucket(client, name)
 
 
 class _Bucket:

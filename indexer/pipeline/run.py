@@ -370,8 +370,7 @@ class _Run:
         uses = [*executor.uses(seconds)]
         if predictor is not None:
             uses.append(StageUse.of("model", stage.meter, seconds, rest="decode"))
-        uses.append(StageUse.of("commit", committer.meter, seconds, rest="model"))
-        uses.append(StageUse.of("send", committer.sending, seconds, rest="commit"))
+        uses += committer.uses(seconds)
         stages = processor.use(seconds, uses, executor.cores or cores())
         if executor.cores is not None:
             # Of processors elsewhere the system does not tell.

@@ -10,7 +10,7 @@ from typing import TypeVar
 from indexer.database.outcomes import Outcome, Read
 from indexer.database.writer import FindReport, Writer
 from indexer.pipeline.reports import Reports
-from indexer.pipeline.stages.meters import Meter
+from indexer.pipeline.stages.meters import Meter, StageUse
 
 __all__ = ["Committer"]
 
@@ -82,6 +82,13 @@ class Committer:
         with self.meter.waiting("send"):
             while self._sending and (len(self._sending) > ahead or self._sending[0].done()):
                 self._sending.popleft().result()
+
+    def uses(self, seconds: float) -> tuple[StageUse, StageUse]:
+        """How its two threads spent so many seconds."""
+        return (
+            StageUse.of("commit", self.meter, seconds, rest="model"),
+            StageUse.of("send", self.sending, seconds, rest="commit"),
+        )
 
     def call(self, function: Callable[[], T]) -> T:
         """Do something else in the commit thread, after all commits are sent."""

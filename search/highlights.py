@@ -37,6 +37,8 @@ __all__ = ["Highlighter"]
 _SENTENCE = re.compile(r".+?(?:[.!?]+(?=\s|$)|\n|$)", re.DOTALL)
 _LONGEST = 240
 _MOST = 5
+# In place of the number of a finding: a leaf that stands in none.
+_ALONE = -1
 
 
 class Highlighter:
@@ -49,15 +51,18 @@ class Highlighter:
     """
 
     def __init__(self, query: Node) -> None:
-        self._leaves = list(dict.fromkeys(_leaves(query)))
-        self._asked = {finding for _, finding in self._leaves if finding is not None}
+        leaves = list(dict.fromkeys(_leaves(query)))
+        self._asked = list(dict.fromkeys(found for _, found in leaves if found is not None))
+        # Findings go by number: as keys they would be walked each time.
+        numbers: dict[Finding | None, int] = {one: n for n, one in enumerate(self._asked)}
+        self._leaves = [(leaf, numbers.get(finding, _ALONE)) for leaf, finding in leaves]
         self._whole = [leaf for leaf in self._leaves if _field(leaf[0]) == "composite"]
         self._labels = [leaf for leaf in self._leaves if _field(leaf[0]) in LABELS]
         self._texts = [leaf for leaf in self._leaves if _field(leaf[0]) in (None, "annotation")]
         self._plain = [
             leaf
             for leaf, finding in self._leaves
-            if finding is None and isinstance(leaf, _WORDS)
+            if finding == _ALONE and isinstance(leaf, _WORDS)
             if leaf.field is None and leaf.origin is None
         ]
         # By text and origin: what many images of an answer say is looked at once.
@@ -89,16 +94,16 @@ class Highlighter:
 
     def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
         text, origin = annotation["text"], annotation["origin"]
-        meant: set[Finding | None] = {None}
+        meant = {_ALONE}
         if self._asked:
             # An annotation that a finding as a whole does not mean is not marked at all.
             known = Findings([finding_term(annotation)])
-            meant |= {finding for finding in self._asked if known.matching(finding)}
+            meant |= {n for n, finding in enumerate(self._asked) if known.matching(finding)}
         elif not self._whole and not self._labels and (text, origin) in self._found:
             yield from self._found[text, origin]
             return
 
-        def of(leaves: Sequence[tuple[Leaf, Finding | None]]) -> list[Leaf]:
+        def of(leaves: Sequence[tuple[Leaf, int]]) -> list[Leaf]:
             return [
                 leaf
                 for leaf, finding in leaves

@@ -30,6 +30,13 @@ _BENCHMARKS: tuple[tuple[str, bool, str, str], ...] = (
     ("scale", False, "--count 3000", ""),
     ("vectors", False, "--largest 100000", ""),
     ("text_stores", False, "--count 20000 --repeats 20", ""),
+    (
+        "serving",
+        False,
+        "--database build/benchmarks/served --images 20000 --seconds 10 --requests 1000",
+        "--database build/benchmarks/served_full",
+    ),
+    ("serving_while_indexing", False, "--images 100", ""),
 )
 
 

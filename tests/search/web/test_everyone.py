@@ -178,7 +178,10 @@ def test_where_files_are_is_for_administrators(
     assert site.get("reviewer", f"/v1/images/{image}/sources").status_code == 403
     sources = site.get("administrator", f"/v1/images/{image}/sources").json()["sources"]
     assert sources[0]["name"]
-    assert "Its files" not in site.get("reviewer", f"/images/{image}").text
+    folder = sources[0]["archive"]
+    for place in ("/", f"/images/{image}"):
+        assert folder in html.unescape(site.get("administrator", place).text), place
+        assert folder not in html.unescape(site.get("reviewer", place).text), place
 
 
 def test_a_table_has_what_is_for_the_role(

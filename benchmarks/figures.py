@@ -64,7 +64,7 @@ def _wanted() -> list[tuple[str, str, str, int | None, tuple[str, ...]]]:
              (store, "documents_per_second")),
         ]  # fmt: skip
     rows = int(_value(_result("committer"), ("rows",)))
-    wanted.append(("commit", "core-ms", "committer", rows, ("thread_core_ms", "commit")))
+    wanted.append(("commit", "core-ms", "committer", rows, ("process_core_ms",)))
     for part in ("ledger", "thumbnails", "embeddings", "text"):
         wanted.append((f"stored {part}", "bytes", "committer", rows, ("bytes_per_image", part)))
     return wanted

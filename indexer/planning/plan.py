@@ -198,8 +198,8 @@ class _Planner:
         self._add("core time", self._images * total / 3.6e6, "core-hours", *decoded, "model",
                   "efficiency")  # fmt: skip
         self._add("cores that one driver feeds", fed, "cores", "commit", *decoded, "model",
-                  how="extrapolated", note="core time of an image by that of the "
-                  "committing thread; its waits for the disk come on top")  # fmt: skip
+                  how="extrapolated", note="core time of an image by that of "
+                  "the driver, as if its threads never ran at once")  # fmt: skip
         wanted = self._images * total / 3.6e6 / self._hours
         cores = float(self._cores) if self._cores else max(1.0, math.ceil(wanted))
         self._numbers.append(

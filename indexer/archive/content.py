@@ -11,6 +11,7 @@ __all__ = ["refusal"]
 
 _DICOM_NAME = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
 _PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
+_INNER_ZIP = re.compile(r"!/.*\.zip$", re.IGNORECASE)
 # Beginnings of other files: what it is, and what would be right.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file: fetch it with `git lfs pull`"),
@@ -50,6 +51,8 @@ def refusal(data: bytes, name: str) -> ImageError:
     called = _DICOM_NAME.search(name) or _PICTURE_NAME.search(name)
     if called is None:
         kind = _known_kind(data)
+        if kind is not None and _INNER_ZIP.search(name) and data.startswith(b"PK"):
+            kind = "a zip file in more others than are opened, or too large there: unpack it"
         message = f"{kind}; neither DICOM" if kind else "neither DICOM"
         return SkippedImage("not_an_image", f"{message} nor a known picture format")
     suffix = called[0].lower()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.archive.content import refusal
 from indexer.archive.sources.members import Member, open_archive, read_member, read_named
 from indexer.errors import FailedImage, SkippedImage
 
@@ -120,6 +121,22 @@ def test_nested_in_a_folder(tmp_path: Path, make: Callable[[Path, dict[str, byte
         "odd!/z.dcm": b"own",
         f"sub!/e{suffix}!/x/y.dcm": b"inner",
     }
+
+
+def test_a_zip_behind_a_program_is_opened(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "films.zip", {"a.dcm": b"first"})
+    path.write_bytes(b"#!/bin/sh\n" * 200 + path.read_bytes())
+    for archive in (open_archive(tmp_path), open_archive(path)):
+        (member,) = archive.members()
+        assert read_member(member) == b"first"
+
+
+def test_what_lies_too_deep_says_so(tmp_path: Path) -> None:
+    content = make_zip(tmp_path / "5.zip", {"a.dcm": b"first"}).read_bytes()
+    inside = refusal(content, "1.zip!/2.zip!/3.zip!/4.zip!/5.zip")
+    assert inside.reason == "not_an_image"
+    assert "more others than are opened" in inside.detail
+    assert "a name that ends with .zip" in refusal(content, "study").detail
 
 
 @pytest.mark.parametrize("name", ["bad.zip", "bad.tar", "bad.tar.gz"])

@@ -28,6 +28,7 @@ __all__ = [
     "container_kind",
     "entries",
     "file_head",
+    "file_kind",
     "is_container_name",
     "is_packed",
     "is_tar",
@@ -77,6 +78,14 @@ def container_kind(head: bytes) -> Literal["zip", "tar"] | None:
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         return "zip"
     return "tar" if is_packed(head) or head[257:262] == b"ustar" else None
+
+
+def file_kind(path: str) -> Literal["zip", "tar"] | None:
+    """What the file at `path` is, if it is a container; a zip may stand behind a program."""
+    kind = container_kind(file_head(path))
+    if kind is None and path.lower().endswith(_ZIP_SUFFIXES) and zipfile.is_zipfile(path):
+        return "zip"
+    return kind
 
 
 def is_packed(head: bytes) -> bool:
@@ -129,7 +138,7 @@ def entries(path: str) -> Iterator[ContainerEntry]:
     A zip or tar in it is opened in its turn, down to four in each other, and its files are named
     ``inner.zip!/name``; where it cannot be, it stands for itself.
     """
-    container = container_kind(file_head(path))
+    container = file_kind(path)
     if container is None and not is_tar(path):
         raise zipfile.BadZipFile("neither zip nor tar")
     with open(path, "rb") as file:
@@ -349,13 +358,13 @@ def _reader(path: str, outer: tuple[str, ...]) -> _ZipReader | _TarReader:
     if key not in _readers:
         if outer:
             data = _reader(path, outer[:-1]).whole(outer[-1])
-            head, opened = data[:1024], partial(_in_memory, data)
+            kind, opened = container_kind(data[:1024]), partial(_in_memory, data)
             # A container inside another is held in memory, so only one of them is kept open.
             for old in [k for k in _readers if k[2]]:
                 _readers.pop(old).close()
         else:
-            head, opened = file_head(path), partial(_on_disk, path)
-        _readers[key] = (_ZipReader if container_kind(head) == "zip" else _TarReader)(opened)
+            kind, opened = file_kind(path), partial(_on_disk, path)
+        _readers[key] = (_ZipReader if kind == "zip" else _TarReader)(opened)
     _readers.move_to_end(key)
     while len(_readers) > _OPEN_HANDLES:
         _readers.popitem(last=False)[1].close()

@@ -25,9 +25,9 @@ from indexer.archive.limits import Limits
 from indexer.archive.sources.containers import (
     BROKEN,
     NESTED,
-    container_kind,
     entries,
     file_head,
+    file_kind,
     is_container_name,
     is_packed,
     is_tar,
@@ -256,7 +256,7 @@ def plain_path(archive: str, name: str) -> Path | None:
 def _kind(path: str, head: bytes) -> Kind | None:
     if head[128:132] == b"DICM":
         return "dicomdir" if _MEDIA_DIRECTORY in head else "folder"
-    container = container_kind(head)
+    container = file_kind(path)
     if container and is_packed(head) and not is_tar(path):
         return "folder"  # one packed file
     if container:
@@ -310,7 +310,7 @@ def _is_container(path: str) -> bool:
     if has_suffix(path):
         return is_container_name(path)
     try:
-        kind = container_kind(file_head(path))
+        kind = file_kind(path)
     except OSError:
         return False
     # A single packed file is unpacked when it is read.

@@ -7,8 +7,8 @@ First the same archive in turns by a plain run and by a run over three hosts, wh
 namespaces on this machine: images a second, and core-milliseconds an image of everything that
 takes part, Ray's own processes included. The second tells what a cluster costs even where the
 machine has other work. Then a stand-in for the model that sleeps for 100 ms an image, with one
-worker and with eight, once all of them have started: how near does that come to eight times the
-rate?
+worker and with eight: how near does that come to eight times the rate? Rates are those of the last
+three quarters of a run, as all archives are larger than these, and `seconds` those of the whole.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _HOSTS = 3
 _WORKERS = 8
 # Chunks of the smallest size for each worker.
 _ROUNDS, _CHUNK = 8, 64
+# Of a busy machine, where another process has 1,024.
+_SHARES = 16 * 1024
 _GROUPS = tuple(Path("/sys/fs/cgroup") / name / "cxrdex-benchmark" for name in ("cpu", "cpuacct"))
 
 
@@ -57,6 +59,8 @@ def _measured() -> Iterator[None]:
     with suppress(OSError):
         for group in _GROUPS:
             group.mkdir(exist_ok=True)
+            if (group / "cpu.shares").exists():
+                (group / "cpu.shares").write_text(str(_SHARES))
             (group / "cgroup.procs").write_text(str(os.getpid()))
     try:
         yield
@@ -67,97 +71,93 @@ def _measured() -> Iterator[None]:
                 group.rmdir()
 
 
-def _index(words: list[str], hosts: Hosts | None = None) -> dict[str, Any]:
-    """The summary of a run, with what it used."""
-    command = [sys.executable, "-m", "cli", "index", *words, "--format", "json"]
-    before = _core_seconds()
+def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
+    """A run whose later three quarters are timed, when all that takes part has long started."""
+    from indexer.pipeline.remote import starting
+    from indexer.pipeline.remote.host import Plan
+    from indexer.pipeline.run import Progress, index
+
+    if sleeping:
+        model = partial(Plan, predictor=SleepingStandIn)
+        starting.Plan = model  # type: ignore[attr-defined, assignment]
+    points: list[tuple[int, float, float | None]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.stage == "reading":
+            read = progress.done + progress.duplicate
+            points.append((read, time.monotonic(), _core_seconds()))
+
+    workers = 1 if sleeping else None
+    summary = index([Path(archive)], Path(database), workers=workers, on=on, progress=note)
+    images = summary.done + summary.duplicate
+    assert images == summary.total == points[-1][0]
+    first, since, used = next(point for point in points if point[0] >= images / 4)
+    last, until, used_at_end = points[-1]
+    found = {
+        "images": images,
+        "seconds": round(summary.seconds, 2),
+        "images_per_second": round((last - first) / (until - since), 2),
+    }
+    if used is not None and used_at_end is not None:
+        found["core_ms_per_image"] = round((used_at_end - used) / (last - first) * 1000, 2)
+    print(json.dumps(found))
+
+
+def _driven(
+    archive: Path, database: Path, hosts: Hosts | None = None, sleeping: bool = False
+) -> dict[str, Any]:
+    """What `_drive` prints, in a process of its own on the machine that commits."""
+    words = [sys.executable, "-m", "benchmarks.remote", "--drive", str(archive), str(database)]
+    if sleeping:
+        words.append("--sleeping")
     process = (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         if hosts is None
-        else hosts.run([*command, "--on", hosts.url])
+        else hosts.run([*words, "--on", hosts.url])
     )
     printed, errors = process.communicate()
     if process.returncode:
-        raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}: {errors}")
-    after = _core_seconds()
-    summary: dict[str, Any] = json.loads(printed)
-    images = summary["done"] + summary["duplicate"]
-    used = None if before is None or after is None else round((after - before) / images * 1000, 2)
-    return {
-        "images": images,
-        "seconds": round(summary["seconds"], 2),
-        "images_per_second": summary["images_per_second"],
-        "core_ms_per_image": used,
-    }
+        raise click.ClickException(f"a run ended with {process.returncode}: {errors}")
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+@contextmanager
+def _cluster(folder: Path, count: int, cores: int = 1) -> Iterator[Hosts]:
+    hosts = Hosts(folder, count, Path(os.environ["CXRDEX_KEY_FILE"]), cores)
+    try:
+        hosts.start(0, *hosts.numbers)
+        yield hosts
+    finally:
+        hosts.stop()
 
 
 def _throughput(folder: Path, archive: Path, rounds: int) -> dict[str, Any]:
     plain, remote = [], []
     for number in range(rounds):
-        plain.append(_index([str(archive), "--database", str(folder / f"plain{number}")]))
-        hosts = Hosts(folder, _HOSTS, Path(os.environ["CXRDEX_KEY_FILE"]))
-        try:
-            hosts.start(0, *hosts.numbers)
-            words = [str(archive), "--database", str(folder / f"remote{number}")]
-            remote.append(_index(words, hosts))
-        finally:
-            hosts.stop()
+        plain.append(_driven(archive, folder / f"plain{number}"))
+        with _cluster(folder, _HOSTS) as hosts:
+            remote.append(_driven(archive, folder / f"remote{number}", hosts))
     found: dict[str, Any] = {"hosts": _HOSTS, "plain": plain, "remote": remote}
-    for value, name in (
-        ("images_per_second", "share_of_rate"),
-        ("core_ms_per_image", "share_of_rate_by_core_ms"),
-    ):
-        ones, others = ([row[value] for row in rows] for rows in (remote, plain))
-        if None not in (*ones, *others):
-            share = statistics.median(ones) / statistics.median(others)
-            found[name] = round(share if value == "images_per_second" else 1 / share, 3)
+    rates = [statistics.median(r["images_per_second"] for r in rows) for rows in (remote, plain)]
+    found["share_of_rate"] = round(rates[0] / rates[1], 3)
+    if all("core_ms_per_image" in row for row in (*plain, *remote)):
+        used = [statistics.median(r["core_ms_per_image"] for r in rows) for rows in (plain, remote)]
+        found["share_of_rate_by_core_ms"] = round(used[0] / used[1], 3)
     return found
-
-
-def _sleeping(url: str, archive: Path, database: Path, files: int) -> None:
-    """A driver: the rate of a run from where all workers have answered twice."""
-    from indexer.pipeline.remote import starting
-    from indexer.pipeline.run import Progress, index
-
-    starting.Plan = partial(starting.Plan, predictor=SleepingStandIn)  # type: ignore[attr-defined, assignment]
-    points: list[tuple[float, int]] = []
-
-    def note(progress: Progress) -> None:
-        if progress.stage == "reading":
-            points.append((time.monotonic(), progress.done))
-
-    summary = index([archive], database, workers=1, on=url, progress=note)
-    assert summary.done == files
-    # Outcomes come in order, so that by then no worker is still starting.
-    begun = next(point for point in points if point[1] >= 2 * files // _ROUNDS)
-    ended = points[-1]
-    images, seconds = ended[1] - begun[1], ended[0] - begun[0]
-    print(json.dumps({"images": images, "seconds": round(seconds, 2), "rate": images / seconds}))
 
 
 def _growth(folder: Path) -> dict[str, Any]:
     rows = []
-    for workers, hosts_count in ((1, 1), (_WORKERS, 2)):
-        archive = folder / f"archive{workers}"
-        files = workers * _CHUNK * _ROUNDS
-        write_pictures(archive, files)
-        cores = workers // hosts_count
-        hosts = Hosts(folder, hosts_count, Path(os.environ["CXRDEX_KEY_FILE"]), cores)
-        try:
-            hosts.start(0, *hosts.numbers)
-            database = folder / f"database{workers}"
-            words = ["--driver", hosts.url, str(archive), str(database), "--files", str(files)]
-            process = hosts.run([sys.executable, "-m", "benchmarks.remote", *words])
-            printed, errors = process.communicate()
-            if process.returncode:
-                raise click.ClickException(errors)
-            rows.append({"workers": workers, "hosts": hosts_count, **json.loads(printed)})
-        finally:
-            hosts.stop()
+    for workers, count in ((1, 1), (_WORKERS, 2)):
+        archive = write_pictures(folder / f"archive{workers}", workers * _CHUNK * _ROUNDS)
+        with _cluster(folder, count, workers // count) as hosts:
+            row = _driven(archive, folder / f"growth{workers}", hosts, sleeping=True)
+        rows.append({"workers": workers, "hosts": count, **row})
     return {
         "model_ms_per_image": MODEL_SECONDS * 1000,
         "runs": rows,
-        "times_one_worker": round(rows[1]["rate"] / rows[0]["rate"], 2),
+        "times_one_worker": round(rows[1]["images_per_second"] / rows[0]["images_per_second"], 2),
     }
 
 
@@ -166,19 +166,21 @@ def _growth(folder: Path) -> dict[str, Any]:
 @click.option("--count", default=2000, show_default=True, help="Generated pictures without one.")
 @click.option("--rounds", default=2, show_default=True, help="Runs of each kind.")
 @click.option("--only", type=click.Choice(["throughput", "growth"]), help="One of the two.")
-@click.option("--driver", nargs=3, hidden=True)
-@click.option("--files", type=int, hidden=True)
+@click.option("--drive", nargs=2, hidden=True)
+@click.option("--on", hidden=True)
+@click.option("--sleeping", is_flag=True, hidden=True)
 def main(
     pictures: Path | None,
     count: int,
     rounds: int,
     only: str | None,
-    driver: tuple[str, str, str] | None,
-    files: int,
+    drive: tuple[str, str] | None,
+    on: str | None,
+    sleeping: bool,
 ) -> None:
     """Measure both, and keep the result."""
-    if driver:
-        _sleeping(driver[0], Path(driver[1]), Path(driver[2]), files)
+    if drive:
+        _drive(*drive, on, sleeping)
         return
     if reason := unavailable():
         raise click.ClickException(reason)

@@ -155,7 +155,7 @@ def test_nothing_fails(bench: Bench, begin: Begin) -> None:
     hosts = {stage["host"] for stage in stages["stages"]}
     assert hosts - {None} <= {bench.hosts.address(n) for n in bench.hosts.numbers}
     assert len(hosts) > 2
-    assert {stage["stage"] for stage in stages["stages"]} == {"decode", "model", "commit"}
+    assert {s["stage"] for s in stages["stages"]} == {"decode", "model", "commit", "send"}
     assert (stages["cores"], stages["processor"]) == (3, None)
     again = begin()
     ended_well(bench, again)

@@ -39,7 +39,7 @@ import os, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":  # or the workers would import all this, too
-    import faiss, tantivy, torch
+    import elasticsearch, faiss, tantivy, torch
     from indexer.cascade import reading as runtime
     from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference

@@ -26,7 +26,7 @@ from tests.database.making import KEY, entry, make_bundle
 from tests.elasticsearch_server import ElasticsearchServer, unavailable
 
 SECRET = "a-secret-that-nobody-may-see"
-NAMES = ("URL", "API_KEY", "USER", "PASSWORD", "CA_FILE")
+NAMES = ("URL", "API_KEY", "USER", "PASSWORD", "CA_FILE", "SHARDS")
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,8 @@ def test_the_environment_goes_before_the_file_and_that_before_the_manifest(
         ({"URL": f"https://me:{SECRET}@a:x"}, "malformed"),
         ({"URL": "ftp://a"}, "no address"),
         ({"URL": "localhost:9200"}, "no address"),
+        ({"URL": "http://a", "SHARDS": "0"}, "'0' shards is asked for: write a number from 1"),
+        ({"URL": "http://a", "SHARDS": "three"}, "write a number from 1 to 1024"),
     ],
 )
 def test_wrong_settings_are_refused_without_telling_secrets(

@@ -25,6 +25,8 @@ CLUSTER_VARIABLE = "CXRDEX_TEST_CLUSTER"
 #: Parts that an index of the cluster is cut into.
 SHARDS = 3
 _NODES = 3
+# Not a name that the server keeps for itself.
+_ADMIN = "admin"
 _NEEDED = 4 << 30
 _GREEN_SECONDS = 120
 
@@ -83,7 +85,7 @@ class ElasticsearchCluster:
         self.nodes = {
             name: ElasticsearchServer(
                 {**shared, "node.name": name, "transport.port": port},
-                users={"elastic": self._password},
+                users={_ADMIN: self._password},
                 files=files,
             )
             for name, port in ports.items()
@@ -128,7 +130,7 @@ class ElasticsearchCluster:
         """A client of a superuser, which asks the nodes that run."""
         running = tuple(node.url for node in self.nodes.values() if node.runs)
         settings = ElasticsearchSettings(
-            running, user="elastic", password=self._password, ca_file=self.ca_file
+            running, user=_ADMIN, password=self._password, ca_file=self.ca_file
         )
         client = settings.client(seconds=_GREEN_SECONDS)
         try:

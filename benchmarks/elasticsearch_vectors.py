@@ -58,7 +58,8 @@ def _ages(keys: Keys) -> npt.NDArray[np.int64]:
 def _made(shards: Shards) -> Iterator[list[Document]]:
     """Documents that say an age and nothing else."""
     (pattern,) = _documents(1)
-    bare = {**pattern, "annotations": [], "report": None, "statements": {}, "probabilities": {}}
+    lists = dict.fromkeys(("annotations", "absent", "uncertain"), [])
+    bare = {**pattern, **lists, "report": None, "statements": {}, "probabilities": {}}
     keys = shards.keys
     for start in range(0, len(keys), _BATCH):
         part = keys[start : start + _BATCH]
@@ -136,7 +137,7 @@ def _server(stack: ExitStack) -> str:
         return url
     if reason := unavailable():
         raise click.ClickException(reason)
-    server = ElasticsearchServer(heap=_HEAP).start()
+    server = ElasticsearchServer(heap=_HEAP, early=False).start()
     stack.callback(server.stop)
     return server.url
 

@@ -146,6 +146,8 @@ class ElasticsearchServer:
         Files for the configuration folder by name, such as certificates.
     heap
         Memory of the server, as Java has it.
+    early
+        Whether an early start counts for more than speed.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class ElasticsearchServer:
         users: Mapping[str, str] | None = None,
         files: Mapping[str, bytes] | None = None,
         heap: str = "512m",
+        early: bool = True,
     ) -> None:
         self.port = free_port()
         self._settings = {
@@ -167,7 +170,7 @@ class ElasticsearchServer:
         }
         self._users = dict(users or {})
         self._files = dict(files or {})
-        self._java = f"-Xms{heap} -Xmx{heap} {_JAVA_OPTIONS}"
+        self._java = f"-Xms{heap} -Xmx{heap} {_JAVA_OPTIONS if early else ''}"
         self._process: subprocess.Popen[bytes] | None = None
         self._fetched = _can_fetch()
         self._name = f"cxrdex-test-{self.port}"

@@ -58,8 +58,8 @@ def _ages(keys: Keys) -> npt.NDArray[np.int64]:
 def _made(shards: Shards) -> Iterator[list[Document]]:
     """Documents that say an age and nothing else."""
     (pattern,) = _documents(1)
-    lists = dict.fromkeys(("annotations", "absent", "uncertain"), [])
-    bare = {**pattern, **lists, "report": None, "statements": {}, "probabilities": {}}
+    empty: Any = {"annotations": [], "absent": [], "uncertain": []}
+    bare = {**pattern, **empty, "report": None, "statements": {}, "probabilities": {}}
     keys = shards.keys
     for start in range(0, len(keys), _BATCH):
         part = keys[start : start + _BATCH]

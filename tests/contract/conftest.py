@@ -19,7 +19,7 @@ from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.contract.corpus import generated_documents, open_i_documents
 from tests.contract.places import COUNT, VECTOR_KINDS, Place, VectorKind
-from tests.elasticsearch_cluster import SHARDS, ElasticsearchCluster
+from tests.elasticsearch_cluster import ElasticsearchCluster
 
 __all__ = ["KINDS", "Filled", "Kind"]
 
@@ -122,8 +122,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         if kind == "faiss":
             yield Place(kind, None)
         elif kind == "elasticsearch":
-            # One node, but shards that are searched apart and joined.
-            patch.setenv("CXRDEX_ELASTICSEARCH_SHARDS", str(SHARDS))
             yield Place(kind, request.getfixturevalue("elasticsearch_url"))
         else:
             cluster: ElasticsearchCluster = request.getfixturevalue("elasticsearch_cluster")

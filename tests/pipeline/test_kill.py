@@ -244,12 +244,9 @@ def test_other_commands_are_killed(
 def test_sync_and_migrate_are_killed(
     archive: Path, tiny: Bundle, tmp_path: Path, elasticsearch_url: str
 ) -> None:
-    """Each database has an index of its own, which no copy of it may share: it is made anew.
-
-    Vectors stand in its documents, and `verify` looks at both.
-    """
+    """Each database has an index of its own, which no copy of it may share: it is made anew."""
     rng = random.Random(SEED)
-    choices = Choices(None, elasticsearch_url, vector_store="elasticsearch")
+    choices = Choices("elasticsearch", elasticsearch_url)
     with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
         path = tmp_path / "served"
         with Writer.open(path, tiny, fingerprint(load_key()), choices):

@@ -21,12 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from benchmarks.record import write_result
 from benchmarks.stand_in import MODEL_SECONDS, SleepingStandIn
@@ -80,26 +82,24 @@ def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     if sleeping:
         model = partial(Plan, predictor=SleepingStandIn)
         starting.Plan = model  # type: ignore[attr-defined, assignment]
-    points: list[tuple[int, float, float | None]] = []
+    points: list[tuple[int, float]] = []
 
     def note(progress: Progress) -> None:
         if progress.stage == "reading":
-            read = progress.done + progress.duplicate
-            points.append((read, time.monotonic(), _core_seconds()))
+            points.append((progress.done + progress.duplicate, time.monotonic()))
 
     workers = 1 if sleeping else None
     summary = index([Path(archive)], Path(database), workers=workers, on=on, progress=note)
     images = summary.done + summary.duplicate
     assert images == summary.total == points[-1][0]
-    first, since, used = next(point for point in points if point[0] >= images / 4)
-    last, until, used_at_end = points[-1]
+    first, since = next(point for point in points if point[0] >= images / 4)
+    last, until = points[-1]
     found = {
         "images": images,
         "seconds": round(summary.seconds, 2),
         "images_per_second": round((last - first) / (until - since), 2),
+        "timed": [since, until, last - first],
     }
-    if used is not None and used_at_end is not None:
-        found["core_ms_per_image"] = round((used_at_end - used) / (last - first) * 1000, 2)
     print(json.dumps(found))
 
 
@@ -115,10 +115,23 @@ def _driven(
         if hosts is None
         else hosts.run([*words, "--on", hosts.url])
     )
-    printed, errors = process.communicate()
+    # Sampled here, as on a host of a cluster the control groups of this machine are not seen.
+    used: list[tuple[float, float]] = []
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(process.communicate)
+        while not ended.done():
+            if (seconds := _core_seconds()) is not None:
+                used.append((time.monotonic(), seconds))
+            time.sleep(0.1)
+    printed, errors = ended.result()
     if process.returncode:
         raise click.ClickException(f"a run ended with {process.returncode}: {errors}")
     found: dict[str, Any] = json.loads(printed)
+    since, until, images = found.pop("timed")
+    if used:
+        moments, seconds_used = np.array(used).T
+        begun, done = np.interp([since, until], moments, seconds_used)
+        found["core_ms_per_image"] = round(float(done - begun) / images * 1000, 2)
     return found
 
 

@@ -76,7 +76,8 @@ def _measured() -> Iterator[None]:
 def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     """A run whose later three quarters are timed, when all that takes part has long started."""
     from indexer.pipeline.remote import starting
-    from indexer.pipeline.remote.host import Plan
+    from indexer.pipeline.remote.executor import RayExecutor
+    from indexer.pipeline.remote.host import Answer, Plan
     from indexer.pipeline.run import Progress, index
 
     if sleeping:
@@ -84,9 +85,20 @@ def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
         starting.Plan = model  # type: ignore[attr-defined, assignment]
     points: list[tuple[int, float]] = []
 
+    class Timed(RayExecutor):
+        """Notes when chunks are answered: they are given on in order, many at once."""
+
+        def _answer(self, attempt: Any, answer: Answer) -> None:
+            if not attempt.chunk.settled:
+                before = points[-1][0] if points else 0
+                points.append((before + len(answer.outcomes), time.monotonic()))
+            super()._answer(attempt, answer)
+
     def note(progress: Progress) -> None:
-        if progress.stage == "reading":
+        if progress.stage == "reading" and on is None:
             points.append((progress.done + progress.duplicate, time.monotonic()))
+
+    starting.RayExecutor = Timed  # type: ignore[attr-defined]
 
     workers = 1 if sleeping else None
     summary = index([Path(archive)], Path(database), workers=workers, on=on, progress=note)

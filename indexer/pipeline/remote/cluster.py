@@ -201,6 +201,8 @@ def connect(on: str) -> Iterator[Cluster]:
         ray.init(address, configure_logging=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(_unreachable(on, address)) from error
+    # Ray tells of hosts that have ended on standard output, where a summary as JSON may go.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield Cluster(ray)
     finally:

@@ -28,7 +28,6 @@ router = APIRouter(
 )
 
 _State = Annotated[State, Depends(app_state)]
-_FACETS = ("disease", "view", "sex", "origin", "certainty", "year")
 # By meaning and by several things at once so many are ranked.
 _RANKED = 1000
 _LIKE = 24

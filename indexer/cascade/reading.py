@@ -18,7 +18,6 @@ from indexer.cascade.describer import Describer
 from indexer.cascade.interpretation.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
-from indexer.cascade.text_space import TextSpace
 from indexer.errors import BundleError
 
 __all__ = ["Predictor", "Reading"]
@@ -150,26 +149,6 @@ class Predictor:
             replace(r, unusual=score, annotations=() if score > UNUSUAL else r.annotations)
             for r, score in zip(readings, scores, strict=True)
         ]
-
-    def text_space(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Where pictures lie among the vectors of `indexer.words.sentences`.
-
-        Parameters
-        ----------
-        embeddings
-            Shape (n, dimensions), of readings or of a database.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, 384): the larger the inner product with a text's vector, the better it fits.
-
-        Raises
-        ------
-        BundleError
-            The bundle was trained without sentences.
-        """
-        return TextSpace.of(self.bundle).place(embeddings)
 
     def encode(self, canvases: npt.NDArray[np.uint8]) -> Encoded:
         """What the CNN alone says of at most `batch_size` pictures of shape (n, size, size).

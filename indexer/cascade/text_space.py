@@ -11,7 +11,10 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.bundle_checks import fitting
 from indexer.errors import BundleError
 
-__all__ = ["TextSpace"]
+__all__ = ["COMMON", "TextSpace"]
+
+#: The tensor of a bundle that holds `TextSpace.common`.
+COMMON = "texts.common"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,15 @@ class TextSpace:
         Shape (384, dimensions), for search vectors as they are stored.
     bias
         Shape (384,).
+    common
+        Shape (384,): the mean of the texts it was learnt from, which is taken from every text, and
+        so from every picture how well it fits all of them: one that is near everything is an
+        answer to nothing. Zeros in bundles without.
     """
 
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+    common: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, bundle: Bundle) -> TextSpace:
@@ -46,14 +54,18 @@ class TextSpace:
         with fitting(bundle.path):
             weight = weights["encoder.sentence.weight"].astype(np.float32)
             bias = weights["encoder.sentence.bias"].astype(np.float32)
-        return cls(weight * np.float32(bundle.dimensions**0.5), bias)
+            common = weights.get(COMMON, np.zeros_like(bias)).astype(np.float32)
+            if common.shape != bias.shape:
+                raise ValueError(f"{COMMON} has the shape {common.shape}, not {bias.shape}")
+        return cls(weight * np.float32(bundle.dimensions**0.5), bias, common)
 
     def likeness(
         self, vectors: npt.NDArray[np.floating], embeddings: npt.NDArray[np.floating]
     ) -> npt.NDArray[np.float32]:
         """How well texts, (n, 384) from the sentence model, fit search vectors, (m, dimensions):
         shape (n, m)."""
-        fit: npt.NDArray[np.float32] = vectors.astype(np.float32) @ self.place(embeddings).T
+        texts = (vectors - self.common).astype(np.float32)
+        fit: npt.NDArray[np.float32] = texts @ self.place(embeddings).T
         return fit
 
     def direction(
@@ -65,9 +77,9 @@ class TextSpace:
         -------
         direction, constant
             Shape (dimensions,), and a number: the inner product of a search vector with the one,
-            plus the other, is that of its place with `sentence`.
+            plus the other, is how well `sentence` fits it.
         """
-        vector = sentence.astype(np.float32)
+        vector = (sentence - self.common).astype(np.float32)
         return vector @ self.weight, float(vector @ self.bias)
 
     def place(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

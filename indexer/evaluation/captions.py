@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade.text_space import TextSpace
 from indexer.evaluation.readings import Readings
 from indexer.learning.bootstrap import draw_studies, middle, weighted_mean, weighted_median
 from indexer.words import sentences
@@ -17,7 +16,7 @@ __all__ = ["evaluate_captions"]
 _RANKS = (1, 10)
 
 
-def evaluate_captions(readings: Readings, space: TextSpace) -> dict[str, Any]:
+def evaluate_captions(readings: Readings) -> dict[str, Any]:
     """Each text is a query, its own picture the answer, all pictures the gallery.
 
     The texts are compared as `cxrdex search` compares them. Where two pictures are equally like,
@@ -29,8 +28,8 @@ def evaluate_captions(readings: Readings, space: TextSpace) -> dict[str, Any]:
         ``text_to_image`` and its ``chance``, and 95 % ``intervals`` by study.
     """
     texts = [" ".join(example.sentences) for example in readings.examples]
-    likeness = space.likeness(sentences.encode(texts), readings.embeddings)
-    ranks = own_ranks(likeness)
+    assert readings.fit is not None, "a bundle that knows sentences"
+    ranks = own_ranks(readings.fit(sentences.encode(texts)))
     count = len(texts)
     weights = draw_studies(readings.studies)
     intervals = {

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.cascade.text_space import TextSpace
 from indexer.datasets.dataset import Needs, Part
 from indexer.errors import BundleError, MissingExtraError
 from indexer.evaluation.captions import evaluate_captions
@@ -101,7 +100,7 @@ def evaluate(
         "pool_studies": pool_studies,
     }
     if protocol == "words":
-        return result | {"pool_studies": False} | evaluate_captions(readings, TextSpace.of(source))
+        return result | {"pool_studies": False} | evaluate_captions(readings)
     if protocol == "product":
         scores = [evaluate_product(source, r) for r in (readings, readings.pooled(source))]
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.pooling import pool_readings
 from indexer.cascade.reading import Predictor
+from indexer.cascade.text_space import TextSpace
 from indexer.datasets.dataset import Example
 from indexer.evaluation.pictures import Pictures
 
@@ -35,8 +37,9 @@ class Readings:
         Shape (n, dimensions): the search vectors.
     logits
         Shape (n, findings), calibrated.
-    places
-        Shape (n, 384): the places among sentences; None without a sentence space.
+    fit
+        How well texts, shape (m, 384) from the sentence model, fit the images: (m, n). None without
+        a sentence space.
     annotations
         Per image, what the bundle reports.
     """
@@ -45,7 +48,7 @@ class Readings:
     canvases: npt.NDArray[np.uint8]
     embeddings: FloatArray
     logits: FloatArray
-    places: FloatArray | None
+    fit: Callable[[FloatArray], FloatArray] | None
     annotations: Sequence[tuple[Annotation, ...]]
 
     @property
@@ -56,7 +59,7 @@ class Readings:
     def pooled(self, bundle: Bundle) -> Readings:
         """Each image with the mean scores and embedding of its study, and the study's words.
 
-        Places among sentences stay each image's own: of equal images that follow one another in
+        How texts fit stays each image's own: of equal images that follow one another in
         an answer, all but the first are in the way of other studies.
         """
         return replace(
@@ -108,6 +111,8 @@ def read(bundle: Bundle, pictures: Pictures, compute: Compute) -> Readings:
         canvases,
         embeddings,
         np.concatenate([o.logits for o in outputs])[:, : len(bundle.findings)],
-        predictor.text_space(embeddings) if bundle.has_text_space else None,
+        partial(TextSpace.of(bundle).likeness, embeddings=embeddings)
+        if bundle.has_text_space
+        else None,
         [reading.annotations for o in outputs for reading in predictor.interpret(o)],
     )

@@ -189,9 +189,9 @@ def _by_words(
     ]
     chance = {key: round(float(np.mean([d[key] for d in draws])), 4) for key in draws[0]}
     chance["queries"] = len(texts)
-    if readings.places is None:
+    if readings.fit is None:
         return None, chance, {}
-    similarity = sentences.encode(texts) @ readings.places.T
+    similarity = readings.fit(sentences.encode(texts))
     ranks = text_ranks(similarity, texts, examples)
     weights = text_weights(texts, examples)
     intervals = {

@@ -15,6 +15,7 @@ import torch
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.annotator import Annotator
+from indexer.cascade.text_space import COMMON
 from indexer.cascade.trained_on import compressed
 from indexer.datasets.targets import Known
 from indexer.evaluation.areas import areas_by_source, mean_area
@@ -28,7 +29,7 @@ from indexer.training.cnn.member import (
     train_member,
 )
 from indexer.training.cnn.reading import read_kept
-from indexer.training.cnn.supervision import Supervision
+from indexer.training.cnn.supervision import Supervision, common_text
 from indexer.training.feedback import Composites, find_composites
 from indexer.training.likeness import fit_likeness, group_means
 from indexer.training.recipe import Recipe
@@ -147,6 +148,8 @@ class Training:
             for prefix, module in (("encoder", joined.encoder), ("annotator", annotator))
             for name, value in module.state_dict().items()
         }
+        if recipe.text_weight:
+            weights[COMMON] = common_text(self.sources.examples["train"])
         if paper:
             weights |= {f"paper.{name}": tensor for name, tensor in paper.tensors.items()}
         description: dict[str, Any] = {

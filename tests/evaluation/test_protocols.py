@@ -55,7 +55,14 @@ def _readings(examples: list[Example], bundle: Bundle, noise: float = 0.0) -> Re
         tuple(Annotation("predicted", a.words) for a in example.annotations) for example in examples
     ]
     canvases = np.zeros((len(examples), 8, 8), np.uint8)
-    return Readings(examples, canvases, vectors, logits.astype(np.float32), places, predicted)
+    return Readings(
+        examples,
+        canvases,
+        vectors,
+        logits.astype(np.float32),
+        lambda texts: texts @ places.T,
+        predicted,
+    )
 
 
 def test_a_perfect_bundle_scores_one_everywhere() -> None:
@@ -106,7 +113,7 @@ def test_ndcg_is_graded_by_the_overlap_of_findings_and_qualifiers() -> None:
 
     def readings(examples: list[Example], vectors: list[list[float]]) -> Readings:
         found = _readings(examples, bundle)
-        return replace(found, embeddings=np.array(vectors, np.float32), places=None)
+        return replace(found, embeddings=np.array(vectors, np.float32), fit=None)
 
     found = evaluate_retrieval(readings(query, [[1, 0]]), readings(gallery, [[1, 0], [0, 1]]), {})
     # Opacity, its lung and its side: two of the four that either has, and all of them.

@@ -19,6 +19,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.certainty import UNUSUAL
 from indexer.cascade.reading import Predictor
+from indexer.cascade.text_space import COMMON, TextSpace
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.augmentation import augment
 from indexer.training.cnn.member import Validation
@@ -162,9 +163,10 @@ def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
     right = []
     for number, planted in enumerate(PLANTED):
         readings = runtime.read(_pictures(3, planted))
-        places = runtime.text_space(np.stack([r.embedding for r in readings]))
-        right.append((places @ phrases.T).argmax(1) == number)
+        fits = TextSpace.of(trained).likeness(phrases, np.stack([r.embedding for r in readings]))
+        right.append(fits.argmax(0) == number)
     assert np.mean(right) > 0.4, "chance is 0.125"
+    assert np.linalg.norm(trained.weights()[COMMON]) > 0.1, "what the annotations share"
 
 
 def test_a_reading_does_not_depend_on_its_batch(trained: Bundle) -> None:

@@ -17,7 +17,7 @@ from indexer.datasets.dataset import Example
 from indexer.datasets.targets import encode_targets
 from indexer.words import sentences
 
-__all__ = ["Supervision"]
+__all__ = ["Supervision", "common_text"]
 
 # Temperatures of the two softmax functions over sentence vectors.
 _PHRASE_TEMPERATURE, _REPORT_TEMPERATURE = 0.05, 0.1
@@ -125,6 +125,20 @@ class Supervision:
             contrast = nn.functional.cross_entropy(scores, near, reduction="sum")
             text = text + contrast / len(rows)
         return loss + text_weight * text
+
+
+def common_text(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
+    """What texts have in common: the mean vector of distinct annotations and of captions, each kind
+    counted once; shape (384,)."""
+    kinds = (
+        {a.text for e in examples if _annotated(e) for a in e.annotations},
+        {" ".join(e.sentences) for e in examples if e.sentences and not _annotated(e)},
+    )
+    means = [_vectors(tuple(sorted(texts))).mean(0) for texts in kinds if texts]
+    if not means:
+        return np.zeros(sentences.DIMENSIONS, np.float32)
+    common: npt.NDArray[np.float32] = np.mean(means, axis=0, dtype=np.float32)
+    return common
 
 
 def _annotated(example: Example) -> bool:

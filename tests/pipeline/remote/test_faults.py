@@ -275,3 +275,16 @@ def test_a_host_with_another_key_is_refused(bench: Bench, begin: Begin) -> None:
     finally:
         key.write_bytes(mine)
         key.chmod(0o600)
+
+
+def test_a_host_joins(bench: Bench, begin: Begin) -> None:
+    bench.hosts.kill(2)
+    bench.hosts.kill(3)
+    try:
+        run = begin(0.2)
+        run.wait_for(20)
+        bench.hosts.restart(2)
+        ended_well(bench, run)
+        assert bench.hosts.address(2) in {s["host"] for s in run.summary["stages"]["stages"]}
+    finally:
+        bench.hosts.restart(3)

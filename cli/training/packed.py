@@ -13,6 +13,8 @@ import click
 from indexer.errors import CxrdexError
 from indexer.training.cnn.packed import train_packed
 
+__all__ = ["main"]
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.pipeline.hostile_files import write_hostile_files
 from tests.search.web.site import Site
 
 # For each route; more find nothing else and take minutes.
+# So many files of each hostile kind are uploaded; all of them by CXRDEX_TEST_HOSTILE=1000.
+HOSTILE = int(os.environ.get("CXRDEX_TEST_HOSTILE", "2"))
 EXAMPLES = 12
 CHECKS = [
     not_a_server_error,
@@ -102,6 +105,9 @@ def test_every_hostile_file_gets_an_answer_on_page_and_api(
     files = sorted(path for path in tmp_path.iterdir() if path.is_file())
     assert len(files) > 30
     for path in files:
+        number = int(re.sub(r".*\D", "", path.stem))
+        if number >= HOSTILE:
+            continue
         content = path.read_bytes()
         answer = asking.post("/v1/similar", content=content)
         assert answer.status_code in (200, 422), (path.name, answer.text)
@@ -109,8 +115,8 @@ def test_every_hostile_file_gets_an_answer_on_page_and_api(
             problem = answer.json()
             assert problem["detail"], path.name
             assert str(tmp_path) not in problem["detail"]
-        # A page asks the same of the same code; two files of each kind show that it says so.
-        if int(re.sub(r".*\D", "", path.stem)) > 1:
+        # A page asks the same of the same code; one file of each kind shows that it says so.
+        if number:
             continue
         page = asking.post("/queries", files={"film": (path.name, content)}, follow_redirects=True)
         assert page.status_code == answer.status_code, path.name

@@ -81,7 +81,8 @@ def test_the_image_copies_what_is_there_and_installs_extras_that_are(services: A
         for source in sources.split():
             assert (ROOT / source).exists(), source
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (extras,) = re.findall(r"'\.\[(.+)\]'", DOCKERFILE)
+    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", DOCKERFILE, re.M)
+    assert '".[$EXTRAS]"' in DOCKERFILE
     assert {"web"} <= set(extras.split(",")) <= set(project["optional-dependencies"])
     assert 'ENTRYPOINT ["cxrdex"]' in DOCKERFILE
     assert "cxrdex" in project["scripts"]

@@ -134,6 +134,7 @@ def test_a_cohort_is_collected_and_exported(opened: Opening) -> None:
     assert waiting.value.suggested_filename == "Two-of-them.csv"
 
     page.get_by_role("link", name="Back to what you found").click()
+    expect(page.locator(".card")).to_have_count(len(found))
     assert cards(page) == found
     page.get_by_label("Cohort", exact=True).select_option(label=f"=Two of them ({len(wanted)})")
     marks.nth(2).check()

@@ -261,6 +261,9 @@ def test_sync_and_migrate_are_killed(
                 while code := nursery.run(path, rng.uniform(0.02, duration), command):
                     assert code == -signal.SIGKILL
                     kills += 1
+                    # On a slow machine no run might ever be given the time that it needs.
+                    if kills >= KILLS:
+                        break
                 duration = max(0.1, min(duration, time.monotonic() - started))
                 assert nursery.run(path, command="sync") == 0
                 assert verify(path) == []

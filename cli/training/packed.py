@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from cli.terminal import echo
 from indexer.errors import CxrdexError
 from indexer.training.cnn.packed import train_packed
 
@@ -31,7 +32,7 @@ def main(file: Path, output: Path, start: Path | None, device: str) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        click.echo(train_packed(file, output, start=start, device=device))
+        echo(str(train_packed(file, output, start=start, device=device)))
     except CxrdexError as error:
         raise click.ClickException(str(error)) from error
 

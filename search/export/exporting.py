@@ -97,7 +97,8 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
             tree = conjunction(tree, Among(request.among))
         if request.words is not None:
             tree = conjunction(tree, terms.read(request.words, literal=request.literal).tree)
-        keys = snapshot.text.keys(tree)
+        # Keys are ids as signed numbers; the order of ids is that of numbers without a sign.
+        keys = np.sort(snapshot.text.keys(tree).view(np.uint64)).view(np.int64)
         columns = choose_columns([*_columns(snapshot)], request.columns, request.more)
         if not service.shows_reports and any(column.name == "report" for column in columns):
             raise QueryError("report: the text of reports is not for your role")

@@ -41,6 +41,7 @@ def test_all_images_in_all_forms(service: SearchService, tmp_path: Path) -> None
     table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
     ids = [row["id"] for row in rows]
     assert len(set(ids)) == len(ids) == total
+    assert ids == sorted(ids)
     assert ids == [line["id"] for line in lines] == [row["id"] for row in table]
     assert list(rows[0]) == list(lines[0]) == list(table[0])
     assert "report" not in rows[0]

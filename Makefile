@@ -9,7 +9,8 @@ QUICK := tests/archive tests/datasets tests/search/language tests/search/hybrid/
 # Those among them that do, or that decode large films: `make test` runs them.
 QUICK += --ignore=tests/archive/test_reduced.py --ignore=tests/archive/test_privacy.py \
 	--ignore=tests/archive/test_privacy_left_out.py --ignore=tests/archive/test_damaged_sources.py \
-	--ignore=tests/words/test_sentences.py \
+	--ignore=tests/words/test_sentences.py --ignore=tests/archive/remote \
+	--deselect=tests/search/language/test_denials.py::test_no_word_finds_a_report_that_only_denies_it \
 	--deselect=tests/test_house.py::test_a_word_search_imports_no_torch
 
 .PHONY: help demo test quick check docs site bench bench-full constraints clean

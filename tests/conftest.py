@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
@@ -87,3 +89,19 @@ def elasticsearch_server() -> Iterator[ElasticsearchServer]:
     server = ElasticsearchServer().start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that the sentence model is given."""
+    from indexer.words import sentences
+
+    given: list[str] = []
+    encode = sentences.encode
+
+    def noting(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        given.extend(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(sentences, "encode", noting)
+    return given

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pytest
-
 from indexer.database.verify import repair, verify
 from indexer.simulation import Simulation
-from indexer.words import sentences
 from tests.cli.conftest import Run
-
-
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that the sentence model is given."""
-    given: list[str] = []
-    encode = sentences.encode
-
-    def noting(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        given.extend(texts)
-        return encode(texts)
-
-    monkeypatch.setattr(sentences, "encode", noting)
-    return given
 
 
 def test_the_first_search_encodes_its_sentence_alone(

@@ -16,20 +16,6 @@ from indexer.words import sentences
 TEXTS = ["pleural effusion, left", "cardiomegaly", "opacity, lung"]
 
 
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that the model is given."""
-    given: list[str] = []
-    encode = sentences.encode
-
-    def noting(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        given.extend(texts)
-        return encode(texts)
-
-    monkeypatch.setattr(sentences, "encode", noting)
-    return given
-
-
 def _files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

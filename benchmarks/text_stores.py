@@ -42,7 +42,7 @@ from search.language.lexicon import Lexicon
 from search.language.query import parse
 from search.language.tree import MatchAll, narrow
 from search.paging import Sort
-from search.stores.backend import Backend
+from search.stores.backend import Backend, TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
@@ -176,7 +176,7 @@ def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
         for query in queries_of(kind, repeats + repeats // 10):
             started, working = time.perf_counter(), time.process_time()
             tree = lexicon.expand(parse(query))
-            page = backend.search(tree, MatchAll(), facets=_FACETS, limit=20, sort=sort)
+            page = backend.search(TextQuery(tree, facets=_FACETS, limit=20, sort=sort))
             times.append(1000 * (time.perf_counter() - started))
             busy.append(1000 * (time.process_time() - working))
             totals.append(page.total)
@@ -218,7 +218,7 @@ def _measure(
     load = json.loads(loaded.read_text())
     backend = open_reader()
     queries = _ask(backend, repeats)
-    every = backend.search(MatchAll(), MatchAll(), limit=0).total
+    every = backend.search(TextQuery(MatchAll(), limit=0)).total
     assert every == load["documents"]
     started = time.perf_counter()
     found = len(backend.keys(parse("view:lateral")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from search.language.tree import (
 from search.paging import Cursor, Sort, signature
 from search.request import Group, SearchRequest
 from search.results import Hit, Reason, Results
-from search.stores.backend import Backend, Page
+from search.stores.backend import Backend, Page, TextQuery
 from search.understanding import Terms
 
 __all__ = ["search_words"]
@@ -52,19 +52,29 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
     query = terms.read(
         request.words or "",
         literal=request.literal,
-        count=lambda tree: text.search(tree, conditions, limit=0, chosen=chosen).total,
+        count=lambda tree: text.search(TextQuery(tree, conditions, limit=0, chosen=chosen)).total,
     )
     sign = signature(query.scored, conditions, sorted(chosen.items()), order, request.group)
     after = Cursor.read(request.after, sign) if request.after is not None else None
-    asked = _Asked(text, query.scored, conditions, chosen, order)
     start = (request.page - 1) * request.limit
-    if request.group is None:
-        found = asked.page(request.limit, start, after, facets, request.facet_size)
-        rows, following = [[hit] for hit in found.hits], found.after
-    else:
-        found = asked.page(_hits_for(start + request.limit), 0, after, facets, request.facet_size)
+    grouped = request.group is not None
+    first = TextQuery(
+        query.scored,
+        conditions,
+        facets=facets,
+        facet_size=request.facet_size,
+        limit=_hits_for(start + request.limit) if grouped else request.limit,
+        offset=0 if grouped else start,
+        after=after,
+        sort=order,
+        chosen=chosen,
+    )
+    found = text.search(first)
+    rows, following = [[hit] for hit in found.hits], found.after
+    if request.group is not None:
+        asked = _Asked(text, first)
         rows, following = _rows(asked, request.group, request.limit, start, found, after)
-    outright = conjunction(conditions, *chosen.values())
+    outright = first.conditions
     marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
     highlighter = Highlighter(marked)
     hits = []
@@ -90,37 +100,19 @@ class _Asked:
     """A search in one text store, of which pages are wanted."""
 
     text: Backend
-    tree: Node
-    conditions: Node
-    chosen: Mapping[str, Node]
-    sort: Sort
+    query: TextQuery
 
-    def page(
-        self,
-        limit: int,
-        offset: int = 0,
-        after: Cursor | None = None,
-        facets: Sequence[str] = (),
-        facet_size: int = 0,
-    ) -> Page:
-        return self.text.search(
-            self.tree,
-            self.conditions,
-            facets=facets,
-            facet_size=facet_size,
-            limit=limit,
-            offset=offset,
-            after=after,
-            sort=self.sort,
-            chosen=self.chosen,
-        )
+    def page(self, limit: int, offset: int = 0, after: Cursor | None = None) -> Page:
+        """Some hits, without facets."""
+        page = replace(self.query, facets=(), limit=limit, offset=offset, after=after)
+        return self.text.search(page)
 
     def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[_Hit]]:
         """All hits of some studies or patients, in order."""
         node = disjunction(*(Value(group, owner) for owner in owners))
-        asked = replace(self, conditions=conjunction(self.conditions, node))
+        some = replace(self.query, filters=conjunction(self.query.filters, node))
         found: dict[str, list[_Hit]] = {}
-        for hit in asked.page(_MOST_IMAGES).hits:
+        for hit in _Asked(self.text, some).page(_MOST_IMAGES).hits:
             found.setdefault(hit[1][group], []).append(hit)
         return found
 
@@ -128,8 +120,8 @@ class _Asked:
         """Where the hits after one begin."""
         score, document = hit
         value: float | int | str | None = score
-        if self.sort.by != "score":
-            value = document[self.sort.by]
+        if self.query.sort.by != "score":
+            value = document[self.query.sort.by]
         return Cursor(value, document["id"], rank)
 
 

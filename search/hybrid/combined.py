@@ -43,7 +43,7 @@ from search.pictures.search import unusual_to_leave_out
 from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
-from search.stores.backend import Backend
+from search.stores.backend import Backend, TextQuery
 from search.stores.vectors import Choice
 from search.understanding import Query, Terms
 
@@ -305,7 +305,7 @@ def _words(asked: Asked, backend: Backend) -> tuple[dict[str, Document], dict[st
     """Documents and scores of the images that match the words."""
     if asked.words is None:
         return {}, {}
-    hits = backend.search(asked.words, asked.conditions, limit=WINDOW).hits
+    hits = backend.search(TextQuery(asked.words, asked.conditions, limit=WINDOW)).hits
     return {d["id"]: d for _, d in hits}, {d["id"]: score for score, d in hits}
 
 
@@ -315,7 +315,7 @@ def _scores(
     """Scores of those of some images that match the words."""
     found: dict[str, float] = {}
     for chosen, count in _batches(ids):
-        page = backend.search(words, conjunction(conditions, chosen), limit=count)
+        page = backend.search(TextQuery(words, conjunction(conditions, chosen), limit=count))
         found |= {document["id"]: score for score, document in page.hits}
     return found
 
@@ -324,7 +324,9 @@ def _documents(ids: Sequence[str], database: Database, backend: Backend) -> dict
     """Documents of images by id; those that still wait for the text store from the ledger."""
     found: dict[str, Document] = {}
     for chosen, count in _batches(ids):
-        found |= {d["id"]: d for _, d in backend.search(MatchAll(), chosen, limit=count).hits}
+        found |= {
+            d["id"]: d for _, d in backend.search(TextQuery(MatchAll(), chosen, limit=count)).hits
+        }
     waiting = [image for image in ids if image not in found]
     return found | {d["id"]: d for d in database.documents(waiting)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.text.documents import Document
-from search.language.tree import Node
+from search.language.tree import MatchAll, Node, conjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 
-__all__ = ["BY_SCORE", "NOTHING_CHOSEN", "Backend", "Cursor", "Page", "Sort"]
+__all__ = ["BY_SCORE", "NOTHING_CHOSEN", "Backend", "Cursor", "Page", "Sort", "TextQuery"]
 
 BY_SCORE = Sort("score")
 NOTHING_CHOSEN: Mapping[str, Node] = MappingProxyType({})
@@ -44,40 +44,53 @@ class Page:
     after: Cursor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What a text store is asked: images that match everything given.
+
+    Parameters
+    ----------
+    words, filters
+        Trees before `search.language.tree.narrow`; only `words` counts in the score.
+    facets, facet_size
+        Fields whose values are counted, and how many values of each, the commonest first.
+    limit, offset
+        Hits on this page, and hits to leave out before it (or after `after`).
+    after
+        The last hit of the page before; any number of hits may lie before it.
+    sort
+        Order of the hits.
+    chosen
+        A condition by facet: hits must meet all of them, but a facet's own choice does not shrink
+        its list of counts.
+    """
+
+    words: Node
+    filters: Node = field(default_factory=MatchAll)
+    facets: Sequence[str] = ()
+    facet_size: int = 20
+    limit: int = 20
+    offset: int = 0
+    after: Cursor | None = None
+    sort: Sort = BY_SCORE
+    chosen: Mapping[str, Node] = NOTHING_CHOSEN
+
+    @property
+    def conditions(self) -> Node:
+        """The filters and all choices."""
+        return conjunction(self.filters, *self.chosen.values())
+
+    def conditions_without(self, facet: str) -> Node:
+        """The filters and all choices but a facet's own, over which its values are counted."""
+        others = (node for name, node in self.chosen.items() if name != facet)
+        return conjunction(self.filters, *others)
+
+
 class Backend(Protocol):
     """The reading side of a text store."""
 
-    def search(
-        self,
-        query: Node,
-        filters: Node,
-        *,
-        facets: Sequence[str] = (),
-        facet_size: int = 20,
-        limit: int = 20,
-        offset: int = 0,
-        after: Cursor | None = None,
-        sort: Sort = BY_SCORE,
-        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
-    ) -> Page:
-        """Images that match everything given; only `query` counts in the score.
-
-        Parameters
-        ----------
-        query, filters
-            Trees before `search.language.tree.narrow`.
-        facets, facet_size
-            Fields whose values are counted, and how many values of each, the commonest first.
-        limit, offset
-            Hits on this page, and hits to leave out before it (or after `after`).
-        after
-            The last hit of the page before; any number of hits may lie before it.
-        sort
-            Order of the hits.
-        chosen
-            A condition by facet: hits must meet all of them, but a facet's own choice does not
-            shrink its list of counts.
-        """
+    def search(self, asked: TextQuery) -> Page:
+        """Images that match everything asked for."""
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
         """The FAISS keys of all images that match, ascending."""

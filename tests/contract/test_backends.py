@@ -24,7 +24,7 @@ from search.language.tree import (
     conjunction,
     narrow,
 )
-from search.stores.backend import Backend, Cursor, Sort
+from search.stores.backend import Backend, Cursor, Sort, TextQuery
 from tests.contract.conftest import Filled
 from tests.contract.corpus import generated_documents
 from tests.contract.oracle import counts, matches, ordered
@@ -35,7 +35,7 @@ SORTS = [Sort(by, down) for by in ("age", "year", "id") for down in (False, True
 
 
 def _ids(backend: Backend, query: Node, filters: Node = MatchAll()) -> set[str]:  # noqa: B008
-    page = backend.search(query, filters, limit=EVERYTHING)
+    page = backend.search(TextQuery(query, filters, limit=EVERYTHING))
     assert page.total == len(page.hits)
     return {document["id"] for _, document in page.hits}
 
@@ -43,7 +43,7 @@ def _ids(backend: Backend, query: Node, filters: Node = MatchAll()) -> set[str]:
 def _pages(backend: Backend, query: Node, sort: Sort, limit: int) -> Iterator[list[str]]:
     after: Cursor | None = None
     while True:
-        page = backend.search(query, MatchAll(), sort=sort, limit=limit, after=after)
+        page = backend.search(TextQuery(query, sort=sort, limit=limit, after=after))
         yield [document["id"] for _, document in page.hits]
         if page.after is None:
             return
@@ -73,7 +73,7 @@ def test_pages_by_cursor(filled: Filled, documents: list[Document], sort: Sort) 
     query = Word("left")
     whole = [
         d["id"]
-        for _, d in filled.backend.search(query, MatchAll(), sort=sort, limit=EVERYTHING).hits
+        for _, d in filled.backend.search(TextQuery(query, sort=sort, limit=EVERYTHING)).hits
     ]
     found = [d for d in documents if matches(query, d)]
     paged = [i for page in _pages(filled.backend, query, sort, 7) for i in page]
@@ -87,13 +87,13 @@ def test_pages_by_cursor(filled: Filled, documents: list[Document], sort: Sort) 
 
 def test_the_last_page_has_no_next(filled: Filled) -> None:
     query = Value("disease", "opacity")
-    total = filled.backend.search(query, MatchAll(), limit=0).total
-    full = filled.backend.search(query, MatchAll(), limit=total)
+    total = filled.backend.search(TextQuery(query, limit=0)).total
+    full = filled.backend.search(TextQuery(query, limit=total))
     assert len(full.hits) == total > 10
     assert full.after is None
-    short = filled.backend.search(query, MatchAll(), limit=total - 1)
+    short = filled.backend.search(TextQuery(query, limit=total - 1))
     assert short.after is not None
-    last = filled.backend.search(query, MatchAll(), limit=5, after=short.after)
+    last = filled.backend.search(TextQuery(query, limit=5, after=short.after))
     assert [d["id"] for _, d in last.hits] == [full.hits[-1][1]["id"]]
     assert last.total == total
     assert last.after is None
@@ -101,23 +101,21 @@ def test_the_last_page_has_no_next(filled: Filled) -> None:
 
 def test_offsets_are_slices_of_one_order(filled: Filled) -> None:
     for query in (Word("effusion"), MatchAll()):
-        whole = [
-            d["id"] for _, d in filled.backend.search(query, MatchAll(), limit=EVERYTHING).hits
-        ]
+        whole = [d["id"] for _, d in filled.backend.search(TextQuery(query, limit=EVERYTHING)).hits]
         for offset in (0, 1, 30, len(whole) - 2, len(whole), 10**15):
-            page = filled.backend.search(query, MatchAll(), limit=9, offset=offset)
+            page = filled.backend.search(TextQuery(query, limit=9, offset=offset))
             assert [d["id"] for _, d in page.hits] == whole[offset : offset + 9]
             assert page.total == len(whole)
 
 
 def test_scores_order_hits_and_filters_do_not_count(filled: Filled) -> None:
     query, filters = Word("effusion"), Value("view", "lateral")
-    plain = filled.backend.search(query, MatchAll(), limit=EVERYTHING)
+    plain = filled.backend.search(TextQuery(query, limit=EVERYTHING))
     order = [(-score, document["id"]) for score, document in plain.hits]
     assert order == sorted(order)
     assert len({score for score, _ in plain.hits}) > 3
     kept = [hit for hit in plain.hits if hit[1]["view"] == "lateral"]
-    filtered = filled.backend.search(query, filters, limit=EVERYTHING)
+    filtered = filled.backend.search(TextQuery(query, filters, limit=EVERYTHING))
     assert [d["id"] for _, d in filtered.hits] == [d["id"] for _, d in kept]
     assert [s for s, _ in filtered.hits] == pytest.approx([s for s, _ in kept], rel=1e-5)
 
@@ -141,7 +139,9 @@ def test_a_facets_own_choice_does_not_shrink_it(
     query, filters = Word("lung"), Range("age", 0, None)
     names = ("disease", "view", "side", "origin")
     page = filled.backend.search(
-        query, filters, chosen=chosen, facets=names, facet_size=EVERYTHING, limit=EVERYTHING
+        TextQuery(
+            query, filters, chosen=chosen, facets=names, facet_size=EVERYTHING, limit=EVERYTHING
+        )
     )
 
     def meeting(own: str | None = None) -> list[Document]:
@@ -171,7 +171,7 @@ def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> 
 
 
 def test_facets_have_the_commonest_values(filled: Filled, documents: list[Document]) -> None:
-    page = filled.backend.search(MatchAll(), MatchAll(), facets=["disease"], facet_size=3, limit=0)
+    page = filled.backend.search(TextQuery(MatchAll(), facets=["disease"], facet_size=3, limit=0))
     assert page.facets["disease"] == counts(documents, "disease")[:3]
     assert not page.hits
 
@@ -192,7 +192,7 @@ def test_suggestions(filled: Filled) -> None:
 
 
 def test_whole_documents_come_back(filled: Filled, documents: list[Document]) -> None:
-    page = filled.backend.search(MatchAll(), MatchAll(), limit=EVERYTHING)
+    page = filled.backend.search(TextQuery(MatchAll(), limit=EVERYTHING))
     assert {d["id"]: d for _, d in page.hits} == {d["id"]: d for d in documents}
 
 
@@ -227,7 +227,7 @@ def test_pages_past_ten_thousand(empty: Filled) -> None:
     assert [len(page) for page in pages] == [2_600] * 4
     assert [image_id for page in pages for image_id in page] == expected
     deep = filled.backend.search(
-        MatchAll(), MatchAll(), sort=Sort("age", True), offset=10_150, limit=20
+        TextQuery(MatchAll(), sort=Sort("age", True), offset=10_150, limit=20)
     )
     assert [d["id"] for _, d in deep.hits] == expected[10_150:10_170]
     keys = filled.backend.keys(MatchAll())

@@ -10,8 +10,9 @@ from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
 from search.language.query import parse
-from search.language.tree import MatchAll, Node, Value, conjunction, narrow
+from search.language.tree import Node, Value, conjunction, narrow
 from search.paging import Sort
+from search.stores.backend import TextQuery
 from tests.contract.conftest import Filled
 from tests.contract.golden_queries import APPROXIMATE, GOLDEN, SORTED
 from tests.contract.oracle import counts, matches, ordered
@@ -46,7 +47,13 @@ def _check(
     expected = [d for d in documents if matches(meaning, d)]
     assert filled.backend.keys(meaning).tolist() == _keys(expected)
     page = filled.backend.search(
-        parse(query), parse_filters(filters, VOCABULARY), facets=FACETS, facet_size=10_000, limit=5
+        TextQuery(
+            parse(query),
+            parse_filters(filters, VOCABULARY),
+            facets=FACETS,
+            facet_size=10_000,
+            limit=5,
+        )
     )
     assert page.total == len(expected)
     assert {name: list(page.facets[name]) for name in FACETS} == {
@@ -78,13 +85,15 @@ def test_sorted_pages(
     after, pages = None, []
     for _ in range(3):
         page = filled.backend.search(
-            parse(query),
-            parse_filters(filters, VOCABULARY),
-            sort=order,
-            limit=limit,
-            after=after,
-            facets=FACETS,
-            facet_size=10_000,
+            TextQuery(
+                parse(query),
+                parse_filters(filters, VOCABULARY),
+                sort=order,
+                limit=limit,
+                after=after,
+                facets=FACETS,
+                facet_size=10_000,
+            )
         )
         assert page.total == len(expected)
         assert {name: list(page.facets[name]) for name in FACETS} == {
@@ -101,12 +110,12 @@ def test_a_value_of_a_facet_counts_what_choosing_it_finds(
     filled: Filled, documents: list[Document], query: str
 ) -> None:
     tree = Lexicon.load().expand(parse(query))
-    page = filled.backend.search(tree, MatchAll(), facets=["disease"], facet_size=10_000, limit=0)
+    page = filled.backend.search(TextQuery(tree, facets=["disease"], facet_size=10_000, limit=0))
     found = [d for d in documents if matches(tree, d)]
     assert page.facets["disease"] == counts(found, "disease")
     for count in page.facets["disease"]:
         chosen = Value("disease", str(count.value))
-        assert filled.backend.search(tree, chosen, limit=0).total == count.count
+        assert filled.backend.search(TextQuery(tree, chosen, limit=0)).total == count.count
 
 
 def test_the_golden_queries_tell_images_apart(documents: list[Document]) -> None:

@@ -13,8 +13,7 @@ from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.errors import QueryError
 from search.language.fields import Vocabulary
 from search.language.query import parse
-from search.language.tree import MatchAll
-from search.stores.backend import Backend
+from search.stores.backend import Backend, TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from tests.contract.conftest import Filled
 from tests.search.hostile import hostile_queries
@@ -28,7 +27,7 @@ _AT_ONCE = 4
 def _ask(backend: Backend, vocabulary: Vocabulary, query: str) -> str:
     """What became of a query."""
     try:
-        backend.search(parse(query, vocabulary), MatchAll(), facets=("disease", "side"))
+        backend.search(TextQuery(parse(query, vocabulary), facets=("disease", "side")))
     except QueryError as error:
         message = str(error)
         assert message.isprintable(), query[:200]
@@ -74,5 +73,5 @@ def test_a_query_that_takes_too_long_is_refused() -> None:
     client = _Slow()
     backend = ElasticsearchBackend(client, "index", SECONDS)  # type: ignore[arg-type]
     with pytest.raises(QueryError, match="the query takes longer than 1 s; make it narrower"):
-        backend.search(parse("effusion"), MatchAll(), facets=("disease",))
+        backend.search(TextQuery(parse("effusion"), facets=("disease",)))
     assert client.asked == ["1000ms"]

@@ -6,7 +6,8 @@ from indexer.annotation import Annotation
 from indexer.database.labels.events import Event, verdicts
 from indexer.database.labels.verdict_documents import apply_verdicts
 from indexer.database.text.documents import Document
-from search.language.tree import MatchAll, Node, Value
+from search.language.tree import Node, Value
+from search.stores.backend import TextQuery
 from tests.contract.conftest import Filled
 from tests.contract.corpus import generated_documents
 
@@ -20,7 +21,7 @@ def _event(number: int, finding: str, *words: str, there: bool) -> Event:
 
 
 def _ids(filled: Filled, node: Node) -> set[str]:
-    page = filled.backend.search(node, MatchAll(), limit=1000)
+    page = filled.backend.search(TextQuery(node, limit=1000))
     return {document["id"] for _, document in page.hits}
 
 
@@ -50,6 +51,6 @@ def test_labels_count_before_predictions(empty: Filled) -> None:
     assert second["id"] not in _ids(empty, Value("disease", moved, "predicted"))
     assert second["id"] in _ids(empty, Value("composite", f"{moved}, right, severe", "human"))
     page = empty.backend.search(
-        Value("absent", denied), MatchAll(), facets=["absent", "origin"], facet_size=50, limit=0
+        TextQuery(Value("absent", denied), facets=["absent", "origin"], facet_size=50, limit=0)
     )
     assert {c.value: c.count for c in page.facets["absent"]}[denied] == page.total

@@ -19,7 +19,7 @@ from indexer.database.vectors.shards import write_shard
 from indexer.database.verify import repair, verify
 from indexer.errors import DatabaseLocked
 from search.language.query import parse
-from search.language.tree import MatchAll
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.database.making import DIMENSIONS, entry, fill, image_id, opened
 
@@ -201,7 +201,7 @@ def test_readings_of_an_earlier_labeller_are_found_and_repaired(
     store = EmbeddedTextStore(tmp_path / "db" / "text")
     try:
         backend = EmbeddedBackend(store)
-        assert backend.search(parse("disease:nodule"), MatchAll()).total == 3
-        assert backend.search(parse('absent:"pleural effusion"'), MatchAll()).total == 3
+        assert backend.search(TextQuery(parse("disease:nodule"))).total == 3
+        assert backend.search(TextQuery(parse('absent:"pleural effusion"'))).total == 3
     finally:
         store.close()

@@ -12,6 +12,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.facets import facet_counts
 from search.language.query import parse
 from search.language.tree import MatchAll
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 
 
@@ -78,19 +79,19 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedBackend:
     ],
 )
 def test_queries(backend: EmbeddedBackend, query: str, found: set[int]) -> None:
-    page = backend.search(parse(query), MatchAll())
+    page = backend.search(TextQuery(parse(query)))
     assert {int(document["id"], 16) for _, document in page.hits} == found
     assert page.total == len(found)
 
 
 def test_a_filter_narrows_the_query_too(backend: EmbeddedBackend) -> None:
-    page = backend.search(parse("effusion"), parse("certainty:likely"))
+    page = backend.search(TextQuery(parse("effusion"), parse("certainty:likely")))
     assert {int(document["id"], 16) for _, document in page.hits} == {1, 3}
 
 
 def test_facets_count_likely_and_possible_apart(backend: EmbeddedBackend) -> None:
     names = ("certainty", "likely", "possible", "unusual", "note")
-    facets = backend.search(MatchAll(), MatchAll(), facets=names).facets
+    facets = backend.search(TextQuery(MatchAll(), facets=names)).facets
     counts = {name: {c.value: c.count for c in facets[name]} for name in names}
     assert counts == {
         "certainty": {"likely": 3, "possible": 3},

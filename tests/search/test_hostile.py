@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from indexer.errors import QueryError
 from search.language.fields import FIELDS, Vocabulary
 from search.language.query import MAX_LENGTH, parse
-from search.language.tree import MatchAll
 from search.paging import Cursor, Sort
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 
 VOCABULARY = Vocabulary({"disease": ["pleural effusion", "opacity", "tube, inserted"]})
@@ -43,7 +43,7 @@ _GOOD = (
 def _ask(backend: EmbeddedBackend, text: str) -> str:
     """What a query is refused with, if it is."""
     try:
-        backend.search(parse(text, VOCABULARY), MatchAll(), facets=["side"], limit=3)
+        backend.search(TextQuery(parse(text, VOCABULARY), facets=["side"], limit=3))
     except QueryError as error:
         return str(error)
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,11 @@ from search.language.shapes import distance
 from search.language.spelling import most_edits
 from search.language.tree import (
     Node,
-    conjunction,
     narrow,
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import BY_SCORE, NOTHING_CHOSEN, Page
+from search.stores.backend import Page, TextQuery
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
 
 if TYPE_CHECKING:
@@ -87,20 +86,8 @@ class ElasticsearchBackend:
         """
         return cls(ElasticsearchSettings.load(default_url).client(), index)
 
-    def search(
-        self,
-        query: Node,
-        filters: Node,
-        *,
-        facets: Sequence[str] = (),
-        facet_size: int = 20,
-        limit: int = 20,
-        offset: int = 0,
-        after: Cursor | None = None,
-        sort: Sort = BY_SCORE,
-        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
-    ) -> Page:
-        """Images that match all that is given; see `Backend.search`.
+    def search(self, asked: TextQuery) -> Page:
+        """Images that match everything asked for.
 
         Raises
         ------
@@ -110,19 +97,18 @@ class ElasticsearchBackend:
             The server does not answer.
         """
         body: Query = {
-            "query": compile_both(query, conjunction(filters, *chosen.values())),
-            "sort": _order(sort),
+            "query": compile_both(asked.words, asked.conditions),
+            "sort": _order(asked.sort),
             "track_scores": True,
         }
-        if after is not None:
-            body["search_after"] = _place(after, sort)
+        if asked.after is not None:
+            body["search_after"] = _place(asked.after, asked.sort)
         counting: Query = {}
-        for name in facets:
-            counting[name] = _terms_aggregation(name, facet_size)
-            if name in chosen:
+        for name in asked.facets:
+            counting[name] = _terms_aggregation(name, asked.facet_size)
+            if name in asked.chosen:
                 # Over more images than are hits, and maybe of a query that is narrowed less.
-                others = (node for facet, node in chosen.items() if facet != name)
-                wider = {"filter": compile_both(query, conjunction(filters, *others))}
+                wider = {"filter": compile_both(asked.words, asked.conditions_without(name))}
                 counting[name] = {
                     "global": {},
                     "aggregations": {
@@ -130,12 +116,13 @@ class ElasticsearchBackend:
                     },
                 }
         # One hit more than asked for tells whether there is a next page.
-        answer, found = self._fetch(body, counting, offset, limit + 1 if limit else 0)
+        limit = asked.limit
+        answer, found = self._fetch(body, counting, asked.offset, limit + 1 if limit else 0)
         return Page(
             answer["hits"]["total"]["value"],
             [(float(hit["_score"]), hit["_source"]["document"]) for hit in found[:limit]],
-            {name: _counts(answer["aggregations"][name], name) for name in facets},
-            _cursor(found[limit - 1], sort) if len(found) > limit > 0 else None,
+            {name: _counts(answer["aggregations"][name], name) for name in asked.facets},
+            _cursor(found[limit - 1], asked.sort) if len(found) > limit > 0 else None,
         )
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:

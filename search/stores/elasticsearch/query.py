@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -55,16 +56,16 @@ def compile_tree(node: Node) -> Query:
     return _Images().compile(node, 1.0)
 
 
-class _Compiler:
+class _Compiler(ABC):
     """One method per kind of node; what a field is called depends on where the tree holds."""
 
+    @abstractmethod
     def exact(self, field: str, origin: Origin | None) -> str:
         """The keyword or number field of the index."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
         """The text fields of the index, with their weights."""
-        raise NotImplementedError
 
     def present(self, field: str, origin: Origin | None) -> Query:
         """A condition that the field has a value."""

@@ -11,6 +11,7 @@ from indexer.database.text.elasticsearch.vectors import FIELD
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import id_from_key, vector_keys
 from search.language.tree import Among, MatchAll, Node, Not, Value, conjunction, narrow
+from search.stores.backend import TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.elasticsearch.query import compile_tree
 from search.stores.vectors import EVERYTHING, Bounds, Choice, Found, Keys
@@ -100,7 +101,7 @@ class ElasticsearchVectors:
         """How many images may be found."""
         if bounds.choice is None:
             return len(self) - int(np.isin(bounds.barred, self.keys).sum())
-        return self._backend.search(MatchAll(), _condition(bounds), limit=0).total
+        return self._backend.search(TextQuery(MatchAll(), _condition(bounds), limit=0)).total
 
     def _candidates(self, vector: npt.NDArray[np.float32], k: int, bounds: Bounds) -> Keys:
         """Keys of the images that the server finds nearest, at most `k`."""

@@ -24,9 +24,9 @@ from search.language.findings import Findings, fold
 from search.language.shapes import distance
 from search.language.spelling import most_edits
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
-from search.paging import Cursor, Sort
+from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import BY_SCORE, NOTHING_CHOSEN, Page
+from search.stores.backend import Page, TextQuery
 from search.stores.tantivy.pages import Pager, Place
 from search.stores.tantivy.query import compile_both, is_uniform, weightless
 from search.stores.tantivy.state import State
@@ -54,32 +54,23 @@ class EmbeddedBackend:
         self._only: State | None = None
         self._beside = ThreadPoolExecutor(2, "facets")
 
-    def search(
-        self,
-        query: Node,
-        filters: Node,
-        *,
-        facets: Sequence[str] = (),
-        facet_size: int = 20,
-        limit: int = 20,
-        offset: int = 0,
-        after: Cursor | None = None,
-        sort: Sort = BY_SCORE,
-        chosen: Mapping[str, Node] = NOTHING_CHOSEN,
-    ) -> Page:
-        """Images that match everything given; see `Backend.search`."""
+    def search(self, asked: TextQuery) -> Page:
+        """Images that match everything asked for."""
         state = self._state()
-        conditions = conjunction(filters, *chosen.values())
-        compiled = compile_both(state, query, conditions)
-        pager = Pager(state.searcher, compiled, is_uniform(query))
+        words, sort = asked.words, asked.sort
+        compiled = compile_both(state, words, asked.conditions)
+        pager = Pager(state.searcher, compiled, is_uniform(words))
         # tantivy leaves the interpreter free, so that both go on at once.
         counting = [
-            self._beside.submit(self._facets, state, query, others, some, facet_size)
-            for some, others in _conditions(facets, filters, chosen)
+            self._beside.submit(self._facets, state, words, others, some, asked.facet_size)
+            for some, others in _counted(asked)
         ]
-        places, cursor = pager.page(sort, limit, offset, after) if limit else ([], None)
+        places: Sequence[Place] = []
+        cursor = None
+        if asked.limit:
+            places, cursor = pager.page(sort, asked.limit, asked.offset, asked.after)
         documents = [_document(state.searcher, place.address) for place in places]
-        if sort.by == "score" or not is_uniform(query):
+        if sort.by == "score" or not is_uniform(words):
             scores = self._scores(state.searcher, compiled, sort, places)
         else:
             scores = [1.0] * len(places)
@@ -89,7 +80,7 @@ class EmbeddedBackend:
         return Page(
             pager.total,
             list(zip(scores, documents, strict=True)),
-            {name: counts[name] for name in facets},
+            {name: counts[name] for name in asked.facets},
             cursor,
         )
 
@@ -214,19 +205,12 @@ def _without(
     return _commonest((count for count in left if count.count), size)
 
 
-def _conditions(
-    facets: Sequence[str], filters: Node, chosen: Mapping[str, Node]
-) -> list[tuple[Sequence[str], Node]]:
-    """Facets with what the images they count must meet beside the query."""
-    free = [name for name in facets if name not in chosen]
-    groups: list[tuple[Sequence[str], Node]] = []
-    if free:
-        groups.append((free, conjunction(filters, *chosen.values())))
-    for name in facets:
-        if name in chosen:
-            others = (node for facet, node in chosen.items() if facet != name)
-            groups.append(([name], conjunction(filters, *others)))
-    return groups
+def _counted(asked: TextQuery) -> list[tuple[Sequence[str], Node]]:
+    """Facets with what the images they count must meet beside the words."""
+    free = [name for name in asked.facets if name not in asked.chosen]
+    own = [name for name in asked.facets if name in asked.chosen]
+    groups: list[tuple[Sequence[str], Node]] = [(free, asked.conditions)] if free else []
+    return groups + [([name], asked.conditions_without(name)) for name in own]
 
 
 def _terms_aggregation(facet: str, size: int) -> dict[str, Any]:

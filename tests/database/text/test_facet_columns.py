@@ -12,6 +12,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import DatabaseError
 from search.facets import facet_counts
 from search.language.tree import MatchAll
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import random_documents
 
@@ -71,7 +72,7 @@ def test_facets_without_room_are_counted_all_the_same(
     store.apply(documents, [])
     assert [store.columns.of(name) is None for name in names] != [False] * 4
     backend = EmbeddedBackend(EmbeddedTextStore(tmp_path / "text"))
-    page = backend.search(MatchAll(), MatchAll(), facets=names, facet_size=10_000)
+    page = backend.search(TextQuery(MatchAll(), facets=names, facet_size=10_000))
     assert page.facets == facet_counts(documents, names, 10_000)
     store.close()
 

@@ -14,6 +14,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import DatabaseError, DatabaseMismatch
 from search.language.query import parse
 from search.language.tree import MatchAll
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document, random_documents
 
@@ -87,9 +88,9 @@ def test_a_reader_sees_the_commits_of_a_writer(tmp_path: Path) -> None:
     documents = random_documents(3)
     writer = EmbeddedTextStore(tmp_path / "text", create=True)
     reader = EmbeddedBackend(EmbeddedTextStore(tmp_path / "text"))
-    assert reader.search(MatchAll(), MatchAll()).total == 0
+    assert reader.search(TextQuery(MatchAll())).total == 0
     writer.apply(documents, [])
-    assert reader.search(MatchAll(), MatchAll()).total == 3
+    assert reader.search(TextQuery(MatchAll())).total == 3
     writer.close()
 
 
@@ -134,7 +135,7 @@ def test_phrases_end_with_their_annotation_and_section(tmp_path: Path) -> None:
     store = open_text_store("tantivy", tmp_path / "text", create=True)
     assert isinstance(store, EmbeddedTextStore)
     store.apply(documents, [])
-    page = EmbeddedBackend(store).search(parse('"grey zebra"'), MatchAll())
+    page = EmbeddedBackend(store).search(TextQuery(parse('"grey zebra"')))
     assert {document["id"][0] for _, document in page.hits} == {"1", "3"}
     store.close()
 
@@ -143,7 +144,7 @@ def test_text_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
     document = image_document("a" * 16, report={"findings": "effusion \ud800 left"})
     store = EmbeddedTextStore(tmp_path / "text", create=True)
     store.apply([document], [])
-    page = EmbeddedBackend(store).search(parse("effusion left"), MatchAll())
+    page = EmbeddedBackend(store).search(TextQuery(parse("effusion left")))
     assert [found for _, found in page.hits] == [document]
     store.close()
 

@@ -34,7 +34,7 @@ from search.language.tree import (
     narrow,
 )
 from search.paging import Cursor, Sort
-from search.stores.backend import Page
+from search.stores.backend import Page, TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
 
@@ -45,7 +45,7 @@ _LABELS = ("disease", "organ", "location", "side", "severity")
 def _found(backend: EmbeddedBackend, query: str, *filters: str) -> set[str]:
     vocabulary = Vocabulary({f: backend.values(f) for f in ("disease", "absent")})
     page = backend.search(
-        parse(query, vocabulary), parse_filters(filters, vocabulary), limit=EVERYTHING
+        TextQuery(parse(query, vocabulary), parse_filters(filters, vocabulary), limit=EVERYTHING)
     )
     assert page.total == len(page.hits)
     return {document["id"] for _, document in page.hits}
@@ -199,7 +199,7 @@ def test_random_trees_against_brute_force(
     tree = _random_tree(random.Random(seed), 3)
     meaning = narrow(tree)
     expected = {d["id"] for d in documents if _matches(meaning, d)}
-    page = backend.search(tree, MatchAll(), limit=EVERYTHING)
+    page = backend.search(TextQuery(tree, limit=EVERYTHING))
     assert {d["id"] for _, d in page.hits} == expected
     assert page.total == len(expected)
     keys = {f"{key & (1 << 64) - 1:016x}" for key in backend.keys(tree).tolist()}
@@ -233,10 +233,10 @@ def test_golden_queries(backend: EmbeddedBackend, documents: list[Document]) -> 
 
 
 def test_filters_select_and_do_not_score(backend: EmbeddedBackend) -> None:
-    plain = backend.search(parse("opacity"), MatchAll(), limit=EVERYTHING)
+    plain = backend.search(TextQuery(parse("opacity"), limit=EVERYTHING))
     vocabulary = Vocabulary({"disease": backend.values("disease")})
     chosen = parse_filters(["view:lateral", "age:>40"], vocabulary)
-    filtered = backend.search(parse("opacity"), chosen, limit=EVERYTHING)
+    filtered = backend.search(TextQuery(parse("opacity"), chosen, limit=EVERYTHING))
     kept = [
         (score, d["id"])
         for score, d in plain.hits
@@ -264,14 +264,14 @@ def test_an_origin_filter_narrows_the_query(
 @pytest.mark.parametrize("query", ["effusion", "left OR heart", "*", "disease:opacity", "-nodule"])
 def test_pages_are_slices_of_one_order(backend: EmbeddedBackend, query: str) -> None:
     tree = parse(query)
-    whole = backend.search(tree, MatchAll(), limit=EVERYTHING)
+    whole = backend.search(TextQuery(tree, limit=EVERYTHING))
     ids = [d["id"] for _, d in whole.hits]
     assert len(set(ids)) == whole.total == len(ids) > 40
     order = [(-score, d["id"]) for score, d in whole.hits]
     assert order == sorted(order)
     paged: list[str] = []
     for offset in range(0, whole.total + 7, 7):
-        page = backend.search(tree, MatchAll(), limit=7, offset=offset)
+        page = backend.search(TextQuery(tree, limit=7, offset=offset))
         assert page.total == whole.total
         paged += [d["id"] for _, d in page.hits]
     assert paged == ids
@@ -282,7 +282,7 @@ def _pages(
 ) -> Iterator[Page]:
     after: Cursor | None = None
     while True:
-        page = backend.search(tree, filters, limit=limit, sort=sort, after=after)
+        page = backend.search(TextQuery(tree, filters, limit=limit, sort=sort, after=after))
         yield page
         after = page.after
         if after is None:
@@ -302,7 +302,7 @@ def test_cursors_walk_through_one_order(
     monkeypatch.setattr("search.stores.tantivy.pages._MARGIN", margin)
     monkeypatch.setattr("search.stores.tantivy.pages._SLICE", 40)
     tree = parse(query)
-    whole = backend.search(tree, MatchAll(), limit=EVERYTHING)
+    whole = backend.search(TextQuery(tree, limit=EVERYTHING))
     order = [(-score, d["id"]) for score, d in whole.hits]
     assert order == sorted(order)
     assert whole.after is None
@@ -319,7 +319,7 @@ def test_sorts(
     backend: EmbeddedBackend, documents: list[Document], field: Any, descending: bool
 ) -> None:
     filters = parse_filters(["view:frontal"], Vocabulary())
-    plain = backend.search(parse("left"), filters, limit=EVERYTHING)
+    plain = backend.search(TextQuery(parse("left"), filters, limit=EVERYTHING))
     scores = {d["id"]: score for score, d in plain.hits}
     matching = [d for d in documents if d["id"] in scores]
 
@@ -337,11 +337,15 @@ def test_sorts(
     by_offset = [
         d["id"]
         for offset in range(0, len(expected) + 11, 11)
-        for _, d in backend.search(parse("left"), filters, sort=sort, offset=offset, limit=11).hits
+        for _, d in backend.search(
+            TextQuery(parse("left"), filters, sort=sort, offset=offset, limit=11)
+        ).hits
     ]
     assert by_offset == expected
-    first = backend.search(parse("left"), filters, sort=sort, limit=5)
-    moved = backend.search(parse("left"), filters, sort=sort, limit=5, after=first.after, offset=7)
+    first = backend.search(TextQuery(parse("left"), filters, sort=sort, limit=5))
+    moved = backend.search(
+        TextQuery(parse("left"), filters, sort=sort, limit=5, after=first.after, offset=7)
+    )
     assert [d["id"] for _, d in moved.hits] == expected[12:17]
 
 
@@ -354,13 +358,13 @@ def test_a_cursor_outlives_what_comes_and_goes(tmp_path: Path) -> None:
     store.apply(documents, [])
     backend = EmbeddedBackend(store)
     tree = parse("opacity")
-    order = [d["id"] for _, d in backend.search(tree, MatchAll(), limit=3000).hits]
-    page = backend.search(tree, MatchAll(), limit=2500)
+    order = [d["id"] for _, d in backend.search(TextQuery(tree, limit=3000)).hits]
+    page = backend.search(TextQuery(tree, limit=2500))
     # A cursor stays where it is: what went before it shifts no later hit out of sight.
     store.apply([], order[:1800])
-    rest = backend.search(tree, MatchAll(), limit=3000, after=page.after)
+    rest = backend.search(TextQuery(tree, limit=3000, after=page.after))
     assert [d["id"] for _, d in rest.hits] == order[2500:]
     store.apply(documents, [])
-    again = backend.search(tree, MatchAll(), limit=3000, after=page.after)
+    again = backend.search(TextQuery(tree, limit=3000, after=page.after))
     assert [d["id"] for _, d in again.hits] == order[2500:]
     store.close()

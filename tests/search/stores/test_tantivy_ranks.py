@@ -14,9 +14,7 @@ from search.facets import facet_counts
 from search.language.fields import Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.query import parse
-from search.language.tree import (
-    MatchAll,
-)
+from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
 from tests.search.stores.test_tantivy import (
@@ -27,7 +25,7 @@ from tests.search.stores.test_tantivy import (
 
 
 def test_annotations_weigh_more_than_reports(backend: EmbeddedBackend) -> None:
-    page = backend.search(parse("heart"), MatchAll(), limit=EVERYTHING)
+    page = backend.search(TextQuery(parse("heart"), limit=EVERYTHING))
     scores: dict[bool, list[float]] = {True: [], False: []}
     for score, document in page.hits:
         labelled = any("heart" in a["text"].split(", ") for a in document["annotations"])
@@ -37,7 +35,7 @@ def test_annotations_weigh_more_than_reports(backend: EmbeddedBackend) -> None:
 
 def test_boosts_count_in_the_score(backend: EmbeddedBackend) -> None:
     def scores(query: str) -> dict[str, float]:
-        page = backend.search(parse(query), MatchAll(), limit=EVERYTHING)
+        page = backend.search(TextQuery(parse(query), limit=EVERYTHING))
         return {document["id"]: score for score, document in page.hits}
 
     plain, boosted = scores("opacity"), scores("opacity^2.5")
@@ -74,11 +72,11 @@ def test_findings_do_not_mix(tmp_path: Path) -> None:
         "finding:((left OR right) opacity)": "12",
     }.items():
         tree = parse(query, Vocabulary({"disease": ["effusion"]}))
-        hits = backend.search(tree, MatchAll()).hits
+        hits = backend.search(TextQuery(tree)).hits
         assert sorted(document["id"][0] for _, document in hits) == list(digits), query
     # Annotations that come later are known to findings, too.
     store.apply([image_document("5" * 16, [("human", "effusion; left; large")])], [])
-    assert backend.search(parse("finding:(large effusion)"), MatchAll()).total == 1
+    assert backend.search(TextQuery(parse("finding:(large effusion)"))).total == 1
     store.close()
 
 
@@ -108,7 +106,7 @@ def test_what_a_report_denies_is_not_found(tmp_path: Path) -> None:
         "absent:pneumo*": "1",
         "zebra": "",
     }.items():
-        hits = backend.search(parse(query), MatchAll()).hits
+        hits = backend.search(TextQuery(parse(query))).hits
         assert sorted(document["id"][0] for _, document in hits) == list(digits), query
     store.close()
 
@@ -117,7 +115,7 @@ def test_facets_against_brute_force(backend: EmbeddedBackend, documents: list[Do
     labels = ("disease", "side", "origin", "composite", "absent", "uncertain")
     names = (*labels, "sex", "age", "view", "projection")
     query, filters = parse("left"), parse_filters(["year:2013"], Vocabulary())
-    page = backend.search(query, filters, facets=names, facet_size=EVERYTHING, limit=0)
+    page = backend.search(TextQuery(query, filters, facets=names, facet_size=EVERYTHING, limit=0))
     assert not page.hits
     matching = [d for d in documents if _matches(query, d) and d["year"] == 2013]
     assert page.total == len(matching)
@@ -131,7 +129,7 @@ def test_facets_against_brute_force(backend: EmbeddedBackend, documents: list[Do
     )
     counts = [(-c.count, c.value) for c in page.facets["disease"]]
     assert counts == sorted(counts)
-    short = backend.search(query, filters, facets=["disease"], facet_size=2)
+    short = backend.search(TextQuery(query, filters, facets=["disease"], facet_size=2))
     assert short.facets["disease"] == page.facets["disease"][:2]
 
 
@@ -151,7 +149,7 @@ def test_values(backend: EmbeddedBackend) -> None:
 
 def test_pages_beyond_the_end(backend: EmbeddedBackend) -> None:
     for query in ("effusion", "*"):
-        page = backend.search(parse(query), MatchAll(), limit=20, offset=10**15)
+        page = backend.search(TextQuery(parse(query), limit=20, offset=10**15))
         assert page.total > 0
         assert not page.hits
 
@@ -163,7 +161,7 @@ def test_a_choice_does_not_shrink_its_own_facet(
     names = ("disease", "side", "view", "sex")
     query, filters = parse("left"), parse_filters(["year:2013"], vocabulary)
     chosen = parse_choices(["disease=opacity", "disease=nodule", "sex=F"], vocabulary)
-    page = backend.search(query, filters, facets=names, limit=EVERYTHING, chosen=chosen)
+    page = backend.search(TextQuery(query, filters, facets=names, limit=EVERYTHING, chosen=chosen))
     matching = [d for d in documents if _matches(query, d) and d["year"] == 2013]
 
     def meeting(*facets: str) -> list[Document]:
@@ -194,4 +192,4 @@ def test_suggestions(backend: EmbeddedBackend) -> None:
 
 def test_patterns_without_a_beginning_are_bounded(backend: EmbeddedBackend) -> None:
     with pytest.raises(QueryError, match="a study is searched by its beginning"):
-        backend.search(parse("study:*00"), MatchAll())
+        backend.search(TextQuery(parse("study:*00")))

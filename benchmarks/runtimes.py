@@ -31,6 +31,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Predictor, Reading
 from indexer.cascade.runtimes import Encoded, load
+from indexer.cascade.runtimes.openvino_cpu import fastest_precision
 from indexer.cascade.runtimes.reference import build_encoder
 from indexer.datasets.dataset import load_canvases, load_examples
 
@@ -137,6 +138,7 @@ def main(dataset: Path, images: int) -> None:
         {
             "command": "python -m benchmarks.runtimes ../shared/openi",
             "bundle": bundle.hash,
+            "auto": fastest_precision(),
             "threads": _THREADS,
             "images": len(canvases),
             "runtimes": runtimes,

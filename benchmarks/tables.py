@@ -23,7 +23,7 @@ _RUNTIMES = {
     "torch_float32": "torch, channels last, memory kept, float32 (`--runtime torch`)",
     "torch_bf16": "torch, channels last, memory kept, bf16",
     "openvino_float32": "OpenVINO, float32 (`--precision float32`)",
-    "openvino_bf16": "OpenVINO, bf16 but for the first layers (`auto` on this machine)",
+    "openvino_bf16": "OpenVINO, bf16 but for the first layers (`--precision bf16`)",
     "openvino_int8": "OpenVINO, int8 (`--precision int8`)",
 }
 _ARCHIVES = {
@@ -65,9 +65,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], result: dict[
 def _runtimes() -> str:
     result = _result("runtimes")
     plain = result["runtimes"]["torch_plain"]["images_per_second"]
+    auto = f"openvino_{result['auto']}"
     rows = [
         (
-            title,
+            title + (", `auto` on this machine" if name == auto else ""),
             row["images_per_second"],
             f"{row['images_per_second'] / plain:.1f}",
             row.get("cosine_min", ""),

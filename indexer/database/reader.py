@@ -142,8 +142,7 @@ class Database:
         row = self.ledger.images.get(image_id)
         if row is None:
             raise NotFoundError(
-                f"no image has the id {image_id!r} in {self.layout.root}; "
-                "ids are the 16 hex digits that searches show"
+                f"no image has the id {image_id!r}; ids are the 16 hex digits that searches show"
             )
         if (labels := self.labels()) is not None:
             mates = self.mates([image_id])[image_id]

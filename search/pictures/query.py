@@ -121,7 +121,7 @@ def resolve(image: ImageId, snapshot: Snapshot) -> str:
     NotFoundError
         No image, or more than one, has this id.
     """
-    prefix, place = image.text.strip().lower(), snapshot.database.layout.root
+    prefix = image.text.strip().lower()
     if not _ID.fullmatch(prefix):
         raise NotFoundError(
             f'"{image.text}" is no image id: ids are {_DIGITS} hexadecimal digits, '
@@ -129,12 +129,12 @@ def resolve(image: ImageId, snapshot: Snapshot) -> str:
         )
     if len(prefix) == _DIGITS:
         if prefix not in snapshot.database:
-            raise NotFoundError(f"no image of {place} has the id {prefix}")
+            raise NotFoundError(f"no image has the id {prefix}")
         return prefix
     keys = snapshot.text.keys(Prefix(prefix, "id"))
     if len(keys) != 1:
-        many = f"{len(keys)} images" if len(keys) else "no image"
-        raise NotFoundError(f"{many} of {place} have an id that begins with {prefix}")
+        many, verb = (f"{len(keys)} images", "have") if len(keys) else ("no image", "has")
+        raise NotFoundError(f"{many} {verb} an id that begins with {prefix}")
     return id_from_key(int(keys[0]))
 
 

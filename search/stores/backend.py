@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,9 @@ from search.language.tree import MatchAll, Node, conjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 
-__all__ = ["BY_SCORE", "NOTHING_CHOSEN", "Backend", "Cursor", "Page", "Sort", "TextQuery"]
+__all__ = ["BY_SCORE", "Backend", "Cursor", "Page", "Sort", "TextQuery"]
 
 BY_SCORE = Sort("score")
-NOTHING_CHOSEN: Mapping[str, Node] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class TextQuery:
     offset: int = 0
     after: Cursor | None = None
     sort: Sort = BY_SCORE
-    chosen: Mapping[str, Node] = NOTHING_CHOSEN
+    chosen: Mapping[str, Node] = field(default_factory=dict)
 
     @property
     def conditions(self) -> Node:

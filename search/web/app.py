@@ -31,7 +31,7 @@ from search.web.people import signing
 from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
 from search.web.people.identities import Identities
-from search.web.problems import http_status
+from search.web.problems import http_status, of_server
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import State
@@ -105,7 +105,11 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, CxrdexError)
-    return error_response(request, http_status(error), str(error))
+    status = http_status(error)
+    if (known := of_server(status)) is None:
+        return error_response(request, status, str(error))
+    _log.error("a request was refused: %s", error)
+    return error_response(request, status, f"{known}; the server's log says more")
 
 
 def _misused(request: Request, error: Exception) -> Response:

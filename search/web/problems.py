@@ -18,7 +18,7 @@ from indexer.errors import (
     TextStoreUnavailable,
 )
 
-__all__ = ["PROBLEM", "PROBLEMS", "http_status", "problem"]
+__all__ = ["PROBLEM", "PROBLEMS", "http_status", "of_server", "problem"]
 
 #: Content of an answer that says what is wrong, as OpenAPI describes it.
 PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
@@ -57,6 +57,21 @@ def http_status(error: CxrdexError) -> int:
         if isinstance(error, kind):
             return int(status)
     return int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+# Names of files, addresses of servers: not for everyone who asks.
+_OF_SERVER = {
+    409: "the bundle does not fit the database",
+    500: "the database cannot answer",
+    503: "the text store does not answer",
+    507: "no space is left on the server",
+}
+
+
+def of_server(status: int) -> str | None:
+    """What went wrong, where details are for who runs the server; None where whoever asked may
+    know all of it."""
+    return _OF_SERVER.get(status)
 
 
 def problem(status: int, detail: str, **more: Any) -> dict[str, Any]:

@@ -135,6 +135,40 @@ def test_threads_may_read_at_once(
                 np.testing.assert_array_equal(one, other)
 
 
+class _Processor:
+    def __init__(self, name: str, capabilities: list[str]) -> None:
+        self._known = {"FULL_DEVICE_NAME": name, "OPTIMIZATION_CAPABILITIES": capabilities}
+
+    def Core(self) -> _Processor:  # noqa: N802
+        return self
+
+    def get_property(self, _: str, name: str) -> object:
+        return self._known[name]
+
+
+@_no_openvino
+@pytest.mark.parametrize(
+    ("name", "capabilities", "flags", "expected"),
+    [
+        ("Intel(R) Xeon(R) Processor", ["FP32", "BF16"], ["avx512_bf16", "amx_bf16"], "bf16"),
+        ("Intel(R) Xeon(R) Processor", ["FP32", "BF16"], ["avx512_bf16"], "float32"),
+        ("AMD EPYC 9R14", ["FP32", "BF16"], ["avx512_bf16"], "bf16"),
+        ("AMD EPYC 7R13", ["FP32"], ["avx2"], "float32"),
+        ("Intel(R) Core(TM) i7-9700", ["FP32"], [], "float32"),
+    ],
+)
+def test_auto_is_what_the_processor_is_faster_in(
+    name: str,
+    capabilities: list[str],
+    flags: list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openvino_cpu, "_imported", lambda: _Processor(name, capabilities))
+    monkeypatch.setattr(openvino_cpu, "_processor_flags", lambda: flags)
+    assert openvino_cpu.fastest_precision() == expected
+
+
 class _Alone(nn.Module):
     """A CNN that must not be asked while it answers."""
 

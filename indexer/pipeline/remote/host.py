@@ -224,9 +224,9 @@ def computes(compute: Compute) -> str:
 
     runtime, precision = choose(compute.runtime, compute.device), compute.precision
     if runtime == "openvino" and precision == "auto":
-        from indexer.cascade.runtimes.openvino_cpu import has_bf16
+        from indexer.cascade.runtimes.openvino_cpu import fastest_precision
 
-        precision = "bf16" if has_bf16() else "float32"
+        precision = fastest_precision()
     return f"{runtime} in {precision}"
 
 

@@ -32,7 +32,8 @@ _State = Annotated[State, Depends(app_state)]
 _RANKED = 1000
 _LIKE = 24
 _SENT_SIZE = 512
-_WORD = re.compile(r"[^\W\d_]{4,}")
+# Not the name of a field, nor an operator.
+_WORD = re.compile(r"\b(?!AND\b|NOT\b)[^\W\d_]{4,}\b(?!:)")
 _WORDS = 12
 
 

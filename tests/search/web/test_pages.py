@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from indexer.errors import DatabaseError
 from search.pictures.explain import source_bytes
 from search.request import ImageId
 from search.service import SearchService
@@ -249,3 +250,32 @@ def test_other_sites_change_nothing(
 ) -> None:
     answer = client.post("/v1/similar", content=b"no film", headers=headers)
     assert answer.status_code == status
+
+
+def test_the_name_of_a_field_is_no_word_to_be_mended(client: TestClient) -> None:
+    page = client.get("/search", params={"q": 'absent:"pleural effusion" NOT view:lateral'}).text
+    assert "Did you mean" not in page
+
+
+def test_what_is_wrong_with_the_server_is_told_to_its_log_alone(
+    client: TestClient,
+    web_service: SearchService,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    root = str(web_service.layout.root)
+    answer = client.get("/v1/images/" + "0" * 16)
+    assert answer.status_code == 404
+    assert root not in answer.text
+
+    def damaged(*_: object) -> None:
+        raise DatabaseError(f"{root}/vectors/index.faiss is damaged")
+
+    monkeypatch.setattr(SearchService, "search", damaged)
+    for address in ("/v1/search", "/search?q=heart"):
+        answer = client.get(address)
+        assert answer.status_code == 500
+        assert "log says more" in answer.text
+        assert root not in answer.text
+        assert f"{root}/vectors" in caplog.text
+        caplog.clear()

@@ -5,7 +5,7 @@ Patterns are regular expressions on lower-case text.
 
 from __future__ import annotations
 
-__all__ = ["CUES", "NORMAL_STATEMENTS"]
+__all__ = ["CUES", "NORMAL_STATEMENTS", "PART_OF_ANOTHER_EXAM", "PART_OF_THE_REPORT"]
 
 # Statements that a whole chest, or what was looked for in it, is well.
 NORMAL_STATEMENTS = (
@@ -17,6 +17,14 @@ NORMAL_STATEMENTS = (
     r"|examination)"
     r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
 )
+
+# A heading over the part of a report that is of another examination, and one that ends it.
+_LIMB = (
+    r"(?:(?:left|right|both|bilateral) )*(?:knees?|hips?|pelvis|femurs?|tibia|fibula|ankles?|foot"
+    r"|feet|toes?|hands?|fingers?|wrists?|elbows?|forearms?|lumb(?:ar|osacral) spine|skull|sinuses)"
+)
+PART_OF_ANOTHER_EXAM = rf"{_LIMB}(?:(?:,? and |, ?|/){_LIMB})*(?: series| radiographs?)?(?::|\.?$)"
+PART_OF_THE_REPORT = r"chest\b.{0,12}[:.]?$|(?:[a-z]+ ){0,3}[a-z]+:"
 
 _SHOWN = (
     r"(?:seen|identified|visuali[sz]ed|visible|present|evident|apparent|demonstrated|noted|found"
@@ -34,6 +42,20 @@ _INTENSIFIERS = (
     r"(?:significant|interval|appreciable|substantial|further|definite|major|gross|great)"
 )
 _END_OF_CLAUSE = r"(?=\s*(?:[.,;]|$|\b(?:but|and|given|based|in|on|at|as)\b))"
+_PLACED = (
+    "of",
+    "in",
+    "around",
+    "within",
+    "under",
+    "behind",
+    "above",
+    "below",
+    "on",
+    "over",
+    "near",
+)
+_NOT_WITHIN = "".join(rf"(?<!\b{word} )" for word in (*_PLACED, "along", "at", "from", "to"))
 # In the order in which they are tried: kind and pattern. "before" stands before what it speaks of,
 # "after" after it, "around" between two; "weak_stop" is none in a list that goes on with "or".
 CUES: tuple[tuple[str, str], ...] = (
@@ -52,7 +74,12 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:which|that) (?:was|were|had been) (?:previously )?(?:seen|described|noted|present)"
         r"(?: (?:before|previously|earlier))?"
         r"|(?:versus|vs) (?:the |a )?(?:prior|previous|earlier|last|old)"
-        r"|(?:most|strongly|highly) (?:suggestive of|compatible with|consistent with)",
+        rf"|not (?:\w+ly )?{_SHOWN} (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|outside)"
+        rf"|not (?:\w+ly )?{_SHOWN} (?:previously|before|earlier)"
+        r"|(?:most|strongly|highly) (?:suggestive of|compatible with|consistent with)"
+        # What fits a history is seen.
+        r"|(?:consistent|compatible) with (?:(?:the|a|an|patient's|known|reported|given) )*"
+        r"history of",
     ),
     (
         "uncertain_after",
@@ -72,7 +99,8 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_after",
-        r"[:-] (?:none|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"[:-] (?:none|nil|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"|absent(?=\s*(?:[.;,]|$))"
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
         rf"(?:\w+ly )?{_SHOWN}"
@@ -102,7 +130,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|suspect(?:ed)?|concern(?:ing)? for|worrisome for|doubtful|uncertain whether"
         r"|unclear whether"
         r"|differential|either|if|history of|h/o|query|equivocal"
-        r"|to (?:identify|detect|look for)|detecting"
+        r"|to (?:identify|detect|look for)|detecting|sensitive (?:for|to|in)"
         r"|suggest(?:s|ed|ing|ive of|ion of)?|consider(?:ations?)?"
         r"|less likely|would include|potential(?:ly)?|versus|vs|favou?red over"
         r"|(?:prior|previous|old|remote|past|follow[- ]?up (?:of|for)|treat(?:ment|ed) (?:of|for))"
@@ -114,7 +142,7 @@ CUES: tuple[tuple[str, str], ...] = (
     (
         "negated_before",
         r"removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor"
-        r"|negative for|free of|clear of"
+        r"|(?:negative|neg|unremarkable) for|free of|clear of|w/o|nil|zero"
         r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
@@ -127,10 +155,11 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"
         r"|whereas|which|because|due to|secondary to|otherwise"
-        r"|the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
+        # "An aneurysm of the aorta is not seen" has no new subject.
+        rf"|{_NOT_WITHIN}the (?:left |right )?(?:lungs?|heart|bones?|aorta) (?:is|are|shows?"
         r"|appears?)"
         r"|, (?:and )?(?:there (?:is|are)|the|this|that|it|we)\b"
-        rf"|and there (?:is|are)|(?<!that )(?<!whether )there (?:is|are)|{_BE} {_SHOWN}(?:,"
+        rf"|and there (?:is|are)|(?<!that )(?<!whether )(?<!if )there (?:is|are)|{_BE} {_SHOWN}(?:,"
         r"| and)(?= )",
     ),
     # What a denied finding would be consistent with is denied too; doubt ends here.

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from indexer.annotation import NORMAL, Annotation, word_kind
 from indexer.words import negation
-from indexer.words.cues import NORMAL_STATEMENTS
+from indexer.words.cues import NORMAL_STATEMENTS, PART_OF_ANOTHER_EXAM, PART_OF_THE_REPORT
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
 from indexer.words.language import denies, is_english
 from indexer.words.negation import Status
@@ -75,6 +75,8 @@ class _Found:
 _FINDINGS = tuple((re.compile(rf"(?:{rule.pattern})(?!\w)"), rule) for rule in FINDINGS)
 _QUALIFIERS = tuple((re.compile(pattern), word) for word, pattern in QUALIFIER_PATTERNS)
 _NORMAL = re.compile(NORMAL_STATEMENTS)
+_ELSEWHERE = re.compile(PART_OF_ANOTHER_EXAM)
+_HEADING = re.compile(PART_OF_THE_REPORT)
 # A full stop ends a sentence, but not inside a number or after a list's number or a title.
 _END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*\n|\n(?=\s*[-*\d])")
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
@@ -87,7 +89,8 @@ _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 def label(sections: Mapping[str, str]) -> tuple[Mention, ...]:
     """Everything that a report's findings and impression say of known findings.
 
-    Nothing is read of a report in another language than English, nor of such a sentence.
+    Nothing is read of a report in another language than English, nor of such a sentence, nor of a
+    part that is headed as another examination ("Left knee:").
 
     Parameters
     ----------
@@ -97,7 +100,7 @@ def label(sections: Mapping[str, str]) -> tuple[Mention, ...]:
     return tuple(
         mention
         for section in (READ_SECTIONS if _readable(sections) else ())
-        for start, end in _sentences(sections.get(section, ""))
+        for start, end in _of_the_chest(sections.get(section, ""))
         for mention in _read(sections[section], section, start, end)
     )
 
@@ -171,6 +174,19 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
                 left = start + len(inside) - len(inside.lstrip())
                 yield left, start + len(inside.rstrip())
             start = end
+
+
+def _of_the_chest(text: str) -> Iterator[tuple[int, int]]:
+    """Places of the sentences that are not under the heading of another examination."""
+    elsewhere = False
+    for start, end in _sentences(text):
+        sentence = _lower(text[start:end])
+        if _ELSEWHERE.match(sentence):
+            elsewhere = True
+        elif _HEADING.match(sentence):
+            elsewhere = False
+        if not elsewhere:
+            yield start, end
 
 
 def _lower(text: str) -> str:
@@ -248,7 +264,13 @@ def _findings(sentence: str) -> list[_Found]:
     every.sort(key=lambda f: f.start - f.end)
     kept: list[_Found] = []
     for phrase in every:
-        if all(phrase.end <= other.start or other.end <= phrase.start for other in kept):
+        if all(
+            phrase.end <= other.start
+            or other.end <= phrase.start
+            # One phrase may say two findings, such as wear of the thoracolumbar spine.
+            or phrase.rule.pattern == other.rule.pattern
+            for other in kept
+        ):
             kept.append(phrase)
     return sorted(kept, key=lambda f: f.start)
 

@@ -38,7 +38,8 @@ class Cue:
 
 _CUE = re.compile(
     "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
-    + "|(?P<mark>[;:(])"
+    # An abbreviation in brackets is what stands before it.
+    + r"|(?P<mark>[;:]|\((?![\w-]{2,8}\)))"
 )
 # After a verb and a new subject the words are about that subject.
 _NEXT_CLAUSE = re.compile(

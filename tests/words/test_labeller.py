@@ -256,7 +256,64 @@ def test_open_i_reports_agree_with_their_human_terms(shared: Path) -> None:
         ("Fracture of the lateral screw.", {}),
         ("Healed fracture of the left sixth rib.", {"fractures, bone": "affirmed"}),
         ("Increased kyphotic curvature of the thoracic spine.", {"kyphosis": "affirmed"}),
+        # What is of another place than its name says, and what only sounds like a cavity.
+        ("Mediastinal emphysema.", {"mediastinal emphysema": "affirmed"}),
+        ("Surgical emphysema of the chest wall.", {"subcutaneous emphysema": "affirmed"}),
+        ("The tip is outside the thoracic cavity.", {}),
+        ("A cavitary mass.", {"cavitation": "affirmed", "mass": "affirmed"}),
+        ("Bone density is decreased.", {"bone diseases, metabolic": "affirmed"}),
+        ("A nodular density at the right base.", {"density": "affirmed"}),
+        ("Consolidated right lower lobe.", {"consolidation": "affirmed"}),
+        ("A coin lesion in the right lung.", {"nodule": "affirmed"}),
+        ("Bilateral airspace infiltrates.", {"infiltrate": "affirmed"}),
+        ("The heart and mediastinum are enlarged.", {"cardiomegaly": "affirmed"}),
+        # Air and thickening of the pleura.
+        ("A small amount of apical pleural air.", {"pneumothorax": "affirmed"}),
+        ("No pleural air collections.", {"pneumothorax": "negated"}),
+        ("Bilateral apical caps.", {"thickening": "affirmed"}),
+        ("Minor fissure thickening.", {"thickening": "affirmed"}),
+        (
+            "Pleural scarring and thickening at the apex.",
+            {"cicatrix": "affirmed", "thickening": "affirmed"},
+        ),
+        # One phrase, two findings.
+        (
+            "Mild degenerative changes of the thoracolumbar spine.",
+            {"lumbar vertebrae": "affirmed", "thoracic vertebrae degenerative": "affirmed"},
+        ),
+        ("Elevated hemidiaphragms.", {"diaphragm bilateral": "affirmed"}),
+        ("Obscuration of the left hemidiaphragm.", {"diaphragm left": "affirmed"}),
+        ("Left ventricular enlargement.", {"heart ventricles": "affirmed"}),
+        ("The left atrium is not enlarged.", {}),
+        ("Retrocrural adenopathy.", {"lymph nodes": "affirmed"}),
+        # What fits a history is seen; what a method would see is not.
+        (
+            "Hyperinflation consistent with history of COPD.",
+            {
+                "lung hyperdistention": "affirmed",
+                "pulmonary disease, chronic obstructive": "affirmed",
+            },
+        ),
+        ("CT is more sensitive for small nodules.", {"nodule": "uncertain"}),
+        ("CT would show if there is mediastinal adenopathy.", {"mediastinum": "uncertain"}),
+        ("An aneurysm of the aorta is not seen.", {"aortic aneurysm": "negated"}),
+        ("Pneumothorax absent.", {"pneumothorax": "negated"}),
+        (
+            "Lungs are clear w/o effusion, neg for edema.",
+            {"pleural effusion": "negated", "pulmonary edema": "negated"},
+        ),
     ],
 )
 def test_what_sounds_like_a_finding_and_what_is_one(sentence: str, wanted: dict[str, str]) -> None:
     assert {m.annotation.disease: m.status for m in label({"findings": sentence})} == wanted
+
+
+def _findings(text: str) -> set[str]:
+    return {m.annotation.disease for m in label({"findings": text})}
+
+
+def test_parts_on_other_examinations_are_not_read() -> None:
+    assert _findings("Small effusion. Left knee: Osteophytes. No fracture.") == {"pleural effusion"}
+    assert _findings("Pelvis and hips. Fracture. Chest. Nodule.") == {"nodule"}
+    assert _findings("Right hip: Fracture. Lungs: Nodule.") == {"nodule"}
+    assert _findings("Osteophytes of the left knee, nodule.") == {"osteophyte", "nodule"}

@@ -17,6 +17,8 @@ FOREIGN = {
         "Unauffaelliger Thorax ohne Infiltrate.",
         "Emphysem. Atelektase. Pneumothorax ausgeschlossen.",
         "Pneumothorax: nein. Pneumonie: nein.",
+        "Grosser Pneumothorax.",
+        "Pneumothorax regredient.",
     ],
     "French": [
         "Pas de pneumothorax.",
@@ -24,12 +26,16 @@ FOREIGN = {
         "Absence de foyer de condensation, pas de nodule.",
         "Opacité alvéolaire de la base droite en rapport avec une pneumonie.",
         "Discret emphysème, sans opacité suspecte.",
+        "Fractures costales multiples.",
+        "Volume cardiaque normal. Infiltration bilaterale.",
     ],
     "Spanish": [
         "Sin neumotórax.",
         "No hay derrame pleural ni neumotorax.",
         "Silueta cardiaca de tamaño normal, sin consolidaciones.",
         "No se observan nódulos pulmonares.",
+        "Edema pulmonar.",
+        "Granuloma calcificado. Fibrosis pulmonar.",
     ],
     "Portuguese": [
         "Sem pneumotórax.",
@@ -40,8 +46,13 @@ FOREIGN = {
         "Non versamento pleurico. Ombra cardiaca nei limiti.",
         "Assenza di lesioni pleuroparenchimali in atto.",
         "Esiti di pleurite, senza noduli sospetti.",
+        "Edema interstiziale. Ernia jatale.",
     ],
-    "Dutch": ["Geen pneumothorax.", "Geen pleuravocht, hart niet vergroot."],
+    "Dutch": [
+        "Geen pneumothorax.",
+        "Geen pleuravocht, hart niet vergroot.",
+        "Apicaal pneumothorax. Emfyseem.",
+    ],
     "Norwegian": ["Ingen tegn til pneumothorax eller infiltrat."],
     "Swedish": ["Hjärtat är inte förstorat."],
     "Polish": ["Bez zmian ogniskowych w płucach."],
@@ -76,6 +87,8 @@ def test_a_sentence_in_another_language_is_told(sentence: str) -> None:
         "Pre-op evaluation, F/U pneumonia, W/U lymphoma.",
         "AV pacer. LA enlargement.",
         "De novo emphysema.",
+        "Normal.",
+        "Stable mild edema.",
         "",
         "XXXX",
     ],
@@ -123,6 +136,8 @@ def test_one_foreign_sentence_in_an_english_report_is_not_read() -> None:
         "Bez zmian.",
         "Пневмоторакса нет.",
         "気胸なし。",
+        # Taken for foreign by its words, and it denies in English.
+        "Cardiomegalia: none.",
     ],
 )
 def test_denials_of_other_languages(sentence: str) -> None:

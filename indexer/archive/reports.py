@@ -6,10 +6,9 @@ reports there are; a report is read when one of its images asks for it.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from indexer.annotation import Annotation, parse_mesh
 from indexer.archive.deidentify import pseudonym
 from indexer.archive.report_files.names import report_names
+from indexer.archive.report_files.sections import SECTIONS, join, split
 from indexer.archive.report_files.texts import NotAText, read_text
 from indexer.archive.sources.members import REPORT_SUFFIXES, Member, open_archive, read_member
 from indexer.archive.sources.names import stem
@@ -27,55 +27,6 @@ __all__ = ["SECTIONS", "Report", "ReportIndex", "parse_report"]
 # A report may hold a letterhead's pictures (RTF); a file beyond this is something else.
 _LARGEST = 2**24
 _OTHER_TEXTS = (".pdf", ".doc", ".docx", ".odt")
-
-SECTIONS = ("indication", "comparison", "findings", "impression")
-
-_SECTION_OF = {
-    **{section: section for section in SECTIONS},
-    "clinical indication": "indication",
-    "reason for exam": "indication",
-    "reason for examination": "indication",
-    "clinical history": "indication",
-    "history": "indication",
-    "comparisons": "comparison",
-    "finding": "findings",
-    # Other languages' headings: the text is kept in its sections, but not read for findings.
-    "befund": "findings",
-    "befunde": "findings",
-    "beurteilung": "impression",
-    "zusammenfassung": "impression",
-    "fragestellung": "indication",
-    "klinische angaben": "indication",
-    "indikation": "indication",
-    "hallazgos": "findings",
-    "impresión": "impression",
-    "conclusión": "impression",
-    "indicación": "indication",
-    "résultats": "findings",
-    "résultat": "findings",
-    "compte rendu": "findings",
-    "referto": "findings",
-    "conclusioni": "impression",
-    "achados": "findings",
-    "impressão": "impression",
-    "conclusão": "impression",
-    "bevindingen": "findings",
-    "conclusie": "impression",
-    "impressions": "impression",
-    "conclusion": "impression",
-    "opinion": "impression",
-}
-# Headings that end a section; what they hold is technique or names, and is not kept.
-_ENDINGS = (
-    "technique|examination|exam|procedure|views?|date|patient|name|dictated by|signed by|attending"
-    "|electronically signed by|radiologist|referring physician|notification"
-)
-_NAMES = "|".join(sorted(_SECTION_OF, key=len, reverse=True))
-# At the start of a line (a section's name may stand there alone), or in capitals within one.
-_HEADING = re.compile(
-    rf"(?im)^[ \t]*(?:({_NAMES})[ \t]*(?::|$)|(?:{_ENDINGS})[ \t]*:)"
-    rf"|(?<=[.\s])((?-i:{_NAMES.upper()}))[ \t]*:"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +277,7 @@ def _parse_xml(data: bytes, name: str, key: bytes) -> Report:
     number = (uid.get("id") or "").strip() if uid is not None else ""
     if root.tag != "eCitation" or not number:
         raise ArchiveError(f"report {name}: no Open-i report (eCitation with a uId)")
-    sections = _join(
+    sections = join(
         (str(e.get("Label", "")).casefold(), "".join(e.itertext()))
         for e in root.iter("AbstractText")
     )
@@ -347,25 +298,4 @@ def _parse_text(data: bytes, name: str, key: bytes) -> Report:
         raise ArchiveError(f"report {name}: {error}") from None
     own = pseudonym(key, "report", stem(name))
     numbers = (pseudonym(key, "report", number) for number in found.names)
-    return Report(own, _join(_split(found.text)), (), tuple(dict.fromkeys((own, *numbers))))
-
-
-def _split(text: str) -> Iterator[tuple[str, str]]:
-    headings = list(_HEADING.finditer(text))
-    names = [(h[1] or h[2] or "").casefold() for h in headings]
-    if not any(names):
-        yield "findings", text
-        return
-    # Text above the first heading is a letterhead with names and dates, so it is dropped.
-    ends = [h.start() for h in headings[1:]] + [len(text)]
-    for name, heading, end in zip(names, headings, ends, strict=True):
-        yield name, text[heading.end() : end]
-
-
-def _join(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Texts by section in the order of `SECTIONS`, white space evened out, empty ones left out."""
-    texts: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    for heading, text in parts:
-        if heading in _SECTION_OF:
-            texts[_SECTION_OF[heading]] += text.split()
-    return {section: " ".join(words) for section, words in texts.items() if words}
+    return Report(own, join(split(found.text)), (), tuple(dict.fromkeys((own, *numbers))))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import resource
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from indexer.archive.deidentify import picture_identity, pseudonym
 from indexer.archive.reports import SECTIONS, Report, ReportIndex, parse_report
 from indexer.archive.sources.names import stem
 from indexer.errors import ArchiveError
+from indexer.words.labeller import label, statements
 
 KEY = b"k" * 32
 
@@ -97,6 +100,30 @@ def test_json_round_trip() -> None:
         ),
         ("FINDINGS: a\nFINDINGS: b", {"findings": "a b"}),
         ("\ufeffIndication: caf\u00e9", {"indication": "caf\u00e9"}),
+        # As other hospitals head their reports.
+        ("**FINDINGS:** a\n**IMPRESSION:** b", {"findings": "a", "impression": "b"}),
+        ("## Findings\n\na\n\n## Impression\nb", {"findings": "a", "impression": "b"}),
+        ("[FINDINGS] a\n[IMPRESSION] b", {"findings": "a", "impression": "b"}),
+        ("FINDINGS\n=====\na\nIMPRESSION\n-----\nb", {"findings": "a", "impression": "b"}),
+        ("1. FINDINGS: a\n2) IMPRESSION: b", {"findings": "a", "impression": "b"}),
+        ("Findings - a\nImpression - b", {"findings": "a", "impression": "b"}),
+        ("HISTORY: a\nFINDINGS/IMPRESSION:\nb", {"indication": "a", "findings": "b"}),
+        ("FINDINGS AND IMPRESSION: a", {"findings": "a"}),
+        (
+            "Indication: a. Comparison: none. Findings: b. Impression: c.",
+            {"indication": "a.", "comparison": "none.", "findings": "b.", "impression": "c."},
+        ),
+        ("NO EFFUSION FINDINGS: A IMPRESSION: B", {"findings": "A", "impression": "B"}),
+        (
+            "CLINICAL INFORMATION: a\nREPORT: b\nCONCLUSION: c",
+            {"indication": "a", "findings": "b", "impression": "c"},
+        ),
+        # A title is no section, nor is a letterhead below it.
+        ("RADIOLOGY REPORT\nA. Person\nFINDINGS: a", {"findings": "a"}),
+        ("REPORT: A. Person\nFINDINGS: a", {"findings": "a"}),
+        ("Klinik\nDr. Person\nBefund: a", {"findings": "a"}),
+        ("LUNGS: a\nHEART: b", {"findings": "LUNGS: a HEART: b"}),
+        ("CONCLUSIONES: a\nINFORME: b", {"findings": "b", "impression": "a"}),
         ("", {}),
     ],
 )
@@ -253,3 +280,47 @@ def test_entities_are_refused(entity: str) -> None:
     data = f"""<!DOCTYPE eCitation [<!ENTITY {entity}>]><eCitation><uId id="7"/></eCitation>"""
     with pytest.raises(ArchiveError, match="without entities"):
         parse_report(data.encode(), "7.xml", b"key")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "word ",
+        "a",
+        "\n",
+        " \n",
+        "FINDINGS:\n",
+        "FINDINGS" + " " * 50,
+        "(",
+        "<",
+        "<p><style>",
+        "<p><!--",
+        "<p><title ",
+        "&amp;",
+        "!?",
+        "{\\rtf1 {",
+        "MSH|^~\\&|\rOBX|1|TX|a||~",
+        "no effusion or ",
+    ],
+)
+@pytest.mark.parametrize("size", [2**19, 2**22])
+def test_long_reports_are_read_or_refused_in_no_time(part: str, size: int) -> None:
+    data = (part * (size // len(part)))[: size - 1].encode()
+    started = time.process_time()
+    with contextlib.suppress(ArchiveError):
+        sections = parse_report(data, "a.txt", KEY).sections
+        label(sections)
+        statements(sections)
+    # A quadratic one takes minutes.
+    assert time.process_time() - started < 15
+
+
+def test_what_html_never_closes_hides_the_rest() -> None:
+    data = b"<p>FINDINGS: a<br><!-- b --> c</p><style>d</style><p>e</p><script>f"
+    assert parse_report(data, "a.txt", KEY).sections == {"findings": "a c e"}
+
+
+def test_a_text_that_is_no_report_for_its_length_is_named() -> None:
+    assert parse_report(b"word " * 100_000, "a.txt", KEY).sections
+    with pytest.raises(ArchiveError, match="a text of 600000 characters; a report has at most"):
+        parse_report(b"word " * 120_000, "a.txt", KEY)

@@ -1,4 +1,4 @@
-"""Files of reports: under which names they may be filed, and the text in each form they come in.
+"""Files of reports: the names they may be filed under, the text in each form, and its sections.
 
 May import: `indexer.archive.sources`.
 """

@@ -1,0 +1,123 @@
+"""Which part of a report's text is what: its headings, as hospitals write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+__all__ = ["SECTIONS", "join", "split"]
+
+SECTIONS = ("indication", "comparison", "findings", "impression")
+
+# The text under other languages' headings is kept in its section, but not read for findings.
+_ALONE = {
+    "indication": (
+        "indication|clinical indication|(?:clinical )?history|reason for exam(?:ination)?"
+        "|fragestellung|klinische angaben|indikation|indicación"
+    ),
+    "comparison": "comparisons?",
+    "findings": (
+        "findings?|findings? ?(?:and|&|/) ?impressions?|befunde?|hallazgos|résultats?"
+        "|compte rendu|referto|achados|bevindingen"
+    ),
+    "impression": (
+        "impressions?|conclusion|opinion|beurteilung|zusammenfassung|impresión|conclusión"
+        "|conclusioni|impressão|conclusão|conclusie"
+    ),
+}
+# A letterhead may say these, so that they are headings with a colon only ...
+_WITH_COLON = {
+    "indication": (
+        "indications|indication for exam(?:ination)?|(?:history and )?reason for (?:the |this )?"
+        "(?:exam(?:ination)?|study|visit|request)"
+        "|clinical (?:information|details|data|question|statement|context|background|notes?)"
+        "|rechtfertigende indikation|klinische fragestellung|klinik|anamnese"
+        "|renseignements(?: cliniques)?|motif|indicaci[oó]n(?:es)?|datos cl[ií]nicos"
+        "|motivo(?: de consulta)?|indica[cç][aã]o|dados cl[ií]nicos|quesito(?: clinico)?|anamnesi"
+        "|vraagstelling|klinische (?:gegevens|vraagstelling)|indicatie|frågeställning|anamnes"
+    ),
+    "comparison": (
+        "prior (?:exams?|studies|study)|vergleich|vorbefunde?|voraufnahmen?|comparaison"
+        "|comparaci[oó]n|compara[cç][aã]o|confronto|vergelijking|jämförelse"
+    ),
+    "findings": "(?:radiograph\\w+|radiolog\\w+|chest) findings|resultats?|reperti|fynd",
+    "impression": (
+        "(?:impression|conclusion)s? ?(?:and|&|/) ?recommendations?|conclusions|interpretation"
+        "|assessment|summary|(?:radiolog\\w+ )?diagnosis|conclusi[oó]n(?:es)?"
+        "|impresi[oó]n(?: diagn[oó]stica)?|conclus[aã]o|impress[aã]o(?: diagn[oó]stica)?"
+        "|opini[aã]o|sammanfattning|bed[öo]mning|konklusion"
+    ),
+    # ... and these may be the title of it all: findings where no heading says so better.
+    "report": (
+        "(?:radiolog\\w+ |final |preliminary |wet )?(?:report|read)|descriptions?|observations?"
+        "|informe|descripci[oó]n|relat[oó]rio|laudo|descri[cç][aã]o|verslag|utlåtande|svar"
+        "|beskrivelse"
+    ),
+}
+# Headings that end a section; what they hold is technique or names, and is not kept.
+_ENDINGS = (
+    "techni(?:que|k)|t[eé]cnica|examination|exam|procedure|views?|date|patient|name"
+    "|dictated by|signed by|attending|electronically signed(?: by)?|radiologist"
+    "|(?:referring|reporting) (?:physician|doctor|radiologist)|notification"
+)
+
+
+def _any(names: dict[str, str], group: str) -> str:
+    return "|".join(f"(?P<{section}_{group}>{ways})" for section, ways in names.items())
+
+
+# At the start of a line, numbered or set off; a section's name may stand there alone.
+_MARK = r"(?:\d{1,2}[.)][ \t]*|[#*_>\[=]{1,6}[ \t]*){0,3}"
+_MARK_AFTER = r"[ \t]?[*_\]#=]{0,6}[ \t]*"
+_DASH = r"[-\N{EN DASH}\N{EM DASH}](?=\s)"
+_LINE = re.compile(
+    rf"^[ \t]*{_MARK}(?:(?:{_any(_ALONE, 'a')}){_MARK_AFTER}(?::[*_]{{0,3}}|(?<=\])|{_DASH}|$)"
+    rf"|(?:{_any(_WITH_COLON, 'b')}){_MARK_AFTER}:[*_]{{0,3}}|(?:{_ENDINGS})[ \t]*:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+# In a line: behind a sentence, or in capitals.
+_WITHIN = re.compile(
+    rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:", re.IGNORECASE
+)
+_SENTENCE_ENDS = (".", "!", "?", ";", ":")
+_RULE = re.compile(r"^[ \t]*[=\-_*~]{3,}[ \t]*$", re.MULTILINE)
+
+
+def split(text: str) -> Iterator[tuple[str, str]]:
+    """The parts of a text with their sections, "" for what is none; all of it, without headings.
+
+    Text above the first heading is a letterhead with names and dates, so it is dropped.
+    """
+    found = [(m.start(), m.end(), _section(m)) for m in _LINE.finditer(text)]
+    for match in _WITHIN.finditer(text):
+        start = match.start()
+        before = text[max(0, start - 3) : start].rstrip()
+        if match[0].isupper() or before.endswith(_SENTENCE_ENDS):
+            found.append((start, match.end(), _section(match)))
+    headings, reached = list[tuple[int, int, str]](), 0
+    for start, end, section in sorted(found):
+        # A heading at the start of its line is found in the line, too.
+        if start >= reached:
+            headings.append((start, end, section))
+            reached = end
+    named = {section for _, _, section in headings}
+    if not any(named):
+        yield "findings", text
+        return
+    whole = "" if "findings" in named else "findings"
+    ends = [start for start, _, _ in headings[1:]] + [len(text)]
+    for (_, start, section), end in zip(headings, ends, strict=True):
+        yield whole if section == "report" else section, _RULE.sub("", text[start:end])
+
+
+def _section(match: re.Match[str]) -> str:
+    return (match.lastgroup or "").partition("_")[0]
+
+
+def join(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Texts by section in the order of `SECTIONS`, white space evened out, empty ones left out."""
+    texts: dict[str, list[str]] = {section: [] for section in SECTIONS}
+    for section, text in parts:
+        if section in texts:
+            texts[section] += text.split()
+    return {section: " ".join(words) for section, words in texts.items() if words}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,9 @@ from search.snapshot import Snapshot, Snapshots
 from search.understanding import Terms
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Reading
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.progress import Summary
     from search.hybrid.semantic import AnnotationTexts, Semantic
 
-__all__ = ["SearchService", "prepare_meanings"]
+__all__ = ["SearchService", "meanings_survive", "prepare_meanings"]
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +146,13 @@ class SearchService:
         """The newest moment, to be asked for several things in a ``with``."""
         return self._snapshots.open(text=text)
 
-    def prepare(self) -> None:
+    def prepare(self, known: Mapping[str, npt.NDArray[np.float32]] | None = None) -> None:
         """Encode what annotations say, so that the first search by meaning need not.
+
+        Parameters
+        ----------
+        known
+            Vectors of texts that need not be encoded.
 
         Raises
         ------
@@ -154,7 +162,7 @@ class SearchService:
             Elasticsearch does not answer.
         """
         with self.snapshot(text=True) as snapshot:
-            self._encoded(snapshot)
+            self._encoded(snapshot, known)
 
     def terms(self, snapshot: Snapshot) -> Terms:
         """How words are understood in a moment that was opened with its text."""
@@ -299,12 +307,14 @@ class SearchService:
             why_not = str(error)
         return Semantic(snapshot, self._encoded(snapshot), space), why_not
 
-    def _encoded(self, snapshot: Snapshot) -> AnnotationTexts:
+    def _encoded(
+        self, snapshot: Snapshot, known: Mapping[str, npt.NDArray[np.float32]] | None = None
+    ) -> AnnotationTexts:
         from search.hybrid.semantic import AnnotationTexts
 
         return self._annotations.get(
             snapshot.text.version,
-            lambda: AnnotationTexts(snapshot.text, snapshot.database.layout.semantic),
+            lambda: AnnotationTexts(snapshot.text, snapshot.database.layout.semantic, known),
         )
 
 
@@ -323,10 +333,29 @@ def prepare_meanings(database: Path, summary: Summary) -> None:
     changed = summary.done or summary.reports_changed or not Layout(database).semantic.exists()
     if summary.interrupted or summary.waiting or not changed:
         return
+    _make_ready(database)
+
+
+@contextmanager
+def meanings_survive(database: Path) -> Iterator[None]:
+    """What is known of annotations' meanings outlives the emptying of its folder.
+
+    Of the texts that are left nothing is encoded again, and of those that are gone nothing is kept;
+    where there were none before, none are made.
+    """
+    from indexer.database.text.meanings import kept_meanings
+
+    known = kept_meanings(Layout(database).semantic)
+    yield
+    if known:
+        _make_ready(database, known)
+
+
+def _make_ready(database: Path, known: Mapping[str, npt.NDArray[np.float32]] | None = None) -> None:
     started = time.monotonic()
     try:
         with SearchService(database) as service, suppress(KeyboardInterrupt):
-            service.prepare()
+            service.prepare(known)
     except (MissingExtraError, TextStoreUnavailable) as error:
         _log.info("searches by meaning were not made ready: %s", error)
         return

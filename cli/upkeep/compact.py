@@ -24,8 +24,9 @@ def compact(database: Path, form: str) -> None:
     """
     from cli.upkeep.forget import report_held
     from indexer.database.writer import Writer
+    from search.service import meanings_survive
 
-    with Writer.maintain(database, text="untouched") as writer:
+    with meanings_survive(database), Writer.maintain(database, text="untouched") as writer:
         folders = (writer.layout.embeddings, writer.layout.vectors)
         before = _size(*folders)
         done = writer.compact(everything=True)

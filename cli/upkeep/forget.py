@@ -52,12 +52,13 @@ def forget(
     from indexer.database.writer import Writer
     from indexer.database.writing.forgetting import find_wanted
     from indexer.errors import NotFoundError
+    from search.service import meanings_survive
 
     if kind is None:
         raise click.UsageError("say what the names are: --patient, --study or --image")
     Layout(database).read_manifest()
     given = _asked(kind) if source is None else source
-    with Writer.maintain(database) as writer:
+    with meanings_survive(database), Writer.maintain(database) as writer:
         wanted = find_wanted(writer.ledger, kind, given, find_key())
         if undo:
             count = writer.allow_again(wanted)

@@ -8,7 +8,7 @@ pictures are placed there by the map that the database's bundle learned
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ class AnnotationTexts:
         Its text store.
     folder
         Where their vectors are kept (`Layout.semantic`).
+    known
+        Vectors that are known without it.
 
     Attributes
     ----------
@@ -56,13 +58,18 @@ class AnnotationTexts:
         The sentence model is not installed.
     """
 
-    def __init__(self, text: Backend, folder: Path) -> None:
+    def __init__(
+        self,
+        text: Backend,
+        folder: Path,
+        known: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> None:
         from indexer.database.text.meanings import meanings
         from indexer.words import sentences
 
         self.texts = text.values("composite")
         plain = [in_plain_words(name) for name in self.texts]
-        vectors = meanings(folder, [*self.texts, *plain])
+        vectors = meanings(folder, [*self.texts, *plain], known)
 
         def table(names: list[str]) -> npt.NDArray[np.float32]:
             shape = (len(names), sentences.DIMENSIONS)

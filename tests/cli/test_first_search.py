@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from indexer.database.text.meanings import kept_meanings
 from indexer.database.verify import repair, verify
 from indexer.simulation import Simulation
 from tests.cli.conftest import Run
@@ -51,3 +52,29 @@ def test_damaged_vectors_are_named_and_made_anew(
     vectors.write_bytes(content)
     assert repair(path) == []
     assert not vectors.exists()
+
+
+def _texts(path: Path) -> set[str]:
+    (vectors,) = (path / "semantic").iterdir()
+    return set(kept_meanings(vectors.parent))
+
+
+def test_forgetting_and_compacting_encode_nothing_anew(
+    database: Path, encoded: list[str], run: Run, ask: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "database"
+    shutil.copytree(database, path)
+    before = _texts(path)
+    assert run("compact", "--database", path).exit_code == 0
+    assert _texts(path) == before
+    found = ask("search", "effusion", "--images", "--limit", "1000", "--database", path)["hits"]
+    names = tmp_path / "names"
+    names.write_text("\n".join(hit["id"] for hit in found))
+    assert run("forget", "--image", "--from", names, "--yes", "--database", path).exit_code == 0
+    assert _texts(path) < before
+    assert encoded == []
+    # Where there were none, none are made.
+    shutil.rmtree(path / "semantic")
+    assert run("compact", "--database", path).exit_code == 0
+    assert not (path / "semantic").exists()
+    assert encoded == []

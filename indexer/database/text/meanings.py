@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from blake3 import blake3
 
 from indexer.words import sentences
 
-__all__ = ["damaged", "meanings"]
+__all__ = ["damaged", "kept_meanings", "meanings"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,11 @@ _log = logging.getLogger(__name__)
 _CHUNK = 2048
 
 
-def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.float32]]:
+def meanings(
+    folder: Path,
+    texts: Iterable[str],
+    known: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> dict[str, npt.NDArray[np.float32]]:
     """The sentence vector of each text, shape (384,), unit length.
 
     Vectors that an older state of the cache has are taken from there; only new texts are encoded.
@@ -42,6 +46,8 @@ def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.flo
         ``semantic/`` of a database.
     texts
         Repetitions count once.
+    known
+        Vectors that are not in the folder: what `kept_meanings` gave before it was emptied.
 
     Raises
     ------
@@ -49,11 +55,10 @@ def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.flo
         The sentence model is not installed.
     """
     wanted = sorted(set(texts))
-    known = _read(_path(folder, wanted))
-    if known is not None and known.keys() == set(wanted):
-        return known
-    older = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
-    known = {text: vector for file in older for text, vector in (_read(file) or {}).items()}
+    same = _read(_path(folder, wanted))
+    if same is not None and same.keys() == set(wanted):
+        return same
+    known = {**(known or {}), **kept_meanings(folder)}
     fresh = [text for text in wanted if text not in known]
     for start in range(0, len(fresh), _CHUNK):
         if start:
@@ -63,6 +68,12 @@ def meanings(folder: Path, texts: Iterable[str]) -> dict[str, npt.NDArray[np.flo
     found = {text: known[text] for text in wanted}
     _keep(folder, found)
     return found
+
+
+def kept_meanings(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """What the cache holds of this sentence model, of any state of the database."""
+    files = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
+    return {text: vector for file in files for text, vector in (_read(file) or {}).items()}
 
 
 def damaged(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ Each row is a query, its filters, and what would go wrong where it is answered o
 
 from __future__ import annotations
 
-__all__ = ["APPROXIMATE", "GOLDEN", "SORTED"]
+__all__ = ["APPROXIMATE", "DENIALS", "GOLDEN", "SORTED"]
 
 GOLDEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     # Words
@@ -167,4 +167,25 @@ SORTED: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("cardio*", ("age:>40",), "id:desc", "of a beginning, from the last id"),
     ("disease:opacity AND origin:human", (), "age", "of one origin"),
     ("absent:pneumothorax", ("-sex:f",), "age:desc", "of what is denied"),
+)
+
+# Ways to deny the first of three terms.
+DENIALS = (
+    "No {0}.",
+    "There is no evidence of {0} or {1}.",
+    "The patient is seen without {1}, {0} or {2}.",
+    "{0} is not seen.",
+    "Neither {1} nor {0} is present.",
+    "Negative for {0}.",
+    "The previously seen {0} has resolved.",
+    "Absence of {0}.",
+    "{0}: none.",
+    "Free of {1} or {0}.",
+    "Interval resolution of {0}.",
+    "{0} is no longer identified.",
+    "{0} absent.",
+    "Seen w/o {0}, neg for {1}.",
+    "No {1}; no {0}.",
+    "There is no {1}, {2}, {0} or effusion.",
+    "{0} has not developed.",
 )

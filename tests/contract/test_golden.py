@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
+from indexer.annotation import NORMAL
 from indexer.database.text.documents import Document
+from indexer.database.text.schema import analyzer
 from indexer.database.vectors.shards import vector_keys
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
 from search.language.query import parse
-from search.language.tree import Node, Value, conjunction, narrow
+from search.language.tree import Node, Value, Word, conjunction, narrow
 from search.paging import Sort
 from search.stores.backend import TextQuery
 from tests.contract.conftest import Filled
-from tests.contract.golden_queries import APPROXIMATE, GOLDEN, SORTED
+from tests.contract.golden_queries import APPROXIMATE, DENIALS, GOLDEN, SORTED
 from tests.contract.oracle import counts, matches, ordered
+from tests.search.corpus import image_document
 
 _LABELS = ("disease", "organ", "side", "severity", "composite", "absent", "uncertain", "origin")
 FACETS = (*_LABELS, "view", "projection", "sex", "age", "year")
@@ -123,3 +129,88 @@ def test_the_golden_queries_tell_images_apart(documents: list[Document]) -> None
         sum(matches(_meaning(query, filters), d) for d in documents) for query, filters, _ in GOLDEN
     ]
     assert sum(0 < size < len(documents) for size in sizes) >= 60
+
+
+def _forms() -> list[str]:
+    """What people say in a sentence, but for what denies or says that all is well by itself."""
+    lexicon = Lexicon.load()
+    # "No growth" is no change, and "No heart is enlarged" no sentence.
+    denying = re.compile(
+        r"\b(?:no|nothing|not|absent|missing|free|clear|negative|without|is|growth)\b|,"
+    )
+    return [
+        form
+        for form in lexicon.forms
+        if not denying.search(form)
+        and all(heading.name != NORMAL for heading in lexicon.senses(form))
+        and analyzer().analyze(form)
+    ]
+
+
+def _denials(forms: list[str]) -> Iterator[str]:
+    for number, form in enumerate(forms):
+        others = forms[(number * 7 + 1) % len(forms)], forms[(number * 13 + 5) % len(forms)]
+        # Each way to deny meets each form of a heading sooner or later; all would be 30,000.
+        for way in (number, number + 5):
+            yield DENIALS[way % len(DENIALS)].format(form, *others)
+
+
+def test_no_word_finds_what_denies_it(empty: Filled) -> None:
+    forms = _forms()
+    assert len(forms) > 2_000
+    denials = list(_denials(forms))
+    reports = [*denials, *(f"There is {form}." for form in forms)]
+    empty.write(
+        [
+            image_document(f"{n:016x}", report={"findings": text})
+            for n, text in enumerate(reports, 1)
+        ]
+    )
+    lexicon = Lexicon.load()
+    found_denied: dict[str, list[str]] = {}
+    missed: list[str] = []
+    for number, form in enumerate(forms, 1):
+        words = [word for word in re.findall(r"[\w'-]+", form) if analyzer().analyze(word)]
+        keys = set(empty.backend.keys(lexicon.expand(conjunction(*map(Word, words)))).tolist())
+        if denied := sorted(key for key in keys if key <= len(denials)):
+            found_denied[form] = [denials[key - 1] for key in denied[:3]]
+        if len(denials) + number not in keys:
+            missed.append(form)
+    assert found_denied == {}
+    assert missed == []
+
+
+def _names() -> list[str]:
+    lexicon = Lexicon.load()
+    return sorted(
+        heading.name
+        for name in lexicon.forms
+        for heading in lexicon.senses(name, "disease")
+        if heading.name == name and name != NORMAL and not re.search("left|right|bilateral", name)
+    )
+
+
+def test_what_is_on_both_sides_is_on_each(empty: Filled) -> None:
+    names = _names()
+    assert len(names) > 150
+    sides = ("right", "bilateral", "left")
+    empty.write(
+        [
+            image_document(f"{3 * n + k + 1:016x}", [("human", f"{name}; {side}")])
+            for n, name in enumerate(names)
+            for k, side in enumerate(sides)
+        ]
+    )
+    lexicon = Lexicon.load()
+    wrong: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        for side in sides:
+            own = {3 * number + sides.index(s) + 1 for s in (side, "bilateral")}
+            for word in (f"side:{side}", side):
+                query = f'finding:(disease:"{name}" AND {word})'
+                keys = set(empty.backend.keys(lexicon.expand(parse(query))).tolist())
+                # A broader heading finds its narrower ones, on the same side.
+                found = {sides[(key - 1) % 3] for key in keys}
+                if not own <= keys or found != {side, "bilateral"}:
+                    wrong[query] = sorted(keys)
+    assert wrong == {}

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.stand_in import StandIn
 from benchmarks.text_stores import reports_of
+from benchmarks.vector_clusters import ClusteredVectors, Rows
 from indexer.archive.decoding import DecodedImage
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
@@ -30,28 +31,28 @@ _SEXES: tuple[Literal["M", "F"], ...] = ("M", "F")
 def make_database(path: Path, count: int) -> None:
     """Fill a new database with `count` images of the bundle that ships, two of each study.
 
-    Findings are drawn for 4,000 images, of which all others have one's; vectors are each its own.
-    Pictures of them are nowhere.
+    Findings are drawn for 4,000 images, of which all others have one's; each has a vector of its
+    own, as real radiographs have them (`benchmarks.vector_clusters`). Pictures of them are nowhere.
     """
     bundle = Bundle.load()
     rng = random.Random(0)
-    vectors = np.random.default_rng(0)
+    vectors = ClusteredVectors(1)
     reports = reports_of(rng)
     readings = StandIn(bundle).read(np.empty((4000, 1, 1), np.uint8))
     started = time.monotonic()
 
     def find_report(keys: Sequence[str]) -> Report | None:
-        return reports[int(keys[0], 16) % len(reports)]
+        # Neighbours share one, so that each is read for its findings once; ids are in no order.
+        return reports[int(keys[0], 16) * len(reports) // (count // 2 + 1)]
 
-    def outcome(number: int) -> Read:
-        vector = vectors.normal(size=bundle.dimensions).astype(np.float32)
+    def outcome(number: int, vector: Rows) -> Read:
         drawn = rng.choice(readings)
         reading = type(drawn)(
             drawn.probabilities,
             drawn.annotations,
             rng.choice(("frontal", "lateral")),
             0.9,
-            vector / np.linalg.norm(vector),
+            vector,
         )
         metadata = Metadata(
             sex=rng.choice(_SEXES),
@@ -79,8 +80,10 @@ def make_database(path: Path, count: int) -> None:
         writer.archive("/archive")
         for start in range(0, count, _COMMIT):
             numbers = range(start, min(start + _COMMIT, count))
-            writer.commit([outcome(number) for number in numbers], find_report)
+            rows = vectors.rows(len(numbers))
+            writer.commit([*map(outcome, numbers, rows)], find_report)
             if start % (50 * _COMMIT) == 0:
                 click.echo(f"{start} of {count}, {time.monotonic() - started:.0f} s", err=True)
+        writer.compact()
         writer.build_vectors()
         writer.end_run("complete", {"done": count})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from indexer.annotation import word_kind
 from indexer.cascade.compute import Compute
@@ -13,6 +15,9 @@ from indexer.database.layout import Manifest
 from indexer.errors import BundleError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from indexer.archive.decoding import DecodedImage
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.single import FileDecoder
     from search.request import ImageFile, Upload
 
-__all__ = ["Models", "Once"]
+__all__ = ["Models", "Once", "Recent"]
 
 T = TypeVar("T")
 
@@ -61,6 +66,38 @@ class Once(Generic[T]):
         before, self._made = self._made, None
         if before is not None and self._drop is not None:
             self._drop(before[1])
+
+
+class Recent:
+    """What was made for some keys, the last used ones; threads may share it.
+
+    Parameters
+    ----------
+    most
+        How many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._kept
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gave for this key, or gives now; two threads may both make it."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return cast(T, self._kept[key])
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
 
 
 class Models:
@@ -163,6 +200,10 @@ class Models:
         """The reading of a decoded picture."""
         return self.predictor().read(picture.canvas[None])[0]
 
+    def look(self, picture: DecodedImage) -> tuple[npt.NDArray[np.float32], str]:
+        """Vector and view of a decoded picture, without a word on what it shows."""
+        return self.predictor().look(picture.canvas)
+
     def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         from indexer.archive.decoding import DecodeSettings
         from indexer.archive.limits import Limits
@@ -177,6 +218,9 @@ class Models:
             polarity=manifest.polarity or {},
             limits=limits,
         )
+        if settings.size >= settings.thumbnail:
+            # Nobody sees it; a smaller canvas would be made of a picture decoded at another size.
+            settings = replace(settings, thumbnail=0)
         return FileDecoder(settings, workers=self._decoders)
 
     def _training_images(self, wanted: str) -> TrainedOn | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,9 +20,11 @@ from typing import TypeVar
 from indexer.database.layout import Layout, Manifest
 from indexer.database.reader import Database
 from indexer.database.sqlite import connect
+from indexer.database.text.documents import Document
 from indexer.database.vectors.generation import generations
 from indexer.errors import ShardMissing
-from search.stores.backend import Backend
+from search.language.tree import Among
+from search.stores.backend import Backend, TextQuery
 from search.stores.opening import open_backend, open_vectors
 from search.stores.vectors import VectorStore
 
@@ -82,6 +84,18 @@ class Snapshot:
         if self._text is None:
             raise RuntimeError("the snapshot was opened without the text store")
         return self._text
+
+    def documents(self, ids: Sequence[str]) -> list[Document]:
+        """Documents of images, in that order.
+
+        An embedded text store that is open has them ready; the ledger makes each of its parts.
+        """
+        found: dict[str, Document] = {}
+        if ids and self._text is not None and self.manifest.text != "elasticsearch":
+            page = self._text.search(TextQuery(Among(tuple(ids)), limit=len(ids)))
+            found = {document["id"]: document for _, document in page.hits}
+        found |= {d["id"]: d for d in self.database.documents(i for i in ids if i not in found)}
+        return [found[image] for image in ids if image in found]
 
     def vectors(self) -> VectorStore:
         """All vectors."""

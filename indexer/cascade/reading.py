@@ -139,6 +139,11 @@ class Predictor:
             readings += self._judged(self.interpret(self.encode(batch)), batch)
         return readings
 
+    def look(self, canvas: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], str]:
+        """Vector and view of one decoded picture of shape (size, size): a reading without words."""
+        embedding, _, view = self.encode(canvas[None])
+        return embedding[0], _view(float(_sigmoid(view)[0]))
+
     def _judged(self, readings: list[Reading], canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         """Readings that tell how unusual the pictures are, and of those say nothing more."""
         if self._unusual is None:
@@ -214,7 +219,7 @@ class Predictor:
                     self.bundle.thresholds,
                     self.bundle.likely,
                 ),
-                "lateral" if chance > 0.5 else "frontal",
+                _view(chance),
                 round(max(chance, 1 - chance), 4),
                 vector,
             )
@@ -236,6 +241,10 @@ class Predictor:
             [Word(vocabulary[word], word_kind(vocabulary[word]), chance) for word, chance in line]
             for line in self._describer.describe(embedding[rows], first)
         ]
+
+
+def _view(lateral: float) -> str:
+    return "lateral" if lateral > 0.5 else "frontal"
 
 
 def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

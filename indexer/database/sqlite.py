@@ -8,6 +8,9 @@ from pathlib import Path
 
 __all__ = ["address", "connect", "copy", "wipe"]
 
+# KiB of pages that a reader keeps: the inner pages of a large file's indexes, which each look-up
+# goes through.
+_READ_CACHE = 32_768
 # Milliseconds for which a wipe waits for readers to end.
 _WIPE_PATIENCE = 2000
 
@@ -53,7 +56,9 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")
-        if write:
+        if not write:
+            connection.execute(f"PRAGMA cache_size = -{_READ_CACHE}")
+        else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             # What is deleted is overwritten, however SQLite was built.

@@ -160,9 +160,10 @@ def _candidates(
     pool_studies: bool,
 ) -> list[_Candidate]:
     """Some images, and all others of their studies where these are pooled."""
-    mates = snapshot.database.mates([*dict.fromkeys(found)])
-    studies = {tuple(images) for images in mates.values()} if pool_studies else set()
-    images = sorted({*mates, *(image for study in studies for image in study)})
+    unique = [*dict.fromkeys(found)]
+    members = snapshot.database.ledger.images.studies_with(unique)
+    of_study = {image: study for study, images in members.items() for image in images}
+    images = sorted(of_study if pool_studies else (i for i in unique if i in of_study))
     if not images:
         return []
     place = {image: row for row, image in enumerate(images)}
@@ -170,21 +171,30 @@ def _candidates(
     query = picture.vector
     own = rows @ (query / max(float(query @ query), 1e-12))
     same = np.linalg.norm(rows - query, axis=1) <= SAME * np.linalg.norm(query)
-    of_study = snapshot.database.owners(images, "study")
     share = own
     if pool_studies:
-        means = {study: rows[[place[i] for i in study]].mean(0) for study in sorted(studies)}
+        means = _means(rows, place, members)
         centre = query
         if picture.indexed is not None:
-            centre = means[tuple(mates[picture.indexed])]
+            centre = means[of_study[picture.indexed]]
         direction = centre / max(float(centre @ centre), 1e-12)
         share = np.empty_like(own)
         for study, mean in means.items():
-            share[[place[i] for i in study]] = float(mean @ direction)
+            share[[place[i] for i in members[study]]] = float(mean @ direction)
     return [
         _Candidate(image, of_study[image], bool(same[row]), float(share[row]), float(own[row]))
         for image, row in place.items()
     ]
+
+
+def _means(
+    rows: npt.NDArray[np.float32], place: Mapping[str, int], members: Mapping[str, Sequence[str]]
+) -> dict[str, Vector]:
+    """The mean of the rows of each study's images."""
+    sizes = np.array([len(images) for images in members.values()])
+    together = rows[[place[image] for images in members.values() for image in images]]
+    sums = np.add.reduceat(together, np.cumsum(sizes) - sizes, axis=0)
+    return dict(zip(members, sums / sizes[:, None].astype(np.float32), strict=True))
 
 
 def _rows(

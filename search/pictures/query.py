@@ -87,8 +87,7 @@ def query_picture(
         decoded = models.decode(picture, manifest, key)
     except ImageError as error:
         raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
-    reading = models.read(decoded)
-    vector = reading.embedding
+    vector, seen = models.look(decoded)
     known = decoded.image_id if key and decoded.image_id in snapshot.database else None
     known = known or _same_picture(vector, snapshot)
     if known is not None:
@@ -97,7 +96,7 @@ def query_picture(
     from indexer.archive.deidentify import pseudonym
     from indexer.database.text.documents import choose_view
 
-    view = choose_view(decoded.metadata.view, reading.view)
+    view = choose_view(decoded.metadata.view, seen)
     # A file that names no study has one made of its own image id.
     if not key or decoded.study == pseudonym(key, "study", f"image:{decoded.image_id}"):
         if whose:

@@ -71,7 +71,7 @@ def search_picture(
     shown = {one.id: (rank, one) for rank, one in enumerate(near, 1)}
     hits = []
     ids = [one.id for one in near[end - request.limit : end]]
-    for document in snapshot.database.documents(ids):
+    for document in snapshot.documents(ids):
         rank, one = shown[document["id"]]
         reason = Reason("image", rank, one.likeness)
         marks = None if marker is None else marker.mark(document)

@@ -46,9 +46,19 @@ class FaissVectors:
 
     def allowed(self, keys: Keys, choice: Choice) -> npt.NDArray[np.bool_]:
         """Which of some images are of a choice."""
-        return np.isin(keys, choice.keys)
+        return _stand_in(choice.keys, keys)
 
     def count(self, bounds: Bounds) -> int:
         """How many images may be found."""
-        every = self.keys if bounds.choice is None else bounds.choice.keys
-        return len(every) - int(np.isin(bounds.barred, every).sum())
+        if bounds.choice is None:
+            return len(self) - int(self._vectors.held(bounds.barred).sum())
+        return len(bounds.choice.keys) - int(_stand_in(bounds.choice.keys, bounds.barred).sum())
+
+
+def _stand_in(table: Keys, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Which of a few keys stand in an ascending table."""
+    if not len(table):
+        return np.zeros(len(keys), np.bool_)
+    places = np.minimum(np.searchsorted(table, keys), len(table) - 1)
+    found: npt.NDArray[np.bool_] = table[places] == keys
+    return found

@@ -168,6 +168,11 @@ class Images(Table):
         query = "SELECT 1 FROM images WHERE image_id = ? AND thumbnail"
         return self._one(query, image_id) is not None
 
+    def having_pictures(self, image_ids: Sequence[str]) -> set[str]:
+        """Those of some images that have a thumbnail."""
+        statement = "SELECT image_id FROM images WHERE image_id IN ({}) AND thumbnail"
+        return {image_id for (image_id,) in self._select_each(image_ids, statement)}
+
     def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
         mates: dict[str, list[str]] = {}
@@ -180,6 +185,18 @@ class Images(Table):
         for own, mate in rows:
             mates.setdefault(own, []).append(mate)
         return mates
+
+    def studies_with(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each study that some images are of, the ids of all its images, ascending."""
+        studies: dict[str, dict[str, None]] = {}
+        rows = self._select_each(
+            image_ids,
+            "SELECT study, image_id FROM images WHERE study IN "
+            "(SELECT study FROM images WHERE image_id IN ({})) ORDER BY image_id",
+        )
+        for study, image_id in rows:
+            studies.setdefault(study, {})[image_id] = None
+        return {study: list(images) for study, images in studies.items()}
 
     def owners(
         self, image_ids: Sequence[str], column: Literal["study", "patient"]

@@ -163,6 +163,10 @@ class Vectors:
             held = held[np.unpackbits(self._alive, count=len(held), bitorder="little") > 0]
         return np.concatenate([held, self._fresh_keys]) if len(self._fresh) else held
 
+    def held(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which of some keys are of an image, shape (n,)."""
+        return self._locate(keys) >= 0
+
     def stored_vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Vectors of images by key, shape (n, dimensions).
 

@@ -39,6 +39,9 @@ _NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
 _CHUNK = 16_384
 # Each row read from a map brings up to 16 pages of 4 KiB into the memory of the process.
 _RESIDENT_ROWS = 16_384
+# Maps that are no larger than that together stay: to bring their pages again takes longer than all
+# else of a search.
+_RESIDENT_BYTES = _RESIDENT_ROWS * 16 * 4096
 # So much is compared with its checksums before it is used.
 _CHECKED_BYTES = 64 << 20
 
@@ -177,6 +180,7 @@ class Shards:
         self._files: list[mmap.mmap] = []
         self._touched = 0
         size = sum(shard.rows for shard in shards) * (2 * dimensions + 8)
+        self._large = size > _RESIDENT_BYTES
         #: Shards still to be compared with their checksums; large ones are left to `verify`.
         self._unchecked = set(range(len(shards)) if size <= _CHECKED_BYTES else ())
 
@@ -294,7 +298,7 @@ class Shards:
     def _touch(self, rows: int) -> None:
         """Let the maps' pages go now and then; they stay in the system's cache of files."""
         self._touched += rows
-        if self._touched > _RESIDENT_ROWS and hasattr(mmap, "MADV_DONTNEED"):
+        if self._large and self._touched > _RESIDENT_ROWS and hasattr(mmap, "MADV_DONTNEED"):
             self._touched = 0
             for file in self._files:
                 file.madvise(mmap.MADV_DONTNEED)

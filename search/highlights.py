@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from indexer.database.text.documents import Document
-from indexer.database.text.schema import LABELS, analyzer
+from indexer.database.text.schema import LABELS, analyzer, stemmed
 from indexer.database.text.tantivy.schema import finding_term
 from search.language.findings import Findings, fold
 from search.language.shapes import matcher
@@ -59,14 +59,20 @@ class Highlighter:
         self._whole = [leaf for leaf in self._leaves if _field(leaf[0]) == "composite"]
         self._labels = [leaf for leaf in self._leaves if _field(leaf[0]) in LABELS]
         self._texts = [leaf for leaf in self._leaves if _field(leaf[0]) in (None, "annotation")]
-        self._plain = [
+        self._plain = _Wanted(
             leaf
             for leaf, finding in self._leaves
             if finding == _ALONE and isinstance(leaf, _WORDS)
             if leaf.field is None and leaf.origin is None
-        ]
-        # By text and origin: what many images of an answer say is looked at once.
-        self._found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        )
+        self._written: dict[str, _Wanted] = {}
+        # Of a field that the report denies or doubts.
+        self._told = {
+            field: [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
+            for field in ("absent", "uncertain")
+        }
+        # What many images of an answer say is looked at once.
+        self._found: dict[str, _Spans] = {}
 
     def mark(self, document: Document) -> Highlights:
         """The matching annotations, whole, and up to five matching sentences of the report.
@@ -76,15 +82,18 @@ class Highlighter:
         annotations = [
             Fragment(annotation["text"], spans, annotation["origin"])
             for annotation in document["annotations"]
-            if (spans := _joined(self._in_annotation(annotation)))
+            if (spans := self._spans(annotation))
         ]
         report: list[Fragment] = []
         for section, text in (document["report"] or {}).items():
-            written = [leaf for leaf, _ in self._leaves if _field(leaf) in ("report", section)]
-            places = [*_in_text(text, written)]
+            if section not in self._written:
+                written = (leaf for leaf, _ in self._leaves if _field(leaf) in ("report", section))
+                self._written[section] = _Wanted(written)
+            places = [*self._written[section].places(text)]
             if section in document["statements"]:
-                places += _in_text(document["statements"][section], self._plain)
-            report += _sentences(text, _joined(places))
+                places += self._plain.places(document["statements"][section])
+            if places:
+                report += _sentences(text, _joined(places))
         return Highlights(
             tuple(annotations),
             tuple(report[:_MOST]),
@@ -92,16 +101,19 @@ class Highlighter:
             self._annotation_fragments("uncertain", document["uncertain"]),
         )
 
-    def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    def _spans(self, annotation: Mapping[str, Any]) -> _Spans:
+        term = finding_term(annotation)
+        if term not in self._found:
+            self._found[term] = _joined(self._in_annotation(annotation, term))
+        return self._found[term]
+
+    def _in_annotation(self, annotation: Mapping[str, Any], term: str) -> Iterator[tuple[int, int]]:
         text, origin = annotation["text"], annotation["origin"]
         meant = {_ALONE}
         if self._asked:
             # An annotation that a finding as a whole does not mean is not marked at all.
-            known = Findings([finding_term(annotation)])
+            known = _finding(term)
             meant |= {n for n, finding in enumerate(self._asked) if known.matching(finding)}
-        elif not self._whole and not self._labels and (text, origin) in self._found:
-            yield from self._found[text, origin]
-            return
 
         def of(leaves: Sequence[tuple[Leaf, int]]) -> list[Leaf]:
             return [
@@ -119,22 +131,16 @@ class Highlighter:
                 if word["kind"] == field and fits(word["text"].lower()):
                     yield start, end
                 start = end + len(", ")
-        if self._asked:
-            yield from _in_text(text, of(self._texts))
-            return
-        if (text, origin) not in self._found:
-            self._found[text, origin] = [*_in_text(text, of(self._texts))]
-        yield from self._found[text, origin]
+        yield from _Wanted(of(self._texts)).places(text)
 
     def _annotation_fragments(
         self, field: str, annotations: Sequence[Mapping[str, Any]]
     ) -> tuple[Fragment, ...]:
         """The annotations that people or the report deny, or doubt, and the query asks for."""
-        asked = [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
         return tuple(
             Fragment(a["text"], ((0, len(a["disease"])),), a["origin"])
             for a in annotations
-            if any(fits(a["disease"].lower()) for fits in asked)
+            if any(fits(a["disease"].lower()) for fits in self._told[field])
         )
 
 
@@ -166,6 +172,7 @@ def _fits(leaf: Leaf) -> Callable[[str], bool]:
     return lambda value: isinstance(leaf, Value) and value == leaf.value
 
 
+_Spans: TypeAlias = tuple[tuple[int, int], ...]
 _Tokens: TypeAlias = tuple[tuple[str, ...], tuple[tuple[int, int], ...]]
 
 
@@ -182,37 +189,51 @@ _tokens_of_annotation = functools.lru_cache(maxsize=16384)(_tokens)
 _SHORT = 120
 
 
-def _in_text(text: str, leaves: Sequence[Leaf]) -> Iterator[tuple[int, int]]:
-    """Where any of the leaves matches."""
-    read = _tokens_of_annotation if len(text) <= _SHORT else _tokens
-    phrases = [leaf for leaf in leaves if isinstance(leaf, Word | Phrase)]
-    shapes = [leaf for leaf in leaves if isinstance(leaf, Prefix | Wildcard | Fuzzy)]
-    if phrases:
-        stems, places = read(text, False)
-        there = set(stems)
-        for phrase in phrases:
-            wanted = _stems(phrase.text)
-            width = len(wanted)
-            if not wanted or wanted[0] not in there:
-                continue
-            for start in range(len(stems) - width + 1):
-                if stems[start : start + width] == wanted:
-                    yield places[start][0], places[start + width - 1][1]
-    if shapes:
-        words, places = read(text, True)
-        for shape in shapes:
-            fits = matcher(shape, fold)
-            for word, place in zip(words, places, strict=True):
-                if fits(word):
-                    yield place
+class _Wanted:
+    """Words that are looked for in texts.
+
+    Parameters
+    ----------
+    leaves
+        Any of them is enough.
+    """
+
+    def __init__(self, leaves: Iterable[Leaf]) -> None:
+        #: By its first stem, each phrase as stems.
+        self._phrases: dict[str, list[tuple[str, ...]]] = {}
+        self._shapes: list[Callable[[str], bool]] = []
+        for leaf in leaves:
+            if isinstance(leaf, Word | Phrase):
+                if wanted := stemmed(leaf.text):
+                    self._phrases.setdefault(wanted[0], []).append(wanted)
+            elif isinstance(leaf, Prefix | Wildcard | Fuzzy):
+                self._shapes.append(matcher(leaf, fold))
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where any of them matches."""
+        read = _tokens_of_annotation if len(text) <= _SHORT else _tokens
+        if self._phrases:
+            found, places = read(text, False)
+            for start, stem in enumerate(found):
+                for wanted in self._phrases.get(stem, ()):
+                    end = start + len(wanted)
+                    if found[start:end] == wanted:
+                        yield places[start][0], places[end - 1][1]
+        if self._shapes:
+            words, places = read(text, True)
+            for fits in self._shapes:
+                for word, place in zip(words, places, strict=True):
+                    if fits(word):
+                        yield place
 
 
 @functools.lru_cache(maxsize=4096)
-def _stems(text: str) -> tuple[str, ...]:
-    return tuple(analyzer().analyze(text))
+def _finding(term: str) -> Findings:
+    """One annotation, to be asked what means it."""
+    return Findings([term])
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _joined(spans: Iterable[tuple[int, int]]) -> _Spans:
     joined: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if joined and start < joined[-1][1]:
@@ -226,9 +247,11 @@ def _sentences(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Fragment
     """The sentences that hold matches; of a very long one the part around its first match."""
     remaining = list(spans)
     for sentence in _SENTENCE.finditer(text):
+        if not remaining:
+            return
         start, end = sentence.span()
         # A phrase may run over a full stop ("no. 5"): the fragment is widened to hold it.
-        if not remaining or remaining[0][0] >= end:
+        if remaining[0][0] >= end:
             continue
         first, last = remaining[0]
         if end - start > _LONGEST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
@@ -164,6 +164,17 @@ class SearchService:
         with self.snapshot(text=True) as snapshot:
             self._encoded(snapshot, known)
 
+    def near_words(self, words: Iterable[str]) -> dict[str, list[str]]:
+        """For each word that the database does not know, words that are spelt nearly so.
+
+        None for someone who may not see the text of reports: near words may be words of these.
+        """
+        if not self.shows_reports:
+            return {}
+        with self.snapshot(text=True) as snapshot:
+            near = {word: snapshot.text.suggest(word) for word in words}
+        return {word: found for word, found in near.items() if found}
+
     def terms(self, snapshot: Snapshot) -> Terms:
         """How words are understood in a moment that was opened with its text."""
         return self._load_terms(snapshot, self.shows_reports)
@@ -244,9 +255,9 @@ class SearchService:
         known = self._models.trained_on(snapshot.manifest)
         if known is None:
             return results
-        files = snapshot.database.ledger.files
+        names = snapshot.database.ledger.files.names_of([hit.id for hit in results.hits])
         hits = [
-            replace(hit, in_sample=any(file.name in known for file in files.of_image(hit.id)))
+            replace(hit, in_sample=any(name in known for name in names.get(hit.id, ())))
             for hit in results.hits
         ]
         return replace(results, hits=hits)

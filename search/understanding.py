@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,15 @@ from search.language.lexicon import Lexicon, unsayable
 from search.language.plain.reading import Reading, ranked, read, read_sentence
 from search.language.sight import without_reports
 from search.language.tree import Among, MatchAll, Node, conjunction
+from search.models import Recent
 from search.request import SearchRequest
 from search.stores.backend import Backend
 
 __all__ = ["Query", "Terms"]
+
+# Readings that are kept, of words that are no longer than what people type.
+_KEPT = 512
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Terms:
         closed = [field for field, kind in FIELDS.items() if kind == "closed"]
         self._sayable = sayable
         self._reports = True
+        self._read = Recent(_KEPT)
         self.vocabulary = Vocabulary({field: text.values(field) for field in closed}, self._all)
 
     def without_reports(self) -> Terms:
@@ -71,9 +77,14 @@ class Terms:
         return tree if self._reports else without_reports(tree)
 
     def read(
-        self, words: str, *, literal: bool = False, count: Callable[[Node], int] | None = None
+        self,
+        words: str,
+        *,
+        literal: bool = False,
+        count: Callable[[Node], int] | None = None,
+        counted: Hashable = None,
     ) -> Query:
-        """Read words.
+        """Read words; who asks for the same again gets the same reading.
 
         Parameters
         ----------
@@ -82,12 +93,23 @@ class Terms:
         count
             How many images match a tree that is widened; where nothing matches all of a free text,
             part of it is given up. None gives nothing up.
+        counted
+            What else these images have to meet.
 
         Raises
         ------
         QueryError
             They are a malformed query; the text says where.
         """
+        if len(words) > _LONGEST:
+            return self._read_anew(words, literal, count)
+        # A store that cannot tell when it changes has terms for a few seconds.
+        return self._read.get(
+            (words, literal, count is None, counted, self._reports),
+            lambda: self._read_anew(words, literal, count),
+        )
+
+    def _read_anew(self, words: str, literal: bool, count: Callable[[Node], int] | None) -> Query:
         reading = read(words, self.vocabulary, literal=literal)
         if count is not None:
             expand = Lexicon.load().expand

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
-from indexer.database.text.documents import Document
 from search.facets import check_facets
 from search.highlights import Highlighter
 from search.language.tree import (
@@ -23,12 +21,10 @@ from search.language.tree import (
 from search.paging import Cursor, Sort, signature
 from search.request import Group, SearchRequest
 from search.results import Hit, Reason, Results
-from search.stores.backend import Backend, Page, TextQuery
+from search.stores.backend import Backend, Found, Page, TextQuery
 from search.understanding import Terms
 
 __all__ = ["search_words"]
-
-_Hit: TypeAlias = tuple[float, Document]
 
 # Most studies have two images.
 _HITS_PER_ROW = 2
@@ -53,6 +49,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         request.words or "",
         literal=request.literal,
         count=lambda tree: text.search(TextQuery(tree, conditions, limit=0, chosen=chosen)).total,
+        counted=(conditions, *sorted(chosen.items())),
     )
     sign = signature(query.scored, conditions, sorted(chosen.items()), order, request.group)
     after = Cursor.read(request.after, sign) if request.after is not None else None
@@ -70,7 +67,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         chosen=chosen,
     )
     found = text.search(first)
-    rows, following = [[hit] for hit in found.hits], found.after
+    rows, following = [[one] for one in found.found], found.after
     if request.group is not None:
         asked = _Asked(text, first)
         rows, following = _rows(asked, request.group, request.limit, start, found, after)
@@ -78,11 +75,12 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
     marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
     highlighter = Highlighter(marked)
     hits = []
-    for place, ((score, document), *more) in enumerate(rows, start + 1):
-        reason = Reason("words", None if after is not None else place, score)
-        images = (document["id"], *(other["id"] for _, other in more))
+    for place, (best, *more) in enumerate(rows, start + 1):
+        reason = Reason("words", None if after is not None else place, best.score)
+        images = (best.id, *(other.id for other in more))
+        document = best.document
         marks = highlighter.mark(document)
-        hits.append(Hit(document["id"], score, document, marks, (reason,), images))
+        hits.append(Hit(best.id, best.score, document, marks, (reason,), images))
     return Results(
         found.total,
         hits,
@@ -107,27 +105,19 @@ class _Asked:
         page = replace(self.query, facets=(), limit=limit, offset=offset, after=after)
         return self.text.search(page)
 
-    def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[_Hit]]:
+    def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[Found]]:
         """All hits of some studies or patients, in order."""
         node = disjunction(*(Value(group, owner) for owner in owners))
         some = replace(self.query, filters=conjunction(self.query.filters, node))
-        found: dict[str, list[_Hit]] = {}
-        for hit in _Asked(self.text, some).page(_MOST_IMAGES).hits:
-            found.setdefault(hit[1][group], []).append(hit)
+        found: dict[str, list[Found]] = {}
+        for one in _Asked(self.text, some).page(_MOST_IMAGES).found:
+            found.setdefault(_owner(one, group), []).append(one)
         return found
-
-    def cursor(self, hit: _Hit, rank: int) -> Cursor:
-        """Where the hits after one begin."""
-        score, document = hit
-        value: float | int | str | None = score
-        if self.query.sort.by != "score":
-            value = document[self.query.sort.by]
-        return Cursor(value, document["id"], rank)
 
 
 def _rows(
     asked: _Asked, group: Group, limit: int, skipped: int, page: Page, after: Cursor | None
-) -> tuple[list[list[_Hit]], Cursor | None]:
+) -> tuple[list[list[Found]], Cursor | None]:
     """Rows of a study's hits, each where its first hit stands, and where the next page begins.
 
     A study whose first hit stands before the page is met again by its other hits, and told by
@@ -140,15 +130,15 @@ def _rows(
     page, after
         The first hits, and the last one before them.
     """
-    rows: list[list[_Hit]] = []
+    rows: list[list[Found]] = []
     rank = after.rank if after is not None else 0
     while True:
-        if not page.hits:
+        if not page.found:
             return rows, None
-        groups = asked.of_groups(group, dict.fromkeys(hit[1][group] for hit in page.hits))
-        for hit in page.hits:
-            row = groups[hit[1][group]]
-            if row[0][1]["id"] == hit[1]["id"]:
+        groups = asked.of_groups(group, dict.fromkeys(_owner(one, group) for one in page.found))
+        for one in page.found:
+            row = groups[_owner(one, group)]
+            if row[0].id == one.id:
                 if len(rows) == limit:
                     return rows, after
                 if skipped:
@@ -156,10 +146,14 @@ def _rows(
                 else:
                     rows.append(row)
             rank += 1
-            after = asked.cursor(hit, rank)
+            after = Cursor(one.value, one.id, rank)
         if page.after is None:
             return rows, None
         page = asked.page(_hits_for(skipped + limit - len(rows)), 0, after)
+
+
+def _owner(one: Found, group: Group) -> str:
+    return one.study if group == "study" else one.patient
 
 
 def _hits_for(rows: int) -> int:

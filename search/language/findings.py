@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from indexer.annotation import Origin
-from indexer.database.text.schema import LABELS, analyzer
+from indexer.database.text.schema import LABELS, analyzer, stemmed
 from search.language.shapes import matcher
 from search.language.tree import (
     And,
@@ -52,7 +52,7 @@ class Findings:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._terms: list[str] = []
-        self._stems: list[list[str]] = []
+        self._stems: list[tuple[str, ...]] = []
         self._of_stem: dict[str, set[int]] = {}
         self._of_plain: dict[str, set[int]] = {}
         self._of_value: dict[str, dict[str, set[int]]] = {label: {} for label in LABELS}
@@ -74,8 +74,8 @@ class Findings:
     def _index(self, term: str) -> None:
         number = len(self._terms)
         finding: dict[str, Any] = json.loads(term)
-        stems = analyzer().analyze(finding["text"])
-        for stem in stems:
+        found = tuple(analyzer().analyze(finding["text"]))
+        for stem in found:
             self._of_stem.setdefault(stem, set()).add(number)
         for token in analyzer(plain=True).analyze(finding["text"]):
             self._of_plain.setdefault(token, set()).add(number)
@@ -84,7 +84,7 @@ class Findings:
                 values.setdefault(value, set()).add(number)
         self._of_origin.setdefault(finding["origin"], set()).add(number)
         self._of_certainty.setdefault(finding["certainty"], set()).add(number)
-        self._stems.append(stems)
+        self._stems.append(found)
         self._terms.append(term)
 
     def matching(self, finding: Finding) -> list[str]:
@@ -108,7 +108,7 @@ class Findings:
             case Finding(inner, origin):
                 return self._narrowed(self._evaluate(inner), origin)
             case Word(text, _, origin) | Phrase(text, _, origin):
-                return self._narrowed(self._with(analyzer().analyze(text)), origin)
+                return self._narrowed(self._with(stemmed(text)), origin)
             case Value("origin", value):
                 return set(self._of_origin.get(value, ()))
             case Value("certainty", value):
@@ -130,15 +130,14 @@ class Findings:
     def _narrowed(self, found: set[int], origin: Origin | None) -> set[int]:
         return found & self._of_origin.get(origin, set()) if origin else set(found)
 
-    def _with(self, stems: Sequence[str]) -> set[int]:
+    def _with(self, wanted: tuple[str, ...]) -> set[int]:
         """The annotations in which these stems stand side by side."""
-        if not stems:
+        if not wanted:
             return set()
-        found = set.intersection(*(self._of_stem.get(stem, set()) for stem in stems))
-        width = len(stems)
+        found = set.intersection(*(self._of_stem.get(stem, set()) for stem in wanted))
+        width = len(wanted)
         if width == 1:
             return found
-        wanted = list(stems)
         return {
             number
             for number in found

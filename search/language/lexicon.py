@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, product, zip_longest
 from typing import Any, TypeAlias
 
-from indexer.database.text.schema import LABELS, analyzer
+from indexer.database.text.schema import LABELS, stemmed
 from indexer.errors import NotFoundError, QueryError
 from indexer.words import headings as chest
 from indexer.words.headings import Heading
@@ -125,12 +125,12 @@ class Lexicon:
         self._senses: dict[_Stems, tuple[Heading, ...]] = {}
         for heading in self.headings.values():
             for form in (heading.name, *heading.forms):
-                known = self._senses.setdefault(_stems(form), (heading,))
+                known = self._senses.setdefault(stemmed(form), (heading,))
                 if known != (heading,):
                     raise ValueError(f'"{form}" is a form of {known[0].name} and {heading.name}')
         for form, names in self.loose.items():
             asked = tuple(self.headings[name] for name in names)
-            if (known := self._senses.setdefault(_stems(form), asked)) != asked:
+            if (known := self._senses.setdefault(stemmed(form), asked)) != asked:
                 raise ValueError(f'"{form}" is a form of {known[0].name}, and loose')
         self._longest = max(map(len, self._senses), default=0)
 
@@ -152,12 +152,12 @@ class Lexicon:
         A heading stands by its forms for its usual kind, by its name for all: ``disease:pleural``
         is nothing, though ``disease:pleura`` is.
         """
-        stems = _stems(text)
+        stems = stemmed(text)
         found = self._senses.get(stems, ())
         if kind is None:
             return found
         return tuple(
-            h for h in found if kind == h.kinds[0] or (kind in h.kinds and stems == _stems(h.name))
+            h for h in found if kind == h.kinds[0] or (kind in h.kinds and stems == stemmed(h.name))
         )
 
     def within(self, name: str) -> tuple[str, ...]:
@@ -178,7 +178,7 @@ class Lexicon:
             hint = f'; did you mean "{guess}"?' if guess else ""
             shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in term)
             raise NotFoundError(f'the lexicon does not know "{shown[:60]}"{hint}')
-        words = (Word(word) for word in term.split() if _stems(word))
+        words = (Word(word) for word in term.split() if stemmed(word))
         return Expansion(term, headings, self.expand(conjunction(*words)))
 
     # ---- trees ----------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ class Lexicon:
         if not headings:
             return first
         as_written = [Phrase(w.text, w.field, w.origin) for w in words if isinstance(w, Word)]
-        alone = _stems(first.text) if len(words) == 1 else None
+        alone = stemmed(first.text) if len(words) == 1 else None
         texts = self._ways(headings, alone)
         ways = (Phrase(text, first.field, first.origin) for text in texts)
         return any_of([conjunction(*as_written), *ways])
@@ -332,7 +332,7 @@ class Lexicon:
         )
         kept: dict[_Stems, str] = {alone: ""} if alone else {}
         for text in pool:
-            stems = _stems(text)
+            stems = stemmed(text)
             if any(_holds(stems, shorter) for shorter in kept):
                 continue
             for longer in [known for known in kept if _holds(known, stems) and known != alone]:
@@ -383,10 +383,6 @@ def written(node: Node) -> str:
             shown = f'"{quoted}"' if not isinstance(node, Word) else text
             return f"{field}:{shown}" if field else shown
     raise ValueError(f"{type(node).__name__} is none of words, phrases and values")
-
-
-def _stems(text: str) -> _Stems:
-    return tuple(analyzer().analyze(text))
 
 
 def _holds(stems: _Stems, shorter: _Stems) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,9 +14,32 @@ from search.language.tree import MatchAll, Node, conjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 
-__all__ = ["BY_SCORE", "Backend", "Cursor", "Page", "Sort", "TextQuery"]
+__all__ = ["BY_SCORE", "Backend", "Cursor", "Found", "Page", "Sort", "TextQuery"]
 
 BY_SCORE = Sort("score")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One image of a page; its document is parsed when it is asked for.
+
+    Parameters
+    ----------
+    value
+        What it is sorted by: its score, its id, or its value of a field; None where it has none.
+    """
+
+    id: str
+    score: float
+    study: str
+    patient: str
+    value: float | int | str | None
+    _read: Callable[[], Document]
+
+    @property
+    def document(self) -> Document:
+        """What the store knows of it."""
+        return self._read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +50,8 @@ class Page:
     ----------
     total
         Images that match, on all pages.
-    hits
-        Documents with their scores, in the order of the sort, then of id.
+    found
+        The images of this page, in the order of the sort, then of id.
     facets
         Counts by facet over all matching images; of a facet that has a choice, over those that
         match but for that choice.
@@ -37,9 +60,14 @@ class Page:
     """
 
     total: int
-    hits: Sequence[tuple[float, Document]]
+    found: Sequence[Found]
     facets: Mapping[str, Sequence[FacetCount]]
     after: Cursor | None = None
+
+    @property
+    def hits(self) -> list[tuple[float, Document]]:
+        """Documents with their scores."""
+        return [(one.score, one.document) for one in self.found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
 from search.results import document_without_report
 from search.web.completions import completions
+from search.web.pages.rendering import json_response
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
@@ -28,30 +29,42 @@ _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
 _Nothing = Annotated[NoQuery, Query()]
 
 
-@router.get("/search", dependencies=[require("reader", "search")])
-def search(state: _State, query: Annotated[SearchQuery, Query()]) -> dict[str, Any]:
+@router.get("/search", dependencies=[require("reader", "search")], response_model=dict[str, Any])
+async def search(state: _State, query: Annotated[SearchQuery, Query()]) -> Response:
     """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
-    return state.service.search(query.request(state.among(query))).to_json()
+
+    def answer() -> Response:
+        return json_response(state.service.search(query.request(state.among(query))).to_json())
+
+    return await state.in_turn(answer)
 
 
 @router.get("/facets", dependencies=[require("reader", "search")])
-def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
+async def facets(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Counts over all images that match."""
-    answer = state.service.search(query.request(state.among(query))).to_json()
-    return {"total": answer["total"], "facets": answer["facets"]}
+
+    def answer() -> dict[str, Any]:
+        return state.service.search(query.request(state.among(query))).to_json()
+
+    found = await state.in_turn(answer)
+    return {"total": found["total"], "facets": found["facets"]}
 
 
 @router.get("/suggest", dependencies=[require("reader", "search")])
-def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
+async def suggest(state: _State, query: Annotated[FacetQuery, Query()]) -> dict[str, Any]:
     """Near words for words that the database does not know, and findings that begin like the last.
 
     A completion is the whole query with its last word completed, and how many images have it.
     """
-    found = state.service.search(query.request(state.among(query)))
-    return {
-        "suggestions": found.to_json()["suggestions"],
-        "completions": completions(state.service, query.q),
-    }
+
+    def answer() -> dict[str, Any]:
+        found = state.service.search(query.request(state.among(query)))
+        return {
+            "suggestions": found.to_json()["suggestions"],
+            "completions": completions(state.service, query.q),
+        }
+
+    return await state.in_turn(answer)
 
 
 @router.get("/images/{image_id}", dependencies=[require("reader")])
@@ -111,12 +124,21 @@ def heatmap(state: _State, image_id: _Id, query: Annotated[HeatQuery, Query()]) 
     return Response(layer, media_type="image/png", headers=_IMMUTABLE)
 
 
-@router.get("/images/{image_id}/similar", dependencies=[require("reader", "search")])
-def similar(
+@router.get(
+    "/images/{image_id}/similar",
+    dependencies=[require("reader", "search")],
+    response_model=dict[str, Any],
+)
+async def similar(
     state: _State, image_id: _Id, query: Annotated[SimilarQuery, Query()]
-) -> dict[str, Any]:
+) -> Response:
     """The images most like one of the database."""
-    return state.service.search(query.request(image_id, state.among(query))).to_json()
+
+    def answer() -> Response:
+        found = state.service.search(query.request(image_id, state.among(query)))
+        return json_response(found.to_json())
+
+    return await state.in_turn(answer)
 
 
 @router.post(
@@ -131,17 +153,19 @@ def similar(
         }
     },
     responses={413: {"description": "The file is too large.", "content": PROBLEM}},
+    response_model=dict[str, Any],
 )
 async def similar_to_file(
     state: _State, query: Annotated[SimilarQuery, Query()], request: Request
-) -> dict[str, Any]:
+) -> Response:
     """The images most like a file, which is the body of the request; nothing of it is kept."""
-    from starlette.concurrency import run_in_threadpool
-
     upload = Upload(await request.body(), "the file")
-    asked = query.request(upload, state.among(query))
-    found = await run_in_threadpool(state.service.search, asked)
-    return found.to_json()
+
+    def answer() -> Response:
+        found = state.service.search(query.request(upload, state.among(query)))
+        return json_response(found.to_json())
+
+    return await state.in_turn(answer, reads=True)
 
 
 @router.get("/studies/{study}", dependencies=[require("reader")])

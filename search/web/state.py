@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+import os
+from collections.abc import Callable
+from copy import copy
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
 from indexer.database.cohorts.cohort import MOST_IMAGES
@@ -20,7 +24,14 @@ from search.web.queries import BoundQuery
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
-__all__ = ["State", "app_state"]
+__all__ = ["State", "app_state", "state_of"]
+
+T = TypeVar("T")
+
+# More threads that compute than there are cores only wait for the interpreter's lock; those that
+# ask a server wait for that.
+_COMPUTING = max(2, os.cpu_count() or 1)
+_ASKING = 24
 
 
 @dataclass(slots=True)
@@ -41,6 +52,25 @@ class State:
     uploads: Uploads
     maps: LabelMaps = field(default_factory=LabelMaps)
     metrics: Metrics | None = None
+    _searches: CapacityLimiter = field(init=False)
+    _readings: CapacityLimiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        with self.service.snapshot() as snapshot:
+            asks = snapshot.manifest.text == "elasticsearch"
+        self._searches = CapacityLimiter(_ASKING if asks else _COMPUTING)
+        self._readings = CapacityLimiter(_COMPUTING + 1)
+
+    async def in_turn(self, answer: Callable[[], T], *, reads: bool = False) -> T:
+        """What a search gives: a few are answered at a time, in the order they came.
+
+        Parameters
+        ----------
+        reads
+            Whether a film is read for it, which takes far longer; those wait for each other.
+        """
+        turns = self._readings if reads else self._searches
+        return await to_thread.run_sync(answer, limiter=turns)
 
     @property
     def cohorts(self) -> Cohorts:
@@ -115,11 +145,18 @@ class State:
         return self.metrics.text({f"database_{name}": value for name, value in gauges.items()})
 
 
-def app_state(request: Request) -> State:
+def state_of(request: Request) -> State:
     """The state of the server that answers a request, without the text of reports for those who
     may not see it."""
     state: State = request.app.state.cxrdex
     person = getattr(request.state, "person", None)
     if person is not None and not person.may(state.settings.reports):
-        return replace(state, service=state.service.without_reports())
+        seen = copy(state)
+        seen.service = state.service.without_reports()
+        return seen
     return state
+
+
+async def app_state(request: Request) -> State:
+    """`state_of` as a dependency; what is not `async` would wait for a thread of its own."""
+    return state_of(request)

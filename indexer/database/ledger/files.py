@@ -92,6 +92,14 @@ class Files(Table):
         )
         return [FileRecord(*row[1:]) for row in rows]
 
+    def names_of(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each image that is known, the names of the files that hold it."""
+        names: dict[str, list[str]] = {}
+        statement = "SELECT image_id, name FROM files WHERE image_id IN ({})"
+        for image_id, name in self._select_each(image_ids, statement):
+            names.setdefault(image_id, []).append(name)
+        return names
+
     def image_behind(self, file: File) -> str | None:
         """The image that a file held when it was last read."""
         found = self._value(

@@ -33,6 +33,7 @@ __all__ = [
     "field_values",
     "findings_by_certainty",
     "label_values",
+    "stemmed",
 ]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -76,6 +77,12 @@ def analyzer(*, plain: bool = False) -> tantivy.TextAnalyzer:
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
     builder = builder.filter(tantivy.Filter.lowercase()).filter(tantivy.Filter.ascii_fold())
     return (builder if plain else builder.filter(tantivy.Filter.stemmer("english"))).build()
+
+
+@functools.lru_cache(maxsize=8192)
+def stemmed(text: str) -> tuple[str, ...]:
+    """The stems of a text's words, as text fields hold them."""
+    return tuple(analyzer().analyze(text))
 
 
 def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:

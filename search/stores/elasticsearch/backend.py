@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.answers import answering, check_whole, innermost
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
@@ -26,7 +27,7 @@ from search.language.tree import (
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import Page, TextQuery
+from search.stores.backend import Found, Page, TextQuery
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class ElasticsearchBackend:
         answer, found = self._fetch(body, counting, asked.offset, limit + 1 if limit else 0)
         return Page(
             answer["hits"]["total"]["value"],
-            [(float(hit["_score"]), hit["_source"]["document"]) for hit in found[:limit]],
+            [_found(hit, asked.sort) for hit in found[:limit]],
             {name: _counts(answer["aggregations"][name], name) for name in asked.facets},
             _cursor(found[limit - 1], asked.sort) if len(found) > limit > 0 else None,
         )
@@ -305,6 +306,15 @@ def _answering(index: str) -> Iterator[None]:
             yield
         except BadRequestError as error:
             raise QueryError(f"Elasticsearch refuses the query: {innermost(error.body)}") from error
+
+
+def _found(hit: dict[str, Any], sort: Sort) -> Found:
+    document: Document = hit["_source"]["document"]
+    score = float(hit["_score"])
+    value = score if sort.by == "score" else document[sort.by]
+    return Found(
+        document["id"], score, document["study"], document["patient"], value, lambda: document
+    )
 
 
 def _order(sort: Sort) -> list[Query]:

@@ -1,4 +1,4 @@
 """Searches in the tantivy index of a database.
 
-May import: `search.stores.backend`, `indexer.database.text.tantivy`.
+May import: `search.stores.backend`, `search.models`, `indexer.database.text.tantivy`.
 """

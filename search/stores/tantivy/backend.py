@@ -26,7 +26,7 @@ from search.language.spelling import most_edits
 from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import Page, TextQuery
+from search.stores.backend import Found, Page, TextQuery
 from search.stores.tantivy.pages import Pager, Place
 from search.stores.tantivy.query import compile_both, is_uniform, weightless
 from search.stores.tantivy.state import State
@@ -57,29 +57,41 @@ class EmbeddedBackend:
     def search(self, asked: TextQuery) -> Page:
         """Images that match everything asked for."""
         state = self._state()
-        words, sort = asked.words, asked.sort
-        compiled = compile_both(state, words, asked.conditions)
-        pager = Pager(state.searcher, compiled, is_uniform(words))
-        # tantivy leaves the interpreter free, so that both go on at once.
-        counting = [
-            self._beside.submit(self._facets, state, words, others, some, asked.facet_size)
-            for some, others in _counted(asked)
+        words, sort, conditions = asked.words, asked.sort, asked.conditions
+
+        def make() -> Pager:
+            compiled = compile_both(state, words, conditions)
+            return Pager(state.searcher, compiled, is_uniform(words))
+
+        # What is asked with its facets is a page that is seen again, or that others follow.
+        pager = state.kept.get((Pager, words, conditions), make) if asked.facets else make()
+        questions = [
+            (words, others, tuple(some), asked.facet_size) for some, others in _counted(asked)
         ]
+        # tantivy leaves the interpreter free, so that both go on at once.
+        counting = {
+            question: self._beside.submit(self._facets, state, *question)
+            for question in questions
+            if question not in state.kept
+        }
         places: Sequence[Place] = []
         cursor = None
         if asked.limit:
             places, cursor = pager.page(sort, asked.limit, asked.offset, asked.after)
-        documents = [_document(state.searcher, place.address) for place in places]
         if sort.by == "score" or not is_uniform(words):
-            scores = self._scores(state.searcher, compiled, sort, places)
+            scores = self._scores(state.searcher, pager.query, sort, places)
         else:
             scores = [1.0] * len(places)
         counts: dict[str, Sequence[FacetCount]] = {}
-        for count in counting:
-            counts |= count.result()
+        for question in questions:
+            begun = counting.get(question)
+            counts |= begun.result() if begun else self._facets(state, *question)
         return Page(
             pager.total,
-            list(zip(scores, documents, strict=True)),
+            [
+                _found(state.searcher, place, score, sort)
+                for place, score in zip(places, scores, strict=True)
+            ],
             {name: counts[name] for name in asked.facets},
             cursor,
         )
@@ -110,7 +122,7 @@ class EmbeddedBackend:
             state.searcher.doc_freq(name, stems[0]) for name in ("annotation", "report")
         ):
             return []
-        return state.remember(("suggest", token), lambda: _near(state, token))
+        return state.kept.get(("suggest", token), lambda: _near(state, token))
 
     @property
     def version(self) -> tuple[int, int] | None:
@@ -162,7 +174,7 @@ class EmbeddedBackend:
 
     @staticmethod
     def _facets(
-        state: State, query: Node, conditions: Node, names: Sequence[str], size: int
+        state: State, query: Node, conditions: Node, names: tuple[str, ...], size: int
     ) -> dict[str, Sequence[FacetCount]]:
         def count() -> dict[str, Sequence[FacetCount]]:
             left_out = _left_out(conjunction(query, conditions))
@@ -177,7 +189,8 @@ class EmbeddedBackend:
                 for name in names
                 for column, _ in columns.get(name) or [(name, ())]
             }
-            answer = state.searcher.aggregate(compile_both(state, query, conditions), request)
+            matching = compile_both(state, query, conditions, scored=False)
+            answer = state.searcher.aggregate(matching, request)
             buckets = {column: found["buckets"] for column, found in answer.items()}
             return {
                 name: _by_column(buckets, columns[name] or [], size)
@@ -187,7 +200,7 @@ class EmbeddedBackend:
             }
 
         # The pages of one search show the same counts.
-        return state.remember((query, conditions, tuple(names), size), count)
+        return state.kept.get((query, conditions, names, size), count)
 
 
 def _left_out(tree: Node) -> Node | None:
@@ -240,8 +253,21 @@ def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
     return sorted(counts, key=lambda count: (-count.count, count.value))[:size]
 
 
-def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
-    data: bytes = searcher.doc(address)["document"][0]
+def _found(searcher: tantivy.Searcher, place: Place, score: float, sort: Sort) -> Found:
+    data: bytes = searcher.doc(place.address)["document"][0]
+    value = place.id if sort.by == "id" else place.value
+    # Most images of a page of studies are asked for no more than these.
+    study, patient = _pseudonym(data, b',"study":"'), _pseudonym(data, b',"patient":"')
+    return Found(place.id, score, study, patient, value, lambda: _document(data))
+
+
+def _pseudonym(data: bytes, member: bytes) -> str:
+    """A member of a document that stands there once: quotes inside of its texts are escaped."""
+    start = data.index(member) + len(member)
+    return data[start : data.index(b'"', start)].decode()
+
+
+def _document(data: bytes) -> Document:
     document: Document
     try:
         document = orjson.loads(data)

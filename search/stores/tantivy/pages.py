@@ -20,6 +20,8 @@ _MARGIN = 100
 # Hits that a slice of the ids should hold, to begin with.
 _SLICE = 256
 _LARGEST_SLICE = 16_384
+# Of the best hits so many are remembered.
+_KEPT = 400
 _KEYS = 1 << 64
 # Ids that are looked up one by one.
 _MAX_SINGLE_LOOKUPS = 2_000
@@ -60,19 +62,23 @@ class Pager:
         What hits must match.
     uniform
         Whether all hits have one score, so that the order is that of the ids.
+
+    Threads may share it: what it remembers is the same whoever finds it first.
     """
 
     def __init__(self, searcher: tantivy.Searcher, query: tantivy.Query, uniform: bool) -> None:
         self._searcher = searcher
-        self._query = query
+        self.query = query
         self._uniform = uniform
         self._total: int | None = None
+        #: The best hits, as many as were looked at.
+        self._best: list[_Scored] = []
 
     @property
     def total(self) -> int:
         """Hits on all pages; counted along with the first page where that was asked for before."""
         if self._total is None:
-            self._total = self._count(self._query)
+            self._total = self._count(self.query)
         return self._total
 
     def _count(self, query: tantivy.Query) -> int:
@@ -100,7 +106,7 @@ class Pager:
         key = int(after.id, 16) if after is not None else None
         if sort.by == "id" or (sort.by == "score" and self._uniform):
             value = 1.0 if sort.by == "score" else None
-            found = self._by_key(self._query, wanted, offset, key, sort.descending)
+            found = self._by_key(self.query, wanted, offset, key, sort.descending)
             return (Place(value, k, address) for k, address in found)
         if sort.by == "score":
             places = self._by_score(wanted + offset, after)
@@ -125,7 +131,7 @@ class Pager:
                 return []
             query = weightless(query, keys_between(low, high))
         order = tantivy.Order.Desc if descending else tantivy.Order.Asc
-        first = query is self._query and self._total is None
+        first = query is self.query and self._total is None
         found: Any = self._searcher.search(
             query, max(limit, 1), count=first, order_by_field="key", order=order, offset=offset
         )
@@ -143,7 +149,7 @@ class Pager:
             "values": {"terms": {"field": sort.by, "size": _VALUES}},
             "total": {"value_count": {"field": "key"}},
         }
-        answer = self._searcher.aggregate(self._query, request)
+        answer = self._searcher.aggregate(self.query, request)
         self._total, buckets = int(answer["total"]["value"]), answer["values"]["buckets"]
         counts: dict[int | None, int] = {
             int(bucket["key"]): int(bucket["doc_count"]) for bucket in buckets
@@ -170,9 +176,9 @@ class Pager:
         import tantivy
 
         if value is not None:
-            return weightless(self._query, numbers_between(field, value, value))
+            return weightless(self.query, numbers_between(field, value, value))
         without = (tantivy.Occur.MustNot, tantivy.Query.exists_query(field))
-        return tantivy.Query.boolean_query([(tantivy.Occur.Must, self._query), without])
+        return tantivy.Query.boolean_query([(tantivy.Occur.Must, self.query), without])
 
     # ---- by score -------------------------------------------------------------------------------
 
@@ -216,10 +222,15 @@ class Pager:
         first = self._total is None
         if not first:
             size = min(size, self.total - start)
-        found: Any = self._searcher.search(self._query, size, count=first, offset=start)
+        if start + size <= len(self._best):
+            return self._best[start : start + size]
+        found: Any = self._searcher.search(self.query, size, count=first, offset=start)
         if first:
             self._total = int(found.count)
-        return self._scored(found.hits)
+        window = self._scored(found.hits)
+        if not start and size <= _KEPT:
+            self._best = window
+        return window
 
     def _scored(self, hits: list[tuple[float, tantivy.DocAddress]]) -> list[_Scored]:
         keys = self._searcher.fast_field_values("key", [address for _, address in hits])
@@ -235,7 +246,7 @@ class Pager:
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
             few = self._searcher.num_docs * (high - low) < _MAX_SINGLE_LOOKUPS * _KEYS
-            part = weightless(self._query, keys_between(low, high, few=few))
+            part = weightless(self.query, keys_between(low, high, few=few))
             slice_: Any = self._searcher.search(part, 4 * _SLICE)
             if slice_.count > 4 * _SLICE:
                 slice_ = self._searcher.search(part, slice_.count)

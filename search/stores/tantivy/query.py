@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.annotation import Origin
 from indexer.archive.reports import SECTIONS
-from indexer.database.text.schema import LABELS, analyzer, field_name
+from indexer.database.text.schema import LABELS, field_name, stemmed
 from indexer.database.text.tantivy.schema import schema
 from search.language.fields import FIELDS
 from search.language.findings import fold
@@ -29,6 +29,7 @@ from search.language.tree import (
     Value,
     Wildcard,
     Word,
+    disjunction,
     narrow,
     required_certainty,
     required_origin,
@@ -54,12 +55,19 @@ def is_uniform(query: Node) -> bool:
     return isinstance(query, MatchAll | Not | Value | Among | Present | Range | Finding)
 
 
-def compile_both(state: State, query: Node, conditions: Node) -> tantivy.Query:
-    """Both trees as one query, in which the conditions weigh nothing."""
+def compile_both(
+    state: State, query: Node, conditions: Node, *, scored: bool = True
+) -> tantivy.Query:
+    """Both trees as one query, in which the conditions weigh nothing.
+
+    Parameters
+    ----------
+    scored
+        Whether scores matter, beside which images match.
+    """
     compiler = _Compiler(state)
-    narrowed = compiler.compile(
-        narrow(query, required_origin(conditions), required_certainty(conditions))
-    )
+    tree = narrow(query, required_origin(conditions), required_certainty(conditions))
+    narrowed = compiler.compile(tree if scored else _unscored(tree))
     if isinstance(conditions, MatchAll):
         return narrowed
     return weightless(
@@ -96,6 +104,19 @@ def numbers_between(field: str, low: int | None, high: int | None) -> tantivy.Qu
     return tantivy.Query.range_query(schema(), field, kind, low, high, use_inverted_index=True)
 
 
+def _unscored(tree: Node) -> Node:
+    """The same images, without alternatives that are part of another one and only add to scores."""
+    if not isinstance(tree, Or):
+        return tree
+    parts = [{*node.nodes} if isinstance(node, And) else {node} for node in tree.nodes]
+    kept = [
+        node
+        for node, own in zip(tree.nodes, parts, strict=True)
+        if not any(other < own for other in parts)
+    ]
+    return disjunction(*kept)
+
+
 class _Compiler:
     """One method per kind of node."""
 
@@ -118,7 +139,7 @@ class _Compiler:
             case Boost(inner, factor):
                 return self._query.boost_query(self.compile(inner), factor)
             case Finding():
-                return self._state.remember(node, lambda: self._finding(node))
+                return self._state.kept.get(node, lambda: self._finding(node))
             case Or() | Word() | Phrase():
                 return self._any(self._parts(node))
             case Prefix() | Wildcard() | Fuzzy():
@@ -139,7 +160,7 @@ class _Compiler:
                 # One union of all: unions within unions take longer.
                 return [query for child in nodes for query in self._parts(child)]
             case Word(text, field, origin) | Phrase(text, field, origin):
-                stems = analyzer().analyze(text)
+                stems = stemmed(text)
                 return self._weighted(field, origin, lambda name: self._stems(name, stems))
         return [self.compile(node)]
 

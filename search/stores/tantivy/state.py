@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.schema import PAIR_SEPARATOR
@@ -13,6 +11,7 @@ from indexer.errors import QueryError
 from search.language.findings import Findings
 from search.language.shapes import Terms, compile_shape
 from search.language.tree import Finding
+from search.models import Recent
 from search.stores.tantivy.pairs import ItemPairs
 
 if TYPE_CHECKING:
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["State"]
 
-T = TypeVar("T")
-
 _MAX_EXPANSIONS = 50_000
-_KEPT = 256
+_KEPT = 2048
 # Too many values to look at each of them.
 _ALL_DISTINCT = frozenset({"id", "study", "patient"})
 
@@ -57,22 +54,10 @@ class State:
         self._terms: dict[str, Terms] = {}
         self._learnt = False
         self._pairs: ItemPairs | None = None
-        self._lock = threading.Lock()
         # Of what is learnt from the terms once.
         self._learning = threading.Lock()
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gave for this key, or gives now."""
-        with self._lock:
-            if key in self._kept:
-                return cast(T, self._kept[key])
-        made = make()
-        with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return made
+        #: What was worked out of this commit for some questions.
+        self.kept = Recent(_KEPT)
 
     def pairs(self, finding: Finding) -> list[str] | None:
         """The pair terms that a finding means, if it is a set of them."""

@@ -141,8 +141,9 @@ def _most_trusted(fragments: Sequence[Fragment]) -> list[Fragment]:
 
 def load_thumbnails(snapshot: Snapshot, ids: Iterable[str]) -> dict[str, Thumbnail]:
     """For each image, whether a small picture of it may be shown."""
-    images = snapshot.database.ledger.images
-    return {one: Thumbnail(one, images.has_picture(one)) for one in ids}
+    unique = list(dict.fromkeys(ids))
+    there = snapshot.database.ledger.images.having_pictures(unique)
+    return {one: Thumbnail(one, one in there) for one in unique}
 
 
 def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:

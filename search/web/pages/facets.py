@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from search.language.filters import facet_name
 from search.results import Results
@@ -80,6 +80,10 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
         ``facet=value`` of the page.
     """
     lists = []
+    base = address_with(address, (), but=("choose", *_PLACES))
+    base += "&" if "?" in base else "?"
+    # All that is chosen stands in every address.
+    before = "".join(f"{urlencode({'choose': choice})}&" for choice in chosen)
     for name, counts in results.facets.items():
         if name in _IN_ORDER:
             counts = sorted(counts, key=lambda count: int(count.value))
@@ -90,14 +94,16 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
         values = []
         for value, count in (found | missing).items():
             same = [c for c in chosen if _same(c, name, value)]
-            choices = [c for c in chosen if c not in same] if same else [*chosen, f"{name}={value}"]
-            to = address_with(
-                address, [("choose", choice) for choice in choices], but=("choose", *_PLACES)
-            )
+            if same:
+                others = [("choose", c) for c in chosen if c not in same]
+                to = address_with(address, others, but=("choose", *_PLACES))
+            else:
+                to = f"{base}{before}choose={quote_plus(f'{name}={value}')}"
             values.append(
                 {
                     "value": value,
                     "count": count,
+                    "shown": f"{count:,}",
                     "most": most,
                     "chosen": bool(same),
                     "address": to,

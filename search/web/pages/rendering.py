@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from search.web.problems import problem
 
-__all__ = ["THEME", "THEMES", "error_response", "page"]
+__all__ = ["THEME", "THEMES", "error_response", "json_response", "page"]
 
 #: Cookie that holds what the person chose of `THEMES`.
 THEME = "cxrdex-theme"
@@ -45,6 +47,16 @@ def page(request: Request, template: str, **values: Any) -> str:
         audit=getattr(request.state, "audit", None) is not None,
         **values,
     )
+
+
+def json_response(data: Mapping[str, Any]) -> Response:
+    """An answer of plain values, written at once: to check its types would take longer."""
+    try:
+        content = orjson.dumps(data)
+    except TypeError:
+        # Half a surrogate pair, as a broken report may hold one, is no UTF-8.
+        content = json.dumps(data, allow_nan=False).encode()
+    return Response(content, media_type="application/json")
 
 
 def error_response(

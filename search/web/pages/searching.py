@@ -18,7 +18,7 @@ from search.web.pages.cards import hit_cards
 from search.web.pages.facets import TITLES, active_filters, address_with, facet_lists
 from search.web.pages.rendering import page
 from search.web.people.access import require
-from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
+from search.web.queries import NoQuery, SearchQuery, SimilarQuery
 from search.web.state import State, app_state
 
 __all__ = ["router"]
@@ -38,8 +38,14 @@ _WORDS = 12
 
 
 @router.get("/search", dependencies=[require("reader", "search")])
-def search(request: Request, state: _State, query: Annotated[SearchQuery, Query()]) -> str:
+async def search(
+    request: Request, state: _State, query: Annotated[SearchQuery, Query()]
+) -> HTMLResponse:
     """Answers to words, a card for each study."""
+    return await state.in_turn(lambda: HTMLResponse(_answer_to_words(request, state, query)))
+
+
+def _answer_to_words(request: Request, state: State, query: SearchQuery) -> str:
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
     asked = query.model_copy(update={"facet": [*TITLES], "group": query.group or "study", **wanted})
     address = "/search?" + urlencode(query.model_dump(exclude_defaults=True), doseq=True)
@@ -90,13 +96,8 @@ def _near(
     suggestions = dict(results.suggestions) if results is not None else {}
     single = dict.fromkeys(_WORD.findall(words))
     if results is not None and not suggestions and single:
-        try:
-            # Word by word, as several may be read as one phrase, or for what they mean.
-            each = FacetQuery(q=" OR ".join([*single][:_WORDS]), facet=[])
-            suggestions = dict(state.service.search(each.request()).suggestions)
-        except QueryError:
-            # What is asked by meaning need not be a query.
-            return []
+        # Word by word, as several may be read as one phrase, or for what they mean.
+        suggestions = dict(state.service.near_words([*single][:_WORDS]))
     found = []
     for word, others in suggestions.items():
         links = []
@@ -139,10 +140,16 @@ def sent_film(state: _State, token: str, _: Annotated[NoQuery, Query()]) -> Resp
 
 
 @router.get("/queries/{token}", dependencies=[require("reader", "search")])
-def answer(
+async def answer(
     request: Request, state: _State, token: str, query: Annotated[SimilarQuery, Query()]
-) -> str:
+) -> HTMLResponse:
     """The images most like an uploaded film, beside what the bundle reads in it."""
+    return await state.in_turn(
+        lambda: HTMLResponse(_answer_to_film(request, state, token, query)), reads=True
+    )
+
+
+def _answer_to_film(request: Request, state: State, token: str, query: SimilarQuery) -> str:
     upload = state.uploads.get(token)
     reading = state.service.read(upload)
     limit = query.limit if "limit" in query.model_fields_set else _LIKE

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from search.web.people.person import Person, Role
-from search.web.state import app_state
+from search.web.state import state_of
 
 __all__ = [
     "Action",
@@ -39,8 +39,12 @@ def current_person(request: Request) -> Person:
     return person
 
 
+async def _person(request: Request) -> Person:
+    return current_person(request)
+
+
 #: The parameter of a route that is to know who asks.
-Asking = Annotated[Person, Depends(current_person)]
+Asking = Annotated[Person, Depends(_person)]
 
 
 #: What a request is to the audit; ``"nothing"`` for what says nothing about a patient.
@@ -55,7 +59,11 @@ class _Required:
     def __init__(self, role: Audience, does: Action | None) -> None:
         self.role, self.does = role, does
 
-    def __call__(self, request: Request) -> None:
+    async def __call__(self, request: Request) -> None:
+        self.check(request)
+
+    def check(self, request: Request) -> None:
+        """Refuse whoever is below the role."""
         state = request.scope.setdefault("state", {})
         state["does"] = self.does or ("open" if request.method in ("GET", "HEAD") else "change")
         audit = state.get("audit")
@@ -92,16 +100,16 @@ def noted(request: Request, detail: str) -> None:
 def sees_reports(request: Request) -> bool:
     """Whether the person who asks may see the text of reports.
 
-    `search.web.state.app_state` gives them a service that shows it or does not; only what reads
+    `search.web.state.state_of` gives them a service that shows it or does not; only what reads
     documents of a snapshot itself has to ask here.
     """
-    return current_person(request).may(app_state(request).settings.reports)
+    return current_person(request).may(state_of(request).settings.reports)
 
 
-def undeclared_is_for_administrators(request: Request) -> None:
+async def undeclared_is_for_administrators(request: Request) -> None:
     """For an app's own `dependencies`: a route whose role was forgotten is open to few."""
     if _role(request.scope["route"]) is None:
-        _Required("administrator", None)(request)
+        _Required("administrator", None).check(request)
 
 
 class RouteAccess(NamedTuple):

@@ -3,20 +3,23 @@
     python -m benchmarks.serving --database DIR [--images 1000000]
 
 Makes the database where it is not there, serves it by `cxrdex serve` on loopback, and asks over
-connections that stay open: words over the API and as pages, by people who ask without a pause and
-by people who look at each answer for some seconds; films of a simulated archive, and films of the
-database by their ids; then many of all kinds, while the server's memory is watched. Those who ask
-take their share of the same cores.
+connections that stay open: words over the API and as pages, all with facets; words among ages that
+nobody asked for before, of which nothing can be remembered; films of a simulated archive, and films
+of the database by their ids. Each by people who ask without a pause, and by people who look at each
+answer for a while. Then many of all kinds, while the server's memory is watched. Those who ask
+take their share of the same cores, which is told, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,12 +35,15 @@ from benchmarks.made_database import make_database
 from benchmarks.record import write_result
 from benchmarks.text_stores import queries_of
 from indexer.simulation import simulate_archive
+from search.web.pages.facets import TITLES
 
-__all__ = ["images_of", "served"]
+__all__ = ["busy_seconds", "images_of", "served"]
 
 _KINDS = ("word", "two words", "phrase", "value")
+_FACETS = "".join(f"&facet={name}" for name in TITLES)
 _FILMS = 24
-_STEPS = 20
+# Requests after which the memory is looked at, as shares of all.
+_STEPS = (0.05, 0.25, 0.5, 1.0)
 _Draw = Callable[[random.Random], Request]
 
 
@@ -60,6 +66,12 @@ def _memory_of(process: psutil.Process) -> int:
     """Resident MiB of a process and its children."""
     members = (process, *process.children(recursive=True))
     return sum(member.memory_info().rss for member in members) >> 20
+
+
+def busy_seconds(process: psutil.Process) -> float:
+    """Seconds of the processor that a process and its children have taken."""
+    members = (process, *process.children(recursive=True))
+    return sum(sum(member.cpu_times()[:2]) for member in members)
 
 
 def _get(port: int, target: str) -> bytes:
@@ -91,7 +103,10 @@ def _draws(port: int, films: Sequence[bytes]) -> dict[str, _Draw]:
     hits = re.findall(rb'"id":"([0-9a-f]{16})"', _get(port, "/v1/search?limit=200"))
     ids = [one.decode() for one in hits]
     return {
-        "words": lambda rng: Request(f"/v1/search?q={rng.choice(queries)}"),
+        "words": lambda rng: Request(f"/v1/search?q={rng.choice(queries)}{_FACETS}"),
+        "new words": lambda rng: Request(
+            f"/v1/search?q={rng.choice(queries)}&filter={quote(_ages(rng))}{_FACETS}"
+        ),
         "pages": lambda rng: Request(f"/search?q={rng.choice(queries)}"),
         "films": lambda rng: Request("/v1/similar", rng.choice(films)),
         "ids": lambda rng: Request(f"/v1/images/{rng.choice(ids)}/similar"),
@@ -99,18 +114,25 @@ def _draws(port: int, films: Sequence[bytes]) -> dict[str, _Draw]:
     }
 
 
+def _ages(rng: random.Random) -> str:
+    """A span of ages: with one of the queries one in a million, hardly ever asked for twice."""
+    first, last = sorted(rng.sample(range(18, 91), 2))
+    return f"age:[{first} TO {last}]"
+
+
 def _memory(port: int, process: psutil.Process, draws: dict[str, _Draw], count: int) -> Any:
     """Resident MiB after each part of many requests of all kinds."""
 
     def mixed(rng: random.Random) -> Request:
-        return draws[rng.choices([*draws], (10, 5, 1, 3, 5))[0]](rng)
+        return draws[rng.choices([*draws], (10, 2, 5, 1, 3, 5))[0]](rng)
 
-    seen, failed = [_memory_of(process)], 0
-    for _ in range(_STEPS):
-        asked = asyncio.run(ask(port, mixed, people=8, seconds=3600, most=count // _STEPS))
-        failed += len(asked.failed)
-        seen.append(_memory_of(process))
-    return {"requests": count, "failed": failed, "mib": seen}
+    seen, failed, done = {"0": _memory_of(process)}, 0, 0
+    for share in _STEPS:
+        most = round(count * share) - done
+        asked = asyncio.run(ask(port, mixed, people=8, seconds=3600, most=most))
+        failed, done = failed + len(asked.failed), done + most
+        seen[str(done)] = _memory_of(process)
+    return {"requests": count, "failed": failed, "mib_after_requests": seen}
 
 
 @click.command()
@@ -118,7 +140,7 @@ def _memory(port: int, process: psutil.Process, draws: dict[str, _Draw], count: 
 @click.option("--images", type=int, default=1_000_000, help="Of a database that is made.")
 @click.option("--people", type=int, default=50)
 @click.option("--seconds", type=float, default=60.0, help="Of each part.")
-@click.option("--pause", type=float, default=2.0, help="Mean of the seconds at an answer.")
+@click.option("--pause", type=float, default=1.5, help="Mean of the seconds at an answer.")
 @click.option("--requests", type=int, default=20_000, help="While the memory is watched.")
 def main(
     database: Path, images: int, people: int, seconds: float, pause: float, requests: int
@@ -137,12 +159,14 @@ def main(
         parts: dict[str, Any] = {}
         for name, draw in draws.items():
             for told, waits in (("without a pause", 0.0), ("with a pause", pause)):
-                began = sum(process.cpu_times()[:2])
+                began, own = busy_seconds(process), time.process_time()
                 asked = asyncio.run(ask(port, draw, people=people, seconds=seconds, pause=waits))
-                busy = sum(process.cpu_times()[:2]) - began
+                busy, own = busy_seconds(process) - began, time.process_time() - own
                 parts[f"{name}, {told}"] = {
                     **asked.to_json(),
                     "server_cores": round(busy / asked.wall, 2),
+                    "asking_cores": round(own / asked.wall, 2),
+                    "load_average": round(os.getloadavg()[0], 1),
                 }
                 click.echo(f"{name}, {told}: {parts[f'{name}, {told}']}", err=True)
         memory = _memory(port, process, draws, requests)

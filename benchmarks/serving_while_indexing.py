@@ -4,12 +4,14 @@
 
 Makes a database of generated films with the bundle that ships, then indexes as many again twice:
 with a server that nobody asks, and with one that some people ask all the time. Says whether a
-request failed, how long after its commit an image was found, and by how much the run was slower.
+request failed, how long after its commit an image was found, by what share the run was slower, and
+what share of the cores the server and those who ask it took.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -23,7 +25,7 @@ import click
 
 from benchmarks.asking import Asked, Request, ask
 from benchmarks.record import write_result
-from benchmarks.serving import images_of, served
+from benchmarks.serving import busy_seconds, images_of, served
 from benchmarks.text_stores import queries_of
 from indexer.database.reader import Database
 
@@ -115,18 +117,25 @@ def main(images: int, people: int, pause: float) -> None:
         subprocess.run([*words, "--database", str(database)], check=True, stdout=subprocess.DEVNULL)
         with served(database) as (port, process):
             for name, count in (("alone", 0), ("asked", people)):
-                busy = sum(process.cpu_times()[:2])
+                before, own = busy_seconds(process), time.process_time()
                 seconds, lag, asked = asyncio.run(_run(root / name, database, port, count, pause))
-                busy = sum(process.cpu_times()[:2]) - busy
+                busy = busy_seconds(process) - before
+                own = time.process_time() - own
                 result[name] = {
                     "seconds": round(seconds, 1),
                     "images_per_second": round(images / seconds, 1),
                     "longest_until_found_seconds": round(lag, 2),
                     "server_cores": round(busy / seconds, 2),
+                    "asking_cores": round(own / seconds, 2),
+                    "load_average": round(os.getloadavg()[0], 1),
                     **({"requests": asked.to_json()} if count else {}),
                 }
                 click.echo(f"{name}: {result[name]}", err=True)
-    result["slower_by"] = round(result["asked"]["seconds"] / result["alone"]["seconds"] - 1, 3)
+    alone, asked_for = result["alone"], result["asked"]
+    result["slower_by"] = round(1 - alone["seconds"] / asked_for["seconds"], 3)
+    taken = asked_for["server_cores"] + asked_for["asking_cores"]
+    taken -= alone["server_cores"] + alone["asking_cores"]
+    result["share_of_cores_taken"] = round(taken / len(os.sched_getaffinity(0)), 3)
     write_result("serving_while_indexing", result)
 
 

@@ -237,6 +237,58 @@ def _scale() -> str:
     return _table(heads, rows, result)
 
 
+def _serving() -> str:
+    result = _result("serving")
+    rows = [
+        (
+            name,
+            row["requests"],
+            row["failed"],
+            row["per_second"],
+            row["p50_ms"],
+            row["p95_ms"],
+            row["p99_ms"],
+            f"{row['server_cores']} + {row['asking_cores']}",
+        )
+        for name, row in result["parts"].items()
+    ]
+    heads = ("asked for", "requests", "failed", "a second", "p50, ms", "p95, ms", "p99, ms")
+    first, memory = result["first_page_bytes"], result["memory"]
+    sizes = ", ".join(
+        f"{int(count):,}: {mib:,}" for count, mib in memory["mib_after_requests"].items()
+    )
+    return (
+        f"{result['images']:,} images, {result['people']} people, who pause for "
+        f"{result['pause_seconds']} s on average. The first page: {first['page']:,} bytes, "
+        f"{first['with_styles_and_scripts']:,} with styles and scripts. Resident MiB after so many "
+        f"requests of all kinds, {memory['failed']} of them failed: {sizes}.\n\n"
+        + _table((*heads, "cores, server + asking"), rows, result)
+    )
+
+
+def _serving_while_indexing() -> str:
+    result = _result("serving_while_indexing")
+    rows = [
+        (
+            name,
+            row["images_per_second"],
+            row["longest_until_found_seconds"],
+            f"{row['server_cores']} + {row['asking_cores']}",
+            row.get("requests", {}).get("requests", ""),
+            row.get("requests", {}).get("failed", ""),
+            row.get("requests", {}).get("p95_ms", ""),
+        )
+        for name, row in ((name, result[name]) for name in ("alone", "asked"))
+    ]
+    heads = ("server", "run, images/s", "found after, s, at most", "cores, server + asking")
+    requests = ("requests", "failed", "p95, ms")
+    return (
+        f"A run over {result['images']:,} pictures. Slower by {result['slower_by']:.0%}, while "
+        f"{result['share_of_cores_taken']:.0%} of the cores went to requests.\n\n"
+        + _table((*heads, *requests), rows, result)
+    )
+
+
 def _starts() -> str:
     result = _result("startup")
     rows = [
@@ -267,6 +319,8 @@ _TABLES: dict[str, Callable[[], str]] = {
     "filters": _filters,
     "text": _text,
     "scale": _scale,
+    "serving": _serving,
+    "serving-while-indexing": _serving_while_indexing,
     "starts": _starts,
     "training": _training,
 }

@@ -253,15 +253,17 @@ def _serving() -> str:
         for name, row in result["parts"].items()
     ]
     heads = ("asked for", "requests", "failed", "a second", "p50, ms", "p95, ms", "p99, ms")
-    first, memory = result["first_page_bytes"], result["memory"]
-    sizes = ", ".join(
-        f"{int(count):,}: {mib:,}" for count, mib in memory["mib_after_requests"].items()
-    )
+    first, resident = result["first_page_bytes"], ""
+    if (memory := result.get("memory")) is not None:
+        sizes = [f"{int(count):,}: {mib:,}" for count, mib in memory["mib_after_requests"].items()]
+        resident = (
+            " Resident MiB after so many requests of all kinds, "
+            f"{memory['failed']} of them failed: {', '.join(sizes)}."
+        )
     return (
         f"{result['images']:,} images, {result['people']} people, who pause for "
         f"{result['pause_seconds']} s on average. The first page: {first['page']:,} bytes, "
-        f"{first['with_styles_and_scripts']:,} with styles and scripts. Resident MiB after so many "
-        f"requests of all kinds, {memory['failed']} of them failed: {sizes}.\n\n"
+        f"{first['with_styles_and_scripts']:,} with styles and scripts.{resident}\n\n"
         + _table((*heads, "cores, server + asking"), rows, result)
     )
 

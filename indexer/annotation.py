@@ -133,14 +133,16 @@ class Annotation:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back."""
-        kinds = {word.kind for word in self.words}
+        kinds: dict[str, list[str]] = {}
+        for word in self.words:
+            kinds.setdefault(word.kind, []).append(word.text)
         return {
             "text": self.text,
             "origin": self.origin,
             "confidence": round(self.confidence, 4),
             "certainty": self.certainty,
             "disease": self.disease,
-            **{kind: list(self.of_kind(kind)) for kind in KINDS[1:] if kind in kinds},
+            **{kind: kinds[kind] for kind in KINDS[1:] if kind in kinds},
             "words": [
                 {"text": w.text, "kind": w.kind, "confidence": round(w.confidence, 4)}
                 for w in self.words
@@ -163,9 +165,11 @@ class Annotation:
 def stored_certainty(data: Mapping[str, Any]) -> Certainty:
     """The certainty of an annotation as `Annotation.to_json` made it; of a predicted one of an
     earlier version, which has none, by its probability."""
+    found: Certainty | None = data.get("certainty")
+    if found:
+        return found
     unsure = data["origin"] == "predicted" and data["confidence"] < EVEN
-    found: Certainty = data.get("certainty") or ("possible" if unsure else "likely")
-    return found
+    return "possible" if unsure else "likely"
 
 
 def parse_mesh(term: str) -> Annotation | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from indexer.errors import CxrdexError, DatabaseError, DiskFullError
 
-__all__ = ["sync_files", "sync_folder", "write_durably", "writing"]
+__all__ = ["sync_files", "sync_folder", "write_all_durably", "write_durably", "writing"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Of libraries that raise their own exceptions only the system's words come through.
@@ -56,13 +56,24 @@ def _full(place: Path) -> DiskFullError:
 
 def write_durably(path: Path, data: bytes | memoryview) -> None:
     """Write a whole file so that, whenever power fails, it is there complete or not at all."""
-    draft = path.with_name(path.name + ".tmp")
-    with open(draft, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
+    write_all_durably({path: data})
+
+
+def write_all_durably(files: Mapping[Path, bytes | memoryview]) -> None:
+    """Write the files of a folder, each as `write_durably` does: first all of them, one after the
+    other, and then the disk is waited for."""
+    drafts = {path: path.with_name(path.name + ".tmp") for path in files}
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open(draft, "wb")) for draft in drafts.values()]
+        for file, data in zip(opened, files.values(), strict=True):
+            file.write(data)
+            file.flush()
+        for file in opened:
+            os.fsync(file.fileno())
+    for path, draft in drafts.items():
+        draft.replace(path)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
 
 
 def sync_folder(path: Path) -> None:

@@ -42,11 +42,15 @@ class Thumbnails:
             self._connection.executescript(_SCHEMA)
 
     def put(self, pictures: Iterable[tuple[str, bytes]]) -> None:
-        """Store pictures by image id, durably."""
+        """Store pictures by image id, durably.
+
+        They are appended one after the other; in order of the ids, so that each page of their index
+        is gone to once.
+        """
         with self._lock, self._connection:
             self._connection.execute("BEGIN")
             self._connection.executemany(
-                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", pictures
+                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", sorted(pictures)
             )
 
     def drop(self, image_ids: Iterable[str]) -> None:

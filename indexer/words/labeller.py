@@ -159,8 +159,14 @@ def _within(small: Annotation, large: Annotation) -> bool:
     return small.disease == large.disease and set(small.words) < set(large.words)
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+# A report is gone through twice: for its findings, and for what it denies.
+@lru_cache(maxsize=16)
+def _sentences(text: str) -> tuple[tuple[int, int], ...]:
     """Places of the sentences of `text`, up to `MAX_CHARACTERS`."""
+    return tuple(_find_sentences(text))
+
+
+def _find_sentences(text: str) -> Iterator[tuple[int, int]]:
     text = text[:MAX_CHARACTERS]
     start = 0
     for stop in [*(m.end() for m in _END.finditer(_lower(text))), len(text)]:

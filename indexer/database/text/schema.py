@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from indexer.annotation import CERTAINTIES, Origin, stored_certainty
+from indexer.annotation import CERTAINTIES, Certainty, Origin, stored_certainty
 from indexer.archive.reports import SECTIONS
 from indexer.cascade.interpretation.certainty import is_unusual
 
@@ -28,6 +28,7 @@ __all__ = [
     "PLAIN",
     "STEMMED",
     "TEXTS",
+    "Said",
     "analyzer",
     "field_name",
     "field_values",
@@ -85,6 +86,27 @@ def stemmed(text: str) -> tuple[str, ...]:
     return tuple(analyzer().analyze(text))
 
 
+class Said(NamedTuple):
+    """An annotation without its probabilities: millions of images say a few thousand such things,
+    so that what follows from one is kept."""
+
+    origin: Origin
+    certainty: Certainty
+    text: str
+    words: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, annotation: Mapping[str, Any]) -> Said:
+        """What `Annotation.to_json` says."""
+        words = tuple([(word["kind"], word["text"]) for word in annotation["words"]])
+        return cls(annotation["origin"], stored_certainty(annotation), annotation["text"], words)
+
+    def to_json(self) -> dict[str, Any]:
+        """An annotation that says it, as far as fields and terms are made of it."""
+        words = [{"kind": kind, "text": text} for kind, text in self.words]
+        return {**self._asdict(), "words": words}
+
+
 def label_values(annotation: Mapping[str, Any]) -> dict[str, list[str]]:
     """The values of an annotation's label fields, in lower case, by field.
 
@@ -122,12 +144,8 @@ def field_values(document: Document) -> dict[str, list[str]]:
         values.setdefault(name, []).extend(more)
 
     for annotation in document["annotations"]:
-        put("origin", annotation["origin"])
-        put("certainty", stored_certainty(annotation))
-        for origin in (None, annotation["origin"]):
-            put(field_name("annotation", origin), annotation["text"])
-            for label, entries in label_values(annotation).items():
-                put(field_name(label, origin), *entries)
+        for name, entries in _values_of(Said.of(annotation)):
+            values.setdefault(name, []).extend(entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
     for section, text in (document["report"] or {}).items():
@@ -149,3 +167,14 @@ def field_values(document: Document) -> dict[str, list[str]]:
         for name, entries in values.items()
         if entries
     }
+
+
+@functools.lru_cache(maxsize=8192)
+def _values_of(said: Said) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What an annotation adds to the fields of its document."""
+    values = [("origin", (said.origin,)), ("certainty", (said.certainty,))]
+    labels = label_values(said.to_json())
+    for origin in (None, said.origin):
+        values.append((field_name("annotation", origin), (said.text,)))
+        values += [(field_name(label, origin), (*entries,)) for label, entries in labels.items()]
+    return tuple(values)

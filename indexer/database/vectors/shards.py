@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.access import unreadable
-from indexer.database.durable import write_durably
+from indexer.database.durable import write_all_durably
 from indexer.database.vectors.arrays import load_array
 from indexer.errors import DatabaseError, ShardMissing
 
@@ -101,8 +101,7 @@ def write_shard(
         Shape (n,).
     """
     parts = _npy(vectors.astype(np.float16)), _npy(keys)
-    for path, data in zip(_paths(folder, number), parts, strict=True):
-        write_durably(path, data)
+    write_all_durably(dict(zip(_paths(folder, number), parts, strict=True)))
     return _checksum(parts)
 
 

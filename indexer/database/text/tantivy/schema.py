@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from indexer.database.text.schema import (
     PLAIN,
     STEMMED,
     TEXTS,
+    Said,
     field_name,
     label_values,
 )
@@ -23,7 +25,7 @@ from indexer.database.text.tantivy.facet_columns import COLUMNS
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["PAIR_SEPARATOR", "finding_term", "pair_items", "pair_term", "schema"]
+__all__ = ["PAIR_SEPARATOR", "finding_term", "pair_items", "pair_term", "schema", "terms"]
 
 #: Between the two items of a pair term.
 PAIR_SEPARATOR = "\x1f"
@@ -82,3 +84,11 @@ def finding_term(annotation: Mapping[str, Any]) -> str:
     term = {"origin": annotation["origin"], "text": annotation["text"]}
     term["certainty"] = stored_certainty(annotation)
     return canonical({**term, **label_values(annotation)})
+
+
+@functools.lru_cache(maxsize=8192)
+def terms(said: Said) -> tuple[str, tuple[str, ...]]:
+    """The term of a finding, and those of its items and of their pairs."""
+    annotation = said.to_json()
+    items = itertools.combinations_with_replacement(pair_items(annotation), 2)
+    return finding_term(annotation), tuple(itertools.starmap(pair_term, items))

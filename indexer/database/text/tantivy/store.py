@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.database.access import share
 from indexer.database.seal import check_open
-from indexer.database.text.documents import Document, canonical, document_hash
+from indexer.database.text.documents import Document, canonical, text_hash
 from indexer.database.text.schema import (
     LABELS,
     NUMBERS,
     PLAIN,
     STEMMED,
     TEXTS,
+    Said,
     analyzer,
     field_name,
     field_values,
 )
 from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.mirror import Mirror
-from indexer.database.text.tantivy.schema import finding_term, pair_items, pair_term, schema
+from indexer.database.text.tantivy.schema import schema, terms
 from indexer.errors import DatabaseError, DatabaseMismatch, DiskFullError
 
 if TYPE_CHECKING:
@@ -310,10 +311,11 @@ def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseEr
 def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Document:
     import tantivy
 
+    text = canonical(document)
     fields: dict[str, Any] = {
         "id": document["id"],
-        "state": f"{document['id']}:{document_hash(document)}",
-        "document": canonical(document).encode("utf-8", "surrogatepass"),
+        "state": f"{document['id']}:{text_hash(text)}",
+        "document": text.encode("utf-8", "surrogatepass"),
         "study": document["study"],
         "patient": document["patient"],
     }
@@ -325,9 +327,9 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
     findings: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for annotation in document["annotations"]:
-        findings[finding_term(annotation)] = None
-        items = itertools.combinations_with_replacement(pair_items(annotation), 2)
-        pairs |= dict.fromkeys(itertools.starmap(pair_term, items))
+        finding, joint = terms(Said.of(annotation))
+        findings[finding] = None
+        pairs |= dict.fromkeys(joint)
     values |= {"finding": list(findings), "joint": list(pairs)}
     for name, entries in values.items():
         fields[name] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -122,6 +122,7 @@ class Models:
         self._bundle: Once[Bundle] = Once()
         self._predictor: Once[Predictor] = Once()
         self._text_space: Once[TextSpace] = Once()
+        self._description: Once[Mapping[str, Any]] = Once()
         self._sayable: Once[dict[str, list[str]]] = Once()
         self._trained_on: Once[TrainedOn | None] = Once()
         self._decoder: Once[FileDecoder] = Once(lambda decoder: decoder.close())
@@ -223,28 +224,33 @@ class Models:
             settings = replace(settings, thumbnail=0)
         return FileDecoder(settings, workers=self._decoders)
 
-    def _training_images(self, wanted: str) -> TrainedOn | None:
+    def _described(self, wanted: str) -> Mapping[str, Any]:
+        """The description of the bundle with a hash; empty where there is none. Its weights are
+        not read, which would take longer than a search for words."""
         from indexer.cascade.bundle import Bundle
-        from indexer.cascade.trained_on import TrainedOn
 
         place = self.compute.bundle
         try:
-            found, record = Bundle.record_at(None if place is None else Path(place))
-        except BundleError:
-            return None
-        images = record.get("trained_on")
-        return TrainedOn(images) if found == wanted and images else None
-
-    def _labels(self, wanted: str) -> dict[str, list[str]]:
-        try:
-            bundle = self.bundle()
+            found = self._description.get(
+                None, lambda: Bundle.description_at(None if place is None else Path(place))
+            )
         except BundleError:
             # Words can be searched without any bundle; then it is not known what it could say.
             return {}
-        if bundle.hash != wanted:
+        return found if found["hash"] == wanted else {}
+
+    def _training_images(self, wanted: str) -> TrainedOn | None:
+        from indexer.cascade.trained_on import TrainedOn
+
+        images = self._described(wanted).get("record", {}).get("trained_on")
+        return TrainedOn(images) if images else None
+
+    def _labels(self, wanted: str) -> dict[str, list[str]]:
+        described = self._described(wanted)
+        if not described:
             return {}
-        values: dict[str, list[str]] = {"disease": list(bundle.findings)}
-        for word in bundle.labels.vocabulary:
+        values: dict[str, list[str]] = {"disease": list(described["findings"])}
+        for word in described["vocabulary"]:
             if (kind := word_kind(word)) != "other":
                 values.setdefault(kind, []).append(word)
         return values

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from indexer.archive.report_files.names import image_names
 from indexer.archive.sources.names import stem
 
 if TYPE_CHECKING:
@@ -187,6 +186,9 @@ def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identi
 
 
 def _report_keys(key: bytes, name: str, numbers: list[str]) -> tuple[str, ...]:
+    # Here: searches need `Metadata` alone, and nothing that opens zip and tar files.
+    from indexer.archive.report_files.names import image_names
+
     names = image_names(name, [number for number in numbers if number])
     return tuple(dict.fromkeys(pseudonym(key, "report", n) for n in names if n))
 

@@ -78,8 +78,8 @@ class Bundle:
         return None if self.path == SHIPPED else str(self.path.resolve())
 
     @classmethod
-    def record_at(cls, path: Path | None = None) -> tuple[str, Mapping[str, Any]]:
-        """Hash and record of a bundle as its description has them, its weights not looked at.
+    def description_at(cls, path: Path | None = None) -> Mapping[str, Any]:
+        """What a bundle says of itself, its weights not looked at, nor its hash.
 
         Raises
         ------
@@ -88,10 +88,11 @@ class Bundle:
         """
         path = path or SHIPPED
         try:
-            data = json.loads((path / _DESCRIPTION).read_bytes())
-            return str(data["hash"]), dict(data["record"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            data: dict[str, Any] = json.loads((path / _DESCRIPTION).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
             raise BundleError(f"the bundle {path} cannot be read: {error!r}") from error
+        check_description(data, path)
+        return data
 
     @property
     def findings(self) -> tuple[str, ...]:

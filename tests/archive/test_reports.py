@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.archive.deidentify import picture_identity, pseudonym
-from indexer.archive.reports import SECTIONS, Report, ReportIndex, parse_report
+from indexer.archive.report_files.sections import SECTIONS
+from indexer.archive.reports import Report, ReportIndex, parse_report
 from indexer.archive.sources.names import stem
 from indexer.errors import ArchiveError
 from indexer.words.labeller import label, statements

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from indexer.annotation import CERTAINTIES, Certainty, Origin, stored_certainty
-from indexer.archive.reports import SECTIONS
+from indexer.archive.report_files.sections import SECTIONS
 from indexer.cascade.interpretation.certainty import is_unusual
 
 if TYPE_CHECKING:

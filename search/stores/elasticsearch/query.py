@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from indexer.annotation import Origin
-from indexer.archive.reports import SECTIONS
+from indexer.archive.report_files.sections import SECTIONS
 from indexer.database.text.schema import field_name
 from indexer.errors import QueryError
 from search.language.fields import FIELDS

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from indexer.annotation import Origin
-from indexer.archive.reports import SECTIONS
+from indexer.archive.report_files.sections import SECTIONS
 from indexer.database.text.schema import LABELS, field_name, stemmed
 from indexer.database.text.tantivy.schema import schema
 from search.language.fields import FIELDS

@@ -58,19 +58,23 @@ class SentenceNetwork:
         length = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(length)
-        self._tokenizer.enable_padding()
+        self._tokenizer.no_padding()
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         self._compiled = openvino.Core().compile_model(_network(folder), "CPU", options)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors of texts, shape (n, size)."""
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        pieces = [encoded.ids for encoded in self._tokenizer.encode_batch(list(texts))]
+        # By their pieces: what stands beside a longer text is computed to that one's length.
+        order = sorted(range(len(texts)), key=lambda place: len(pieces[place]))
         vectors: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(texts)
         for start in range(0, len(order), _BATCH):
             places = order[start : start + _BATCH]
-            pieces = self._tokenizer.encode_batch([texts[place] for place in places])
-            ids = np.array([piece.ids for piece in pieces], np.int64)
-            mask = np.array([piece.attention_mask for piece in pieces], np.float32)
+            shape = len(places), len(pieces[places[-1]])
+            ids, mask = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+            for row, place in enumerate(places):
+                ids[row, : len(pieces[place])] = pieces[place]
+                mask[row, : len(pieces[place])] = 1
             (found,) = self._compiled([ids, mask]).values()
             for place, vector in zip(places, found, strict=True):
                 vectors[place] = vector / np.linalg.norm(vector)

@@ -67,6 +67,23 @@ def test_a_failed_apply_leaves_nothing_behind(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_a_killed_commit_left_is_no_hindrance(tmp_path: Path) -> None:
+    """Killed before `meta.json` names them, lists of deleted documents lie about under the names
+    that the next commit gives them."""
+    documents = random_documents(4)
+    store = EmbeddedTextStore(tmp_path / "text", create=True)
+    store.apply(documents, [])
+    store.close()
+    before = (tmp_path / "text" / "meta.json").read_bytes()
+    for _ in range(2):
+        store = EmbeddedTextStore(tmp_path / "text")
+        store.apply([], [documents[0]["id"]])
+        assert list(store.hashes()) == _hashes(documents[1:])
+        store.close()
+        assert len(list((tmp_path / "text").glob("*.del"))) == 1
+        (tmp_path / "text" / "meta.json").write_bytes(before)
+
+
 def test_a_write_that_fails_is_named_and_may_be_repeated(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     store = EmbeddedTextStore(tmp_path / "text", create=True)

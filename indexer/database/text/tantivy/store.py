@@ -238,6 +238,9 @@ class EmbeddedTextStore:
         if self._writer is None:
             try:
                 self._writer = self.index.writer(_HEAP_BYTES, 1)
+                # Of a commit that was killed, tantivy would meet the lists of deleted documents
+                # again, under the same names, and refuse to write over them.
+                self._writer.garbage_collect_files()
                 self._written = FacetColumns.load(self.path)
             except (OSError, ValueError) as error:
                 raise _error(self.path, error, writing=True) from error

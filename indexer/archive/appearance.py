@@ -47,7 +47,8 @@ def looks(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
         notes.append("looks_like_noise")
     elif across > _STRIPES and across > _MAX_ROUGHNESS * along:
         notes.append("looks_striped")
-    if np.count_nonzero((canvas <= 1) | (canvas >= 254)) > _SATURATED * canvas.size:
+    # Two more and over the end: 254, 255, 0 and 1 become the four smallest values.
+    if np.count_nonzero(canvas + np.uint8(2) < 4) > _SATURATED * canvas.size:
         notes.append("looks_saturated")
     if not notes and bone_is_white(canvas) < _INVERTED:
         notes.append("looks_inverted")

@@ -218,12 +218,14 @@ def _run(path: Path, rows: int, limit: float) -> dict[str, Any]:
 @click.command()
 @click.option("--rows", default=20_000, show_default=True)
 @click.option("--seconds", default=float("inf"), help="End after so many, with what is done then.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the database is made.")
+@click.option(
+    "--database", type=click.Path(path_type=Path), help="Make it here, and keep it.  [default: no]"
+)
 @click.option("--name", default="committer", show_default=True, help="Of the result.")
-def main(rows: int, seconds: float, folder: Path | None, name: str) -> None:
+def main(rows: int, seconds: float, database: Path | None, name: str) -> None:
     """Print and keep what a commit costs, by thread, and what the database takes."""
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        measured = _run(Path(place) / "database", rows, seconds)
+    with tempfile.TemporaryDirectory() as place:
+        measured = _run(database or Path(place) / "database", rows, seconds)
     command = f"python -m benchmarks.committer --rows {rows}"
     if seconds < float("inf"):
         command += f" --seconds {seconds:g}"

@@ -44,7 +44,8 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference
     from indexer.database.writer import Writer
-    from indexer.database.writing import compaction
+    from indexer.database.writing import compaction, settling
+    from indexer.pipeline import listing
     from indexer.pipeline.stages import model
     from indexer.pipeline.run import index
 
@@ -58,13 +59,14 @@ if __name__ == "__main__":  # or the workers would import all this, too
     faiss.omp_set_num_threads(1)
     model._COMMIT_FILES = 12
     compaction._SMALL_SHARDS = 4
+    listing._CHUNK = settling._PAGE = 4
     archive, reports, bundle = map(Path, sys.argv[1:])
     for line in sys.stdin:
         command, database = line.split(maxsplit=1)
         database = Path(database.strip())
         child = os.fork()
         if child == 0:
-            if command in ("index", "reread"):
+            if command in ("index", "prune", "reread"):
                 other = bundle.with_name(bundle.name + "-other") if command == "reread" else bundle
                 index(
                     [archive], database, reports=reports,
@@ -167,7 +169,7 @@ def _change(archive: Path) -> None:
 def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None:
     rng = random.Random(SEED)
     kills = databases = 0
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
         # What a run that nobody kills makes of the archive; the second one is timed.
         assert nursery.run(tmp_path / "calm") == 0
@@ -187,7 +189,7 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
                     break
             _same(database, tmp_path / "calm", first)
         if KILLS >= 25:
-            within = seen - {0, sum(first["counts"].values())}
+            within = {files for files, _ in seen} - {0, sum(first["counts"].values())}
             assert len(within) >= 4, "kills fell between commits"
         # Runs that change, drop and promote images are killed as well.
         _change(archive)
@@ -201,9 +203,15 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
 
 
 def _killed_until_done(
-    nursery: Nursery, command: str, start: Path, folder: Path, rng: random.Random
+    nursery: Nursery,
+    command: str,
+    start: Path,
+    folder: Path,
+    rng: random.Random,
+    seen: set[tuple[int, int]],
 ) -> Iterator[Path]:
-    """Copies of a database whose `command` was killed, now and then more than once, and ended."""
+    """Copies of a database whose `command` was killed, now and then more than once, and ended;
+    `seen` gets how many files and images they had when it was killed."""
     calm = Path(shutil.copytree(start, folder / f"calm-{command}"))
     started = time.monotonic()
     assert nursery.run(calm, command=command) == 0
@@ -215,11 +223,38 @@ def _killed_until_done(
         while code := nursery.run(path, rng.uniform(0.02, duration), command):
             assert code == -signal.SIGKILL
             kills += 1
-            _check_killed(path)
+            seen.add(_check_killed(path))
             if kills >= KILLS:
                 assert nursery.run(path, command=command) == 0
                 break
         yield path
+
+
+def _lose(archive: Path) -> None:
+    """Files go between two runs, so that a run has nothing to read, and only prunes."""
+    for number in range(0, PICTURES, 18):
+        (archive / f"{number:03d}.png").unlink()  # its twin stays
+    for number in range(9, PICTURES, 18):
+        (archive / f"{number:03d}-twin.png").unlink()
+    for number in range(1, PICTURES, 3):
+        (archive / f"{number:03d}.png").unlink()
+
+
+def test_prune_is_killed(archive: Path, tiny: Bundle, tmp_path: Path) -> None:
+    seen: set[tuple[int, int]] = set()
+    with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
+        start, calm = tmp_path / "start", tmp_path / "calm-prune"
+        assert nursery.run(start) == 0
+        _lose(archive)
+        rng = random.Random(SEED)
+        for path in _killed_until_done(nursery, "prune", start, tmp_path, rng, seen):
+            expected = state_of(calm)
+            _same(path, calm, expected)
+            shutil.rmtree(path)
+    assert expected["counts"] == {"done": 60, "duplicate": 0, "skipped": 5, "failed": 5}
+    if KILLS >= 25:
+        # Each transaction forgets four of 40 files, or settles four of the images they were of.
+        assert len(seen - {(110, 90), (70, 60)}) >= 3, "kills fell between transactions"
 
 
 @pytest.mark.parametrize("command", ["reread", "compact"])
@@ -235,7 +270,7 @@ def test_other_commands_are_killed(
         assert nursery.run(start) == 0
         _change(archive)
         assert nursery.run(start) == 0
-        for path in _killed_until_done(nursery, command, start, tmp_path, rng):
+        for path in _killed_until_done(nursery, command, start, tmp_path, rng, set()):
             expected = state_of(tmp_path / f"calm-{command}")
             _same(path, tmp_path / f"calm-{command}", expected)
             shutil.rmtree(path)
@@ -269,17 +304,17 @@ def test_sync_and_migrate_are_killed(
                 assert verify(path) == []
 
 
-def _check_killed(database: Path) -> int:
-    """A reader never sees half a commit; gives how many files are committed."""
+def _check_killed(database: Path) -> tuple[int, int]:
+    """A reader never sees half a commit; gives how many files and images are committed."""
     try:
         if verify(database):
             raise AssertionError(verify(database))
         with Database.open(database) as opened:
-            return sum(opened.counts().values())
+            return sum(opened.counts().values()), opened.ledger.images.count
     except DatabaseError as error:
         # Killed before there was anything to read.
         if "no database at" in str(error) or "schema 0" in str(error):
-            return 0
+            return 0, 0
         raise
 
 

@@ -144,8 +144,8 @@ def field_values(document: Document) -> dict[str, list[str]]:
         values.setdefault(name, []).extend(more)
 
     for annotation in document["annotations"]:
-        for name, entries in _values_of(Said.of(annotation)):
-            values.setdefault(name, []).extend(entries)
+        for field, entries in _values_of(Said.of(annotation)):
+            values.setdefault(field, []).extend(entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
     for section, text in (document["report"] or {}).items():
@@ -172,7 +172,10 @@ def field_values(document: Document) -> dict[str, list[str]]:
 @functools.lru_cache(maxsize=8192)
 def _values_of(said: Said) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What an annotation adds to the fields of its document."""
-    values = [("origin", (said.origin,)), ("certainty", (said.certainty,))]
+    values: list[tuple[str, tuple[str, ...]]] = [
+        ("origin", (said.origin,)),
+        ("certainty", (said.certainty,)),
+    ]
     labels = label_values(said.to_json())
     for origin in (None, said.origin):
         values.append((field_name("annotation", origin), (said.text,)))

@@ -28,7 +28,7 @@ __all__ = [
     "PLAIN",
     "STEMMED",
     "TEXTS",
-    "Said",
+    "Statement",
     "analyzer",
     "field_name",
     "field_values",
@@ -86,7 +86,7 @@ def stemmed(text: str) -> tuple[str, ...]:
     return tuple(analyzer().analyze(text))
 
 
-class Said(NamedTuple):
+class Statement(NamedTuple):
     """An annotation without its probabilities: millions of images say a few thousand such things,
     so that what follows from one is kept."""
 
@@ -96,7 +96,7 @@ class Said(NamedTuple):
     words: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, annotation: Mapping[str, Any]) -> Said:
+    def of(cls, annotation: Mapping[str, Any]) -> Statement:
         """What `Annotation.to_json` says."""
         words = tuple([(word["kind"], word["text"]) for word in annotation["words"]])
         return cls(annotation["origin"], stored_certainty(annotation), annotation["text"], words)
@@ -144,7 +144,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
         values.setdefault(name, []).extend(more)
 
     for annotation in document["annotations"]:
-        for field, entries in _values_of(Said.of(annotation)):
+        for field, entries in _values_of(Statement.of(annotation)):
             values.setdefault(field, []).extend(entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
@@ -170,14 +170,14 @@ def field_values(document: Document) -> dict[str, list[str]]:
 
 
 @functools.lru_cache(maxsize=8192)
-def _values_of(said: Said) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _values_of(statement: Statement) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What an annotation adds to the fields of its document."""
     values: list[tuple[str, tuple[str, ...]]] = [
-        ("origin", (said.origin,)),
-        ("certainty", (said.certainty,)),
+        ("origin", (statement.origin,)),
+        ("certainty", (statement.certainty,)),
     ]
-    labels = label_values(said.to_json())
-    for origin in (None, said.origin):
-        values.append((field_name("annotation", origin), (said.text,)))
+    labels = label_values(statement.to_json())
+    for origin in (None, statement.origin):
+        values.append((field_name("annotation", origin), (statement.text,)))
         values += [(field_name(label, origin), (*entries,)) for label, entries in labels.items()]
     return tuple(values)

@@ -16,7 +16,7 @@ from indexer.database.text.schema import (
     PLAIN,
     STEMMED,
     TEXTS,
-    Said,
+    Statement,
     field_name,
     label_values,
 )
@@ -87,8 +87,8 @@ def finding_term(annotation: Mapping[str, Any]) -> str:
 
 
 @functools.lru_cache(maxsize=8192)
-def terms(said: Said) -> tuple[str, tuple[str, ...]]:
+def terms(statement: Statement) -> tuple[str, tuple[str, ...]]:
     """The term of a finding, and those of its items and of their pairs."""
-    annotation = said.to_json()
+    annotation = statement.to_json()
     items = itertools.combinations_with_replacement(pair_items(annotation), 2)
     return finding_term(annotation), tuple(itertools.starmap(pair_term, items))

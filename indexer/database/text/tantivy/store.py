@@ -21,7 +21,7 @@ from indexer.database.text.schema import (
     PLAIN,
     STEMMED,
     TEXTS,
-    Said,
+    Statement,
     analyzer,
     field_name,
     field_values,
@@ -330,7 +330,7 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
     findings: dict[str, None] = {}
     pairs: dict[str, None] = {}
     for annotation in document["annotations"]:
-        finding, joint = terms(Said.of(annotation))
+        finding, joint = terms(Statement.of(annotation))
         findings[finding] = None
         pairs |= dict.fromkeys(joint)
     values |= {"finding": list(findings), "joint": list(pairs)}

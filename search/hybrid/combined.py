@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from indexer.database.reader import Database
-from indexer.database.text.documents import Document
 from indexer.errors import QueryError
 from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
@@ -30,7 +28,6 @@ from search.language.tree import (
     Wildcard,
     Word,
     conjunction,
-    disjunction,
     leaves,
     narrow,
     required_certainty,
@@ -43,7 +40,7 @@ from search.pictures.search import unusual_to_leave_out
 from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
-from search.stores.backend import Backend, TextQuery
+from search.stores.matches import Matches
 from search.stores.vectors import Choice
 from search.understanding import Query, Terms
 
@@ -74,6 +71,8 @@ class Asked:
     ----------
     conditions
         What every image must meet.
+    matches
+        What the words of the query find.
     words
         The query's tree.
     meaning
@@ -88,6 +87,7 @@ class Asked:
     """
 
     conditions: Node
+    matches: Matches
     words: Node | None = None
     meaning: Meaning | None = None
     picture: Sequence[tuple[str, float]] = ()
@@ -162,6 +162,7 @@ def search_combined(
             notes.append(f"pictures were not compared with the words: {why_not}")
     elif sentence is not None:
         notes.append("the query has no words that could mean something; it is answered as is")
+    matches = Matches(MatchAll() if tree is None else tree, conditions, WINDOW, snapshot.text)
     near: list[tuple[str, float]] = []
     unusual = unusual_to_leave_out(
         request, snapshot, conditions if tree is None else conjunction(conditions, tree)
@@ -177,12 +178,13 @@ def search_combined(
             exclude=request.exclude,
             pool_studies=request.pool_studies,
             without=unusual,
+            matches=None if tree is None else matches,
         )
         near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
     looks = None if picture is None else picture.vector.tobytes()
     parts = (request.group, request.least_likeness, request.include_unusual)
     sign = signature(conditions, tree, sentence, looks, *parts)
-    asked_for = Asked(conditions, tree, meaning, near, left_out, sign)
+    asked_for = Asked(conditions, matches, tree, meaning, near, left_out, sign)
     return answer(asked_for, request, snapshot, notes, understood)
 
 
@@ -238,7 +240,9 @@ def answer(
     Facets are counted over all images ranked, at most `WINDOW`.
     """
     backend = snapshot.text
-    documents, scores = _words(asked, backend)
+    best = asked.matches.best if asked.words is not None else ()
+    documents = {document["id"]: document for _, document in best}
+    scores = {document["id"]: score for score, document in best}
     origin, certainty = required_origin(asked.conditions), required_certainty(asked.conditions)
     found = [image for image, _ in asked.picture]
     pictures: list[tuple[str, float]] = []
@@ -249,10 +253,13 @@ def answer(
         found += [image for image, _ in pictures]
         found += asked.meaning.annotated(WINDOW, choice, origin)
     missing = [image for image in dict.fromkeys(found) if image not in documents]
-    documents |= _documents(missing, snapshot.database, backend)
-    if asked.words is not None and len(scores) >= WINDOW and missing:
+    looked = asked.matches.look(missing)
+    documents |= {image: one.document for image, one in looked.items()}
+    waiting = [image for image in missing if image not in looked]
+    documents |= {document["id"]: document for document in snapshot.database.documents(waiting)}
+    if asked.words is not None:
         # Beyond the depth of the word search the others' finds may match the words as well.
-        scores |= _scores(asked.words, asked.conditions, missing, backend)
+        scores |= {i: one.score for i, one in looked.items() if one.score is not None}
     closest: dict[str, tuple[float, str]] = {}
     if asked.meaning is not None:
         near = {image: asked.meaning.closest(d, origin) for image, d in documents.items()}
@@ -299,43 +306,6 @@ def answer(
     if hits and len(ordered) > start + request.limit:
         following = Cursor(hits[-1].score, hits[-1].id).token(asked.sign)
     return Results(len(fused), hits, counts, following, notes=tuple(notes), understood=understood)
-
-
-def _words(asked: Asked, backend: Backend) -> tuple[dict[str, Document], dict[str, float]]:
-    """Documents and scores of the images that match the words."""
-    if asked.words is None:
-        return {}, {}
-    hits = backend.search(TextQuery(asked.words, asked.conditions, limit=WINDOW)).hits
-    return {d["id"]: d for _, d in hits}, {d["id"]: score for score, d in hits}
-
-
-def _scores(
-    words: Node, conditions: Node, ids: Sequence[str], backend: Backend
-) -> dict[str, float]:
-    """Scores of those of some images that match the words."""
-    found: dict[str, float] = {}
-    for chosen, count in _batches(ids):
-        page = backend.search(TextQuery(words, conjunction(conditions, chosen), limit=count))
-        found |= {document["id"]: score for score, document in page.hits}
-    return found
-
-
-def _documents(ids: Sequence[str], database: Database, backend: Backend) -> dict[str, Document]:
-    """Documents of images by id; those that still wait for the text store from the ledger."""
-    found: dict[str, Document] = {}
-    for chosen, count in _batches(ids):
-        found |= {
-            d["id"]: d for _, d in backend.search(TextQuery(MatchAll(), chosen, limit=count)).hits
-        }
-    waiting = [image for image in ids if image not in found]
-    return found | {d["id"]: d for d in database.documents(waiting)}
-
-
-def _batches(ids: Sequence[str]) -> Iterable[tuple[Node, int]]:
-    """Conditions for some ids at a time: no store takes any number of them."""
-    for start in range(0, len(ids), WINDOW):
-        part = ids[start : start + WINDOW]
-        yield disjunction(*(Value("id", image) for image in part)), len(part)
 
 
 def _ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:

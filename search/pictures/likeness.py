@@ -16,6 +16,7 @@ from search.pictures.neighbours import nearest, nearest_groups
 from search.pictures.query import SAME, QueryPicture
 from search.request import Group
 from search.snapshot import Snapshot
+from search.stores.matches import Matches
 from search.stores.vectors import Bounds, Choice, VectorStore
 
 __all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
@@ -68,6 +69,7 @@ def alike(
     group: Group | None = None,
     pool_studies: bool = True,
     without: Iterable[str] = (),
+    matches: Matches | None = None,
 ) -> list[Neighbour]:
     """The `count` images, studies or patients most like a picture, best first.
 
@@ -89,6 +91,8 @@ def alike(
         Compare the mean vectors of whole studies, not those of single images.
     without
         Images that must not be found.
+    matches
+        The word search of the same request, within the same choice.
     """
     vectors, database = snapshot.vectors(), snapshot.database
     study = list(database.image_ids(study=picture.study)) if picture.study else []
@@ -101,7 +105,7 @@ def alike(
         return database.owners(ids, group or "study")
 
     # The study itself apart, so that it makes no difference to the others whether it is left out.
-    bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)))
+    bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)), matches)
     if group is None:
         wanted = max(MIN_CANDIDATES, count) + len(patient)
         found = [image for image, _ in nearest(vectors, picture.vector, wanted, bounds)]
@@ -116,9 +120,12 @@ def alike(
         )
     candidates = _candidates(snapshot, vectors, picture, [*found, *study], pool_studies)
     kept = [one for one in candidates if one.id not in left_out]
-    if choice is not None and kept:
-        allowed = vectors.allowed(vector_keys([one.id for one in kept]), choice)
-        kept = [one for one, may in zip(kept, allowed, strict=True) if may]
+    if choice is not None:
+        # Images that were found are of the choice, their mates may not be.
+        mates = sorted({one.id for one in kept} - {*found})
+        allowed = vectors.allowed(vector_keys(mates), bounds) if mates else ()
+        barred = {image for image, may in zip(mates, allowed, strict=True) if not may}
+        kept = [one for one in kept if one.id not in barred]
     kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
     owners = group_owners([one.id for one in kept]) if group else {one.id: one.id for one in kept}
     rows = _rows(kept, owners, count)

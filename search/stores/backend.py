@@ -14,7 +14,7 @@ from search.language.tree import MatchAll, Node, conjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 
-__all__ = ["BY_SCORE", "Backend", "Cursor", "Found", "Page", "Sort", "TextQuery"]
+__all__ = ["BY_SCORE", "Backend", "Cursor", "Found", "Looked", "Page", "Sort", "TextQuery"]
 
 BY_SCORE = Sort("score")
 
@@ -112,11 +112,37 @@ class TextQuery:
         return conjunction(self.filters, *others)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An image that was asked for by its id.
+
+    Parameters
+    ----------
+    document
+        Its document.
+    score
+        Of the words; None where they do not match it.
+    """
+
+    document: Document
+    score: float | None
+
+
 class Backend(Protocol):
     """The reading side of a text store."""
 
     def search(self, asked: TextQuery) -> Page:
         """Images that match everything asked for."""
+
+    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+        """Those of some images that meet the conditions; their scores are those of `search`.
+
+        Parameters
+        ----------
+        words, conditions
+            As the `words` and the `conditions` of a `TextQuery`, but images that the words do not
+            match are found as well.
+        """
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
         """The FAISS keys of all images that match, ascending."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.vectors.index import Vectors
-from search.stores.vectors import EVERYTHING, Bounds, Choice, Found, Keys
+from search.stores.vectors import EVERYTHING, Bounds, Found, Keys
 
 __all__ = ["FaissVectors"]
 
@@ -44,9 +44,11 @@ class FaissVectors:
         """As `search`, of some images."""
         return self._vectors.search(query, k, keys=keys)
 
-    def allowed(self, keys: Keys, choice: Choice) -> npt.NDArray[np.bool_]:
-        """Which of some images are of a choice."""
-        return _stand_in(choice.keys, keys)
+    def allowed(self, keys: Keys, bounds: Bounds) -> npt.NDArray[np.bool_]:
+        """Which of some images are of the choice, if there is one."""
+        if bounds.choice is None:
+            return np.ones(len(keys), np.bool_)
+        return _stand_in(bounds.choice.keys, keys)
 
     def count(self, bounds: Bounds) -> int:
         """How many images may be found."""

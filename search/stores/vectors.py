@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from search.language.tree import Node
 from search.stores.backend import Backend
+from search.stores.matches import Matches
 
 __all__ = ["EVERYTHING", "Bounds", "Choice", "Found", "Keys", "VectorStore"]
 
@@ -56,11 +57,15 @@ class Bounds:
         Keys of a few that may not be found: a study, a patient.
     unusual
         Keys of all images that are hardly chest films, where these may not be found.
+    matches
+        The word search of the same request, which a store that has words may answer as well; its
+        conditions are the choice.
     """
 
     choice: Choice | None = None
     excluded: Keys = field(default_factory=_none)
     unusual: Keys = field(default_factory=_none)
+    matches: Matches | None = None
 
     @cached_property
     def barred(self) -> Keys:
@@ -113,8 +118,8 @@ class VectorStore(Protocol):
     def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Found:
         """As `search`, of some images, each of which is compared."""
 
-    def allowed(self, keys: Keys, choice: Choice) -> npt.NDArray[np.bool_]:
-        """Which of a few images are of a choice, shape (n,)."""
+    def allowed(self, keys: Keys, bounds: Bounds) -> npt.NDArray[np.bool_]:
+        """Which of a few images are of the choice, if there is one, shape (n,)."""
 
     def count(self, bounds: Bounds) -> int:
         """How many images may be found."""

@@ -13,6 +13,7 @@ from indexer.database.vectors.shards import vector_keys
 from search.language.tree import (
     Among,
     And,
+    Boost,
     MatchAll,
     Node,
     Not,
@@ -168,6 +169,24 @@ def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> 
     wanted = {d["id"] for d in documents if matches(word, d)} & {*some}
     assert _ids(filled.backend, word, among) == wanted
     assert {*filled.backend.keys(conjunction(word, among))} == {*vector_keys(sorted(wanted))}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_some_images_are_looked_up(filled: Filled, documents: list[Document], seed: int) -> None:
+    rng = random.Random(seed)
+    words = Or((Word("effusion"), Boost(Word("left"), 100.0), Not(Value("sex", "f"))))
+    conditions = (MatchAll(), Value("view", "lateral"), Value("origin", "human"))[seed % 3]
+    some = rng.sample(documents, 40)
+    ids = [*(document["id"] for document in some), "f" * 16]
+    found = filled.backend.look_up(ids, words, conditions)
+    meaning = narrow(conditions)
+    assert found.keys() == {d["id"] for d in some if matches(meaning, d)}
+    assert all(found[d["id"]].document == d for d in some if d["id"] in found)
+    page = filled.backend.search(TextQuery(words, conditions, limit=EVERYTHING))
+    scores = {document["id"]: score for score, document in page.hits}
+    assert {image: one.score for image, one in found.items()} == {
+        image: scores.get(image) for image in found
+    }
 
 
 def test_facets_have_the_commonest_values(filled: Filled, documents: list[Document]) -> None:

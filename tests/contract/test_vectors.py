@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from search.language.tree import And, MatchAll, Node, Not, Or, Range, Value
 from search.request import GROUPS, Group, ImageId, SearchRequest
 from search.results import Results
 from search.service import SearchService
+from search.stores.elasticsearch.backend import ElasticsearchBackend
+from search.stores.matches import Matches
 from search.stores.vectors import Bounds, Choice
-from tests.contract.places import COUNT, vector_of
+from tests.contract.places import COUNT, Place, vector_of
 from tests.database.making import DIMENSIONS, image_id
 
 #: By how much scores may differ from those of plain float32 arithmetic.
@@ -77,7 +80,7 @@ def test_the_nearest_within_bounds(service: SearchService, condition: Node, k: i
             assert store.count(bounds) == len(may)
             if choice is not None:
                 some = vector_keys(sorted(IDS[:50]))
-                named = [id_from_key(key) for key in some[store.allowed(some, choice)].tolist()]
+                named = [id_from_key(key) for key in some[store.allowed(some, bounds)].tolist()]
                 assert {*named} == allowed & {*IDS[:50]}
 
 
@@ -147,3 +150,52 @@ def test_words_and_picture_together(service: SearchService, expected: SearchServ
     assert found.facets == other.facets
     both = zip(found.hits, other.hits, strict=True)
     assert all({r.kind for r in one.reasons} == {r.kind for r in two.reasons} for one, two in both)
+
+
+TOGETHER: tuple[SearchRequest, ...] = tuple(
+    SearchRequest(words=words, filters=filters, facets=("disease", "sex"), **more)
+    for words, filters, more in (
+        ("opacity", (), {}),
+        ("opacity OR left^100", ("age:>30",), {"exclude": "patient"}),
+        ("nodule sex:F", (), {"group": "study", "pool_studies": False}),
+        ("opacity NOT view:lateral", ("sex:M",), {"include_unusual": True, "exclude": "study"}),
+        ("*", ("disease:nodule",), {"pool_studies": False, "exclude": "patient"}),
+    )
+)
+
+
+@pytest.mark.parametrize("window", [15, 1000])
+@pytest.mark.parametrize("request_", TOGETHER, ids=lambda one: one.words)
+def test_one_request_finds_what_several_find(
+    service: SearchService,
+    place: Place,
+    request_: SearchRequest,
+    window: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where words and picture find more than the window holds."""
+    monkeypatch.setattr("search.hybrid.combined.WINDOW", window)
+    whole = replace(request_, picture=ImageId(IDS[12]), limit=window)
+    bodies: list[dict[str, Any]] = []
+    ask = ElasticsearchBackend.ask
+
+    def noting(self: ElasticsearchBackend, body: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        # Without those that ask for the values that fields have, now and then.
+        bodies.extend([body] if body["size"] else [])
+        return ask(self, body, *rest, **more)
+
+    monkeypatch.setattr(ElasticsearchBackend, "ask", noting)
+    found = service.search(whole)
+    asked = len(bodies)
+    monkeypatch.setattr(Matches, "is_asked", True)
+    apart = service.search(whole)
+    assert found == apart
+    assert {reason.kind for hit in found.hits for reason in hit.reasons} == {"words", "image"}
+    if place.kind == "faiss":
+        assert not bodies
+        return
+    # Where studies are compared as a whole, mates of the images found are asked for besides.
+    assert asked <= 1 + whole.pool_studies
+    assert len(bodies) - asked > asked
+    assert "knn" in bodies[0]
+    assert "query" in bodies[0]

@@ -1,5 +1,5 @@
 """Searches in Elasticsearch.
 
-May import: `search.stores.backend`, `search.stores.vectors`,
+May import: `search.stores.backend`, `search.stores.matches`, `search.stores.vectors`,
 `indexer.database.text.elasticsearch`.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,9 @@ from search.language.tree import (
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import Found, Page, TextQuery
+from search.stores.backend import Found, Looked, Page, TextQuery
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
+from search.stores.elasticsearch.together import looked_up, looking_up
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
@@ -38,9 +39,10 @@ __all__ = ["ElasticsearchBackend"]
 _SECONDS = 2.0
 # Beyond the server's own limit, so that its answer "timed out" arrives.
 _CLIENT_SECONDS = 5.0
-# The server's index.max_result_window, and documents fetched at a time.
+# The server's index.max_result_window, and documents fetched at a time: the window of a fused
+# ranking, and the one that tells of a next page.
 _WINDOW = 10_000
-_FETCHED = 1_000
+_FETCHED = 1_001
 # Enough for a shard to count every value of a facet.
 _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
@@ -125,6 +127,14 @@ class ElasticsearchBackend:
             {name: _counts(answer["aggregations"][name], name) for name in asked.facets},
             _cursor(found[limit - 1], asked.sort) if len(found) > limit > 0 else None,
         )
+
+    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+        """Those of some images that meet the conditions, with their scores where words match."""
+        found: dict[str, Looked] = {}
+        for start in range(0, len(ids), _WINDOW):
+            part = ids[start : start + _WINDOW]
+            found |= looked_up(self.ask(looking_up(part, words, conditions)))
+        return found
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
         """The FAISS keys of all images that match, ascending."""
@@ -261,7 +271,7 @@ class ElasticsearchBackend:
             # Always the same copy of a shard for a query, as copies differ a little in scores.
             asked = json.dumps([body.get("query"), body.get("knn")])
             copy = hashlib.sha256(asked.encode()).hexdigest()[:16]
-            more = {"index": self._index, "preference": copy}
+            more = {"index": self._index, "preference": copy, "include_named_queries_score": True}
         if "knn" not in body:
             # Words count as they do in the whole index, not as in the shard that has the document.
             more["search_type"] = "dfs_query_then_fetch"

@@ -14,7 +14,8 @@ from search.language.tree import Among, MatchAll, Node, Not, Value, conjunction,
 from search.stores.backend import TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.elasticsearch.query import compile_tree
-from search.stores.vectors import EVERYTHING, Bounds, Choice, Found, Keys
+from search.stores.elasticsearch.together import brought, nearest_and_matches
+from search.stores.vectors import EVERYTHING, Bounds, Found, Keys
 
 __all__ = ["ElasticsearchVectors"]
 
@@ -31,9 +32,10 @@ _MOST = _MOST_CANDIDATES // _OVERSAMPLE
 class ElasticsearchVectors:
     """Nearest images from a server (`search.stores.vectors.VectorStore`).
 
-    A condition goes to the server as a query beside the vector, so that no keys travel. What it
-    finds is scored by the vectors of the shards, and what this moment of the database does not
-    have is left out. Documents that wait for the server are not found yet, by words neither.
+    A condition goes to the server as a query beside the vector, so that no keys travel, and so do
+    the words of the same request. What it finds is scored by the vectors of the shards, and what
+    this moment of the database does not have is left out. Documents that wait for the server are
+    not found yet, by words neither.
 
     Parameters
     ----------
@@ -92,10 +94,16 @@ class ElasticsearchVectors:
         """As `search`, of some images, without the server."""
         return self._held.search(query, k, keys=keys)
 
-    def allowed(self, keys: Keys, choice: Choice) -> npt.NDArray[np.bool_]:
-        """Which of some images are of a choice."""
-        few = Among(tuple(map(id_from_key, keys.tolist())))
-        return np.isin(keys, self._backend.keys(conjunction(choice.condition, few)))
+    def allowed(self, keys: Keys, bounds: Bounds) -> npt.NDArray[np.bool_]:
+        """Which of some images are of the choice, if there is one."""
+        if bounds.choice is None:
+            return np.ones(len(keys), np.bool_)
+        ids = [id_from_key(key) for key in keys.tolist()]
+        if bounds.matches is not None:
+            looked = bounds.matches.look(ids)
+            return np.array([image in looked for image in ids], np.bool_)
+        few = conjunction(bounds.choice.condition, Among(tuple(ids)))
+        return np.isin(keys, self._backend.keys(few))
 
     def count(self, bounds: Bounds) -> int:
         """How many images may be found."""
@@ -118,6 +126,13 @@ class ElasticsearchVectors:
         if not isinstance(condition, MatchAll):
             nearest["filter"] = compile_tree(condition)
             nearest["num_candidates"] = max(_CANDIDATES_OF_SOME, _OVERSAMPLE * k)
+        matches = bounds.matches
+        if matches is not None and not matches.is_asked:
+            named = [id_from_key(key) for key in bounds.excluded.tolist()]
+            asked = nearest_and_matches(nearest, matches, named)
+            both = brought(self._backend.ask(asked, dimensions=self._dimensions), matches, named)
+            matches.brought(both.best, both.looked)
+            return vector_keys(both.nearest)
         body = {
             "knn": nearest,
             "size": k,

@@ -23,10 +23,10 @@ from search.language.fields import FIELDS
 from search.language.findings import Findings, fold
 from search.language.shapes import distance
 from search.language.spelling import most_edits
-from search.language.tree import And, MatchAll, Node, Not, conjunction, disjunction
+from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import Found, Page, TextQuery
+from search.stores.backend import Found, Looked, Page, TextQuery
 from search.stores.tantivy.pages import Pager, Place
 from search.stores.tantivy.query import compile_both, is_uniform, weightless
 from search.stores.tantivy.state import State
@@ -40,6 +40,8 @@ _ALL_VALUES = 65_000
 # Whole annotations are too many to fetch: of the commonest so many are put in order.
 _MANY_VALUES = 2000
 _SUGGESTIONS = 5
+# No query takes any number of ids.
+_LOOKED_UP = 1_000
 
 
 class EmbeddedBackend:
@@ -95,6 +97,21 @@ class EmbeddedBackend:
             {name: counts[name] for name in asked.facets},
             cursor,
         )
+
+    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+        """Those of some images that meet the conditions, with their scores where words match."""
+        found: dict[str, Looked] = {}
+        for start in range(0, len(ids), _LOOKED_UP):
+            part = ids[start : start + _LOOKED_UP]
+            these = conjunction(conditions, Among(tuple(part)))
+            # A search by words alone tells the score, as what it does not match has one, too.
+            matching = self.search(TextQuery(words, these, limit=len(part))).found
+            scores = {one.id: one.score for one in matching}
+            every = matching
+            if not isinstance(words, MatchAll):
+                every = self.search(TextQuery(MatchAll(), these, limit=len(part))).found
+            found |= {one.id: Looked(one.document, scores.get(one.id)) for one in every}
+        return found
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
         """The FAISS keys of all images that match, ascending."""

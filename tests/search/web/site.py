@@ -47,7 +47,7 @@ class Site:
     def person(self, role: Role) -> Iterator[httpx2.Client]:
         """A program of a person of a role."""
         headers = {"authorization": f"Bearer {self.tokens[role]}"}
-        with httpx2.Client(base_url=self.address, headers=headers, timeout=60) as client:
+        with httpx2.Client(base_url=self.address, headers=headers, timeout=180) as client:
             yield client
 
     def asked(self, role: Role, address: str, **query: Any) -> Any:

@@ -15,6 +15,7 @@ from search.language.plain.understood import Clause, Doubt, Part, PartKind, Phra
 __all__ = ["Assembly"]
 
 _OPTIONAL_REASON = "it may be there or not"
+_ELSE_NORMAL_REASON = "what is not normal stands beside it"
 _DOUBTED_REASON = "where and how much is doubted is not known"
 
 
@@ -84,6 +85,11 @@ class Assembly:
     def finish(self) -> tuple[Clause, ...]:
         """What must all hold."""
         self._end()
+        if any(_finds(clause) for clause in self._clauses):
+            # Nothing is normal and has a finding as well: "clear lungs, cardiomegaly".
+            for clause in [c for c in self._clauses if _is_well(c)]:
+                self._clauses.remove(clause)
+                self.left_out.append((clause.parts[0].wording, _ELSE_NORMAL_REASON))
         return tuple(self._clauses)
 
     # ---- words ----------------------------------------------------------------------------------
@@ -138,11 +144,13 @@ class Assembly:
         if found.kind == "left out":
             self.left_out.append((found.wording, found.query))
             return
+        non = self._non
         self._end_unless_joined()
         number, self._numbers = self._numbers, self._numbers + 1
         kind: PartKind = found.kind  # type: ignore[assignment]
         part = Part(number, kind, found.query, found.wording)
-        self._add(Phrase((part,), negated=True) if self._negated else part)
+        denied = self._negated is not non
+        self._add(Phrase((part,), negated=True) if denied else part)
         self._reset()
 
     # ---- phrases --------------------------------------------------------------------------------
@@ -210,6 +218,25 @@ class Assembly:
         merged = _merged(last, one, distribute=self._join == "vs", placed=self._placed)
         alternatives = (*earlier, merged) if merged is not None else (*earlier, last, one)
         self._clauses[-1] = Clause(alternatives)
+
+
+def _is_well(clause: Clause) -> bool:
+    """Whether it asks for what is normal."""
+    return [(p.query, negated) for p, negated in _heads(clause)] == [("disease:normal", False)]
+
+
+def _finds(clause: Clause) -> bool:
+    """Whether it asks for a finding that is there."""
+    return any(p.headings and not negated for p, negated in _heads(clause))
+
+
+def _heads(clause: Clause) -> list[tuple[Part, bool]]:
+    return [
+        (part, one.negated)
+        for one in clause.any_of
+        if isinstance(one, Phrase)
+        for part in one.heads
+    ]
 
 
 def _denied(part: Part) -> Part:

@@ -81,7 +81,7 @@ _SEXES = {
     "F": r"wom[ae]n|females?|lad(?:y|ies)|girls?|she|mothers?",
     "M": r"m[ae]n|males?|gentlem[ae]n|boys?|he|fathers?",
 }
-_CHILDREN = r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|peds|juveniles?|minors"
+_CHILDREN = r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|pedi?s?|juveniles?|minors"
 #: Words for people of some age; girls and boys are sexes as well.
 _GROUPS = (
     (r"newborns?|neonat(?:es?|al)", "age:<1"),
@@ -180,6 +180,8 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         # Ages; "65F" in capitals only.
         ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
         ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
+        ("short", rf"\b([MF])\s?>\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:>{int(m[2])}"),
+        ("short", rf"\b([MF])\s?<\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:<{int(m[2])}"),
         ("age", rf"{_AGED}?\bbetween\s+{_N}{_TO}{_N}{_UNIT}", _span),
         ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
         ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
@@ -267,7 +269,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             for sex, words in _SEXES.items()
         ),
         # Views
-        ("view", rf"\bpa (?:and|&|/) ?lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
+        ("view", rf"\bpa\s*(?:and|&|/)\s*lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
         ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),
         (
             "view",
@@ -276,7 +278,11 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ),
         ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
         # Portable films are taken from the front.
-        ("view", rf"\bportable(?: ap)?(?: {_FILM})*\b", lambda m: "projection:AP"),
+        (
+            "view",
+            rf"\b(?:portable|supine)(?: ap)?(?: {_FILM})*\b|\bap (?:portable|supine)\b",
+            lambda m: "projection:AP",
+        ),
         ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
     )
 )

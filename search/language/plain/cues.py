@@ -19,6 +19,10 @@ def _split(words: str) -> tuple[str, ...]:
 # The picture as a whole.
 _WHOLE = r"(?:chest|cxr|films?|x-?rays?|stud(?:y|ies)|exams?|images?|radiographs?)s?\b"
 
+_RIGHT, _LEFT = r"r(?:ight|t)?", r"l(?:eft|t)?"
+_MORE = r"(?:>+|(?:is\s+)?(?:greater|larger|more|worse)\s+than)"
+_DEGREE = r"(?:small|mild|minimal|trace|tiny|moderate|mod|severe|large|marked)"
+
 #: Spellings that are no words: replaced before anything is read.
 SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), plain)
@@ -30,7 +34,7 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bs\s?/\s?p\b", " status post "),
         (r"\br\s?/\s?o\b", " rule out "),
         (r"\bh\s?/\s?o\b", " history of "),
-        (r"\bp/w\b", " with "),
+        (r"\b[pc]\s?/\s?w\b|\b(?:consistent|compatible)\s+with\b", " with "),
         (r"\bb\s?/\s?l\b", " bilateral "),
         (r"\band\s?/\s?or\b", " or "),
         (r"\+\s?/\s?-|±|\bwith or without\b", " plus or minus "),
@@ -38,8 +42,16 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"&+|(?<=\s)\+(?=\s)", " and "),
         (r"\|+", " or "),
         (r"(?:(?<=\s)|^)[!¬]\s*(?=\w)", " not "),
+        # A dash between blanks parts two thoughts; one right before a word denies it.
+        (r"(?<=[^\s–—−-])\s+[-–—−]+\s+(?=\w)", " , "),
         (r"(?:(?<=\s)|^)[–—−]\s*(?=[^\W\d])", " not "),
         (r"(?:(?<=\s)|^)\?\s*(?=\w)", " query "),
+        (rf"\b{_RIGHT}\s*{_MORE}\s*{_LEFT}\b|\b{_LEFT}\s*{_MORE}\s*{_RIGHT}\b", " bilateral "),
+        (rf"\b({_DEGREE})(?:\s+to\s+|-to-|\s?[-/]\s?)({_DEGREE})\b", r" \1 or \2 "),
+        (
+            r"\b(right|left)\s+(upper|middle|lower)\s+and\s+(upper|middle|lower)\s+lobes?\b",
+            r" \1 \2 lobe and \1 \3 lobe ",
+        ),
         (r"\bw(?=\s+\w)", " with "),
         # Abbreviations of parts of terms.
         (r"\bfx'?s?\b", "fracture"),
@@ -50,23 +62,63 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "lymphadenopathy",
         ),
         (r"\bunilateral\b", " left or right "),
+        (r"\bcardiopulm\b", "cardiopulmonary"),
+        (r"\bpulm\b\.?", "pulmonary"),
+        (r"\bpulmonary\s+htn\b", "pulmonary hypertension"),
+        (r"\bvasc\b\.?", "vascular"),
+        (r"\bmediast\b\.?", "mediastinal"),
+        (r"\bmod\b\.?", "moderate"),
+        (r"\bsm\b\.?", "small"),
+        (r"\blg\b\.?", "large"),
+        (r"\bdz\b", "disease"),
+        (r"\bmet\s+disease\b", "metastatic disease"),
+        (r"\b(?:sub-?q|sq)\b(?=\s+(?:air|gas|emphysema))", "subcutaneous"),
+        (r"\beffs?\b\.?", "effusion"),
+        (r"\bconsol\b\.?", "consolidation"),
+        (r"\binfilt?\b\.?", "infiltrate"),
+        (r"\bcardiomeg\b\.?", "cardiomegaly"),
+        (r"\batelect\b\.?", "atelectasis"),
+        (r"\b(lung|breast|colon|renal|prostate|thyroid|bladder|esophageal)\s+ca\b", r"\1 cancer"),
+        (r"\bca\s+(?:of\s+(?:the\s+)?)?(lung|breast|colon|prostate)\b", r"\1 cancer"),
+        (r"(?<=bilat )LL\b|(?<=bilateral )LL\b|(?<=bilateral  )LL\b", "lower lobe"),
+        (r"\bneg(?=\s+(?:chest|cxr|film|study|exam))", "negative"),
         (r"\bcan'?t\b|\bcannot\b", "can not"),
         (r"n't\b", " not"),
-        (r"\bnon-?\s?(?=calcified|displaced|specific|loculated|obstruct)", " non "),
+        (
+            r"\bnon-?\s?(?=calcified|displaced|specific|loculated|obstruct|smok|diabet|hypertens)",
+            " non ",
+        ),
         (r"\bnormals\b", "normal"),
+        (
+            r"\b(?:no|without|neg(?:ative)? for)\s+(?:any\s+|evidence\s+of\s+)*"
+            r"(?:acute|active|significant)\s+"
+            r"(?:(?:cardio\w*|pulmonary|chest|lung|intra-?thoracic|thoracic)\s+)*"
+            r"(?:abnormalit(?:y|ies)|process(?:es)?|diseases?|findings?|patholog(?:y|ies))\b"
+            r"|\b(?:no|without)\s+(?:any\s+)?abnormalit(?:y|ies)\b",
+            " no acute findings ",
+        ),
+        (
+            r"\bborderline\s+(?:enlarged\s+)?(?:heart|cardiac)(?:\s+(?:size|silhouette))?\b"
+            r"|\b(?:heart|cardiac)(?:\s+(?:size|silhouette))?\s+(?:is\s+)?borderline"
+            r"(?:\s+enlarged|\s+in\s+size)?\b"
+            r"|\b(?:heart|cardiac)(?:\s+size)?\s+(?:is\s+)?(?:at\s+)?(?:the\s+)?upper"
+            r"(?:\s+limits?\s+of)?\s+normal\b",
+            " borderline cardiomegaly ",
+        ),
         (rf"\babnormals?\b(?=\s*(?:{_WHOLE})|\W*$)", " not normal "),
         (rf"\b(?:{_WHOLE})\W+(?:is |are )?abnormal\b", " not normal "),
         (r"\blungs?\s+(?:are |is )?not\s+clear\b", " not normal "),
         (r"\bboth\s+lungs?\s+(?:are )?clear\b|\blungs?\s+(?:are )?both\s+clear\b", " normal "),
         (
-            r"\bnormal(?:[- ]sized?)?\s+(?:heart|cardiac)(?:\s+(?:size|silhouette))?\b"
+            r"\bnormal(?:[- ]sized?)?\s+(?:heart|cardiac|cardiomediastinal)"
+            r"(?:\s+(?:size|silhouette|contours?))?\b"
             r"|\b(?:heart|cardiac)\s+size\s+(?:is )?normal\b"
             r"|\b(?:heart|cardiac silhouette)(?:\s+size)?\s+(?:is )?(?:not|un)\s?enlarged\b",
             " not cardiomegaly ",
         ),
         # A letter for a side, in capitals or before a hyphen.
-        (r"(?-i:\bR\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2}))(?![/'])", " right "),
-        (r"(?-i:\bL\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2}))(?![/'])", " left "),
+        (r"(?-i:\bR\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2})|\s*(?:[,;]|$))(?![/'])", " right "),
+        (r"(?-i:\bL\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2})|\s*(?:[,;]|$))(?![/'])", " left "),
         (r"[- ]sided\b", " "),
         (
             r"(?<!status )\bpost-?\s?"
@@ -121,7 +173,7 @@ CUES: dict[str, tuple[str, ...]] = {
         """
         and | as well as | along with | together with | in addition to | plus | with |
         suggesting | suggestive of | due to | secondary to | from | associated with |
-        accompanied by | who have | having | that have | but | yet | also
+        accompanied by | after | following | who have | having | that have | but | yet | also
         """
     ),
     "maybe": _split("plus or minus"),
@@ -146,7 +198,8 @@ FILLERS = _split(
     of | positive for | evidence | seen | present | visible | status post | side | sided | like
     | also | either | both | both of | as | if | old year | years | year | known | diagnosed |
     diagnosis of | dx | suffering | just | about | how | when | during | here | database |
-    archive
+    archive | placement | insertion | in place | now |
+    currently | today
     """
 )
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 
+from search.language.fields import FIELDS
 from search.language.lexicon import Lexicon
 from search.language.plain.assembly import Assembly
 from search.language.plain.conditions import extract
 from search.language.plain.cues import SHORTHAND
-from search.language.plain.tokens import tokens
+from search.language.plain.tokens import is_known, tokens
 from search.language.plain.understood import Understood
 
 __all__ = ["is_free", "understand"]
@@ -22,19 +23,42 @@ __all__ = ["is_free", "understand"]
 # Signs of the query language: quotes, groups, ranges, shapes, boosts, fields, operators in
 # capitals, and a sign right before a word.
 _EXPLICIT = re.compile(
-    r"""["()\[\]{}\\^*~]|\w\?|(?<=[^\s])\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:"""
-    r"""|(?:^|\s)[+-](?=\w)|(?:^|\s)-\s+(?=[^\W\d])"""
+    r"""["()\[\]{}\\^*~]|\w\?|(?<=[^\s])\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:(?=\S)"""
+    r"""|(?:^|\s)[+-](?=\w)|^\s*-\s+(?=[^\W\d])"""
+    rf"|(?:^|\s)(?:{'|'.join(FIELDS)}):"
 )
 _QUESTION = re.compile(
     r"^\s*(?:is|are|was|does|do|did|has|have|who|which|what|where|any|can)\b[^\"()*:]*\w\s*\?\s*$",
     re.IGNORECASE,
 )
+# "RLL pneumonia?" asks, as "?pneumonia" does: what stands before, as far as the thought goes.
+_ASKED = re.compile(r"\?+(?=[\s,;.]|$)")
+_THOUGHT = re.compile(r"[,;]|\s[-–—]\s|\b(?:and|or|but|with|without|no|not|vs|w/o?)\s", re.I)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def is_free(text: str) -> bool:
     """Whether a query has none of the query language's signs, and so is read as plain English."""
-    return _QUESTION.match(text) is not None or _EXPLICIT.search(text) is None
+    return _QUESTION.match(text) is not None or _EXPLICIT.search(_asked_before(text)) is None
+
+
+def _asked_before(text: str) -> str:
+    """The text with a question mark behind a known word at the front of its thought.
+
+    Behind any other word it is a sign of the query language, which stands for a letter.
+    """
+    done, rest = "", text
+    while mark := _ASKED.search(rest):
+        before = rest[: mark.start()]
+        words = before.split()
+        if words and before[-1].isalnum() and is_known(words[-1].lower(), Lexicon.load()):
+            thoughts = [m.end() for m in _THOUGHT.finditer(before)]
+            start = thoughts[-1] if thoughts else 0
+            done += f"{before[:start]} ? {before[start:]}"
+        else:
+            done += rest[: mark.end()]
+        rest = rest[mark.end() :]
+    return done + rest
 
 
 def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
@@ -47,7 +71,8 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
     lexicon
         The one that ships with cxrdex where None.
     """
-    clean = _CONTROL.sub(" ", text)
+    asked = text if _QUESTION.match(text) else _asked_before(text)
+    clean = _CONTROL.sub(" ", asked)
     for pattern, plain in SHORTHAND:
         clean = pattern.sub(plain, clean)
     conditions = extract(clean)

@@ -15,11 +15,15 @@ from search.language.plain.conditions import Found, ReadText
 from search.language.plain.cues import CUES, FILLERS, REASONS
 from search.language.plain.understood import PartKind
 
-__all__ = ["Token", "TokenKind", "is_normal", "joined", "part_kind", "tokens"]
+__all__ = ["Token", "TokenKind", "is_known", "is_normal", "joined", "part_kind", "tokens"]
 
 _PIECE = re.compile(r"\x01(\d+)\x02|[^\W_]+(?:['.-][^\W_]+)*|[,;/]|\.(?=\s)")
 # Words of the longest form of the lexicon, or cue.
 _LONGEST = 9
+# A denial by one of these goes on over AND: "free of effusion and edema".
+_OF_ALL = re.compile(
+    r"^(?:free|clear|negative|neg|absence|lack\w*|no signs?|no evidence|neither)\b"
+)
 # Findings that are called by a place alone: beside another finding they are its place.
 _PLACES = {
     "lung left": "left",
@@ -155,7 +159,8 @@ def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
 def _lists(found: Sequence[Token]) -> set[int]:
     """The commas and ANDs that stand for OR.
 
-    They do in a list that ends in OR, and in one with commas that is denied as a whole.
+    They do in a list that ends in OR, and in one that is denied as a whole: by its commas, or by a
+    denial of all that follows.
     """
     marks: set[int] = set()
     run: list[int] = []
@@ -171,7 +176,19 @@ def _lists(found: Sequence[Token]) -> set[int]:
         elif token.kind not in ("term", "word", "in"):
             run, commas = [], False
             denied = token.kind == "not"
+            commas = denied and _OF_ALL.match(token.wording.lower()) is not None
     return marks
+
+
+@cache
+def _whole_words(lexicon: Lexicon) -> frozenset[str]:
+    forms = (*lexicon.forms, *_tables())
+    return frozenset(word for form in forms for word in form.lower().split())
+
+
+def is_known(word: str, lexicon: Lexicon) -> bool:
+    """Whether a word is written in full: one of a term, a cue or a filler; in lower case."""
+    return not _whole_words(lexicon).isdisjoint((word, word.removesuffix("s")))
 
 
 def is_normal(token: Token) -> bool:

@@ -21,6 +21,7 @@ from tests.contract.golden_queries import GOLDEN
 from tests.search.hostile import hostile_queries
 
 _MIN_UNDERSTOOD = 0.9
+_SMOKES = "indication:(smoker OR smoking OR tobacco)"
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -54,6 +55,33 @@ def test_queries_are_understood_as_meant(apart: bool) -> None:
         ("rib fx", "finding:(fracture AND rib)"),
         ("?effusion", 'uncertain:"pleural effusion" OR indication:effusion'),
         ("cabg pts w effusion", "cabg AND effusion"),
+        ("solitary nodule in non smokers", "solitary-nodule AND NOT " + _SMOKES),
+        ("nonsmoker with nodule", f"NOT {_SMOKES} AND nodule"),
+        (
+            "free of pneumothorax and bilateral effusions",
+            "NOT (pneumothorax OR finding:(effusions AND bilateral))",
+        ),
+        ("negative for effusion and edema", "NOT (effusion OR edema)"),
+        ("pneumonia - RLL", "finding:(pneumonia AND location:RLL)"),
+        ("CHF – pulmonary edema", "CHF AND pulmonary-edema"),
+        ("effusion: small, left", "finding:(effusion AND small AND left)"),
+        ("nodules c/w mets", "nodules AND mets"),
+        (
+            "hilar lymphadenopathy, sarcoid?",
+            "hilar-lymphadenopathy AND (uncertain:sarcoidosis OR indication:sarcoid)",
+        ),
+        ("RLL pneumonia?", "uncertain:pneumonia OR indication:(pneumonia AND RLL)"),
+        ("pulm HTN", "pulmonary-hypertension"),
+        ("lung ca", "lung-cancer"),
+        ("mod L effusion", "finding:(effusion AND moderate AND left)"),
+        ("small to moderate effusion", "finding:(effusion AND (small OR moderate))"),
+        ("effusion R>L", "finding:(effusion AND bilateral)"),
+        ("volume loss on L", "finding:(volume-loss AND left)"),
+        ("F>50 with COPD", "sex:F AND age:>50 AND COPD"),
+        ("without acute abnormality", "disease:normal"),
+        ("no acute cardiopulm process", "disease:normal"),
+        ("borderline heart size", "finding:(cardiomegaly AND borderline)"),
+        ("pneumothorax after central line placement", "pneumothorax AND central-line"),
         ("prior TB", "TB OR indication:TB"),
         ("unilateral effusion", "finding:(effusion AND (left OR right))"),
         ("portable film", "projection:AP"),
@@ -99,6 +127,19 @@ def test_what_cannot_be_judged_is_named() -> None:
         "left_out": [{"text": "larger than 8 mm", "reason": "sizes are not measured"}],
         "given_up": None,
     }
+
+
+def test_nothing_is_normal_and_has_a_finding() -> None:
+    reading = read("clear lungs but cardiomegaly")
+    assert reading.query == "cardiomegaly"
+    assert reading.notes == ('"clear lungs" was left out: what is not normal stands beside it',)
+    assert read("chest pain, normal chest").query == "indication:chest-pain AND disease:normal"
+
+
+def test_a_question_mark_behind_a_part_of_a_word_stands_for_a_letter() -> None:
+    for text in ("nodul?", "gr?y", "effusion nodul?"):
+        assert not is_free(text)
+        assert read(text).tree == parse(text)
 
 
 def test_the_query_language_means_what_it_meant() -> None:

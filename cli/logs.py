@@ -7,66 +7,31 @@ may quote a header.
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from cli.log_handlers import LogHandlers
+
 __all__ = ["OPTIONS", "add_to", "log_on_stderr"]
 
-_PACKAGES = ("cli", "search", "indexer", "cxrdex")
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _KEY = "cxrdex.logs"
-_log = logging.getLogger(__name__)
 
 
-class _Logs:
-    """The handlers of one command; those given again replace the former ones."""
-
-    def __init__(self) -> None:
-        self.verbose = 0
-        self.path: Path | None = None
-        self._handlers: list[logging.Handler] = []
-
-    def start(self) -> None:
-        self.stop()
-        level = logging.DEBUG if self.verbose > 1 else logging.INFO
-        if self.path is not None:
-            self._add(logging.FileHandler(self.path, encoding="utf-8"), level)
-        # Beside a file, warnings still go to the person at the terminal.
-        self._add(logging.StreamHandler(), level if self.verbose else logging.WARNING)
-        for name in _PACKAGES:
-            logging.getLogger(name).setLevel(level)
-            logging.getLogger(name).propagate = False
-
-    def stop(self) -> None:
-        for handler in self._handlers:
-            for name in _PACKAGES:
-                logging.getLogger(name).removeHandler(handler)
-            handler.close()
-        self._handlers.clear()
-        for name in _PACKAGES:
-            logging.getLogger(name).setLevel(logging.NOTSET)
-            logging.getLogger(name).propagate = True
-
-    def _add(self, handler: logging.Handler, level: int) -> None:
-        handler.setLevel(level)
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        self._handlers.append(handler)
-        for name in _PACKAGES:
-            logging.getLogger(name).addHandler(handler)
-
-
-def _logs(context: click.Context) -> _Logs:
+def _logs(context: click.Context) -> LogHandlers:
     """The logs of a command line: one for the group and the command under it."""
+    # Only here, since importing `logging` takes as long as printing a help text.
+    from cli.log_handlers import LogHandlers
+
     root = context.find_root()
     if _KEY not in root.meta:
-        root.meta[_KEY] = logs = _Logs()
+        root.meta[_KEY] = logs = LogHandlers()
         root.call_on_close(logs.stop)
-    found: _Logs = root.meta[_KEY]
+    found: LogHandlers = root.meta[_KEY]
     return found
 
 
@@ -127,12 +92,15 @@ def add_to(command: click.Command) -> None:
 def _logged(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def logged(*given: Any, **options: Any) -> Any:
-        if not _log.isEnabledFor(logging.INFO):
+        import logging
+
+        log = logging.getLogger(__name__)
+        if not log.isEnabledFor(logging.INFO):
             return run(*given, **options)
         from importlib.metadata import version
 
         started = time.monotonic()
-        _log.info("%s begins (cxrdex %s)", name, version("cxrdex"))
+        log.info("%s begins (cxrdex %s)", name, version("cxrdex"))
         how = "ends"
         try:
             return run(*given, **options)
@@ -144,6 +112,6 @@ def _logged(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
             how = f"is ended by {type(error).__name__}"
             raise
         finally:
-            _log.info("%s %s after %.1f s", name, how, time.monotonic() - started)
+            log.info("%s %s after %.1f s", name, how, time.monotonic() - started)
 
     return logged

@@ -7,9 +7,7 @@ turn a line round, and a spreadsheet would compute a cell that begins like a for
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -58,12 +56,17 @@ def draw(sequence: str) -> None:
 
 def emit_json(value: Any, *, indent: int | None = 1) -> None:
     """Print a value as JSON, controls in it as JSON's own escapes; without `indent` on one line."""
+    # Imported by who prints it, so that `cxrdex --help` is as quick as it can be.
+    import json
+
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     click.echo(_UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text))
 
 
 def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows as CSV with a header; a text that begins like a formula gets an apostrophe."""
+    import csv
+
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

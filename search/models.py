@@ -188,14 +188,19 @@ class Models:
         ImageError
             As of `indexer.pipeline.single.FileDecoder.decode`.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
         from search.request import Upload
 
         polarity = tuple(sorted((manifest.polarity or {}).items()))
         settings = (manifest.size, manifest.squash, manifest.borders, polarity, key)
         decoder = self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
-        if isinstance(picture, Upload):
-            return decoder.decode(picture.content, picture.name)
-        return decoder.decode(picture.path)
+        with ThreadPoolExecutor(1) as beside:
+            # The CNN is loaded while the worker starts. `look` says what may be wrong with it.
+            beside.submit(self.predictor)
+            if isinstance(picture, Upload):
+                return decoder.decode(picture.content, picture.name)
+            return decoder.decode(picture.path)
 
     def read(self, picture: DecodedImage) -> Reading:
         """The reading of a decoded picture."""

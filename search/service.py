@@ -28,7 +28,6 @@ from search.pictures.search import search_picture
 from search.request import ImageFile, ImageId, SearchRequest, Upload
 from search.results import Results, Shown, document_without_report
 from search.snapshot import Snapshot, Snapshots
-from search.understanding import Terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from indexer.cascade.text_space import TextSpace
     from indexer.pipeline.progress import Summary
     from search.hybrid.semantic import AnnotationTexts, Semantic
+    from search.understanding import Terms
 
 __all__ = ["SearchService", "meanings_survive", "prepare_meanings"]
 
@@ -299,6 +299,8 @@ class SearchService:
 
     def _load_terms(self, snapshot: Snapshot, reports: bool) -> Terms:
         def make() -> Terms:
+            from search.understanding import Terms
+
             return Terms(snapshot.text, self._models.sayable(snapshot.manifest))
 
         terms = self._terms.get((snapshot.text.version, snapshot.manifest.bundle), make)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
@@ -22,7 +23,9 @@ from search.request import SearchRequest
 from search.results import Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.stores.vectors import Bounds, Choice
-from search.understanding import Terms
+
+if TYPE_CHECKING:
+    from search.understanding import Terms
 
 __all__ = ["search_picture", "unusual_to_leave_out"]
 

@@ -69,7 +69,10 @@ class Bounds:
 
     @cached_property
     def barred(self) -> Keys:
-        """Keys of all that may not be found."""
+        """Keys of all that may not be found, each once."""
+        if not len(self.unusual):
+            # NumPy's sets import its masked arrays first, which takes longer than a search.
+            return self.excluded
         return np.union1d(self.excluded, self.unusual)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 __all__ = ["SECTIONS", "join", "split"]
 
@@ -70,17 +71,20 @@ def _any(names: dict[str, str], group: str) -> str:
 _MARK = r"(?:\d{1,2}[.)][ \t]*|[#*_>\[=]{1,6}[ \t]*){0,3}"
 _MARK_AFTER = r"[ \t]?[*_\]#=]{0,6}[ \t]*"
 _DASH = r"[-\N{EN DASH}\N{EM DASH}](?=\s)"
-_LINE = re.compile(
+_LINE = (
     rf"^[ \t]*{_MARK}(?:(?:{_any(_ALONE, 'a')}){_MARK_AFTER}(?::[*_]{{0,3}}|(?<=\])|{_DASH}|$)"
-    rf"|(?:{_any(_WITH_COLON, 'b')}){_MARK_AFTER}:[*_]{{0,3}}|(?:{_ENDINGS})[ \t]*:)",
-    re.IGNORECASE | re.MULTILINE,
+    rf"|(?:{_any(_WITH_COLON, 'b')}){_MARK_AFTER}:[*_]{{0,3}}|(?:{_ENDINGS})[ \t]*:)"
 )
 # In a line: behind a sentence, or in capitals.
-_WITHIN = re.compile(
-    rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:", re.IGNORECASE
-)
+_WITHIN = rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:"
 _SENTENCE_ENDS = (".", "!", "?", ";", ":")
 _RULE = re.compile(r"^[ \t]*[=\-_*~]{3,}[ \t]*$", re.MULTILINE)
+
+
+@cache
+def _headings() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    # Compiled for the first report that is read, since searches that import SECTIONS read none.
+    return re.compile(_LINE, re.IGNORECASE | re.MULTILINE), re.compile(_WITHIN, re.IGNORECASE)
 
 
 def split(text: str) -> Iterator[tuple[str, str]]:
@@ -88,8 +92,9 @@ def split(text: str) -> Iterator[tuple[str, str]]:
 
     Text above the first heading is a letterhead with names and dates, so it is dropped.
     """
-    found = [(m.start(), m.end(), _section(m)) for m in _LINE.finditer(text)]
-    for match in _WITHIN.finditer(text):
+    line, within = _headings()
+    found = [(m.start(), m.end(), _section(m)) for m in line.finditer(text)]
+    for match in within.finditer(text):
         start = match.start()
         before = text[max(0, start - 3) : start].rstrip()
         if match[0].isupper() or before.endswith(_SENTENCE_ENDS):

@@ -372,7 +372,12 @@ def _joined(first: Found, second: Found) -> Found:
 def _ascending(keys: Keys) -> Keys:
     """Keys without repetition, ascending."""
     keys = np.asarray(keys, np.int64)
-    return keys if (keys[1:] > keys[:-1]).all() else np.unique(keys)
+    if (keys[1:] > keys[:-1]).all():
+        return keys
+    keys = np.sort(keys)
+    # NumPy's own `unique` imports its masked arrays first, which takes longer than a search.
+    once: Keys = keys[np.append(True, keys[1:] != keys[:-1])]
+    return once
 
 
 def _places(table: Keys, keys: Keys) -> npt.NDArray[np.int64]:

@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from indexer.annotation import NORMAL
 from indexer.errors import CxrdexError
 from search.service import SearchService
+from search.web.pages.cards import load_thumbnails
 from search.web.queries import FacetQuery, SearchQuery
 
-__all__ = ["Question", "example_questions"]
+__all__ = ["Question", "example_questions", "questions_of_films"]
 
 # So many findings are tried for a question, the commonest first.
 _TRIED = 5
@@ -69,7 +70,7 @@ def example_questions(service: SearchService) -> list[Question]:
         ("In which is {} likely, not only possible?", [((n,), f'likely:"{n}"') for n in names]),
         ("Which are {} films?", [((v,), f"view:{v}") for v in reversed(views)]),
     )
-    questions = [*_of_films(service, names)]
+    questions = [*questions_of_films(service, names)]
     for text, queries in tried:
         for words, query in queries[: 2 * _TRIED]:
             count = _count(service, query)
@@ -96,12 +97,16 @@ def _count(service: SearchService, query: str) -> int:
         return 0
 
 
-def _of_films(service: SearchService, names: Sequence[str]) -> list[Question]:
-    """Questions that begin at a film."""
+def questions_of_films(service: SearchService, names: Sequence[str]) -> list[Question]:
+    """Questions that begin at a film of one of the findings, the first of them."""
     query = SearchQuery(q=f'disease:"{names[0]}"' if names else "", limit=_LOOKED_AT, facet=[])
     hits = service.search(query.request()).hits
     if not hits:
         return []
+    with service.snapshot() as snapshot:
+        thumbnails = load_thumbnails(snapshot, (hit.id for hit in hits))
+    # A film that may not be shown answers nobody; where none may, it is what there is.
+    hits = [hit for hit in hits if thumbnails[hit.id].is_there] or hits
     questions = [Question("Which studies are like this one?", f"/images/{hits[0].id}#similar")]
     studies: dict[str, dict[str, str]] = {}
     for hit in hits:

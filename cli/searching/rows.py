@@ -48,8 +48,8 @@ def annotation_line(annotation: Mapping[str, Any], fragment: Fragment | None = N
 
 def certain(
     annotations: Iterable[Mapping[str, Any]],
-) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], int]:
-    """What people say, what is predicted as likely, and how many predictions are folded.
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """What people say, what is predicted as likely, and the predictions that are folded.
 
     What a person wrote and the report repeats stands once. ``normal`` never stands beside a
     finding of people; what is predicted least uncertainly stands where there is nothing else.
@@ -68,7 +68,7 @@ def certain(
     sure = [a for a in predicted if stored_certainty(a) == "likely"][:_PREDICTIONS]
     if not sure and not by_people:
         sure = predicted[:1]
-    return by_people, sure, len(predicted) - len(sure)
+    return by_people, sure, [a for a in predicted if a not in sure]
 
 
 def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> None:
@@ -79,15 +79,17 @@ def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> No
     draw
         Draws the thumbnail of an image.
     """
-    from rich.padding import Padding
     from rich.text import Text
 
     out = console()
     width = len(str(len(results.hits)))
     for number, hit in enumerate(results.hits, 1):
-        out.print(Text.assemble((f"{number:>{width}} ", "dim"), _title(hit)))
-        for line in _lines(hit):
-            out.print(Padding(line, (0, 0, 0, width + 1), expand=False))
+        margin = Text(f"{number:>{width}} ", "dim")
+        for line in (_title(hit), *_lines(hit)):
+            for piece in line.wrap(out, max(out.width - width - 1, 1)):
+                piece.rstrip()
+                out.print(Text.assemble(margin, piece))
+                margin = Text(" " * (width + 1))
         if draw is not None:
             draw(hit.id)
 
@@ -119,12 +121,9 @@ def _lines(hit: Hit) -> list[Text]:
 
     matched = _matched(hit.highlights)
     by_people, sure, folded = certain(hit.document["annotations"])
-    shown = {(a["text"], a["origin"]) for a in (*by_people, *sure)}
     # What matched is shown however uncertain it is.
-    for annotation in hit.document["annotations"]:
-        key = (annotation["text"], annotation["origin"])
-        if key in matched and key not in shown and annotation["origin"] == "predicted":
-            sure, folded = [*sure, annotation], folded - 1
+    found = [a for a in folded if (a["text"], a["origin"]) in matched]
+    sure, less_certain = [*sure, *found], len(folded) - len(found)
     lines = []
     if by_people:
         # The sort keeps the order otherwise.
@@ -135,10 +134,10 @@ def _lines(hit: Hit) -> list[Text]:
         if len(by_people) > _MOST_BY_PEOPLE:
             parts.append(Text(f"{len(by_people) - _MOST_BY_PEOPLE} more", "dim"))
         lines.append(_joined(parts))
-    if sure or folded:
+    if sure or less_certain:
         parts = [annotation_line(a, _matching_fragment(matched, a)) for a in sure]
-        if folded:
-            parts.append(Text(f"{folded} less certain", "dim"))
+        if less_certain:
+            parts.append(Text(f"{less_certain} less certain", "dim"))
         lines.append(Text.assemble(("predicted: ", "dim"), _joined(parts)))
     if hit.highlights:
         for name in ("absent", "uncertain"):

@@ -16,6 +16,8 @@ __all__ = ["show"]
 
 # So many of the findings are shown on the page, the likeliest ones.
 _FINDINGS = 12
+# Whose word stands first.
+_BY = ("human", "report", "predicted")
 # Who denies or doubts something.
 _DENIED = (
     ("absent", "human", "people"),
@@ -75,7 +77,8 @@ def _page(answer: dict[str, Any]) -> None:
     ]
     out.print("  ".join(f"{name} {value}" for name, value in facts if value is not None))
     out.print(Text("\nannotations", "bold"))
-    for annotation in answer["annotations"]:
+    # The sort keeps the order otherwise.
+    for annotation in sorted(answer["annotations"], key=lambda a: _BY.index(a["origin"])):
         out.print(Text("  ").append(annotation_line(annotation)))
     if answer["alone"]:
         out.print(Text("\npredicted of this image alone, without its study", "bold"))

@@ -54,7 +54,6 @@ def set_modes(root: Path) -> None:
         return
     status = root.stat()
     shared = bool(status.st_mode & stat.S_IRGRP)
-    folder, file = (0o2750, 0o640) if shared else (0o700, 0o600)
     for path in (root, *_below(root)):
         with suppress(FileNotFoundError, PermissionError):
             found = path.lstat()
@@ -62,16 +61,24 @@ def set_modes(root: Path) -> None:
                 continue
             if shared and found.st_gid != status.st_gid:
                 os.chown(path, -1, status.st_gid)
-            wanted = folder if stat.S_ISDIR(found.st_mode) else file
+            wanted = _mode(stat.S_ISDIR(found.st_mode), shared)
             if stat.S_IMODE(found.st_mode) != wanted:
                 path.chmod(wanted)
 
 
 def share(path: Path) -> None:
-    """Let the group of a file's folder read it, where that may read the folder."""
+    """Let those read a file or folder who may read the folder that it lies in, and nobody else."""
     with suppress(OSError):
-        if os.name == "posix" and path.parent.stat().st_mode & stat.S_IRGRP:
-            path.chmod(0o640)
+        if os.name != "posix":
+            return
+        shared = bool(path.parent.stat().st_mode & stat.S_IRGRP)
+        path.chmod(_mode(path.is_dir(), shared))
+
+
+def _mode(is_folder: bool, shared: bool) -> int:
+    if is_folder:
+        return 0o2750 if shared else 0o700
+    return 0o640 if shared else 0o600
 
 
 def _below(root: Path) -> Iterator[Path]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
+from indexer.database.access import share
 from indexer.words import sentences
 
 __all__ = ["damaged", "kept_meanings", "meanings"]
@@ -126,14 +127,22 @@ def _keep(folder: Path, found: dict[str, npt.NDArray[np.float32]]) -> None:
 
 
 def _write(path: Path, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        share(path.parent)
     others = [p for p in path.parent.glob("annotations-*") if p != path]
     # Readers may write at the same time: each has a draft of its own, and the last one stays.
     draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     names = np.frombuffer(json.dumps(texts).encode(), np.uint8)
     payload = io.BytesIO()
     np.savez(payload, texts=names, vectors=vectors.reshape(len(texts), sentences.DIMENSIONS))
-    draft.write_bytes(blake3(payload.getvalue()).digest() + payload.getvalue())
+    with open(draft, "xb", opener=_private) as file:
+        file.write(blake3(payload.getvalue()).digest() + payload.getvalue())
+    share(draft)
     draft.replace(path)
     for other in others:
         other.unlink(missing_ok=True)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import faiss
 import pytest
 import tantivy  # noqa: F401 - another user may not read the folder that it is imported from
 
+from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
 from indexer.database.reader import Database
+from indexer.database.text.meanings import damaged, meanings
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import verify
@@ -81,6 +84,12 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _modes(path: Path) -> dict[str, int]:
+    """Permissions of a database's folder and of all in it."""
+    below = {str(p.relative_to(path)): p.stat().st_mode & 0o7777 for p in path.rglob("*")}
+    return {".": path.stat().st_mode & 0o7777, **below}
+
+
 FOUND = f"9 9 {image_id(7)} b'picture 7'"
 
 
@@ -114,6 +123,29 @@ def test_a_group_reads_and_searches(place: Path) -> None:
     assert "DatabaseError" in output
     assert "Permission denied" in output
     assert verify(path) == []
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_what_readers_keep_is_read_by_whom_the_database_is(place: Path, mask: int) -> None:
+    path = fill(place / "db", 2)
+    before = os.umask(mask)
+    try:
+        meanings(path / "semantic", ["opacity, left"])
+        modes = _modes(path)
+        assert {modes.pop("."), modes.pop("semantic")} == {0o700}
+        assert {modes[name] for name in modes if name.startswith("semantic/")} == {0o600}
+        give_to_group(path, "daemon")
+        meanings(path / "semantic", ["opacity, left", "opacity, right"])
+        shutil.rmtree(path / "semantic")
+        meanings(path / "semantic", ["opacity, right"])
+    finally:
+        os.umask(before)
+    modes = _modes(path)
+    assert {modes.pop("."), modes.pop("semantic")} == {0o2750}
+    (kept,) = (path / "semantic").iterdir()
+    assert modes[f"semantic/{kept.name}"] == 0o640
+    assert kept.stat().st_gid == DAEMON
+    assert _as_nobody(lambda: str(damaged(path / "semantic")), (DAEMON,)) == "[]"
 
 
 def test_an_older_database_that_all_may_read(place: Path) -> None:

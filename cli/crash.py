@@ -43,6 +43,8 @@ def message(error: BaseException, command: str) -> str:
         what = "the memory is full"
     elif isinstance(error, OSError) and error.strerror:
         what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if limit := _address_space():
+        what += f" (the address space is limited to {limit >> 20} MiB by ulimit -v)"
     report = _write("\n".join(_report(error, command)) + "\n")
     where = (
         f"a report that holds nothing of a patient is in {report}"
@@ -50,6 +52,17 @@ def message(error: BaseException, command: str) -> str:
         else ("no report of it could be written")
     )
     return f"{command} came to an unforeseen end: {what}; {where}"
+
+
+def _address_space() -> int | None:
+    """Bytes that the process may map, where they are limited: what a library that is imported, or
+    a thread that is started, fails for in words of its own."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _report(error: BaseException, command: str) -> Iterator[str]:

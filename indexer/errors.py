@@ -22,8 +22,9 @@
     ├── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
     ├── PruneRefused           13   more files are gone from an archive than may be dropped unasked
     ├── MissingExtraError      14   an optional package is not installed
-    └── ClusterError           15   no cluster answers, or it cannot go on
-        └── HostMismatch            a host of it has another key, bundle, version or no archive
+    ├── ClusterError           15   no cluster answers, or it cannot go on
+    │   └── HostMismatch            a host of it has another key, bundle, version or no archive
+    └── MemoryLimitError       16   the process may not have the memory that a CNN takes
 
 Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
 interrupted run with 130.
@@ -46,6 +47,7 @@ __all__ = [
     "ImageError",
     "InconsistentError",
     "LabelsChanged",
+    "MemoryLimitError",
     "MissingExtraError",
     "NotFoundError",
     "PruneRefused",
@@ -194,3 +196,9 @@ class ClusterError(CxrdexError):
 
 class HostMismatch(ClusterError):  # noqa: N818
     """A host of a cluster has another id key, bundle or version, or does not see the archives."""
+
+
+class MemoryLimitError(CxrdexError):
+    """The process may not have the memory that a CNN takes (`ulimit -v`)."""
+
+    exit_code = 16

@@ -73,3 +73,27 @@ def test_a_command(
         report = next((tmp_path / "state").rglob("*.txt"))
         assert str(report) in line
         assert str(simulation.folder) not in report.read_text()
+
+
+@pytest.mark.parametrize("name", ["index", "similar", "explain"])
+def test_what_loads_the_cnn_says_that_memory_is_limited(
+    name: str, simulation: Simulation, database: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cli",
+            name,
+            *map(str, arguments(simulation, database, tmp_path)[name]),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        preexec_fn=little_memory,
+        check=False,
+    )
+    assert done.returncode == errors.MemoryLimitError.exit_code, done.stderr
+    assert f"limited to {MEMORY >> 20} MiB" in done.stderr
+    assert "ulimit -v unlimited" in done.stderr

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtimes.encoder_runtime import Encoded, EncoderRuntime, OutOfDeviceMemory
+from indexer.cascade.runtimes.memory_limit import check_memory_limit
 from indexer.errors import BundleError, MissingExtraError
 
 __all__ = [
@@ -106,9 +107,12 @@ def load(
         The bundle is damaged, or runtime, device and precision do not go together.
     MissingExtraError
         The runtime is not installed.
+    MemoryLimitError
+        The process may not have the memory.
     """
     if precision not in PRECISIONS:
         raise BundleError(f"no precision is named {precision!r}: choose {', '.join(PRECISIONS)}")
+    check_memory_limit()
     return _module(choose(name, device)).load(bundle, device, precision)
 
 
@@ -124,7 +128,10 @@ def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDAr
     ------
     BundleError
         The bundle is damaged, or its networks have layers after their last feature map.
+    MemoryLimitError
+        The process may not have the memory.
     """
+    check_memory_limit()
     if available("openvino"):
         from indexer.cascade.runtimes import openvino_cpu
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from io import BytesIO
 from typing import Any
 
@@ -99,7 +100,8 @@ def test_chests_in_other_scripts(part: str, coding: str | None) -> None:
     "part",
     ["HAND", "TSPINE", "T-SPINE", "THORACIC SPINE", "Brustwirbelsäule", "BWS", "COLUMNA DORSAL",
      "KNIE", "RODILLA", "Épaule", "ABDOMEN", "PELVIS", "RACHIS THORACIQUE", "LWS", "BECKEN",
-     "CALCANEUS", "SMPTE"],
+     "CALCANEUS", "SMPTE", "CRÂNE", "TÊTE", "BACIN", "ABD", "RÜCKEN", "KNÆ", "POLVI", "KYČEL",
+     "BRZUCH", "DİZ", "Lutut", "γόνατο"],
 )  # fmt: skip
 def test_other_parts_are_skipped(part: str) -> None:
     dataset = make_dicom(chest(), SpecificCharacterSet="ISO_IR 192", BodyPartExamined=None)
@@ -107,6 +109,27 @@ def test_other_parts_are_skipped(part: str) -> None:
     assert reason(dataset)[0] == "other_body_part"
     if part.isascii():
         assert reason(make_dicom(chest(), BodyPartExamined=part))[0] == "other_body_part"
+
+
+@pytest.mark.parametrize(
+    ("element", "place"),
+    [
+        (bytes(8), "meta"),
+        (b"\2\0\0\1UI\0\0", "meta"),
+        (b"\x08\0\x05\0CS\0\0", "data set"),
+        (bytes(8), "no meta"),
+    ],
+)
+def test_a_header_of_empty_elements_is_given_up_soon(element: bytes, place: str) -> None:
+    film = to_bytes(make_dicom(chest()))
+    end = 144 + int.from_bytes(film[140:144], "little")
+    many = element * 5_000_000
+    data = film[:132] + many if place == "no meta" else film[:end] + many + film[end:]
+    started = time.process_time()
+    with pytest.raises(FailedImage, match="more DICOM elements") as error:
+        decode(data, "film.dcm", SETTINGS)
+    assert error.value.reason == "too_large"
+    assert time.process_time() - started < 15
 
 
 def test_tags_that_contradict_each_other() -> None:

@@ -20,8 +20,22 @@ _DEFLATED, _EXPLICIT = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1"
 _TRANSFER_SYNTAX = b"\x02\0\x10\0UI"
 # Bytes that the meta group fits in, and that are inflated at once.
 _META, _CHUNK = 2048, 2**20
+# A header of a million empty elements is made to cost time: pydicom reads each by itself.
+_MOST_READS = 500_000
 # A deflated data set starts at once (PS3.5 A.5); zlib and gzip put a header of their own first.
 _DEFLATE_WINDOWS = (-zlib.MAX_WBITS, 32 + zlib.MAX_WBITS)
+
+
+class _Counted(BytesIO):
+    """A file that is read in no more than `_MOST_READS` pieces."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > _MOST_READS:
+            raise FailedImage("too_large", "more DICOM elements than any header has")
+        return super().read(size)
 
 
 def is_dicom(data: bytes) -> bool:
@@ -112,9 +126,11 @@ def split_at_pixels(data: bytes) -> tuple[Dataset, int]:
     from pydicom import dcmread
 
     with quiet() as cut_short:
-        file = BytesIO(data)
+        file = _Counted(data)
         try:
             header = dcmread(file, stop_before_pixels=True, force=True)
+        except FailedImage:
+            raise
         except Exception as error:  # noqa: BLE001 - damaged headers raise anything
             raise _unreadable(error) from None
         if cut_short() or _ends_inside(header):

@@ -99,8 +99,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_after",
-        r"[:-] (?:none|nil|absent|negative|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
-        r"|absent(?=\s*(?:[.;,]|$))"
+        r"[:-] (?:none|nil|absent|neg(?:ative)?|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"|(?:absent|neg(?:ative)?|no[nt]?(?: longer)? visible)(?=\s*(?:[.;,]|$))"
+        r"|no(?=\s*(?:[.;]|$))"
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
         rf"(?:\w+ly )?{_SHOWN}"

@@ -16,7 +16,7 @@ from indexer.annotation import NORMAL, Annotation, word_kind
 from indexer.words import negation
 from indexer.words.cues import NORMAL_STATEMENTS, PART_OF_ANOTHER_EXAM, PART_OF_THE_REPORT
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
-from indexer.words.language import denies, is_english
+from indexer.words.language import denies, is_english, is_english_report
 from indexer.words.negation import Status
 
 __all__ = [
@@ -137,7 +137,7 @@ def statements(sections: Mapping[str, str]) -> dict[str, str]:
 
 
 def _readable(sections: Mapping[str, str]) -> bool:
-    return is_english(" ".join(text[:MAX_CHARACTERS] for text in sections.values()))
+    return is_english_report(" ".join(text[:MAX_CHARACTERS] for text in sections.values()))
 
 
 def affirmed(mentions: Iterable[Mention]) -> tuple[Annotation, ...]:
@@ -284,7 +284,8 @@ def _findings(sentence: str) -> list[_Found]:
 def _starts_word(sentence: str, place: int) -> bool:
     before = sentence[place - 1] if place else " "
     # "Non calcified" is the opposite, as "non-calcified" and "noncalcified" are.
-    return not (before.isalnum() or before in "-_" or sentence.endswith(" non ", 0, place))
+    non = sentence.endswith(" non ", 0, place) or (place == 4 and sentence.startswith("non "))
+    return not (before.isalnum() or before in "-_" or non)
 
 
 def _qualifiers(sentence: str, found: Sequence[_Found]) -> list[list[str]]:

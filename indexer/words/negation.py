@@ -48,6 +48,15 @@ _NEXT_CLAUSE = re.compile(
 # A doubt about an accompanying finding does not concern the one that it accompanies.
 _ACCOMPANIED = re.compile(r"\bwith\b")
 _ENDS_DOUBT = re.compile(r"\b(?:with|and)\b")
+# "Free of pneumothorax and bilateral effusions" denies both, unless a verb begins a clause.
+_OF_ALL = re.compile(
+    r"\b(?:(?:free|clear) (?:of|from)|neg(?:ative)? for|(?:absence|lack) of|devoid of|without)"
+    r"(?! (?:and|with)\b)[^;:]*$"
+)
+_JOINED = re.compile(
+    r"(?:, )?and (?:bilateral|left|right|definite|multiple|large)\b"
+    r"(?![^,;]*\b(?:is|are|was|were|has|have|had|remains?|persists?|shows?|seen|noted|present|unchanged|stable|again|which|there)\b)"
+)
 _SEPARATED = re.compile(r"[,;:]|\b(?:and|with|but)\b")
 _LIST_ENDS = re.compile(r"\b(?:and|or)\b|^\s*$")
 
@@ -58,7 +67,12 @@ def cues(sentence: str) -> tuple[Cue, ...]:
     last_or = sentence.rfind(" or ")
     for match in _CUE.finditer(sentence):
         kind = match.lastgroup or ""
-        if kind == "weak_stop" and last_or >= match.end():
+        if kind == "weak_stop" and (
+            last_or >= match.end()
+            or (
+                _JOINED.match(sentence, match.start()) and _OF_ALL.search(sentence[: match.start()])
+            )
+        ):
             continue
         found.append(Cue(match.start(), match.end(), "stop" if kind == "mark" else kind))
     return tuple(found)

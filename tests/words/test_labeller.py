@@ -116,6 +116,10 @@ def test_the_sentences_cover_every_status() -> None:
         ("Cardiomegaly with edema versus pneumonia.", "cardiomegaly", "affirmed"),
         ("Cardiomegaly is stable versus prior.", "cardiomegaly", "affirmed"),
         ("A 5 mm non calcified nodule.", "nodule", "affirmed"),
+        ("Lungs are free of pneumothorax and bilateral effusions.", "pleural effusion", "negated"),
+        ("Negative for pneumothorax and left effusion.", "pleural effusion", "negated"),
+        ("Clear of consolidation and left effusion is stable.", "pleural effusion", "affirmed"),
+        ("No pneumothorax and small bilateral effusions.", "pleural effusion", "affirmed"),
     ],
 )
 def test_status(text: str, finding: str, status: str) -> None:

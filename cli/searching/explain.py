@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -65,7 +66,8 @@ def explain(
     )
     file: Path | bytes = Path(source)
     name, pooled = source, None
-    if not Path(source).is_file():
+    # A pipe or a folder is refused where it is read, with what it is.
+    if not os.path.exists(source):
         if database is None:
             raise NotFoundError(
                 f"{source} is no file; where it is the id of an image, name its --database"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ def test_the_film_shows_through_where_nothing_is() -> None:
         (["no-such-file.png", "--label", "normal"], "name its --database"),
         (["FILE", "--label", "flu"], 'knows no finding "flu"'),
         (["HERE", "--label", "normal"], "not_an_image"),
+        (["PIPE", "--label", "normal"], "no regular file: a pipe"),
+        (["FOLDER", "--label", "normal"], "no regular file: a folder"),
     ],
 )
 def test_what_cannot_be_explained_is_said(tmp_path: Path, words: list[str], told: str) -> None:
@@ -38,7 +41,13 @@ def test_what_cannot_be_explained_is_said(tmp_path: Path, words: list[str], told
     Image.fromarray(noise).save(film)
     text = tmp_path / "text.txt"
     text.write_text("no picture")
-    places = {"FILE": str(film), "HERE": str(text)}
+    os.mkfifo(tmp_path / "pipe")
+    places = {
+        "FILE": str(film),
+        "HERE": str(text),
+        "PIPE": str(tmp_path / "pipe"),
+        "FOLDER": str(tmp_path),
+    }
     words = [places.get(word, word) for word in words]
     result = CliRunner().invoke(cxrdex, ["explain", *words, "--to", str(tmp_path / "map.png")])
     assert result.exit_code != 0

@@ -173,10 +173,15 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ),
         # Years
         ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
-        ("year", rf"\b(?:since|from|starting)\s+{_YEAR}", lambda m: f"year:>={m[1]}"),
+        (
+            "year",
+            rf"\b(?:since|starting(?: in)?)\s+{_YEAR}"
+            rf"|\bfrom\s+{_YEAR}\s+(?:on(?:wards?)?|to (?:now|date|today))\b",
+            lambda m: f"year:>={m[1] or m[2]}",
+        ),
         ("year", rf"(?:\bafter\s+|>\s*){_YEAR}", lambda m: f"year:>{m[1]}"),
         ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
-        ("year", rf"\b(?:in|during|of|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
+        ("year", rf"\b(?:in|during|of|from|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
         # Ages; "65F" in capitals only.
         ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
         ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),

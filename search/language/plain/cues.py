@@ -199,6 +199,7 @@ FILLERS = _split(
     | also | either | both | both of | as | if | old year | years | year | known | diagnosed |
     diagnosis of | dx | suffering | just | about | how | when | during | here | database |
     archive | placement | insertion | in place | now |
+    anything | something |
     currently | today
     """
 )

@@ -166,8 +166,11 @@ def _lists(found: Sequence[Token]) -> set[int]:
     run: list[int] = []
     denied = commas = False
     for place, token in enumerate(found):
-        if token.kind in ("or", "vs"):
+        if token.kind == "or":
             marks.update(run)
+        elif token.kind == "vs":
+            # "Opacity, edema vs pneumonia" is an opacity.
+            run = []
         elif token.kind == "," or (token.kind == "and" and denied and commas):
             run.append(place)
             commas = True

@@ -81,6 +81,13 @@ def test_queries_are_understood_as_meant(apart: bool) -> None:
         ("without acute abnormality", "disease:normal"),
         ("no acute cardiopulm process", "disease:normal"),
         ("borderline heart size", "finding:(cardiomegaly AND borderline)"),
+        (
+            "increased interstitial markings, edema vs fibrosis",
+            "increased-interstitial-markings AND (edema OR fibrosis)",
+        ),
+        ("CXR from 2012", "year:2012"),
+        ("effusion from 2012 on", "effusion AND year:>=2012"),
+        ("anything in RUL", "RUL"),
         ("pneumothorax after central line placement", "pneumothorax AND central-line"),
         ("prior TB", "TB OR indication:TB"),
         ("unilateral effusion", "finding:(effusion AND (left OR right))"),

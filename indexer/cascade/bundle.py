@@ -168,7 +168,10 @@ class Bundle:
             raise BundleError(
                 f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except OSError as error:
+            why = error.strerror or error
+            raise BundleError(f"the bundle {path} cannot be read: {why}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the bundle {path} is damaged: {error}") from error
 
     @classmethod

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import struct
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ _BACKBONES = 16
 _UNITS = 8192
 _LAYERS = 8
 _TEXT = 500
+# So large may a threshold or a weight be that is no tensor's; of larger ones exp() would overflow.
+_NUMBER = 100
 # The tensors of all networks together; the bundle that ships has under 20 MB.
 _WEIGHT_BYTES = 4 << 30
 _HEADER_BYTES = 16 << 20
@@ -77,15 +80,39 @@ def check_description(data: Any, path: Path) -> None:
     )
     thresholds = data.get("thresholds")
     demand(
-        isinstance(thresholds, dict)
-        and set(findings) <= set(thresholds)
-        and all(type(t) in (int, float) and math.isfinite(t) for t in thresholds.values()),
+        _numbers(thresholds) and set(findings) <= set(thresholds),
         "thresholds",
         "a number for each finding",
     )
+    likely = data.get("likely")
+    demand(likely is None or _numbers(likely), "likely", "a number for each of some findings")
     _check_architecture(data.get("architecture"), demand, whole, texts)
-    demand(isinstance(data.get("record"), dict), "record", "an object")
+    _check_record(data.get("record"), demand)
     demand(data.get("paper") is None or isinstance(data["paper"], dict), "paper", "an object")
+
+
+def _numbers(value: Any) -> bool:
+    """Whether it is an object of numbers that can be reckoned with."""
+    return isinstance(value, dict) and all(
+        type(number) in (int, float) and abs(number) <= _NUMBER for number in value.values()
+    )
+
+
+def _check_record(record: Any, demand: Any) -> None:
+    """What searches use of the record, which the hash does not cover."""
+    demand(isinstance(record, dict), "record", "an object")
+    likeness = record.get("likeness")
+    demand(
+        likeness is None or (_numbers(likeness) and likeness.keys() == {"slope", "intercept"}),
+        "record.likeness",
+        "two numbers, slope and intercept",
+    )
+    names = record.get("trained_on") or ""
+    try:
+        is_names = isinstance(names, str) and len(b64decode(names, validate=True)) % 4 == 0
+    except ValueError:
+        is_names = False
+    demand(is_names, "record.trained_on", "numbers of four bytes each, in base64")
 
 
 def _check_architecture(architecture: Any, demand: Any, whole: Any, texts: Any) -> None:

@@ -35,6 +35,14 @@ _CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no annotator": lambda d: d["architecture"].pop("annotator"),
     "no architecture": lambda d: d.update(architecture=[]),
     "no vocabulary": lambda d: d.pop("vocabulary"),
+    "likely in words": lambda d: d["likely"].update(normal="0.5"),
+    "likely of another type": lambda d: d.update(likely=[0.5]),
+    "a likeness that is none": lambda d: d["record"].update(likeness=[1, 2]),
+    "a likeness of more": lambda d: d["record"]["likeness"].update(bias=0),
+    "a likeness without end": lambda d: d["record"]["likeness"].update(slope=float("inf")),
+    "a huge likeness": lambda d: d["record"]["likeness"].update(intercept=-1e300),
+    "pictures it learned from in no code": lambda d: d["record"].update(trained_on="a picture"),
+    "half a picture it learned from": lambda d: d["record"].update(trained_on="AAA="),
     "a name of another type": lambda d: d.update(name=["x"]),
 }
 
@@ -84,6 +92,14 @@ def test_files_of_tensors(copy: Path, change: Callable[[bytes], bytes]) -> None:
     weights.write_bytes(change(weights.read_bytes()))
     _rewrite(copy, lambda data: None)
     with pytest.raises(BundleError, match="damaged"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", [_DESCRIPTION, _WEIGHTS])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    (copy / name).mkdir()
+    with pytest.raises(BundleError, match="cannot be read: Is a directory"):
         Bundle.load(copy)
 
 

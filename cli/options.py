@@ -12,6 +12,7 @@ import click
 __all__ = [
     "DATABASE_VARIABLE",
     "ArchivePath",
+    "Folder",
     "bundle_option",
     "compute_options",
     "database_option",
@@ -32,7 +33,7 @@ class ArchivePath(click.Path):
     """A path, or an address such as ``s3://bucket/prefix``, which is no path and stays a text."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path)
+        super().__init__(path_type=Path, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from indexer.archive.sources.remote import is_address
@@ -40,11 +41,19 @@ class ArchivePath(click.Path):
         return value if is_address(value) else super().convert(value, param, ctx)
 
 
+class Folder(click.Path):
+    """A folder that is read; what opens it says why that is not possible, and what to do, where
+    click would only say that it is not readable."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+
 def database_option(function: F) -> F:
     """`--database DIR`, or the environment's CXRDEX_DATABASE."""
     return click.option(
         "--database",
-        type=click.Path(path_type=Path),
+        type=Folder(),
         envvar=DATABASE_VARIABLE,
         required=True,
         show_envvar=True,
@@ -72,7 +81,7 @@ def bundle_option(function: F) -> F:
     return click.option(
         "--bundle",
         "bundle_path",
-        type=click.Path(path_type=Path),
+        type=Folder(),
         envvar="CXRDEX_BUNDLE",
         show_envvar=True,
         help="Folder of a trained bundle.  [default: the one that the database was last filled "

@@ -11,6 +11,7 @@ import click
 from cli.indexing.progress import shown
 from cli.options import (
     ArchivePath,
+    Folder,
     compute_options,
     database_option,
     format_option,
@@ -35,7 +36,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 @database_option
 @click.option(
     "--reports",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Folder of reports to attach: Open-i *.xml, HL7 messages, or texts (*.txt, *.rtf, *.html) "
     "named by file stem, folder, SOPInstanceUID, StudyInstanceUID or AccessionNumber.",
 )
@@ -190,7 +191,7 @@ def index(
     from search.service import prepare_meanings
 
     note = None
-    if not quiet and not Layout(database).manifest.exists():
+    if not quiet and not Layout(database).is_made:
         _, url, why = choose_text(text_store, elasticsearch_url, vector_store)
         place = f"Elasticsearch at {url}" if url else "an index in its folder"
         note = f"The new database keeps words in {place} ({why})."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import DATABASE_VARIABLE, bundle_option
+from cli.options import DATABASE_VARIABLE, Folder, bundle_option
 from cli.terminal import echo
 
 __all__ = ["explain"]
@@ -31,7 +31,7 @@ __all__ = ["explain"]
 )
 @click.option(
     "--database",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     envvar=DATABASE_VARIABLE,
     show_envvar=True,
     help="Folder of the database, where an image is named by its id, or for its --polarity.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import bundle_option, format_option
+from cli.options import Folder, bundle_option, format_option
 from cli.terminal import echo, emit_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _show_privacy(database: Path, form: str) -> None:
 @bundle_option
 @click.option(
     "--privacy",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     metavar="DB",
     help="Show instead who can read a database, and what of a patient is where in it.",
 )

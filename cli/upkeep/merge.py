@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from cli.options import database_option, format_option, store_options
+from cli.options import Folder, database_option, format_option, store_options
 from cli.terminal import echo, emit_json
 
 __all__ = ["merge"]
 
 
 @click.command()
-@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("parts", nargs=-1, required=True, type=Folder())
 @database_option
 @store_options
 @format_option("json")

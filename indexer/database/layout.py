@@ -197,6 +197,22 @@ class Layout:
         """Working table of a run; worth nothing after it."""
         return self.root / "scratch.sqlite"
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a manifest, which is what makes a folder a database.
+
+        Raises
+        ------
+        DatabaseError
+            This user may not look.
+        """
+        try:
+            return self.manifest.exists()
+        except OSError as error:
+            raise DatabaseError(
+                unreadable(self.manifest) or f"{self.manifest} cannot be read: {error.strerror}"
+            ) from error
+
     def create(self, manifest: Manifest) -> None:
         """Make the folder and write its manifest, which is what makes it a database."""
         self.embeddings.mkdir(exist_ok=True)
@@ -289,7 +305,7 @@ class Layout:
         """
         from filelock import FileLock, Timeout
 
-        if existing and not (self.manifest.exists() or self.ledger.exists()):
+        if existing and not (self.is_made or self.ledger.exists()):
             self.read_manifest()
         with writing(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)

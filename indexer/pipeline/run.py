@@ -147,12 +147,12 @@ def index(
         More is gone from an archive than `prune_limit`; nothing was read or dropped.
     """
     layout = Layout(database)
-    if not reread and layout.manifest.exists():
+    if not reread and layout.is_made:
         compute = compute.with_default_bundle(layout.read_manifest().bundle_path)
     bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
     key = find_key()
-    if key is None and Layout(database).manifest.exists():
+    if key is None and layout.is_made:
         raise DatabaseMismatch(
             f"the database {database} was made with an id key, but there is none at {key_path()}: "
             "name the file of that key in CXRDEX_KEY_FILE"

@@ -73,7 +73,11 @@ def meanings(
 
 def kept_meanings(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
     """What the cache holds of this sentence model, of any state of the database."""
-    files = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
+    try:
+        files = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
+    except OSError:
+        # Of a database that this user may not read, whoever opens it says so.
+        return {}
     return {text: vector for file in files for text, vector in (_read(file) or {}).items()}
 
 

@@ -158,7 +158,7 @@ def _check_names(parts: Sequence[Path], target: Path) -> None:
     for path in parts:
         if (other := seen.setdefault(path.resolve(), path)) is not path:
             raise DatabaseError(f"{path} is named twice (as {other}): name each database once")
-    if Layout(target).manifest.exists() or target.resolve() in seen:
+    if Layout(target).is_made or target.resolve() in seen:
         raise DatabaseError(f"{target} is a database already: name a new folder for the merged one")
     refuse_foreign(target)
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import faiss
 import pytest
 import tantivy  # noqa: F401 - another user may not read the folder that it is imported from
+from click.testing import CliRunner
 
+from cli.main import cxrdex
 from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
 from indexer.database.reader import Database
@@ -102,6 +104,31 @@ def test_by_default_nobody_else_reads_anything(place: Path) -> None:
     output = _as_nobody(lambda: _search(path))
     assert output.startswith("DatabaseError: this user may not read")
     assert "--group" in output
+
+
+def test_a_command_says_that_this_user_may_not_read(place: Path) -> None:
+    path = fill(place / "db", 2)
+    words = [
+        ["status", "--database", str(path)],
+        ["verify", "--database", str(path)],
+        ["compact", "--database", str(path)],
+        ["search", "effusion", "--database", str(path)],
+        ["doctor", "--privacy", str(path)],
+        ["index", str(place), "--database", str(path)],
+        ["merge", str(path), str(path), "--database", str(place / "new")],
+    ]
+    runner = CliRunner()
+    for line in words:
+        # What it needs is imported here, as the other user may not.
+        runner.invoke(cxrdex, [*line, "--help"])
+        runner.invoke(cxrdex, [text.replace(str(path), str(place / "none")) for text in line])
+
+        def run(line: list[str] = line) -> str:
+            result = runner.invoke(cxrdex, line)
+            return f"{result.exit_code} {result.output}"
+
+        output = _as_nobody(run)
+        assert output.startswith(f"4 Error: this user may not read {path}"), (line, output)
 
 
 def test_a_group_reads_and_searches(place: Path) -> None:

@@ -24,7 +24,7 @@ from indexer.database.writing.commits import commit
 from indexer.database.writing.compaction import Compaction, Compactor
 from indexer.database.writing.documents import FindReport
 from indexer.database.writing.forgetting import Wanted, forget, wipe
-from indexer.database.writing.opening import opened_stores, refuse_foreign
+from indexer.database.writing.opening import all_or_nothing, opened_stores, refuse_foreign
 from indexer.database.writing.outbox import Outbox
 from indexer.database.writing.reports import attach_reports, send_wrong_documents, withdraw_reports
 from indexer.database.writing.settling import drop_images, settle_some
@@ -97,12 +97,12 @@ class Writer:
         """
         layout, choices = Layout(path), choices or Choices()
         checked = None if other_bundle else bundle
-        if layout.manifest.exists():
+        if layout.is_made:
             layout.check(layout.read_manifest(), checked, key)
         else:
             refuse_foreign(path)
-        with layout.lock():
-            if not layout.manifest.exists():
+        with layout.lock(), all_or_nothing(layout) as is_made:
+            if not layout.is_made:
                 with writing(path):
                     layout.create(choices.manifest(bundle, key))
             check_truth(path)
@@ -124,6 +124,7 @@ class Writer:
                 writer = cls(stores)
                 writer._recover()
                 writer._renew()
+                is_made()
                 yield writer
 
     @classmethod

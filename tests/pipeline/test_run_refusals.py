@@ -97,6 +97,28 @@ def test_a_folder_that_cannot_be_a_database(run: Index, archive: Path, tmp_path:
         run(archive, database=archive / "000.png" / "db")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="groups are known on Unix alone")
+def test_a_refused_run_leaves_neither_a_key_nor_half_a_database(
+    run: Index,
+    archive: Path,
+    database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = tmp_path / "new" / "key"
+    monkeypatch.setenv("CXRDEX_KEY_FILE", str(key))
+    with pytest.raises(DatabaseError):
+        run(archive, group="nosuchgroup")
+    assert not list(key.parent.iterdir()), "no key, nor the draft of one"
+    # What was left would hold this run to a key that is nowhere.
+    assert run(archive).done == 6
+    assert verify(database) == []
+    # What is refused later on changes nothing of what is there.
+    with pytest.raises(DatabaseError):
+        run(archive, group="nosuchgroup")
+    assert run(archive).unchanged == 6
+
+
 @POSIX
 def test_a_second_writer_is_refused(run: Index, archive: Path, database: Path) -> None:
     script = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
 
-__all__ = ["opened_stores", "refuse_foreign"]
+__all__ = ["all_or_nothing", "opened_stores", "refuse_foreign"]
 
 _log = logging.getLogger(__name__)
 
-_OWN_NAMES = frozenset({"writer.lock", "writer.pid", "embeddings", "vectors", "manifest.json.tmp"})
+_LOCKS = frozenset({"writer.lock", "writer.pid"})
+_OWN_NAMES = _LOCKS | {"embeddings", "vectors", "manifest.json.tmp"}
 
 
 @contextmanager
@@ -81,6 +82,30 @@ def _embeddings(layout: Layout, manifest: Manifest, ledger: Ledger) -> Embedding
     if manifest.vectors != "elasticsearch":
         return None
     return Embeddings(manifest.dimensions, partial(ledger.shards.vectors_of, layout.embeddings))
+
+
+@contextmanager
+def all_or_nothing(layout: Layout) -> Iterator[Callable[[], None]]:
+    """Leave nothing of a new database that is refused before the function that is given is called.
+
+    Its manifest would hold its next run to what was not kept, such as a new id key.
+    """
+    unsure = not layout.is_made
+
+    def is_made() -> None:
+        nonlocal unsure
+        unsure = False
+
+    try:
+        yield is_made
+    except BaseException:
+        if unsure:
+            for item in layout.root.iterdir():
+                if item.is_dir():
+                    shutil.rmtree(item, ignore_errors=True)
+                elif item.name not in _LOCKS:
+                    item.unlink(missing_ok=True)
+        raise
 
 
 def refuse_foreign(path: Path) -> None:

@@ -114,7 +114,6 @@ def test_a_command_says_that_this_user_may_not_read(place: Path) -> None:
         ["compact", "--database", str(path)],
         ["search", "effusion", "--database", str(path)],
         ["doctor", "--privacy", str(path)],
-        ["index", str(place), "--database", str(path)],
         ["merge", str(path), str(path), "--database", str(place / "new")],
     ]
     runner = CliRunner()

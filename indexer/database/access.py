@@ -104,11 +104,9 @@ def unreadable(path: Path) -> str | None:
     """What to say of a file or folder that is there but that this user may not read."""
     place = path
     while not os.path.exists(place) and place != place.parent:
-        if not os.access(place.parent, os.X_OK):
-            place = place.parent
-            break
         place = place.parent
-    wanted = os.R_OK | (os.X_OK if os.path.isdir(place) else 0)
+    # What leads to it need only be gone through.
+    wanted = os.X_OK if place != path else os.R_OK | (os.X_OK if os.path.isdir(path) else 0)
     if not os.path.exists(place) or os.access(place, wanted):
         return None
     return (

@@ -168,6 +168,8 @@ class Writer:
             with self.ledger.transaction():
                 killed = self.ledger.runs.stop_killed()
             self._remove_orphans()
+            # Of a run that was killed; it names all files of the archive.
+            self.layout.scratch.unlink(missing_ok=True)
             if killed:
                 _log.info("the last run was stopped before its end; going on from its last commit")
                 self.sweep_thumbnails()

@@ -106,15 +106,22 @@ def test_by_default_nobody_else_reads_anything(place: Path) -> None:
     assert "--group" in output
 
 
+def test_a_folder_above_that_may_not_be_entered_is_named(place: Path) -> None:
+    path = fill(place / "home" / "deep" / "db", 2)
+    (place / "home").chmod(0o700)
+    output = _as_nobody(lambda: _search(path))
+    assert output.startswith(f"DatabaseError: this user may not read {place / 'home'}:")
+    (place / "home").chmod(0o711)
+    assert "no database at" in _as_nobody(lambda: _search(place / "home" / "none"))
+
+
 def test_a_command_says_that_this_user_may_not_read(place: Path) -> None:
     path = fill(place / "db", 2)
     words = [
         ["status", "--database", str(path)],
         ["verify", "--database", str(path)],
         ["compact", "--database", str(path)],
-        ["search", "effusion", "--database", str(path)],
         ["doctor", "--privacy", str(path)],
-        ["merge", str(path), str(path), "--database", str(place / "new")],
     ]
     runner = CliRunner()
     for line in words:

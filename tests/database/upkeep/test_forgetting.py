@@ -138,6 +138,26 @@ def test_forget_leaves_no_byte_and_lasts(
     assert "1 allowed again" not in _run("status", "--database", path)
 
 
+@pytest.mark.parametrize("command", ["compact", "forget"])
+def test_what_a_killed_run_left_behind_goes_too(tmp_path: Path, command: str) -> None:
+    path = _fill(tmp_path / "db")
+    for name in (
+        "scratch.sqlite",
+        "embeddings/part-000099.npy.tmp",
+        "vectors/generation-000099.tmp/index.faiss",
+        "semantic/annotations-0-0.1-1.tmp",
+    ):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("canary of a draft")
+    names = tmp_path / "names"
+    names.write_text("P1\n")
+    words = ["--patient", "--from", names, "--yes"] if command == "forget" else []
+    assert len(_found(path, "canary of a draft")) == 4
+    _run(command, *words, "--database", path)
+    assert _found(path, "canary of a draft") == set()
+    assert verify(path) == []
+
+
 def test_names_are_asked_for_and_never_an_argument(tmp_path: Path) -> None:
     path = _fill(tmp_path / "db")
     printed = _run("forget", "--study", "--database", path, text="1.2.2\n\ny\n")

@@ -23,7 +23,7 @@ from cli.searching.terminal_pictures import Protocol, drawn
 Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GREY = np.random.default_rng(0).integers(0, 256, (90, 100), np.uint8)
 # Their own names for themselves, which the tests' own terminal may have set.
 _NAMES = ("KITTY_WINDOW_ID", "TERM_PROGRAM", "TERM")

@@ -123,7 +123,7 @@ def test_other_parts_are_skipped(part: str) -> None:
 def test_a_header_of_empty_elements_is_given_up_soon(element: bytes, place: str) -> None:
     film = to_bytes(make_dicom(chest()))
     end = 144 + int.from_bytes(film[140:144], "little")
-    many = element * 5_000_000
+    many = element * 600_000
     data = film[:132] + many if place == "no meta" else film[:end] + many + film[end:]
     started = time.process_time()
     with pytest.raises(FailedImage, match="more DICOM elements") as error:
@@ -155,7 +155,7 @@ def test_regions_by_code() -> None:
     same(read(dataset))
 
 
-@pytest.mark.parametrize("modality", ["DR", "XR", "RG", "dr", "CXR"])
+@pytest.mark.parametrize("modality", ["DR", "XR", "RG", "dr", "CXR", "RX", "RADIOGRAPHY", "??"])
 def test_modalities_loosely_named(modality: str) -> None:
     same(read(make_dicom(chest(), Modality=modality)), "modality_loosely_named")
     other = "1.2.840.10008.5.1.4.1.1.2"

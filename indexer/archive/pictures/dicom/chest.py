@@ -97,12 +97,14 @@ def is_capture(header: Dataset) -> bool:
 def _require_radiograph(header: Dataset) -> tuple[str, ...]:
     modality, sop_class = text(header, "Modality").upper(), text(header, "SOPClassUID")
     capture = sop_class in _CAPTURES and modality in ("", "OT", "SC")
-    loosely = modality in _RADIOGRAPHY_SYNONYMS and (
-        sop_class in RADIOGRAPHS | _CAPTURES or not sop_class
-    )
+    known = _MODALITY.fullmatch(modality)
+    # A word that DICOM does not define decides nothing where the class says what it is.
+    loosely = (
+        modality in _RADIOGRAPHY_SYNONYMS
+        and (sop_class in RADIOGRAPHS | _CAPTURES or not sop_class)
+    ) or (modality != "" and not known and sop_class in RADIOGRAPHS)
     unstated = not modality and (sop_class in RADIOGRAPHS or not sop_class)
     if not (capture or loosely or unstated or modality in ("CR", "DX", "SC")):
-        known = _MODALITY.fullmatch(modality)
         description = f"modality {modality}" if known else "a modality that DICOM does not define"
         description = description if modality else "an object of another class than radiographs"
         raise SkippedImage(

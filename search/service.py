@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Reading
     from indexer.cascade.text_space import TextSpace
+    from indexer.cascade.trained_on import TrainedOn
     from indexer.pipeline.progress import Summary
     from search.hybrid.semantic import AnnotationTexts, Semantic
     from search.understanding import Terms
@@ -250,9 +251,13 @@ class SearchService:
         with self._snapshots.open(text=not is_whole_id(image.text)) as snapshot:
             return snapshot.database.thumbnail(resolve(image, snapshot))
 
+    def trained_on(self, snapshot: Snapshot) -> TrainedOn | None:
+        """What the bundle of the database was trained on; None where that is not known."""
+        return self._models.trained_on(snapshot.manifest)
+
     def _answer(self, request: SearchRequest, snapshot: Snapshot) -> Results:
         results = self._ranked(request, snapshot)
-        known = self._models.trained_on(snapshot.manifest)
+        known = self.trained_on(snapshot)
         if known is None:
             return results
         names = snapshot.database.ledger.files.names_of([hit.id for hit in results.hits])

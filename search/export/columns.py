@@ -11,11 +11,13 @@ from indexer.database.text.documents import Document
 from indexer.errors import QueryError
 from search.language.spelling import nearest
 
-__all__ = ["PROBABILITY", "Column", "ColumnType", "choose_columns", "document_columns"]
+__all__ = ["PROBABILITY", "SPLIT", "Column", "ColumnType", "choose_columns", "document_columns"]
 
 ColumnType: TypeAlias = Literal["text", "integer", "number", "texts"]
 #: Begins the name of a column that holds the probability of one finding.
 PROBABILITY = "probability:"
+#: The column of what the bundle was trained on, which no document knows.
+SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)

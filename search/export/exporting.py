@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import QueryError
-from search.export.columns import Column, choose_columns, document_columns
+from search.export.columns import SPLIT, Column, choose_columns, document_columns
 from search.export.files import open_table
 from search.language.tree import Among, conjunction
 
 if TYPE_CHECKING:
+    from indexer.cascade.trained_on import TrainedOn
     from search.service import SearchService
     from search.snapshot import Snapshot
 
@@ -102,13 +103,15 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
         columns = choose_columns([*_columns(snapshot)], request.columns, request.more)
         if not service.shows_reports and any(column.name == "report" for column in columns):
             raise QueryError("report: the text of reports is not for your role")
+        split = any(column.name == SPLIT for column in columns)
+        trained = service.trained_on(snapshot) if split else None
         with open_table(target, columns, _width(snapshot) if request.embeddings else 0) as table:
             if request.vectors is not None:
                 _write_vectors(snapshot, keys, request.vectors)
             for start in range(0, len(keys), _BATCH):
                 batch = keys[start : start + _BATCH]
                 found = snapshot.vectors().stored_vectors(batch) if request.embeddings else None
-                for place, values in _rows(snapshot, batch, columns):
+                for place, values in _rows(snapshot, batch, columns, trained):
                     if found is not None:
                         values["embedding"] = found[place].astype(np.float32).tolist()
                     table.write(values)
@@ -137,15 +140,24 @@ def _columns(snapshot: Snapshot) -> Iterator[Column]:
         files = database.ledger.files.of_image(document["id"])
         return [f"{file.archive}/{file.name}" for file in files]
 
+    yield Column(SPLIT, "text", lambda document: None)
     yield Column("sources", "texts", sources, on_request=True)
 
 
 def _rows(
-    snapshot: Snapshot, keys: npt.NDArray[np.int64], columns: Sequence[Column]
+    snapshot: Snapshot,
+    keys: npt.NDArray[np.int64],
+    columns: Sequence[Column],
+    trained: TrainedOn | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Per image that the ledger knows, its place in `keys` and its values."""
     from indexer.database.vectors.shards import id_from_key
 
     places = {id_from_key(int(key)): place for place, key in enumerate(keys)}
+    names = snapshot.database.ledger.files.names_of([*places]) if trained is not None else {}
     for document in snapshot.database.documents(places):
-        yield places[document["id"]], {column.name: column.value(document) for column in columns}
+        values = {column.name: column.value(document) for column in columns}
+        if trained is not None:
+            known = any(name in trained for name in names.get(document["id"], ()))
+            values[SPLIT] = "train" if known else "other"
+        yield places[document["id"]], values

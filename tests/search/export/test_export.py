@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,26 @@ def test_reports_and_sources_on_request(
     assert list(lines[0]) == ["id", "report", "sources"]
     assert all(line["sources"][0].startswith(str(simulation.folder)) for line in lines)
     assert any("findings: " in (line["report"] or "") for line in lines)
+
+
+def test_what_the_bundle_was_trained_on(simulation: Simulation, tmp_path: Path) -> None:
+    films = [
+        simulation.folder / file.name
+        for file in simulation.files
+        if file.outcome == "done" and (simulation.folder / file.name).is_file()
+    ]
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    # The bundle that ships learnt from an image of the first name.
+    for film, name in zip(films, ("CXR1000_IM-0003-1001.dcm", "new.dcm"), strict=False):
+        shutil.copy(film, archive / name)
+    index([archive], tmp_path / "database")
+    with SearchService(tmp_path / "database") as service:
+        request = ExportRequest(columns=("split", "id"), more=("sources",))
+        assert export(service, request, tmp_path / "split.jsonl") == 2
+    lines = [json.loads(line) for line in (tmp_path / "split.jsonl").read_text().splitlines()]
+    splits = {Path(line["sources"][0]).name: line["split"] for line in lines}
+    assert splits == {"CXR1000_IM-0003-1001.dcm": "train", "new.dcm": "other"}
 
 
 def test_vectors_beside_and_inside(service: SearchService, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def cohorts(request: Request, state: _State, _: _Nothing) -> dict[str, Any]:
 
 
 @router.post("", status_code=201)
-def create(request: Request, state: _State, body: NewCohort) -> JSONResponse:
+def create(request: Request, state: _State, body: NewCohort, _: _Nothing) -> JSONResponse:
     """Make a cohort; `of` makes the union, difference or intersection of two others."""
     images = check_images(state, body.images)
     if body.of is not None:
@@ -132,6 +132,7 @@ def replace_all(
     state: _State,
     cohort_id: _Id,
     body: WholeCohort,
+    _: _Nothing,
     if_match: _Match = None,
 ) -> JSONResponse:
     """Replace name, note and images."""
@@ -148,7 +149,12 @@ def replace_all(
 
 @router.patch("/{cohort_id}", responses=_CHANGED)
 def change(
-    request: Request, state: _State, cohort_id: _Id, body: Changes, if_match: _Match = None
+    request: Request,
+    state: _State,
+    cohort_id: _Id,
+    body: Changes,
+    _: _Nothing,
+    if_match: _Match = None,
 ) -> JSONResponse:
     """Change name or note, add images at the end, remove others."""
 
@@ -165,7 +171,12 @@ def change(
 
 @router.post("/{cohort_id}/answers", responses=_CHANGED)
 def add_answer(
-    request: Request, state: _State, cohort_id: _Id, body: SearchQuery, if_match: _Match = None
+    request: Request,
+    state: _State,
+    cohort_id: _Id,
+    body: SearchQuery,
+    _: _Nothing,
+    if_match: _Match = None,
 ) -> JSONResponse:
     """Add all images of an answer, the best 10,000 at most; the body has the fields of a search."""
     check_owner(request, state.cohorts.get(cohort_id))

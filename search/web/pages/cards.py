@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from indexer.annotation import NORMAL
+from indexer.archive.report_files.sections import SECTIONS
 from indexer.database.text.documents import Document
 from search.results import Fragment, Hit, Results
 from search.service import SearchService
@@ -177,6 +178,11 @@ def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:
     return tuple(merged.values())
 
 
+def _place(section: str) -> tuple[int, str]:
+    place = SECTIONS.index(section) if section in SECTIONS else len(SECTIONS)
+    return place, section
+
+
 def marked_report(document: Document) -> list[tuple[str, list[tuple[str, str]]]]:
     """The report's sections in pieces, each with what it says of a finding.
 
@@ -188,7 +194,9 @@ def marked_report(document: Document) -> list[tuple[str, list[tuple[str, str]]]]
     """
     from indexer.words.labeller import label
 
-    sections = document["report"] or {}
+    told = document["report"] or {}
+    # Documents are kept with their keys sorted.
+    sections = {name: told[name] for name in sorted(told, key=_place)}
     pieces: dict[str, list[tuple[str, str]]] = {}
     mentions = sorted(label(sections), key=lambda m: m.phrase_span)
     for name, text in sections.items():

@@ -26,6 +26,8 @@ TITLES = {
     "certainty": "Certainty",
     "year": "Year",
 }
+# What values are called that are letters in the index.
+_WORDS = {"sex": {"f": "female", "m": "male", "o": "other"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
             values.append(
                 {
                     "value": value,
+                    "text": _text(name, value),
                     "count": count,
                     "shown": f"{count:,}",
                     "most": most,
@@ -112,6 +115,10 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
         if values:
             lists.append(FacetList(name, tuple(values)))
     return lists
+
+
+def _text(name: str, value: str) -> str:
+    return _WORDS.get(name, {}).get(value.strip().lower(), value)
 
 
 def _same(choice: str, name: str, value: str) -> bool:
@@ -128,7 +135,7 @@ def active_filters(
             others = [(name, other) for other in values if other != value]
             to = address_with(address, others, but=(name, *_PLACES))
             field, _, rest = value.partition("=" if name == "choose" else ":")
-            active.append(ActiveFilter(f"{TITLES.get(field, field)}: {rest}", to))
+            active.append(ActiveFilter(f"{TITLES.get(field, field)}: {_text(field, rest)}", to))
     if query.cohort is not None:
         active.append(
             ActiveFilter("in the cohort", address_with(address, (), but=("cohort", *_PLACES)))

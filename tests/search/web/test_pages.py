@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from indexer.errors import DatabaseError
+from search.language.fields import FIELDS
 from search.pictures.explain import source_bytes
 from search.request import ImageId
 from search.service import SearchService
@@ -221,12 +222,47 @@ def test_a_case_has_its_parts(client: TestClient, image: str) -> None:
     assert f"/v1/images/{image}/pixels?size=1024" in found.links
 
 
+def test_a_report_is_read_in_its_own_order(client: TestClient) -> None:
+    for hit in client.get("/v1/search", params={"q": "effusion", "limit": 20}).json()["hits"]:
+        told = client.get(f"/v1/images/{hit['id']}").json()["report"] or {}
+        if len(told) == 4:
+            break
+    shown = client.get(f"/images/{hit['id']}").text
+    sections = ("indication", "comparison", "findings", "impression")
+    places = [shown.index(f"<h3>{section}</h3>") for section in sections]
+    assert places == sorted(places)
+
+
 def test_two_images_side_by_side(client: TestClient) -> None:
     hits = client.get("/v1/search", params={"limit": 2}).json()["hits"]
     ids = [hit["id"] for hit in hits]
     found = page(client, f"/compare?ids={','.join(ids)}")
     assert [one for one in ids if one in found.text] == ids
     assert "two to four" in page(client, f"/compare?ids={ids[0]}", 400).text
+
+
+def test_the_help_page_names_every_field(client: TestClient) -> None:
+    shown = client.get("/help").text
+    assert [name for name in FIELDS if f"<code>{name}:</code>" not in shown] == []
+    assert "/help#fields" in page(client, "/search?q=disease%3A%28").links
+
+
+def test_the_page_of_the_api_names_parameters(client: TestClient) -> None:
+    shown = client.get("/api").text
+    assert "<code>least</code>" in shown
+    assert "`" not in shown
+
+
+def test_what_is_understood_is_said_where_it_is_not_what_was_asked(client: TestClient) -> None:
+    assert "Understood as" not in page(client, "/search?q=effusion").text
+    assert "Understood as" in page(client, "/search?q=women+with+effusion").text
+
+
+def test_letters_of_the_index_are_words_on_pages(client: TestClient) -> None:
+    assert "Sex: female" in page(client, "/search?q=effusion&choose=sex%3Df").text
+    shown = page(client, "/search").text
+    assert " female " in shown
+    assert " male " in shown
 
 
 def test_examples_of_the_help_page_find_something(client: TestClient) -> None:

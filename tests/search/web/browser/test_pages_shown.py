@@ -92,3 +92,14 @@ def test_no_page_is_wider_than_a_phone(opened: Opening, pages: dict[str, str]) -
         if width > PHONE[0]:
             wide[name] = width
     assert wide == {}
+
+
+def test_tables_are_read_on_a_phone_without_scrolling_aside(
+    opened: Opening, pages: dict[str, str]
+) -> None:
+    page = opened("/sign-in", "administrator", size=PHONE)
+    for name in ("api", "help", "audit"):
+        page.goto(pages[name])
+        place = page.locator(".scroll").first
+        wide, seen = place.evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert wide <= seen, name

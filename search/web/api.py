@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
 from search.results import document_without_report
 from search.web.completions import completions
+from search.web.films import Window
 from search.web.pages.rendering import json_response
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
@@ -21,6 +23,8 @@ from search.web.state import State, app_state
 __all__ = ["router"]
 
 _IMMUTABLE = {"cache-control": "private, max-age=86400"}
+#: The header that says how probable a finding is in the film of a heat map.
+PROBABILITY = "cxrdex-probability"
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 router.include_router(labels.router)
 
@@ -94,15 +98,22 @@ def thumbnail(state: _State, image_id: _Id, _: _Nothing) -> Response:
     return Response(found, media_type="image/webp", headers=_IMMUTABLE)
 
 
+class PixelsQuery(SizeQuery):
+    """How large a film is wanted, and in which window."""
+
+    width: Annotated[int, Field(ge=8, le=512, description="Of the window, in greys.")] = 256
+    level: Annotated[int, Field(ge=0, le=255, description="Grey in the window's middle.")] = 128
+
+
 @router.get(
     "/images/{image_id}/pixels",
     dependencies=[require("reader")],
     response_class=Response,
     responses={200: {"content": {"image/png": {}}}},
 )
-def pixels(state: _State, image_id: _Id, query: Annotated[SizeQuery, Query()]) -> Response:
-    """The film itself, from the archive that it was read from."""
-    film = state.films.png(image_id, query.size)
+def pixels(state: _State, image_id: _Id, query: Annotated[PixelsQuery, Query()]) -> Response:
+    """The film itself, from the archive that it was read from, in the window that is asked for."""
+    film = state.films.png(image_id, query.size, Window(query.width, query.level))
     return Response(film, media_type="image/png", headers=_IMMUTABLE)
 
 
@@ -116,12 +127,23 @@ class HeatQuery(SizeQuery):
     "/images/{image_id}/heatmap",
     dependencies=[require("reader")],
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}},
+    responses={
+        200: {
+            "content": {"image/png": {}},
+            "headers": {
+                PROBABILITY: {
+                    "description": "Of this film alone; that of its study may differ.",
+                    "schema": {"type": "number"},
+                }
+            },
+        }
+    },
 )
 def heatmap(state: _State, image_id: _Id, query: Annotated[HeatQuery, Query()]) -> Response:
     """Where the CNN saw a finding, to lay over `pixels` of the same size."""
     layer = state.films.overlay(image_id, query.label, query.size)
-    return Response(layer, media_type="image/png", headers=_IMMUTABLE)
+    headers = {**_IMMUTABLE, PROBABILITY: f"{layer.probability:.4f}"}
+    return Response(layer.png, media_type="image/png", headers=headers)
 
 
 @router.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings
 from indexer.cascade.heatmap import HeatMap, HeatMaps
@@ -17,10 +17,48 @@ if TYPE_CHECKING:
     from indexer.pipeline.single import FileDecoder
     from search.service import SearchService
 
-__all__ = ["Films"]
+__all__ = ["WINDOWS", "Films", "Overlay", "Window"]
 
 # Decoded films and canvases that are kept, a megabyte or two each.
 _KEPT = 32
+
+
+class Window(NamedTuple):
+    """Which greys of a film, 0..255, are spread from black to white; the start shows all.
+
+    Parameters
+    ----------
+    width, level
+        How many, and the one in their middle.
+    """
+
+    width: int = 256
+    level: int = 128
+
+
+_ALL = Window()
+#: Windows by what is seen in them.
+WINDOWS = {
+    "full": _ALL,
+    "lungs": Window(150, 80),
+    "mediastinum": Window(140, 170),
+    "bones": Window(110, 200),
+}
+
+
+class Overlay(NamedTuple):
+    """A heat map to lay over a film.
+
+    Parameters
+    ----------
+    png
+        The file, transparent where there is nothing.
+    probability
+        Of the film alone, which a study's pooled one may differ from.
+    """
+
+    png: bytes
+    probability: float
 
 
 class Films:
@@ -46,8 +84,8 @@ class Films:
                 decoder.close()
             self._decoders = {}
 
-    def png(self, image_id: str, size: int) -> bytes:
-        """The film as a grey PNG file, its longer side `size` pixels.
+    def png(self, image_id: str, size: int, window: Window = _ALL) -> bytes:
+        """The film as a grey PNG file, its longer side `size` pixels, in a window.
 
         Borders that the CNN does not see are not shown either, so that heat maps fit.
 
@@ -61,7 +99,7 @@ class Films:
         with self._service.snapshot() as snapshot:
             if not snapshot.database.ledger.images.has_picture(image_id):
                 raise NotFoundError(f"no picture of the image {image_id} may be shown")
-        return _png(self._decoded(image_id, size, False), size)
+        return _png(self._decoded(image_id, size, False), size, window)
 
     def uploaded(self, upload: Upload, size: int) -> bytes:
         """As `png`, of a film that somebody sent, who may see it as it is.
@@ -94,15 +132,16 @@ class Films:
         canvas = self._decoded(image_id, bundle.size, bundle.squash).canvas
         return maps.of(canvas, finding)
 
-    def overlay(self, image_id: str, finding: str, size: int) -> bytes:
-        """A heat map as a PNG file to lay over the film, as wide and high as `png` gives it."""
+    def overlay(self, image_id: str, finding: str, size: int) -> Overlay:
+        """A heat map as wide and high as `png` gives the film."""
         from PIL import Image
 
         height, width = _fitted(self._decoded(image_id, size, False), size)
-        drawn = self.heat(image_id, finding).drawn(height, width)
+        heat = self.heat(image_id, finding)
         file = io.BytesIO()
-        Image.fromarray(drawn, mode="RGBA").save(file, "PNG", compress_level=1)
-        return file.getvalue()
+        drawn = Image.fromarray(heat.drawn(height, width), mode="RGBA")
+        drawn.save(file, "PNG", compress_level=1)
+        return Overlay(file.getvalue(), heat.probability)
 
     def _decoded(self, image_id: str, size: int, squash: bool) -> DecodedImage:
         key = image_id, size, squash
@@ -141,13 +180,18 @@ class Films:
             return self._decoders[size, squash]
 
 
-def _png(film: DecodedImage, size: int) -> bytes:
+def _png(film: DecodedImage, size: int, window: Window = _ALL) -> bytes:
+    import numpy as np
     from PIL import Image
 
     height, width = _fitted(film, size)
     # The canvas is square, padded around the film.
     left, top = (size - width) // 2, (size - height) // 2
     picture = Image.fromarray(film.canvas).crop((left, top, left + width, top + height))
+    if window != _ALL:
+        # The same line as in the pages' viewer.
+        greys = (np.arange(256) - window.level + window.width / 2) / window.width * 255
+        picture = picture.point(np.clip(greys, 0, 255).round().astype(int).tolist())
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1)
     return file.getvalue()

@@ -10,9 +10,10 @@ from fastapi.responses import HTMLResponse
 
 from indexer.annotation import Origin
 from indexer.database.text.documents import Document
-from indexer.errors import QueryError
+from indexer.errors import CxrdexError, QueryError
 from search.request import ImageId
 from search.web.cohorts.changes import is_administrator, own_cohorts
+from search.web.films import WINDOWS
 from search.web.pages.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
 from search.web.pages.rendering import page
 from search.web.pages.timeline import neighbours, timeline
@@ -27,13 +28,20 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _State = Annotated[State, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-_Nothing = Annotated[NoQuery, Query()]
 _FINDINGS = 12
 
 
+class CaseQuery(NoQuery):
+    """What is looked for in the film of a case."""
+
+    label: Annotated[str, Query(max_length=200)] = ""
+
+
 @router.get("/images/{image_id}", dependencies=[require("reader")])
-def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
-    """One image in full."""
+def image(
+    request: Request, state: _State, image_id: _Id, query: Annotated[CaseQuery, Query()]
+) -> str:
+    """One image in full; with a label the heat map is laid over the film."""
     shown = state.service.show(ImageId(image_id))
     document = shown.record.document
     with state.service.snapshot() as snapshot:
@@ -47,6 +55,9 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
     )
     viewer = state.settings.viewer
+    labels = _likeliest(document)
+    if query.label and query.label not in labels:
+        raise QueryError(f'no probability of "{query.label}" is known; of {", ".join(labels)}')
     return page(
         request,
         "image.html",
@@ -61,7 +72,10 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
         earlier=earlier,
         later=later,
         cards=hit_cards(state.service, similar),
-        labels=_likeliest(document),
+        labels=labels,
+        label=query.label,
+        located=_located(state, image_id, query.label) if query.label else None,
+        windows=WINDOWS,
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
         most=_FINDINGS,
         cohorts=own_cohorts(request, state),
@@ -71,6 +85,14 @@ def image(request: Request, state: _State, image_id: _Id, _: _Nothing) -> str:
 
 def _said_by(document: Document, origin: Origin) -> Iterator[bool]:
     return (annotation["origin"] == origin for annotation in document["annotations"])
+
+
+def _located(state: State, image_id: str, label: str) -> float | None:
+    """How probable a finding is in the film alone; None where no heat map can be made of it."""
+    try:
+        return state.films.heat(image_id, label).probability
+    except CxrdexError:
+        return None
 
 
 def _likeliest(document: Document) -> list[str]:
@@ -98,4 +120,5 @@ def compare(request: Request, state: _State, query: Annotated[CompareQuery, Quer
         "compare.html",
         images=[(one, films[one["id"]], ranked_annotations(one)) for one in shown],
         labels=_likeliest(shown[0]),
+        windows=WINDOWS,
     )

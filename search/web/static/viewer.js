@@ -77,22 +77,58 @@
       }
     }
 
-    locate(name) {
-      this.heat = undefined;
-      if (!name) return this.draw();
+    // Lays the map of a finding over the film, and says how probable it is in this film alone.
+    async locate(name) {
+      this.sought = name;
+      this.lay(undefined, "");
+      if (!name) return;
+      this.say(`${name}: looking …`);
+      const answer = await fetch(this.place.dataset.heat + encodeURIComponent(name)).catch(() => null);
+      const file = answer && answer.ok ? await answer.blob().catch(() => null) : null;
+      if (this.sought !== name) return;
+      if (!file) return this.say(`${name}: there is no heat map of this film`);
       const layer = new Image();
-      layer.onload = () => { this.heat = layer; this.draw(); };
-      layer.src = this.place.dataset.heat + encodeURIComponent(name);
-      return undefined;
+      layer.src = URL.createObjectURL(file);
+      await layer.decode();
+      URL.revokeObjectURL(layer.src);
+      const own = Number(answer.headers.get("cxrdex-probability")).toFixed(2);
+      if (this.sought === name) this.lay(layer, `${name}: ${own} in this film alone`);
+    }
+
+    lay(layer, text) {
+      this.heat = layer;
+      this.say(text);
+      this.draw();
+    }
+
+    say(text) {
+      const own = this.place.parentElement.querySelector("[data-own]");
+      if (own) own.textContent = text;
     }
 
     listen() {
+      // Fingers on the film: one is window and level, two move and zoom it.
+      const fingers = new Map();
+      this.canvas.addEventListener("pointerdown", (event) => {
+        if (event.pointerType === "touch") fingers.set(event.pointerId, event);
+      });
       this.canvas.addEventListener("wheel", (event) => {
         event.preventDefault();
         zoom(this, event.deltaY < 0 ? 1.15 : 1 / 1.15);
       }, { passive: false });
+      for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
+        this.canvas.addEventListener(end, (event) => fingers.delete(event.pointerId));
+      }
       this.canvas.addEventListener("pointermove", (event) => {
         if (!event.buttons) return;
+        if (event.pointerType === "touch") {
+          const before = [...fingers.values()];
+          fingers.set(event.pointerId, event);
+          if (fingers.size > 1) {
+            if (before.length > 1) pinch(this, before, [...fingers.values()]);
+            return;
+          }
+        }
         if (event.shiftKey || event.buttons & 4) {
           const width = this.canvas.getBoundingClientRect().width || 1;
           change(this, { x: this.view.x + event.movementX / width, y: this.view.y + event.movementY / width });
@@ -123,6 +159,16 @@
     control("level").value = view.level;
   };
   const zoom = (film, by) => change(film, { zoom: film.view.zoom * by });
+  const pinch = (film, before, after) => {
+    const width = film.canvas.getBoundingClientRect().width || 1;
+    const middle = ([one, two], axis) => (one[axis] + two[axis]) / 2;
+    const apart = ([one, two]) => Math.hypot(one.clientX - two.clientX, one.clientY - two.clientY) || 1;
+    change(film, {
+      x: film.view.x + (middle(after, "clientX") - middle(before, "clientX")) / width,
+      y: film.view.y + (middle(after, "clientY") - middle(before, "clientY")) / width,
+      zoom: film.view.zoom * (apart(after) / apart(before)),
+    });
+  };
   const chosen = () => films.find((film) => film.canvas === document.activeElement) || films[0];
 
   const act = {
@@ -177,7 +223,8 @@
   });
 
   // A browser fills controls as they were, which may be of no film that is here.
-  if (control("label")) control("label").value = before.label || "";
+  const label = before.label ?? tools.dataset.label;
+  if (control("label")) control("label").value = label;
   control("opacity").value = before.opacity || 50;
   for (const place of document.querySelectorAll(".viewer")) {
     const picture = place.querySelector("img");
@@ -187,7 +234,7 @@
       films.push(film);
       tools.hidden = false;
       show(film.view);
-      if (before.label) film.locate(before.label);
+      if (label) film.locate(label);
     };
     if (picture.complete && picture.naturalWidth) begin();
     else picture.addEventListener("load", begin, { once: true });

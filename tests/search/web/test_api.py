@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 from PIL import Image
@@ -80,10 +81,17 @@ def test_pictures(client: TestClient, image: str) -> None:
     picture = Image.open(io.BytesIO(film.content))
     assert film.headers["content-type"] == "image/png"
     assert max(picture.size) == 300
+    window = {"size": 300, "width": 100, "level": 80}
+    seen = client.get(f"/v1/images/{image}/pixels", params=window)
+    greys = np.asarray(picture).astype(float)
+    wanted = np.clip((greys - 80 + 50) / 100 * 255, 0, 255)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(seen.content))) - wanted).max() <= 1
+    assert client.get(f"/v1/images/{image}/pixels?level=256").status_code == 422
     label = next(iter(get(client, f"/v1/images/{image}")["probabilities"]))
     heat = client.get(f"/v1/images/{image}/heatmap", params={"label": label, "size": 300})
     layer = Image.open(io.BytesIO(heat.content))
     assert (layer.size, layer.mode) == (picture.size, "RGBA")
+    assert 0 <= float(heat.headers["cxrdex-probability"]) <= 1
 
 
 def test_a_picture_finds_itself_by_id_and_by_file(

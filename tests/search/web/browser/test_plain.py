@@ -6,6 +6,7 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.search.web.browser.conftest import PHONE, WIDE, Opening
@@ -42,6 +43,14 @@ def test_a_film_is_sent_and_a_case_is_read(opened: Opening, site: Site) -> None:
     assert film.evaluate("film => film.decode().then(() => film.naturalWidth)") > 500
     expect(page.locator(".tools[data-viewer]")).to_be_hidden()
     expect(page.locator("#findings + ul li").first).to_be_visible()
+    page.get_by_label("Where is", exact=True).select_option(index=1)
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("noscript p").first).to_contain_text("in this film alone")
+    heat, shown = page.locator(".viewer .heat"), page.locator(".viewer img").first
+    assert heat.evaluate("heat => heat.decode().then(() => heat.naturalWidth)") > 500
+    boxes = heat.bounding_box(), shown.bounding_box()
+    assert boxes[0] == pytest.approx(boxes[1], abs=1)
+    expect(page.get_by_role("link", name="lungs")).to_be_visible()
     expect(page.get_by_role("link", name="Side by side with the first three")).to_be_visible()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.search.web.browser.conftest import Opening
+from tests.search.web.browser.conftest import PHONE, Opening
 from tests.search.web.site import Site
 
 # Mean of a canvas, how far its colours are from grey, and its size.
@@ -96,12 +96,55 @@ def test_window_invert_rotate_and_zoom(opened: Opening, site: Site) -> None:
     assert look(page) == start
 
 
+def test_two_fingers_zoom_and_move(opened: Opening, site: Site) -> None:
+    (image,) = of_effusion(site, 1)
+    page = opened(f"/images/{image}", "reader", size=PHONE)
+    canvas = page.locator(".viewer canvas")
+    expect(canvas).to_be_visible()
+    canvas.scroll_into_view_if_needed()
+    start = look(page)
+    box = canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    hand = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": one[0], "y": one[1], "id": n} for n, one in enumerate(points)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for apart in (30, 40, 60):
+        touch("touchMove", (x - apart, y), (x + apart, y))
+    touch("touchEnd")
+    page.wait_for_timeout(500)
+    view = page.evaluate("history.state.film.view")
+    assert 2 < view["zoom"] < 4
+    assert (view["width"], view["level"]) == (256, 128)
+    assert look(page) != start
+    touch("touchStart", (x - 30, y), (x + 30, y))
+    touch("touchMove", (x, y + 20), (x + 60, y + 20))
+    touch("touchEnd")
+    page.wait_for_timeout(500)
+    moved = page.evaluate("history.state.film.view")
+    assert moved["x"] > view["x"] + 0.03
+    assert moved["y"] > view["y"] + 0.02
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 40, y))
+    touch("touchEnd")
+    expect(page.get_by_role("slider", name="Window")).not_to_have_value("256")
+
+
 def test_a_heat_map_is_laid_over_the_film(opened: Opening, site: Site) -> None:
     (image,) = of_effusion(site, 1)
     page = opened(f"/images/{image}", "reader")
     expect(page.locator(".viewer canvas")).to_be_visible()
     locate(page, "pleural effusion")
     strong = look(page)["colour"]
+    with site.person("reader") as ask:
+        heat = ask.get(f"/v1/images/{image}/heatmap", params={"label": "pleural effusion"})
+    own = float(heat.headers["cxrdex-probability"])
+    said = page.get_by_text("in this film alone")
+    expect(said).to_have_text(f"pleural effusion: {own:.2f} in this film alone")
     page.get_by_role("slider", name="Heat").fill("10")
     assert 0 < look(page)["colour"] < strong
     page.locator("h1").click()
@@ -109,6 +152,22 @@ def test_a_heat_map_is_laid_over_the_film(opened: Opening, site: Site) -> None:
     assert look(page)["colour"] == 0
     page.keyboard.press("h")
     assert look(page)["colour"] > 20
+
+
+def test_an_address_may_name_a_finding(opened: Opening, site: Site) -> None:
+    (image,) = of_effusion(site, 1)
+    page = opened(f"/images/{image}?label=pleural+effusion", "reader")
+    until_coloured(page)
+    expect(page.get_by_label("Where is")).to_have_value("pleural effusion")
+
+
+def test_a_map_that_cannot_be_had_is_said(opened: Opening, site: Site) -> None:
+    (image,) = of_effusion(site, 1)
+    page = opened(f"/images/{image}", "reader")
+    expect(page.locator(".viewer canvas")).to_be_visible()
+    page.context.set_offline(True)
+    page.get_by_label("Where is").select_option("pleural effusion")
+    expect(page.get_by_text("there is no heat map of this film")).to_be_visible()
 
 
 def test_the_view_of_a_film_is_there_again_after_reload_and_back(

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.archive.decoders import DecoderStatus
+    from indexer.archive.decoders.transfer_syntaxes import DecoderStatus
     from indexer.cascade.bundle import Bundle
 
 __all__ = ["PACKAGES", "Installation"]
@@ -57,7 +57,7 @@ class Installation:
     @classmethod
     def here(cls, bundle: Bundle) -> Installation:
         """As it is on this machine."""
-        from indexer.archive.decoders import decoders
+        from indexer.archive.decoders.transfer_syntaxes import decoders
 
         versions = {package: _version(package) for package in PACKAGES}
         return cls(versions, _devices(), decoders(), bundle)

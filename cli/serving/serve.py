@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import ssl
@@ -115,6 +116,9 @@ def serve(
     alone, and whoever uses the machine may do everything. Images that an index run brings meanwhile
     are found without a restart. Needs the extra `web`.
     """
+    # Requests are answered side by side: one that took all cores would make the others wait, and
+    # threads that wait for each other's part take processor time too.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from indexer.errors import CxrdexError, MissingExtraError
     from search.service import SearchService
 

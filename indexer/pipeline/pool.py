@@ -18,6 +18,8 @@ from typing import Generic, TypeVar
 from indexer.errors import FailedImage
 from indexer.pipeline.stages.meters import Meter
 from indexer.pipeline.workers import (
+    MOST_CRASHES,
+    MOST_FAILED_STARTS,
     Worker,
     crashed,
     not_startable,
@@ -33,9 +35,6 @@ R = TypeVar("R")
 
 # A worker always has its next file at hand, so that it never waits for the parent.
 _DEPTH = 2
-# A file that ended one worker is tried again, as memory may have been short; twice is enough.
-_CRASHES = 2
-_MOST_FAILED_STARTS = 3
 _POLL = 0.1
 
 
@@ -234,12 +233,12 @@ class DecodePool(Generic[T, R]):
         code = worker.process.exitcode or 0
         if not worker.ready:
             self._failed_starts += 1
-            if self._failed_starts >= _MOST_FAILED_STARTS:
+            if self._failed_starts >= MOST_FAILED_STARTS:
                 raise not_startable(code)
         elif worker.tickets:
             suspect = worker.tickets[0]
             self._crashes[suspect] = self._crashes.get(suspect, 0) + 1
-            if self._crashes[suspect] >= _CRASHES:
+            if self._crashes[suspect] >= MOST_CRASHES:
                 self._answer(worker.tickets.popleft(), crashed(code))
         self._return(worker)
 

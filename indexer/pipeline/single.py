@@ -10,16 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import FailedImage, ImageError, SkippedImage
-from indexer.pipeline.workers import Worker, crashed, not_startable, shielded, start, timed_out
+from indexer.pipeline.workers import (
+    MOST_CRASHES,
+    MOST_FAILED_STARTS,
+    Worker,
+    crashed,
+    not_startable,
+    shielded,
+    start,
+    timed_out,
+)
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
 
 __all__ = ["FileDecoder"]
 
-# A file that ended one worker is tried again, as memory may have been short; twice is enough.
-_CRASHES = 2
-_MOST_FAILED_STARTS = 3
 # Seconds after which a worker that has not started counts as failed.
 _START_SECONDS = 60.0
 
@@ -102,7 +108,7 @@ class FileDecoder:
 
     def _ask(self, task: tuple[bytes | str, str]) -> DecodedImage | ImageError:
         problem = FailedImage("decoder_crashed", "its decoder ended the process")
-        for _ in range(_CRASHES):
+        for _ in range(MOST_CRASHES):
             worker = self._take()
             try:
                 worker.connection.send(task)
@@ -140,7 +146,7 @@ class FileDecoder:
                 return worker
             code = worker.end()
             failed_starts += 1
-            if failed_starts >= _MOST_FAILED_STARTS:
+            if failed_starts >= MOST_FAILED_STARTS:
                 raise not_startable(code)
 
     @staticmethod

@@ -21,10 +21,24 @@ from typing import Any
 from indexer.errors import CxrdexError, FailedImage
 from indexer.memory import keep_freed_memory
 
-__all__ = ["KEPT_BYTES", "Worker", "crashed", "not_startable", "shielded", "start", "timed_out"]
+__all__ = [
+    "KEPT_BYTES",
+    "MOST_CRASHES",
+    "MOST_FAILED_STARTS",
+    "Worker",
+    "crashed",
+    "not_startable",
+    "shielded",
+    "start",
+    "timed_out",
+]
 
 #: What a worker keeps of the memory of one file for the next: that of a large radiograph.
 KEPT_BYTES = 2**28
+#: A file that ended one worker is tried again, as memory may have been short; twice is enough.
+MOST_CRASHES = 2
+#: After so many workers that ended before they were ready, none will ever be.
+MOST_FAILED_STARTS = 3
 # Sent to a whole group of processes, but for the parent to act on.
 _PARENTS = (signal.SIGINT, signal.SIGTERM)
 

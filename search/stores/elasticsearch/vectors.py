@@ -19,11 +19,10 @@ from search.stores.vectors import EVERYTHING, Bounds, Found, Keys
 
 __all__ = ["ElasticsearchVectors"]
 
-# Of each shard the graph is asked for so many at least, and for more under a condition, where it
-# walks past images that may not be found.
-_CANDIDATES, _CANDIDATES_OF_SOME = 150, 300
-# So many times as many as are wanted are compared by their own numbers, not by those of 8 bits.
-_OVERSAMPLE = 3
+# Of each shard the graph is asked for so many at least.
+_CANDIDATES = 150
+# So many times as many as are wanted are compared by their own numbers, not by single bits.
+_OVERSAMPLE = 4
 # What the server takes at most in one search, and of how many images it can compare as many.
 _MOST_CANDIDATES = 10_000
 _MOST = _MOST_CANDIDATES // _OVERSAMPLE
@@ -65,7 +64,7 @@ class ElasticsearchVectors:
         return self._held.stored_vectors(keys)
 
     def search(self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING) -> Found:
-        """The `k` most similar images, best first; more than 3,333 are looked for in the shards.
+        """The `k` most similar images, best first; more than 2,500 are looked for in the shards.
 
         Raises
         ------
@@ -125,7 +124,6 @@ class ElasticsearchVectors:
         }
         if not isinstance(condition, MatchAll):
             nearest["filter"] = compile_tree(condition)
-            nearest["num_candidates"] = max(_CANDIDATES_OF_SOME, _OVERSAMPLE * k)
         matches = bounds.matches
         if matches is not None and not matches.is_asked:
             named = [id_from_key(key) for key in bounds.excluded.tolist()]

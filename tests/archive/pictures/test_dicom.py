@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from indexer.archive.decoders import decoders
+from indexer.archive.decoders.transfer_syntaxes import decoders
 from indexer.archive.pictures.dicom.header import is_dicom
 from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.windowing import GreyImage, pixel_digest, render
@@ -173,7 +173,7 @@ def test_decoding_needs_no_torch_and_survives_a_folder_called_dl(tmp_path: Path)
         "import sys; sys.path.insert(0, '')\n"
         "from indexer.archive.decoding import DecodeSettings, decode\n"
         "decode(open('film.dcm', 'rb').read(), 'film.dcm', DecodeSettings())\n"
-        "from indexer.archive.decoders import decoders\n"
+        "from indexer.archive.decoders.transfer_syntaxes import decoders\n"
         "assert all(d.available for d in decoders())\n"
         "assert 'torch' not in sys.modules\n"
     )

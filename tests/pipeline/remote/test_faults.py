@@ -5,6 +5,7 @@ A minute each: they need Ray (extra `ray`) and root, and are skipped without.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -211,6 +212,24 @@ def test_a_cable_is_out_for_good(bench: Bench, begin: Begin) -> None:
         assert "was lost" in run.printed[1] or "is overdue" in run.printed[1]
     finally:
         bench.hosts.restart(3)
+
+
+def test_a_host_stands_still(bench: Bench, begin: Begin) -> None:
+    """Nothing is lost, yet no answer comes: another host reads the same, and its answer counts."""
+    run = begin(0.3)
+    run.wait_for(60)
+    still = bench.hosts.workers(1)
+    assert still
+    for process in still:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        ended_well(bench, run)
+        assert "is overdue" in run.printed[1], (still, run.printed[1])
+        assert "was lost" not in run.printed[1]
+    finally:
+        for process in still:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
 def test_the_driver_is_killed(bench: Bench, begin: Begin) -> None:

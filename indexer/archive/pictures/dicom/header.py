@@ -6,7 +6,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from indexer.archive.decoders import prepare_pydicom
+from indexer.archive.decoders.transfer_syntaxes import prepare_pydicom
 from indexer.archive.limits import Limits
 from indexer.archive.pictures.dicom.elements import quiet
 from indexer.errors import FailedImage

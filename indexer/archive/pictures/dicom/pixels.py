@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.decoders import decode_pixels
 from indexer.archive.decoders.jpeg import frame_header
 from indexer.archive.decoders.reduced import reduced_pixels, stated_size
+from indexer.archive.decoders.transfer_syntaxes import decode_pixels
 from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
 from indexer.archive.pictures.dicom.elements import number, text
 from indexer.archive.pictures.dicom.encapsulation import PixelData, detect_codec, find_pixels

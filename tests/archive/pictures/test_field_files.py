@@ -217,6 +217,18 @@ def test_sixteen_bits_that_are_eight() -> None:
     same(read(dataset), "bits_as_found")
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("said", ["MONOCHROME2", "RGB"])
+def test_native_colour_that_is_grey(bits: int, said: str) -> None:
+    dataset = make_dicom(chest(bits), bits, SamplesPerPixel=3, PhotometricInterpretation=said)
+    same(read(dataset), "bits_as_found")
+
+
+def test_native_sixteen_bits_that_are_eight() -> None:
+    dataset = make_dicom(chest(8), 8, BitsAllocated=16, BitsStored=12, HighBit=11)
+    same(read(dataset), "bits_as_found")
+
+
 def test_colour_by_plane_that_is_called_by_pixel() -> None:
     grey = chest(8)
     dataset = make_dicom(np.repeat(grey[:, :, None], 3, axis=2), 8)

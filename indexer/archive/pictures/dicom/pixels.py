@@ -228,16 +228,29 @@ def _attach_native(
     if _are_words(dataset, value, size[0] * size[1]):
         _set_depth(dataset, 16, 16)
         notes.append("bits_as_found")
+    if found.whole and _fit_length(dataset, len(value), size[0] * size[1]):
+        notes.append("bits_as_found")
     wanted = _native_bytes(dataset, *size)
     if len(value) < wanted or not value:
         message = f"the pixel data ends after {len(value)} bytes of {wanted}"
-        if found.whole:
-            # All that was announced is there.
-            message += ": it is cut short, or rows, columns or bits of the header are wrong"
-        raise FailedImage("truncated", message)
+        # All that was announced is there.
+        wrong = ": it is cut short, or rows, columns or bits of the header are wrong"
+        raise FailedImage("truncated", message + (wrong if found.whole else ""))
     dataset.PixelData = value
     dataset["PixelData"].VR = found.vr
     return tuple(notes)
+
+
+def _fit_length(dataset: Dataset, length: int, count: int) -> bool:
+    """Take one sample, or eight bits, where there are as many bytes as that has."""
+    one = count * int(dataset.BitsAllocated) // 8
+    if dataset.SamplesPerPixel == 3 and length in (one, one + 1):
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        return True
+    if dataset.SamplesPerPixel == 1 and one == 2 * count and length in (count, count + 1):
+        _set_depth(dataset, 8, 8)
+        return True
+    return False
 
 
 def _are_words(dataset: Dataset, value: bytes, count: int) -> bool:

@@ -57,15 +57,20 @@ def forget(
     if kind is None:
         raise click.UsageError("say what the names are: --patient, --study or --image")
     Layout(database).read_manifest()
-    given = _asked(kind) if source is None else source
+    given = [name for name in _asked(kind) if name.strip()] if source is None else _lines(source)
     with meanings_survive(database), Writer.maintain(database) as writer:
         wanted = find_wanted(writer.ledger, kind, given, find_key())
         if undo:
             count = writer.allow_again(wanted)
+            unknown = max(len(given) - count, 0)
             if form == "json":
-                emit_json({"allowed": count})
-            else:
-                echo(f"{count} allowed again: the next `cxrdex index` reads them")
+                emit_json({"allowed": count, "unknown": unknown})
+                return
+            echo(f"{count} allowed again: the next `cxrdex index` reads them")
+            if unknown:
+                # The name of its file goes with an image.
+                hint = "; name an image by the id that cxrdex showed" if kind == "image" else ""
+                echo(f"{unknown} of the names were not among the forgotten{hint}")
             return
         if not wanted.images:
             raise NotFoundError(f"none of the names is a {kind} of {database}")
@@ -81,6 +86,10 @@ def forget(
     if wanted.unknown:
         echo(f"{wanted.unknown} of the names match no image")
     report_held(held)
+
+
+def _lines(source: TextIO) -> list[str]:
+    return [line for line in source if line.strip()]
 
 
 def _asked(kind: Kind) -> Iterable[str]:

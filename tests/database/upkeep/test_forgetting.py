@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -207,3 +208,18 @@ def test_elasticsearch_keeps_no_vector(
     assert kept(4) == kept(5) == set()
     assert kept(8)
     assert verify(path) == []
+
+
+def test_undo_says_what_it_does_not_know(tmp_path: Path) -> None:
+    path = _fill(tmp_path / "db")
+    names = tmp_path / "names"
+    names.write_text("1.2.1\n1.2.2\n")
+    _run("forget", "--study", "--from", names, "--yes", "--database", path)
+    names.write_text("1.2.1\n1.2.77\n\n")
+    printed = _run("forget", "--study", "--from", names, "--undo", "--database", path)
+    assert "1 allowed again" in printed
+    assert "1 of the names were not among the forgotten" in printed
+    again = _run(
+        "forget", "--study", "--from", names, "--undo", "--format", "json", "--database", path
+    )
+    assert json.loads(again) == {"allowed": 0, "unknown": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -13,7 +14,11 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.database.outcomes import Outcome
 from indexer.pipeline.executor import FileTask, file_reader
 
-__all__ = ["slow_reader"]
+__all__ = ["SLOW", "slow_reader"]
+
+#: Begins the name of a mark that says which file takes very long where it is read first.
+SLOW = "slow "
+_VERY_LONG = 100.0
 
 
 def slow_reader(
@@ -22,7 +27,7 @@ def slow_reader(
     """As `file_reader`, but each file takes so long and leaves a mark in a folder first.
 
     A file that is called ``crash`` ends the process that decodes it, one that is called ``poison``
-    the one that reads the chunk, too.
+    the one that reads the chunk, too. One of which a mark says so takes very long the first time.
     """
     return partial(_read, seconds, marks, settings)
 
@@ -34,5 +39,8 @@ def _read(seconds: float, marks: Path, settings: DecodeSettings, task: FileTask)
         os._exit(11)
     if "crash" in task.member.name:
         os._exit(11)
+    with contextlib.suppress(FileNotFoundError):
+        (marks / f"{SLOW}{Path(task.member.name).name}").unlink()
+        time.sleep(_VERY_LONG)
     time.sleep(seconds)
     return file_reader(settings)(task)

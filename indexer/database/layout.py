@@ -26,8 +26,8 @@ FORMAT = 1
 
 # Who holds the lock, where no process has said so yet, and where one does for a moment only.
 _UNKNOWN, _BRIEF = "unknown", "that brings labels into it"
-# Seconds for which such a one is waited for, and between two tries.
-_PATIENCE, _PAUSE = 20.0, 0.05
+# Seconds for which such a one is waited for, one that has just been killed, and between two tries.
+_PATIENCE, _ENDING, _PAUSE = 20.0, 2.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,14 +312,14 @@ class Layout:
             self.root.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(self.root / "writer.lock", timeout=0)
         holder = self.root / "writer.pid"
-        patience = time.monotonic() + _PATIENCE
+        began = time.monotonic()
         with writing(self.root):
             while not lock.is_locked:
                 try:
                     lock.acquire()
                 except Timeout as error:
                     name = _pid(holder)
-                    if name in (_UNKNOWN, _BRIEF) and time.monotonic() < patience:
+                    if time.monotonic() < began + _patience(name):
                         time.sleep(_PAUSE)
                         continue
                     raise DatabaseLocked(
@@ -333,6 +333,22 @@ class Layout:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def _patience(name: str) -> float:
+    """Seconds for which it is worth while to wait for who holds the lock."""
+    if name in (_UNKNOWN, _BRIEF):
+        return _PATIENCE
+    if os.name != "posix" or not name.isdecimal():
+        return 0.0
+    try:
+        os.kill(int(name), 0)
+    except ProcessLookupError:
+        # The system lets go of the lock of a process that was killed a moment after its end.
+        return _ENDING
+    except OSError:
+        return 0.0
+    return 0.0
 
 
 def _pid(holder: Path) -> str:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from indexer.archive.deidentify import Metadata
 from indexer.database.layout import Layout
@@ -232,3 +237,17 @@ def test_refusals(tmp_path: Path) -> None:
         Database.open(tmp_path / "nowhere")
     with pytest.raises(DatabaseError, match="no database at"):
         Layout(tmp_path / "nowhere").read_manifest()
+
+
+def test_a_lock_that_a_killed_process_leaves_is_waited_for(tmp_path: Path) -> None:
+    """The system lets go of it a moment after the process is gone."""
+    path = fill(tmp_path / "db", 2)
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    left = FileLock(path / "writer.lock", thread_local=False)
+    left.acquire()
+    (path / "writer.pid").write_text(dead.stdout.decode())
+    Timer(0.3, left.release).start()
+    with Layout(path).lock():
+        assert int((path / "writer.pid").read_text()) == os.getpid()

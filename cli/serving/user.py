@@ -70,7 +70,7 @@ def user() -> None:
 def add(name: str, role: Role, no_password: bool, users: Path) -> None:
     """Let someone in; the password is asked for, or the first line of stdin."""
     _open(users).add(name, role, None if no_password else _password())
-    echo(f"{name} is a {role} now")
+    echo(f"the role of {name} is {role} now")
 
 
 @user.command("list")
@@ -125,7 +125,7 @@ def passwd(name: str, users: Path) -> None:
 def role(name: str, role: Role, users: Path) -> None:
     """Give someone another role, from their next request on."""
     _open(users).set_role(name, role)
-    echo(f"{name} is a {role} now")
+    echo(f"the role of {name} is {role} now")
 
 
 @user.command()

@@ -31,6 +31,8 @@ _KNOWN_ENDS = ("ing", "ed", "ly", "ness", "ity", "ities", "al", "ic", "ous", "oi
 _SENTENCE_ENDS = re.compile(r"[.!?\n]+")
 # Abbreviations of German reports: "Z.n. Pneumothorax" is none any more.
 _ABBREVIATED = re.compile(r"\b(?:z\.\s?n|v\.\s?a|o\.\s?b|i\.\s?b)\.", re.IGNORECASE)
+# Orogastric, and "and" in Danish and Norwegian.
+_OROGASTRIC = re.compile(r"\bog(?= tubes?\b)")
 # Single letters are abbreviations in every language.
 _WORD = re.compile(r"[^\W\d_]{2,}")
 # The last letters of Latin scripts, but for those of Vietnamese.
@@ -40,7 +42,7 @@ _LATIN, _VIETNAMESE = "\u024f", ("\u1e00", "\u1eff")
 @lru_cache(maxsize=4096)
 def is_english(text: str) -> bool:
     """Whether `text` may be read as English; true of a text that tells nothing."""
-    words = _WORD.findall(text.lower())
+    words = _words(text)
     foreign = sum(word in _FOREIGN or not word.isascii() for word in words)
     return foreign <= sum(word in _ENGLISH for word in words)
 
@@ -62,9 +64,13 @@ def is_english_report(text: str) -> bool:
     return strange + len(_ABBREVIATED.findall(text)) <= certain
 
 
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_OROGASTRIC.sub("", text.lower()))
+
+
 def _counted(sentence: str) -> tuple[int, int]:
     """How many of its words are English without doubt, and how many are no English."""
-    words = _WORD.findall(sentence)
+    words = _words(sentence)
     certain = sum(word in _CERTAIN or word.endswith(("ed", "ly")) for word in words)
     return certain, sum(
         word in _FOREIGN or not (word in _CERTAIN or _is_known(word)) for word in words

@@ -125,6 +125,17 @@ def test_a_report_of_few_words_in_another_language_is_told(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Interval resolution of og tube.",
+        "OG tubes.",
+    ],
+)
+def test_english_that_looks_foreign_is_told(text: str) -> None:
+    assert is_english_report(text)
+
+
+@pytest.mark.parametrize(
     ("text", "diseases"),
     [
         ("Effusion.", ["pleural effusion"]),

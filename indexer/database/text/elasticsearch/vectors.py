@@ -38,6 +38,8 @@ _LINKS, _LOOKED_AT = 16, 100
 #: Merging makes no larger segments: under a condition a graph of 300,000 images loses a tenth of
 #: the neighbours, graphs of 40,000 to 150,000 one in fifty.
 _LARGEST_SEGMENT = "250mb"
+# The server takes single bits of vectors that are as long.
+_LEAST_FOR_BITS = 64
 _OLDEST = (9, 4)
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
@@ -69,7 +71,7 @@ def vector_properties(dimensions: int) -> dict[str, Any]:
     """The fields that a vector adds to the mapping.
 
     Shards rank by inner products, and so does the graph; it holds one bit of each number, and what
-    it finds is compared by the numbers themselves (docs/adr/0037).
+    it finds is compared by the numbers themselves (docs/adr/0037). Of short vectors it holds 8.
     """
     return {
         FIELD: {
@@ -78,7 +80,7 @@ def vector_properties(dimensions: int) -> dict[str, Any]:
             "index": True,
             "similarity": "max_inner_product",
             "index_options": {
-                "type": "bbq_hnsw",
+                "type": "bbq_hnsw" if dimensions >= _LEAST_FOR_BITS else "int8_hnsw",
                 "m": _LINKS,
                 "ef_construction": _LOOKED_AT,
             },

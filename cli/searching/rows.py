@@ -34,14 +34,14 @@ def marked(fragment: Fragment) -> Text:
 
 
 def annotation_line(annotation: Mapping[str, Any], fragment: Fragment | None = None) -> Text:
-    """An annotation's words, then its confidence or who said it."""
+    """An annotation's words, then its confidence or who said it, and if it is only possible."""
     from rich.text import Text
 
     line = Text(annotation["text"]) if fragment is None else marked(fragment)
+    mark = "" if stored_certainty(annotation) == "likely" else ", possible"
     if annotation["origin"] == "predicted":
-        line.append(f" {annotation['confidence']:.2f}", style="dim")
+        line.append(f" {annotation['confidence']:.2f}{mark}", style="dim")
     else:
-        mark = "" if stored_certainty(annotation) == "likely" else ", possible"
         line.append(f" ({annotation['origin']}{mark})", style="green")
     return line
 

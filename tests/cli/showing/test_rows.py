@@ -81,7 +81,7 @@ def test_an_uncertain_prediction_that_matched_is_shown_and_not_counted_twice(
 ) -> None:
     lines = _lines(_hit(by_people=(), query="scoliosis"), capsys)
     assert lines[1:] == [
-        "  predicted: normal 0.76; cardiomegaly 0.61; [scoliosis] 0.20; 1 less certain"
+        "  predicted: normal 0.76; cardiomegaly 0.61; [scoliosis] 0.20, possible; 1 less certain"
     ]
 
 

@@ -22,25 +22,31 @@ __all__ = ["console", "draw", "echo", "emit_json", "emit_rows", "harmless", "one
 
 # Controls of C0 (but for tab and line feed) and C1, what turns or hides text without being seen,
 # line ends other than line feed, and halves of surrogate pairs, which no terminal can be sent.
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u070f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_BREAKS = re.compile("[\t\n]")
+_BREAKS = "[\t\n]"
 # A spreadsheet takes a cell for a formula that begins so, in East Asian full width too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 # Columns where stdout is no terminal, so that nothing is cut.
 _WIDE = 160
 
 
+@cache
+def _unsafe() -> re.Pattern[str]:
+    # Compiled for the first text that is printed: `cxrdex --help` prints none through here.
+    return re.compile(_UNSAFE)
+
+
 def harmless(text: str) -> str:
     """`text` with each control written out (``\\x1b``, ``\\u202e``); breaks and tabs stay."""
-    return _UNSAFE.sub(_written, text)
+    return _unsafe().sub(_written, text)
 
 
 def one_line(text: object) -> str:
     """As `harmless`, on one line: for names, which may hold breaks, too."""
-    return _BREAKS.sub(_written, harmless(str(text)))
+    return re.sub(_BREAKS, _written, harmless(str(text)))
 
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True, bold: bool = False) -> None:
@@ -60,7 +66,7 @@ def emit_json(value: Any, *, indent: int | None = 1) -> None:
     import json
 
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    click.echo(_UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text))
+    click.echo(_unsafe().sub(lambda match: json.dumps(match[0])[1:-1], text))
 
 
 def emit_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -97,7 +103,7 @@ def _console_type() -> type[Console]:
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
-                unsafe = not segment.control and _UNSAFE.search(segment.text)
+                unsafe = not segment.control and _unsafe().search(segment.text)
                 yield Segment(harmless(segment.text), segment.style) if unsafe else segment
 
     return SafeConsole

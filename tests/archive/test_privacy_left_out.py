@@ -110,11 +110,18 @@ def test_reasons_name_nobody(case: str, tmp_path: Path, watch: Watch) -> None:
     assert secrets.found_in(traces) == []
 
 
-def test_an_unknown_modality_is_not_quoted(watch: Watch) -> None:
+@pytest.mark.parametrize(
+    ("sop_class", "expected"),
+    [
+        pytest.param("1.2.840.10008.5.1.4.1.1.1.1", "done", id="radiograph"),
+        pytest.param("1.2.840.10008.5.1.4.1.1.7", "other_modality", id="capture"),
+    ],
+)
+def test_an_unknown_modality_is_not_quoted(watch: Watch, sop_class: str, expected: str) -> None:
     secrets = Secrets()
-    data = to_bytes(laden(secrets, Modality=secrets.word()))
+    data = to_bytes(laden(secrets, Modality=secrets.word(), SOPClassUID=sop_class))
     ending, traces = watch(partial(decode, data, "a.dcm", SETTINGS))
-    assert ending == "other_modality"
+    assert ending == expected
     assert secrets.found_in(traces) == []
 
 

@@ -28,6 +28,9 @@ from indexer.training.training import train
 from indexer.training.unusual import spoilt
 from indexer.words.sentences import encode
 
+# The training that all share counts for the first test that asks for it.
+pytestmark = pytest.mark.timeout(1500)
+
 Canvases: TypeAlias = npt.NDArray[np.uint8]
 
 REPORT = """<?xml version="1.0"?><eCitation><uId id="CXR{uid}"/>

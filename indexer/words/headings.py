@@ -13,7 +13,10 @@ from typing import Any
 
 from indexer.annotation import KINDS, Kind, vocabulary
 
-__all__ = ["Heading", "headings", "loose_forms"]
+__all__ = ["Heading", "headings", "in_a_sentence", "loose_forms"]
+
+# Headings whose comma parts two things.
+_LISTS = frozenset({"trachea, carina"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,14 @@ def headings() -> tuple[Heading, ...]:
         for kind in KINDS
         for name, entry in vocabulary()[kind].items()
     )
+
+
+def in_a_sentence(name: str) -> str:
+    """A name as it is said among other words: of a heading what stands behind its comma comes
+    first, "indwelling catheters" for "catheters, indwelling"; any other is left as it is."""
+    if name in _LISTS or not any(name in vocabulary()[kind] for kind in KINDS):
+        return name
+    return " ".join(reversed(name.split(", ")))
 
 
 def loose_forms() -> Mapping[str, list[str]]:

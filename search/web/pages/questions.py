@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from indexer.annotation import NORMAL
 from indexer.errors import CxrdexError
+from indexer.words.headings import in_a_sentence
 from search.service import SearchService
 from search.web.pages.cards import load_thumbnails
 from search.web.queries import FacetQuery, SearchQuery
 
-__all__ = ["Question", "example_questions", "questions_of_films"]
+__all__ = ["Question", "askings", "example_questions", "questions_of_films"]
 
 # So many findings are tried for a question, the commonest first.
 _TRIED = 5
@@ -50,8 +51,39 @@ def example_questions(service: SearchService) -> list[Question]:
     names = [str(count.value) for count in counts][:_TRIED]
     views = [str(count.value) for count in found.facets.get("view", ())]
     denied = [str(count.value) for count in found.facets.get("absent", ())]
+    questions = [*questions_of_films(service, names)]
+    for candidates in askings(names, views, denied):
+        for text, query in candidates[: 2 * _TRIED]:
+            count = _count(service, query)
+            if count:
+                address = "/search?" + urlencode({"q": query})
+                questions.append(Question(text, address, query, count))
+                break
+    meant = "fluid around the lung"
+    questions.append(
+        Question(
+            f"What is like “{meant}”, in whatever words?",
+            "/search?" + urlencode({"q": meant, "mode": "semantic"}),
+            meant,
+        )
+    )
+    return questions
+
+
+def askings(
+    names: Sequence[str], views: Sequence[str], denied: Sequence[str]
+) -> list[list[tuple[str, str]]]:
+    """Kinds of questions, each as texts with their queries, of which the first may do.
+
+    Parameters
+    ----------
+    names, denied
+        Findings that there are, and that reports deny.
+    views
+        Views that there are, the rarest last.
+    """
     pairs = [(one, other) for one in names for other in names if one != other]
-    tried: Iterable[tuple[str, Sequence[tuple[tuple[str, ...], str]]]] = (
+    tried: Sequence[tuple[str, Sequence[tuple[tuple[str, ...], str]]]] = (
         ("Which films show {}?", [((n,), f'disease:"{n}"') for n in names]),
         (
             "Which films show {} on the left?",
@@ -67,26 +99,16 @@ def example_questions(service: SearchService) -> list[Question]:
             "Which women over 60 have {}?",
             [((n,), f'disease:"{n}" age:[60 TO 120] sex:F') for n in names],
         ),
-        ("In which is {} likely, not only possible?", [((n,), f'likely:"{n}"') for n in names]),
+        (
+            "Which films show {} as likely, not only as possible?",
+            [((n,), f'likely:"{n}"') for n in names],
+        ),
         ("Which are {} films?", [((v,), f"view:{v}") for v in reversed(views)]),
     )
-    questions = [*questions_of_films(service, names)]
-    for text, queries in tried:
-        for words, query in queries[: 2 * _TRIED]:
-            count = _count(service, query)
-            if count:
-                address = "/search?" + urlencode({"q": query})
-                questions.append(Question(text.format(*words), address, query, count))
-                break
-    meant = "fluid around the lung"
-    questions.append(
-        Question(
-            f"What is like “{meant}”, in whatever words?",
-            "/search?" + urlencode({"q": meant, "mode": "semantic"}),
-            meant,
-        )
-    )
-    return questions
+    return [
+        [(text.format(*map(in_a_sentence, words)), query) for words, query in queries]
+        for text, queries in tried
+    ]
 
 
 def _count(service: SearchService, query: str) -> int:

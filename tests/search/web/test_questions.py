@@ -1,4 +1,4 @@
-"""Questions of the help page begin at films that may be shown."""
+"""Questions of the help page begin at films that may be shown, and read as people ask."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 
 from fastapi.testclient import TestClient
 
+from indexer.words.headings import in_a_sentence
 from search.service import SearchService
-from search.web.pages.questions import questions_of_films
+from search.web.pages.questions import askings, questions_of_films
 from search.web.queries import FacetQuery, SearchQuery
 
 
@@ -25,3 +26,17 @@ def test_films_that_may_not_be_shown_are_not_asked_about(
                 assert client.get(f"/v1/images/{image}/thumbnail").status_code == 200, finding
                 shown += 1
     assert shown >= len(findings) / 2
+
+
+def test_questions_say_headings_as_people_do() -> None:
+    assert in_a_sentence("pulmonary disease, chronic obstructive").startswith("chronic obstr")
+    # No heading turned around but a list, and what is no heading may be one.
+    assert in_a_sentence("trachea, carina") == "trachea, carina"
+    assert in_a_sentence("mass, nodule") == "mass, nodule"
+    asked = askings(["catheters, indwelling", "hernia, hiatal"], ["lateral"], ["hernia, hiatal"])
+    texts = {query: text for candidates in asked for text, query in candidates}
+    for query, text in texts.items():
+        assert ("catheters, indwelling" in query) == ("indwelling catheters" in text), text
+        assert "," not in text.replace("likely, not", "likely")
+    likely = "Which films show indwelling catheters as likely, not only as possible?"
+    assert texts['likely:"catheters, indwelling"'] == likely

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 __all__ = ["LogHandlers"]
 
@@ -16,7 +15,7 @@ class LogHandlers:
 
     def __init__(self) -> None:
         self.verbose = 0
-        self.path: Path | None = None
+        self.path: str | None = None
         self._handlers: list[logging.Handler] = []
 
     def start(self) -> None:

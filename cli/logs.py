@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,7 +41,7 @@ def _set_verbose(context: click.Context, _: click.Parameter, value: int) -> None
         logs.start()
 
 
-def _set_file(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+def _set_file(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         logs = _logs(context)
         logs.path = value
@@ -64,7 +63,7 @@ OPTIONS: tuple[click.Option, ...] = (
     ),
     click.Option(
         ["--log-file"],
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(dir_okay=False),
         metavar="FILE",
         expose_value=False,
         callback=_set_file,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
+from click import formatting
 
 from cli import logs
 from cli.terminal import echo, harmless, one_line
@@ -68,6 +71,11 @@ class _LazyGroup(click.Group):
             logs.add_to(one)
         return command
 
+    def get_help(self, ctx: click.Context) -> str:
+        if formatting.FORCED_WIDTH is None and ctx.terminal_width is None:
+            ctx.terminal_width = _help_width()
+        return super().get_help(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -98,6 +106,19 @@ class _LazyGroup(click.Group):
             failure = click.ClickException(text)
             failure.exit_code = crash.EXIT_CODE  # type: ignore[misc]
             raise failure from error
+
+
+def _help_width() -> int:
+    """Columns of a help text, as click counts them.
+
+    click asks `shutil`, whose import of all compressors takes a tenth of the time of `--help`.
+    """
+    try:
+        columns = int(os.environ.get("COLUMNS", 0))
+        columns = columns if columns > 0 else os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        columns = 80
+    return max(min(columns or 80, 80) - 2, 50)
 
 
 @click.group(

@@ -18,6 +18,7 @@ __all__ = [
     "Picture",
     "SearchRequest",
     "Upload",
+    "facet_name",
 ]
 
 Group: TypeAlias = Literal["study", "patient"]
@@ -175,3 +176,8 @@ class SearchRequest:
     def by_picture_alone(self) -> bool:
         """Whether only a picture is asked for."""
         return self.words is None and self.meaning is None
+
+
+def facet_name(choice: str) -> str:
+    """The facet that a choice, ``facet=value``, is of."""
+    return choice.partition("=")[0].strip().lower()

@@ -21,11 +21,10 @@ from indexer.errors import (
     MissingExtraError,
     TextStoreUnavailable,
 )
-from search.language.filters import facet_name
 from search.models import Models, Once
 from search.pictures.query import is_whole_id, query_picture, resolve
 from search.pictures.search import search_picture
-from search.request import ImageFile, ImageId, SearchRequest, Upload
+from search.request import ImageFile, ImageId, SearchRequest, Upload, facet_name
 from search.results import Results, Shown, document_without_report
 from search.snapshot import Snapshot, Snapshots
 

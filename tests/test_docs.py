@@ -46,6 +46,14 @@ def test_the_page_of_the_rooms_names_files_that_exist() -> None:
     assert missing == []
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [int(record.name[:4]) for record in records]
+    assert len(set(numbers)) == len(numbers)
+    headings = [int(record.read_text().split(".")[0].removeprefix("# ")) for record in records]
+    assert headings == numbers
+
+
 def test_the_site(tmp_path: Path) -> None:
     """Built strictly: a page, link or anchor that is missing ends it."""
     done = subprocess.run(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.annotation import CERTAINTIES, Origin, qualifiers
 from indexer.archive.notes import NOTES
 from indexer.errors import QueryError
-from search.language.lexicon import Lexicon
 from search.language.spelling import nearest
+
+if TYPE_CHECKING:
+    from search.language.lexicon import Lexicon
 
 __all__ = [
     "FACETS",
@@ -144,7 +146,7 @@ class Vocabulary:
         value = _ALIASES.get(field, {}).get(value, value)
         if value in self._values[field]:
             return value
-        if headings := Lexicon.load().senses(value, _VALUES_FROM.get(field, field)):
+        if headings := _lexicon().senses(value, _VALUES_FROM.get(field, field)):
             return headings[0].name if len(headings) == 1 else value
         with self._lock:
             if self._sayable is not None:
@@ -154,12 +156,17 @@ class Vocabulary:
 
     def most_commas(self, field: str) -> int:
         """Commas in the value of a field, or form of one, that has most of them."""
-        from search.language.lexicon import Lexicon
-
-        return max(name.count(",") for name in (*self._values[field], *Lexicon.load().forms, ""))
+        return max(name.count(",") for name in (*self._values[field], *_lexicon().forms, ""))
 
     def suggest(self, field: str, value: str) -> str | None:
         """The value of `field`, or the form of one, nearest to a wrong one."""
-        value, lexicon = " ".join(value.split()), Lexicon.load()
+        value, lexicon = " ".join(value.split()), _lexicon()
         guess, kind = nearest(value, self._values[field]), _VALUES_FROM.get(field, field)
         return guess or nearest(value, [f for f in lexicon.forms if lexicon.senses(f, kind)])
+
+
+def _lexicon() -> Lexicon:
+    # Imported for the first value that is looked up: a search by picture alone looks none up.
+    from search.language.lexicon import Lexicon
+
+    return Lexicon.load()

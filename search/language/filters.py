@@ -20,7 +20,7 @@ from search.language.query import parse
 from search.language.spelling import nearest
 from search.language.tree import And, Node, Not, Or, Value, conjunction, disjunction
 
-__all__ = ["facet_name", "parse_choices", "parse_filters"]
+__all__ = ["parse_choices", "parse_filters"]
 
 # A wildcard that no backslash takes back, or a ~ at the end.
 _PATTERN = re.compile(r"(?<!\\)[*?]|~[0-9]?$")
@@ -35,11 +35,6 @@ def parse_filters(filters: Iterable[str], vocabulary: Vocabulary) -> Node:
         A filter is malformed, or its field or value is unknown; the text quotes the filter.
     """
     return conjunction(*(_parse_filter(text, vocabulary) for text in filters))
-
-
-def facet_name(choice: str) -> str:
-    """The facet that a choice, ``facet=value``, is of."""
-    return choice.partition("=")[0].strip().lower()
 
 
 def parse_choices(choices: Iterable[str], vocabulary: Vocabulary) -> dict[str, Node]:

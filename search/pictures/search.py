@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from indexer.database.vectors.shards import vector_keys
 from search.facets import check_facets, facet_counts
-from search.highlights import Highlighter
 from search.language.tree import (
     MatchAll,
     Node,
@@ -56,6 +55,8 @@ def search_picture(
         wanted = conjunction(known.bounds(request), *known.chosen(request.choices).values())
         choice = Choice(wanted, snapshot.text)
         if request.within is not None:
+            from search.highlights import Highlighter
+
             asked = known.read(request.within, literal=request.literal).scored
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
     end = request.page * request.limit

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import click
+import pytest
 
-from cli.main import COMMANDS, cxrdex
+from cli.main import COMMANDS, _help_width, cxrdex
 from cli.reference import TARGET, render
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +21,17 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys\nfrom cli.main import cxrdex\n"
         "cxrdex.main(['--help'], standalone_mode=False)\n"
         "heavy = {'torch', 'faiss', 'numpy', 'tantivy', 'rich', 'pydicom', 'PIL', 'timm'}\n"
+        "heavy |= {'logging', 'shutil'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("columns", ["", "0", "-3", "wide", "40", "72", "200"])
+def test_help_is_as_wide_as_click_makes_it(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert _help_width() == click.HelpFormatter().width
 
 
 def test_help_names_every_command() -> None:

@@ -20,7 +20,6 @@ from indexer.database.ledger.forgotten import Forgotten
 from indexer.database.ledger.images import Images
 from indexer.database.ledger.labels import Labels
 from indexer.database.ledger.listing import ListingTables
-from indexer.database.ledger.merging import MergedParts
 from indexer.database.ledger.outbox import PendingChanges
 from indexer.database.ledger.runs import Runs
 from indexer.database.ledger.shards import CommittedShards
@@ -95,7 +94,6 @@ class Ledger:
         self.forgotten = Forgotten(self.connection, self.lock)
         self.listing = ListingTables(self.connection, self.lock)
         self.checks = Checks(self.connection, self.lock)
-        self.parts = MergedParts(self.connection, self.lock)
 
     def close(self) -> None:
         """Close the file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from typing import Any
 from indexer.database.choices import Choices
 from indexer.database.durable import sync_folder, write_durably, writing
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger.merging import Offsets
+from indexer.database.ledger.merging import MergedParts, Offsets
 from indexer.database.reader import Database
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.upkeep.merge_people import (
@@ -24,7 +24,7 @@ from indexer.database.upkeep.merge_people import (
     merge_cohorts,
     merge_labels,
 )
-from indexer.database.vectors.shards import shard_checksum
+from indexer.database.vectors.shards import Shard, shard_checksum
 from indexer.database.writer import Writer
 from indexer.database.writing.documents import publish
 from indexer.database.writing.labels import apply_new_labels
@@ -266,7 +266,8 @@ def _build(draft: Layout, manifest: Manifest, databases: Sequence[Database]) -> 
 def _take(
     stores: Stores, database: Database, forgotten: frozenset[tuple[Any, str]], counts: _Counts
 ) -> None:
-    ledger, parts = stores.ledger, stores.ledger.parts
+    ledger = stores.ledger
+    parts = MergedParts(ledger.connection, ledger.lock)
     with parts.attached(database.layout.ledger):
         with ledger.transaction():
             offsets = parts.take_frame(forgotten)
@@ -279,18 +280,20 @@ def _take(
                 parts.take_files(start, offsets, _FORGOTTEN)
         with ledger.transaction():
             parts.take_rest(offsets)
-        _copy_shards(stores, database, offsets)
-        _copy_pictures(stores, database, offsets)
+        _copy_shards(stores, database, parts.taken_shards(ledger.shards, offsets), offsets)
+        _copy_pictures(stores, database, parts, offsets)
         for studies in parts.touched_studies():
             with ledger.transaction():
                 publish(stores, studies)
             counts.studies += len(studies)
 
 
-def _copy_shards(stores: Stores, database: Database, offsets: Offsets) -> None:
+def _copy_shards(
+    stores: Stores, database: Database, shards: Iterable[Shard], offsets: Offsets
+) -> None:
     """Copy the files of shards, whose checksums stay what they were."""
     source, target = database.layout.embeddings, stores.layout.embeddings
-    for shard in stores.ledger.parts.taken_shards(stores.ledger.shards, offsets):
+    for shard in shards:
         new = replace(shard, number=shard.number + offsets.shards)
         for path, copy in zip(shard.files(source), new.files(target), strict=True):
             try:
@@ -308,13 +311,15 @@ def _copy_shards(stores: Stores, database: Database, offsets: Offsets) -> None:
             )
 
 
-def _copy_pictures(stores: Stores, database: Database, offsets: Offsets) -> None:
+def _copy_pictures(
+    stores: Stores, database: Database, parts: MergedParts, offsets: Offsets
+) -> None:
     if not database.layout.thumbnails.exists():
         return
     pictures = Thumbnails(database.layout.thumbnails)
     try:
         for page in pictures.pages():
-            wanted = stores.ledger.parts.wanted_pictures([name for name, _ in page], offsets)
+            wanted = parts.wanted_pictures([name for name, _ in page], offsets)
             stores.thumbnails.put((name, picture) for name, picture in page if name in wanted)
     finally:
         pictures.close()

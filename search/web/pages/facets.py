@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
-from search.language.filters import facet_name
+from search.request import facet_name
 from search.results import Results
 from search.web.queries import BoundQuery
 

@@ -342,8 +342,11 @@ def _indexed(
     """Indices (rows, columns) into a ramp of at most 65,536 stored values."""
     if pixels.dtype.itemsize <= 2:
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
-        ramp = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned)
-        # A signed value's bit pattern is its index: nothing is copied.
+        # Of 12 bits a table of all that 16 could hold would be sixteen times as long as is needed.
+        short = low >= 0 and pixels.dtype.isnative
+        top = high if short else 2 ** (8 * unsigned.itemsize) - 1
+        ramp = np.arange(top + 1, dtype=unsigned)
+        # A value's bit pattern is its index, whatever its sign or byte order: nothing is copied.
         return pixels.view(unsigned), ramp.view(pixels.dtype)
     size = min(high - low, 65535) + 1
     ramp = np.rint(np.linspace(low, high, size)).astype(np.int64)

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from pydicom.encaps import encapsulate, get_frame
 
-from indexer.archive.decoders.reduced import codestream_digest
+from indexer.archive.decoders.reduced import codestream_digest, reduced_pixels
 from indexer.archive.decoding import DecodedImage, DecodeSettings, decode
 from indexer.archive.pictures.dicom.reading import open_dicom, read_image
-from indexer.archive.windowing import GreyImage
+from indexer.archive.windowing import GreyImage, develop
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
 
 Array = npt.NDArray[Any]
@@ -152,6 +152,44 @@ def test_what_cannot_be_reduced_is_decoded_in_full() -> None:
     # Stored as unsigned, but called signed: averages of such values would be wrong.
     assert read(encapsulated(stream, pixels, J2K, 16, PixelRepresentation=1), 256).grid is None
     assert read(to_bytes(make_dicom(film(300, 400)), J2K), 256).grid is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_what_is_not_made_smaller_is_decoded_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = film(700, 900, bits=8)
+    if kind == "JPEG":
+        stream, uid = make_picture(pixels, "JPEG", quality=92), JPEG
+    else:
+        stream, uid = jpeg_2000(pixels), J2K
+    data = encapsulated(stream, pixels, uid, 8)
+    decoded, load = [], ImageFile.ImageFile.load
+
+    def counted(picture: ImageFile.ImageFile) -> Any:
+        decoded.append(picture.size)
+        return load(picture)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counted)
+    dataset = open_dicom(data).header
+    assert reduced_pixels(dataset, stream, 256) is None
+    assert not decoded
+    assert reduced_pixels(dataset, stream, 64) is not None
+    assert decoded
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2", "<i2", ">i2", "<i4"])
+def test_tables_are_no_longer_than_the_values(kind: str) -> None:
+    sizes = []
+
+    def tone(values: Array) -> npt.NDArray[np.float64]:
+        sizes.append(values.size)
+        return values.astype(np.float64) * 2
+
+    pixels = film(300, 400, bits=12)
+    plain = develop(GreyImage(pixels, 12))[0]
+    assert (develop(GreyImage(pixels.astype(kind), 12, tones=(tone,)))[0] == plain).all()
+    assert max(sizes) <= (65536 if kind[0] == ">" else 4096)
 
 
 def test_ids_do_not_depend_on_remarks_or_the_canvas() -> None:

@@ -170,7 +170,8 @@ def _scaled_jpeg(stream: bytes, size: tuple[int, int], target: int) -> npt.NDArr
         if picture.size != size or picture.mode != "L":
             return None
         draft(picture, target)
-        return np.asarray(picture)
+        # A picture that is not made smaller is left to the decoder of full images.
+        return None if picture.size == size else np.asarray(picture)
 
 
 def _wavelet_level(
@@ -185,7 +186,7 @@ def _wavelet_level(
     if corners != [*size, 0, 0] or components != 1 or bool(depth & 0x80) != signed:
         return None
     with open_level(stream, target) as picture:
-        if picture.mode not in ("L", "I;16"):
+        if picture.mode not in ("L", "I;16") or picture.size == size:
             return None
         stored = np.asarray(picture)
     # Pillow scales to the full 8 or 16 bits, and moves signed values up.

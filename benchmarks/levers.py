@@ -26,6 +26,7 @@ from indexer.evaluation.captions import own_ranks
 from indexer.evaluation.retrieval import Truth, image_scores
 from indexer.memory import keep_freed_memory
 from indexer.training.assembly import Ensemble, join
+from indexer.training.cnn.teachers import Teachers
 from indexer.training.recipe import Recipe
 from indexer.training.rounds import Training
 from indexer.training.sources import PARTS, Sources, Start
@@ -39,6 +40,7 @@ LEVERS: Mapping[str, Mapping[str, Any]] = {
     "without the captioned films of ROCO": {},
     "without soft targets for what nobody says (self-training)": {"teacher_weight": 0.0},
     "without changes of appearance": {"strong": False},
+    "with JPEG compression, too": {"jpeg": True},
     "without cutting borders": {"borders": False},
     "padded, not squashed": {"squash": False},
     "without balanced draws": {"balanced": False},
@@ -103,7 +105,8 @@ def _row(
     sources = Sources.load(datasets, recipe, work, limit=limit, unlabelled=True)
     if left_out is not None:
         sources = _without(sources, left_out)
-    training = Training(recipe, sources, start, work, torch.device("cpu"))
+    teachers = Teachers([start.bundle], recipe.teacher_views)
+    training = Training(recipe, sources, start, work, torch.device("cpu"), teachers)
     training.add_member(0, np.arange(sources.known["train"].targets.shape[1]))
     joined = join(
         recipe,

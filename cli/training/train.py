@@ -28,6 +28,8 @@ _OF_PRODUCT = (
     "cell",
     "pretrained",
     "start",
+    "teachers",
+    "teacher_views",
     "keep",
     "interpolate",
     "frozen",
@@ -68,6 +70,21 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     "--start",
     type=click.Path(path_type=Path),
     help="Train the CNNs of this bundle on; what nobody says of a picture it teaches.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="This bundle teaches what nobody says of a picture, and not --start; given several times, "
+    "the mean of them.",
+)
+@click.option(
+    "--teacher-views",
+    type=click.IntRange(1, 6),
+    default=1,
+    show_default=True,
+    help="Of so many views of each picture, slightly shifted and enlarged, teachers tell the mean.",
 )
 @click.option(
     "--keep",
@@ -175,6 +192,8 @@ def train(
     name: str,
     epochs: int | None,
     start: Path | None,
+    teachers: tuple[Path, ...],
+    teacher_views: int,
     keep: int,
     interpolate: float,
     frozen: int,
@@ -200,7 +219,7 @@ def train(
 
     A data set is a folder in the layout of a collection that is built in (Open-i, ChestX-ray14,
     CheXpert ...), or one that a dataset.toml describes: annotations, tables of labels, reports,
-    captions, or beside --start pictures alone (docs/datasets.md). The parts `train` are learned;
+    captions, or beside a teacher pictures alone (docs/datasets.md). The parts `train` are learned;
     calibration, thresholds and epochs are chosen on the parts `val`, by the mean over data sets.
     """
     _refuse(ctx, recipe, _OF_PAPER if recipe == _PRODUCT else _OF_PRODUCT)
@@ -238,6 +257,7 @@ def train(
         clusters=clusters,
         kept=keep,
         interpolation=interpolate,
+        teacher_views=teacher_views,
         frozen=frozen,
         # One collection's films look alike; those of several do not.
         strong=len(datasets) > 1,
@@ -249,6 +269,10 @@ def train(
         product = replace(product, epochs=epochs)
     if backbones:
         product = replace(product, backbones=backbones)
+    if (teachers or teacher_views > 1) and epochs == 0:
+        raise click.UsageError("--teacher and --teacher-views have no meaning with --epochs 0")
+    if teacher_views > 1 and not teachers and start is None:
+        raise click.UsageError("--teacher-views needs --teacher or --start")
     if keep and start is None:
         raise click.UsageError("--keep needs --start: untrained CNNs say nothing")
     if keep > len(product.backbones):
@@ -262,7 +286,16 @@ def train(
             )
         product = replace(product, feedback=rounds)
     if pack is not None:
-        pack_first(datasets, pack, product, work=folder, device=device, limit=limit, start=start)
+        pack_first(
+            datasets,
+            pack,
+            product,
+            work=folder,
+            device=device,
+            limit=limit,
+            start=start,
+            teachers=teachers,
+        )
         echo(f"{pack}: what the first CNN learns from")
         return
     trained = train_bundle(
@@ -274,6 +307,7 @@ def train(
         limit=limit,
         report=report,
         start=start,
+        teachers=teachers,
         second=train_in_bundle,
     )
     echo(f"{trained.path}: bundle {trained.name}, {trained.hash}")
@@ -285,7 +319,7 @@ def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
     """A usage error for an option that the recipe would ignore."""
     for name in names:
         if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            option = "--" + name.replace("_", "-")
+            option = next(p.opts[0] for p in ctx.command.params if p.name == name)
             raise click.UsageError(f"{option} has no meaning for the recipe {recipe}")
 
 

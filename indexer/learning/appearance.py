@@ -1,8 +1,12 @@
-"""Random changes of what differs between hospitals: processing, noise, letters, borders."""
+"""Random changes of what differs between hospitals: processing, noise, letters, borders, JPEG."""
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,15 +16,19 @@ __all__ = ["change_appearance"]
 _EQUALISED, _BLURRED, _COARSE, _NOISY, _LETTERED, _BORDERED = 0.3, 0.25, 0.15, 0.4, 0.35, 0.2
 # Pixels of a stroke of a letter, and the widest border as a share of the side.
 _STROKE, _WIDEST = 3, 0.1
+# Share of the pictures that are compressed as JPEG, and the range of its quality.
+_COMPRESSED, _QUALITIES = 0.3, (20, 90)
 
 
-def change_appearance(pictures: Tensor, draw: torch.Generator) -> Tensor:
+def change_appearance(pictures: Tensor, draw: torch.Generator, *, jpeg: bool = False) -> Tensor:
     """Gamma, local equalisation, blur, coarser pixels, contrast, noise, marks and borders.
 
     Parameters
     ----------
     pictures
         Shape (n, 1, side, side), 0..1.
+    jpeg
+        Then compress some as JPEG.
 
     Returns
     -------
@@ -50,7 +58,26 @@ def change_appearance(pictures: Tensor, draw: torch.Generator) -> Tensor:
             _write(picture, draw)
         if chance[1] < _BORDERED:
             _frame(picture, draw)
-    return changed.clamp(0, 1)
+    changed = changed.clamp(0, 1)
+    return _compressed(changed, draw) if jpeg else changed
+
+
+def _compressed(pictures: Tensor, draw: torch.Generator) -> Tensor:
+    """Some of the pictures as they come back from a JPEG file of a random quality."""
+    chosen = torch.rand(len(pictures), generator=draw) < _COMPRESSED
+    low, high = _QUALITIES
+    qualities = torch.randint(low, high + 1, (len(pictures),), generator=draw)
+    rows = chosen.nonzero()[:, 0].to(pictures.device)
+    if not len(rows):
+        return pictures
+    levels = (pictures[rows, 0] * 255).round().byte().cpu().numpy()
+    back = []
+    for level, quality in zip(levels, qualities[chosen].tolist(), strict=True):
+        file = io.BytesIO()
+        Image.fromarray(level).save(file, "JPEG", quality=quality)
+        back.append(np.asarray(Image.open(file)))
+    changed = torch.from_numpy(np.stack(back)).to(pictures) / 255
+    return pictures.index_copy(0, rows, changed[:, None])
 
 
 def _blurred(pictures: Tensor) -> Tensor:

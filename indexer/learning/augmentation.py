@@ -10,7 +10,14 @@ from indexer.learning.appearance import change_appearance
 __all__ = ["augment"]
 
 
-def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool = False) -> Tensor:
+def augment(
+    canvases: Tensor,
+    crop: int,
+    draw: torch.Generator,
+    *,
+    strong: bool = False,
+    jpeg: bool = False,
+) -> Tensor:
     """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
     the answer.
 
@@ -24,6 +31,8 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool 
         Draws on the processor, so that the same is drawn wherever it is computed.
     strong
         Change what differs between hospitals, too (see `indexer.learning.appearance`).
+    jpeg
+        With `strong`, compress some pictures as JPEG.
 
     Returns
     -------
@@ -46,7 +55,7 @@ def augment(canvases: Tensor, crop: int, draw: torch.Generator, *, strong: bool 
     grid = nn.functional.affine_grid(theta, [n, 1, crop, crop], align_corners=False)
     pictures = nn.functional.grid_sample(canvases[:, None].float(), grid, align_corners=False)
     if strong:
-        return change_appearance(pictures / 255, draw) * 255
+        return change_appearance(pictures / 255, draw, jpeg=jpeg) * 255
     gamma, gain, shift = uniform(0.8, 1.25), uniform(0.85, 1.15), uniform(-20, 20)
     bent = (pictures / 255).clamp(1e-4, 1) ** gamma[:, None, None, None] * 255
     return (bent * gain[:, None, None, None] + shift[:, None, None, None]).clamp(0, 255)

@@ -88,6 +88,11 @@ def _training(bundle: Bundle, recipe: Mapping[str, Any], record: Mapping[str, An
     text = ", ".join(f"{name.replace('_', ' ')} {recipe[name]}" for name in names if name in recipe)
     start = "ImageNet weights" if recipe.get("pretrained") else "random weights"
     start = str(recipe.get("weights") or start)
+    if record.get("start"):
+        start = f"the bundle `{record['start']}`"
+    told = ", ".join(f"`{name}`" for name in record.get("teachers") or ())
+    if told and recipe.get("teacher_weight") and recipe.get("epochs"):
+        start += f"; where nobody says anything of a picture, taught by the bundles {told}"
     minutes = record.get("seconds", 0) / 60
     return (
         f"Started from {start}; {text or 'the recipe was not recorded'}. It took {minutes:.0f} "

@@ -40,6 +40,8 @@ class Recipe:
         So many of the backbone's first stages stay as they start; each makes a step cheaper.
     strong
         Augment by what changes from hospital to hospital, too.
+    jpeg
+        With `strong`, augment by JPEG compression.
     balanced
         Draw pictures of rare labels more often (see `indexer.training.sources.Sources`).
     averaged
@@ -48,7 +50,10 @@ class Recipe:
         Share of the way from the weights of the bundle that training starts from to the trained
         ones at which a CNN ends.
     teacher_weight
-        Weight of what the bundle that training starts from says where nobody says anything.
+        Weight of what the teachers say where nobody says anything; without any the bundle that
+        training starts from teaches.
+    teacher_views
+        From so many views of a picture the teachers tell (`indexer.training.cnn.teachers`).
     text_weight
         Weight of the contrastive terms between images and report sentences; 0 for none.
     finding_worth, normal_worth, detail_worth
@@ -84,10 +89,12 @@ class Recipe:
     kept: int = 0
     frozen: int = 0
     strong: bool = False
+    jpeg: bool = False
     balanced: bool = True
     averaged: float = 0.15
     interpolation: float = 1.0
     teacher_weight: float = 0.25
+    teacher_views: int = 1
     text_weight: float = 1.0
     finding_worth: float = 1.0
     normal_worth: float = 0.5

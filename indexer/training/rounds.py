@@ -30,6 +30,7 @@ from indexer.training.cnn.member import (
 )
 from indexer.training.cnn.reading import read_kept
 from indexer.training.cnn.supervision import Supervision, common_text
+from indexer.training.cnn.teachers import Teachers
 from indexer.training.feedback import Composites, find_composites
 from indexer.training.likeness import fit_likeness, group_means
 from indexer.training.recipe import Recipe
@@ -51,6 +52,8 @@ class Training:
         What it learns from, and the bundle it starts from; None for the recipe's weights.
     work
         Holds checkpoints and what was read.
+    teachers
+        Who tells what nobody says of a picture; None for nobody.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class Training:
         start: Start | None,
         work: Path,
         device: torch.device,
+        teachers: Teachers | None = None,
     ) -> None:
         self.recipe = recipe
+        self.teachers = teachers or Teachers()
         self.sources = sources
         self.labels = sources.labels
         self.device = device
@@ -123,6 +128,7 @@ class Training:
         record = {
             "recipe": asdict(recipe),
             "start": None if self.run.start is None else self.run.start.bundle.hash,
+            "teachers": [bundle.hash for bundle in self.teachers.bundles],
             "sources": list(self.sources.names),
             "data": {part: len(rows) for part, rows in self.sources.examples.items()},
             "members": self.histories,
@@ -207,8 +213,8 @@ class Training:
             weight=torch.from_numpy(known.known).float(),
         )
         canvases = self.sources.canvases["train"]
-        if start is not None and recipe.teacher_weight and recipe.epochs:
-            chances, scored = start.chances(canvases, names, self.run.work)
+        if self.teachers.bundles and recipe.teacher_weight and recipe.epochs:
+            chances, scored = self.teachers.chances(canvases, names, self.run.work)
             weight = torch.from_numpy(recipe.teacher_weight * scored.astype(np.float32))
             taught = taught.taught_by(torch.from_numpy(chances), weight)
         return recipe, columns, taught, replace(self.run, names=names)

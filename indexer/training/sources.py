@@ -1,5 +1,5 @@
 """What a training learns from: pictures of data sets with what is known of them, and the bundle
-that it starts from, which says what nobody says."""
+that it starts from."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from blake3 import blake3
 from torch import Tensor
 
 from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.compute import Compute
 from indexer.cascade.labels import Labels
 from indexer.cascade.networks.encoder import EnsembleMember
-from indexer.cascade.reading import Predictor
-from indexer.datasets.dataset import Example, Needs, keep_array, load_canvases, load_examples
+from indexer.datasets.dataset import Example, Needs, load_canvases, load_examples
 from indexer.datasets.description import Description
 from indexer.datasets.example import check_apart
 from indexer.datasets.images import Dataset
@@ -203,7 +200,7 @@ def _load_part(path: Path, part: str, unlabelled: bool) -> list[Example]:
     if not kept:
         raise TrainingError(
             f"nothing is known of any image of the part {part!r} of {path}: pictures alone can be "
-            "learnt from beside a bundle that reads them, given by --start"
+            "learnt from beside a bundle that reads them, given by --start or --teacher"
         )
     return kept
 
@@ -215,13 +212,10 @@ class Start:
     ----------
     bundle
         Its CNNs have the backbones and dimensions of the training's.
-    device
-        Where it reads pictures.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._device = device
         self._weights = bundle.weights()
         labels = bundle.labels
         names: list[LabelName] = [*labels.findings, *labels.pairs]
@@ -299,30 +293,3 @@ class Start:
     def _scored(self, number: int) -> Tensor:
         head = torch.from_numpy(self._weights[f"encoder.members.{number}.head.weight"])
         return head.ne(0).any(1).float()
-
-    def chances(
-        self, canvases: npt.NDArray[np.uint8], names: Sequence[LabelName], work: Path
-    ) -> tuple[_FloatArray, npt.NDArray[np.bool_]]:
-        """What it says of pictures of shape (n, size, size), read once and kept under `work`.
-
-        Returns
-        -------
-        chances, scored
-            Shape (n, labels), and (labels,): which of them it scores.
-        """
-        digest = blake3(self.bundle.hash.encode())
-        digest.update(np.ascontiguousarray(canvases).data)
-        path = work / f"teacher-{digest.hexdigest(length=8)}.npy"
-        if not path.exists():
-            predictor = Predictor(self.bundle, Compute(device=self._device))
-            size = predictor.batch_size
-            parts = [
-                predictor.encode(np.asarray(canvases[start : start + size])).logits
-                for start in range(0, len(canvases), size)
-            ]
-            keep_array(path, np.concatenate(parts))
-        logits = np.load(path)
-        columns = [self._column.get(name, -1) for name in names]
-        scored = np.array([column >= 0 for column in columns])
-        found: _FloatArray = (1 / (1 + np.exp(-logits[:, columns]))).astype(np.float32)
-        return found, scored

@@ -19,6 +19,7 @@ from indexer.memory import keep_freed_memory
 from indexer.training.bundle_report import write_bundle_report
 from indexer.training.cnn.member import check_start
 from indexer.training.cnn.packed import pack
+from indexer.training.cnn.teachers import Teachers
 from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
 from indexer.training.rounds import Training
@@ -39,6 +40,7 @@ def train(
     limit: int | None = None,
     report: Path | None = None,
     start: Path | None = None,
+    teachers: Sequence[Path] = (),
     second: TrainSecondCascade | None = None,
 ) -> Bundle:
     """Train a cascade on the `train` parts of data sets; calibrate it on their `val` parts.
@@ -57,7 +59,9 @@ def train(
     report
         Write curves, composite labels and their map to this ``.md`` or ``.html`` file.
     start
-        A bundle whose CNNs are trained on, and which teaches what nobody says of a picture.
+        A bundle whose CNNs are trained on.
+    teachers
+        Bundles whose mean teaches what nobody says of a picture; without any `start` does.
     second
         Trains the paper's cascade over the bundle's embeddings; the bundle has none where None.
 
@@ -66,14 +70,14 @@ def train(
     TrainingError
         A data set is unusable, the report no such file, or the bundle of other networks.
     BundleError
-        There is no such bundle to start from.
+        There is no such bundle to start from or to be taught by.
     MissingExtraError
         A package that training needs is not installed.
     """
     if report is not None:
         check_report(report)
     started = time.time()
-    training = _prepared(datasets, recipe, work, device, limit, start)
+    training = _prepared(datasets, recipe, work, device, limit, start, teachers)
     bundle, composites = training.bundle(output, started, device, second)
     write_model_card(bundle, training.sources.descriptions)
     if report is not None:
@@ -90,6 +94,7 @@ def pack_first(
     device: str = "auto",
     limit: int | None = None,
     start: Path | None = None,
+    teachers: Sequence[Path] = (),
 ) -> None:
     """Write what the first CNN of a training learns from, to be trained on another machine.
 
@@ -97,7 +102,7 @@ def pack_first(
     ----------
     path
         The file (see `indexer.training.cnn.packed`).
-    recipe, work, device, limit, start
+    recipe, work, device, limit, start, teachers
         As of `train`, which takes the CNN for its own once it lies in `work`.
 
     Raises
@@ -105,7 +110,7 @@ def pack_first(
     TrainingError, BundleError, MissingExtraError
         As of `train`.
     """
-    training = _prepared(datasets, recipe, work, device, limit, start)
+    training = _prepared(datasets, recipe, work, device, limit, start, teachers)
     recipe, _, taught, run = training.lesson(
         0, np.arange(training.sources.known["train"].targets.shape[1])
     )
@@ -120,13 +125,17 @@ def _prepared(
     device: str,
     limit: int | None,
     start: Path | None,
+    teachers: Sequence[Path],
 ) -> Training:
     """A training whose sources are read."""
-    begin = None if start is None else Start(Bundle.load(start), device)
+    begin = None if start is None else Start(Bundle.load(start))
     if begin is None:
         check_start(recipe)
     else:
         begin.check(recipe.backbones, recipe.dimensions, recipe.size)
+    telling = [Bundle.load(path) for path in teachers] or ([begin.bundle] if begin else [])
+    taught_by = Teachers(telling, recipe.teacher_views, device)
+    taught_by.check(recipe.size)
     torch.manual_seed(recipe.seed)
     # A training step frees gigabytes, and needs them again at once.
     keep_freed_memory(-1)
@@ -135,7 +144,7 @@ def _prepared(
         recipe,
         work,
         limit=limit,
-        unlabelled=begin is not None and recipe.teacher_weight > 0 and recipe.trained > 0,
+        unlabelled=bool(telling) and recipe.teacher_weight > 0 and recipe.trained > 0,
     )
     log.info("%s", sources.summary())
-    return Training(recipe, sources, begin, work, choose_device(device))
+    return Training(recipe, sources, begin, work, choose_device(device), taught_by)

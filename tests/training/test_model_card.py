@@ -30,3 +30,8 @@ def test_a_card_says_what_was_learnt_from_what_and_how_well(tmp_path: Path) -> N
     assert "| annotated pictures | your own | your own |" in card
     assert "| opacity | 0.50 | 0.61 |" in card
     assert "| cardiomegaly | 0.50 | never |" in card
+    told = {**bundle.record, "start": "5ee1", "teachers": ["5ee1", "0b0e"]}
+    told["recipe"] = {**told["recipe"], "teacher_weight": 0.25}
+    card = write_model_card(replace(bundle, record=told), [ours]).read_text()
+    assert "Started from the bundle `5ee1`; where nobody says anything of a picture, taught" in card
+    assert "by the bundles `5ee1`, `0b0e`; epochs 2" in card

@@ -172,7 +172,11 @@ def train_member(
         for step, rows in enumerate(np.array_split(order, steps)):
             rows = np.sort(rows)
             pictures = augment(
-                torch.from_numpy(canvases[rows]).to(device), recipe.crop, draw, strong=recipe.strong
+                torch.from_numpy(canvases[rows]).to(device),
+                recipe.crop,
+                draw,
+                strong=recipe.strong,
+                jpeg=recipe.jpeg,
             )
             with nullcontext() if half is None else torch.autocast(device.type, half):
                 outputs = model(pictures)

@@ -16,6 +16,12 @@ from tests.cli.conftest import Run
         (["--rounds", "2", "--backbone", "densenet121"], "--rounds 2 needs 2 CNNs"),
         (["--epochs", "0"], "--epochs 0 needs --start"),
         (["--recipe", "paper-gru", "--start", "b"], "--start has no meaning for the recipe"),
+        (["--recipe", "paper-gru", "--teacher", "b"], "--teacher has no meaning for the recipe"),
+        (["--teacher-views", "2"], "--teacher-views needs --teacher or --start"),
+        (
+            ["--start", "b", "--epochs", "0", "--teacher", "b"],
+            "--teacher and --teacher-views have no meaning with --epochs 0",
+        ),
         (["--full-schedule"], "--full-schedule has no meaning for the recipe product"),
         (
             ["--recipe", "paper-gru", "--min-images", "5"],

@@ -1,0 +1,40 @@
+"""Changes of appearance that stand for other hospitals."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from indexer.learning.appearance import change_appearance
+
+
+def _films() -> Tensor:
+    """Forty times the same: smooth shades, and a bright bone across them."""
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    film = 0.4 + 0.3 * torch.sin(rows / 9) * torch.cos(columns / 7)
+    film[30:33] = 0.95
+    return film.repeat(40, 1, 1, 1)
+
+
+def _steps(pictures: Tensor) -> Tensor:
+    """How much more pictures change between two blocks of JPEG than within one."""
+    change = (pictures[..., 1:] - pictures[..., :-1]).abs().mean((0, 1, 2))
+    between = torch.arange(1, pictures.shape[-1]) % 8 == 0
+    return change[between].mean() / change[~between].mean()
+
+
+def test_some_pictures_are_compressed_as_jpeg_and_nothing_else_changes() -> None:
+    plain, packed = (
+        change_appearance(_films(), torch.Generator().manual_seed(3), jpeg=jpeg)
+        for jpeg in (False, True)
+    )
+    difference = (packed - plain).abs().amax((1, 2, 3))
+    compressed = difference > 0
+    assert 4 <= compressed.sum() <= 20
+    # What a film shows stays: loss of quality is small on the average, and leaves blocks.
+    assert (packed - plain).abs().mean((1, 2, 3)).max() < 0.04
+    assert _steps(packed[compressed]) > 1.02 * _steps(plain[compressed])
+    assert packed.min() >= 0
+    assert packed.max() <= 1
+    again = change_appearance(_films(), torch.Generator().manual_seed(3), jpeg=True)
+    assert torch.equal(again, packed)

@@ -192,15 +192,17 @@ class Models:
 
         from search.request import Upload
 
-        polarity = tuple(sorted((manifest.polarity or {}).items()))
-        settings = (manifest.size, manifest.squash, manifest.borders, polarity, key)
-        decoder = self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
+        decoder = self._decoder_of(manifest, key)
         with ThreadPoolExecutor(1) as beside:
             # The CNN is loaded while the worker starts. `look` says what may be wrong with it.
             beside.submit(self.predictor)
             if isinstance(picture, Upload):
                 return decoder.decode(picture.content, picture.name)
             return decoder.decode(picture.path)
+
+    def prepare_decoding(self, manifest: Manifest, key: bytes) -> None:
+        """Start what `decode` needs without waiting for it: a process takes its time to begin."""
+        self._decoder_of(manifest, key).warm()
 
     def read(self, picture: DecodedImage) -> Reading:
         """The reading of a decoded picture."""
@@ -209,6 +211,11 @@ class Models:
     def look(self, picture: DecodedImage) -> tuple[npt.NDArray[np.float32], str]:
         """Vector and view of a decoded picture, without a word on what it shows."""
         return self.predictor().look(picture.canvas)
+
+    def _decoder_of(self, manifest: Manifest, key: bytes) -> FileDecoder:
+        polarity = tuple(sorted((manifest.polarity or {}).items()))
+        settings = (manifest.size, manifest.squash, manifest.borders, polarity, key)
+        return self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
 
     def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         from indexer.archive.decoding import DecodeSettings

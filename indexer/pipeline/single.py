@@ -65,10 +65,18 @@ class FileDecoder:
         self.close()
 
     def warm(self) -> None:
-        """Start a worker without waiting for it, so that the first image need not."""
-        with self._lock:
-            if not self._idle and not self._closed:
-                self._idle.append(self._start())
+        """Start a worker without waiting for it, so that the first image need not.
+
+        None is started where one stands ready, or where as many as there may be are at work.
+        """
+        if not self._free.acquire(blocking=False):
+            return
+        try:
+            with self._lock:
+                if not self._idle and not self._closed:
+                    self._idle.append(self._start())
+        finally:
+            self._free.release()
 
     def decode(self, source: Path | bytes, name: str = "") -> DecodedImage:
         """Decode a file or the content of one.

@@ -81,8 +81,9 @@ def query_picture(
     if isinstance(picture, ImageFile) and picture.path.is_dir():
         raise ArchiveError(f"{name} is a folder; name one image file")
     manifest = snapshot.manifest
-    snapshot.database.layout.check(manifest, models.bundle())
     key = _key(name, snapshot, needed=whose)
+    models.prepare_decoding(manifest, key)
+    snapshot.database.layout.check(manifest, models.bundle())
     try:
         decoded = models.decode(picture, manifest, key)
     except ImageError as error:

@@ -85,6 +85,16 @@ def test_the_worker_is_kept(tmp_path: Path) -> None:
         assert len(pids) == 1
 
 
+def test_none_is_started_beside_as_many_as_there_may_be() -> None:
+    with FileDecoder(SETTINGS, workers=1) as decoder:
+        with decoder._free:
+            decoder.warm()
+            assert not decoder._idle
+        decoder.warm()
+        decoder.warm()
+        assert len(decoder._idle) == 1
+
+
 def test_a_worker_that_was_killed_is_replaced() -> None:
     data = make_picture(film(bits=8), "PNG")
     with FileDecoder(SETTINGS) as decoder:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from indexer.annotation import word_kind
 from indexer.cascade.compute import Compute
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
     from indexer.archive.limits import Limits
     from indexer.cascade.bundle import Bundle
     from indexer.cascade.reading import Predictor, Reading
+    from indexer.cascade.runtimes.encoder_runtime import Encoded
     from indexer.cascade.text_space import TextSpace
     from indexer.cascade.trained_on import TrainedOn
     from indexer.pipeline.single import FileDecoder
     from search.request import ImageFile, Upload
 
-__all__ = ["Models", "Once", "Recent"]
+__all__ = ["Film", "Models", "Once", "Recent"]
 
 T = TypeVar("T")
 
@@ -56,6 +58,11 @@ class Once(Generic[T]):
                 self._forget()
                 self._made = key, made
             return self._made[1]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a thing, of whatever key."""
+        return self._made is not None
 
     def clear(self) -> None:
         """Forget what was made."""
@@ -100,6 +107,35 @@ class Recent:
         return made
 
 
+class Film:
+    """A query picture, decoded, at which the CNN looks once; threads may share it.
+
+    Parameters
+    ----------
+    decoded
+        What is kept of its file.
+    predictor
+        Gives the CNN.
+    """
+
+    def __init__(self, decoded: DecodedImage, predictor: Callable[[], Predictor]) -> None:
+        self.decoded = decoded
+        self._predictor = predictor
+        self._encoded: Once[Encoded] = Once()
+
+    def look(self) -> tuple[npt.NDArray[np.float32], str]:
+        """Its vector and view, without a word on what it shows."""
+        return self._predictor().view_of(self._encode())
+
+    def read(self) -> Reading:
+        """Its reading."""
+        return self._predictor().judge(self._encode(), self.decoded.canvas[None])[0]
+
+    def _encode(self) -> Encoded:
+        canvas = self.decoded.canvas[None]
+        return self._encoded.get(None, lambda: self._predictor().encode(canvas))
+
+
 class Models:
     """Models of one process, loaded when they are first needed; threads may share them.
 
@@ -126,6 +162,8 @@ class Models:
         self._sayable: Once[dict[str, list[str]]] = Once()
         self._trained_on: Once[TrainedOn | None] = Once()
         self._decoder: Once[FileDecoder] = Once(lambda decoder: decoder.close())
+        self._films: WeakKeyDictionary[Upload, tuple[Hashable, Film]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """End the decoding workers."""
@@ -175,8 +213,10 @@ class Models:
         """What the bundle of a database was trained on; None where that is not known."""
         return self._trained_on.get(manifest.bundle, lambda: self._training_images(manifest.bundle))
 
-    def decode(self, picture: Upload | ImageFile, manifest: Manifest, key: bytes) -> DecodedImage:
+    def film(self, picture: Upload | ImageFile, manifest: Manifest, key: bytes) -> Film:
         """A query picture as the bundle of a database sees it; never decoded in this process.
+
+        An upload is decoded and looked at once, for as long as it is kept.
 
         Parameters
         ----------
@@ -188,34 +228,37 @@ class Models:
         ImageError
             As of `indexer.pipeline.single.FileDecoder.decode`.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
         from search.request import Upload
 
+        settings = _settings(manifest, key)
         decoder = self._decoder_of(manifest, key)
-        with ThreadPoolExecutor(1) as beside:
-            # The CNN is loaded while the worker starts. `look` says what may be wrong with it.
-            beside.submit(self.predictor)
-            if isinstance(picture, Upload):
-                return decoder.decode(picture.content, picture.name)
-            return decoder.decode(picture.path)
+        if not isinstance(picture, Upload):
+            return Film(self._decoded(decoder, picture.path), self.predictor)
+        with self._lock:
+            known = self._films.get(picture)
+        if known is not None and known[0] == settings:
+            return known[1]
+        film = Film(self._decoded(decoder, picture.content, picture.name), self.predictor)
+        with self._lock:
+            self._films[picture] = settings, film
+        return film
 
     def prepare_decoding(self, manifest: Manifest, key: bytes) -> None:
-        """Start what `decode` needs without waiting for it: a process takes its time to begin."""
+        """Start what `film` needs without waiting for it: a process takes its time to begin."""
         self._decoder_of(manifest, key).warm()
 
-    def read(self, picture: DecodedImage) -> Reading:
-        """The reading of a decoded picture."""
-        return self.predictor().read(picture.canvas[None])[0]
+    def _decoded(self, decoder: FileDecoder, source: Path | bytes, name: str = "") -> DecodedImage:
+        if self._predictor.is_made:
+            return decoder.decode(source, name)
+        from concurrent.futures import ThreadPoolExecutor
 
-    def look(self, picture: DecodedImage) -> tuple[npt.NDArray[np.float32], str]:
-        """Vector and view of a decoded picture, without a word on what it shows."""
-        return self.predictor().look(picture.canvas)
+        with ThreadPoolExecutor(1) as beside:
+            # The CNN is loaded while the worker starts. `Film` says what may be wrong with it.
+            beside.submit(self.predictor)
+            return decoder.decode(source, name)
 
     def _decoder_of(self, manifest: Manifest, key: bytes) -> FileDecoder:
-        polarity = tuple(sorted((manifest.polarity or {}).items()))
-        settings = (manifest.size, manifest.squash, manifest.borders, polarity, key)
-        return self._decoder.get(settings, lambda: self._new_decoder(manifest, key))
+        return self._decoder.get(_settings(manifest, key), lambda: self._new_decoder(manifest, key))
 
     def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         from indexer.archive.decoding import DecodeSettings
@@ -266,3 +309,9 @@ class Models:
             if (kind := word_kind(word)) != "other":
                 values.setdefault(kind, []).append(word)
         return values
+
+
+def _settings(manifest: Manifest, key: bytes) -> Hashable:
+    """What decides how a query picture is decoded."""
+    polarity = tuple(sorted((manifest.polarity or {}).items()))
+    return manifest.size, manifest.squash, manifest.borders, polarity, key

@@ -34,9 +34,12 @@ class ImageId:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Upload:
-    """The content of an image file; `name` is for messages, and tells what it was meant to be."""
+    """The content of an image file; `name` is for messages, and tells what it was meant to be.
+
+    What is made of it is kept for as long as the upload itself (`search.models.Models.film`).
+    """
 
     content: bytes
     name: str = "the upload"

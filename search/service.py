@@ -22,7 +22,7 @@ from indexer.errors import (
     TextStoreUnavailable,
 )
 from search.models import Models, Once
-from search.pictures.query import is_whole_id, query_picture, resolve
+from search.pictures.query import id_key, is_whole_id, query_picture, resolve
 from search.pictures.search import search_picture
 from search.request import ImageFile, ImageId, SearchRequest, Upload, facet_name
 from search.results import Results, Shown, document_without_report
@@ -205,12 +205,13 @@ class SearchService:
             The bundle is not the one the database was made with.
         """
         self.bundle()
+        name = picture.name if isinstance(picture, Upload) else str(picture.path)
         with self.snapshot() as snapshot:
-            manifest = snapshot.manifest
+            # The key that a search by the same picture takes, so that it is decoded for both.
+            manifest, key = snapshot.manifest, id_key(name, snapshot, needed=False)
         try:
-            return self._models.read(self._models.decode(picture, manifest, b""))
+            return self._models.film(picture, manifest, key).read()
         except ImageError as error:
-            name = picture.name if isinstance(picture, Upload) else picture.path
             raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
 
     def show(self, image: ImageId) -> Shown:

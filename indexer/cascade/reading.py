@@ -136,12 +136,17 @@ class Predictor:
         readings: list[Reading] = []
         for start in range(0, len(canvases), self.batch_size):
             batch = canvases[start : start + self.batch_size]
-            readings += self._judged(self.interpret(self.encode(batch)), batch)
+            readings += self.judge(self.encode(batch), batch)
         return readings
 
-    def look(self, canvas: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], str]:
-        """Vector and view of one decoded picture of shape (size, size): a reading without words."""
-        embedding, _, view = self.encode(canvas[None])
+    def judge(self, encoded: Encoded, canvases: npt.NDArray[np.uint8]) -> list[Reading]:
+        """Readings of pictures of shape (n, size, size) that are encoded already."""
+        return self._judged(self.interpret(encoded), canvases)
+
+    @staticmethod
+    def view_of(encoded: Encoded) -> tuple[npt.NDArray[np.float32], str]:
+        """Vector and view of one encoded picture: a reading without words."""
+        embedding, _, view = encoded
         return embedding[0], _view(float(_sigmoid(view)[0]))
 
     def _judged(self, readings: list[Reading], canvases: npt.NDArray[np.uint8]) -> list[Reading]:

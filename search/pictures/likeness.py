@@ -13,7 +13,7 @@ import numpy.typing as npt
 from indexer.cascade.interpretation.likeness import Likeness
 from indexer.database.vectors.shards import vector_keys
 from search.pictures.neighbours import nearest, nearest_groups
-from search.pictures.query import SAME, QueryPicture
+from search.pictures.query import NEAR, SAME, QueryPicture
 from search.request import Group
 from search.snapshot import Snapshot
 from search.stores.matches import Matches
@@ -22,7 +22,7 @@ from search.stores.vectors import Bounds, Choice, VectorStore
 __all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
 
 #: At least so many images are looked at, however few are asked for.
-MIN_CANDIDATES = 200
+MIN_CANDIDATES = NEAR
 
 Vector = npt.NDArray[np.float32]
 
@@ -101,24 +101,25 @@ def alike(
     unusual = {*without}
     left_out |= unusual
 
+    studies = _Studies(snapshot)
+
     def group_owners(ids: Sequence[str]) -> Mapping[str, str]:
-        return database.owners(ids, group or "study")
+        return database.owners(ids, group) if group == "patient" else studies.owners(ids)
 
     # The study itself apart, so that it makes no difference to the others whether it is left out.
     bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)), matches)
+
+    def look(wanted: int) -> list[str]:
+        if picture.near and wanted in (NEAR, len(picture.near)) and bounds.are_open:
+            return [*picture.near]
+        return [image for image, _ in nearest(vectors, picture.vector, wanted, bounds)]
+
     if group is None:
-        wanted = max(MIN_CANDIDATES, count) + len(patient)
-        found = [image for image, _ in nearest(vectors, picture.vector, wanted, bounds)]
+        found = look(max(MIN_CANDIDATES, count) + len(patient))
     else:
-        found = nearest_groups(
-            vectors,
-            picture.vector,
-            count + len(patient),
-            group_owners,
-            at_least=MIN_CANDIDATES,
-            bounds=bounds,
-        )
-    candidates = _candidates(snapshot, vectors, picture, [*found, *study], pool_studies)
+        wanted = count + len(patient)
+        found = nearest_groups(look, wanted, group_owners, len(vectors), at_least=MIN_CANDIDATES)
+    candidates = _candidates(studies, vectors, picture, [*found, *study], pool_studies)
     kept = [one for one in candidates if one.id not in left_out]
     if choice is not None:
         # Images that were found are of the choice, their mates may not be.
@@ -159,8 +160,29 @@ def own_images(picture: QueryPicture, exclude: Group | None, snapshot: Snapshot)
     return own
 
 
+class _Studies:
+    """The studies of images and their images, each looked up once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._images = snapshot.database.ledger.images
+        self._owners: dict[str, str] = {}
+        self._members: dict[str, list[str]] = {}
+
+    def owners(self, ids: Sequence[str]) -> dict[str, str]:
+        """For each image that is known, its study."""
+        unknown = [image for image in ids if image not in self._owners]
+        for study, images in self._images.studies_with(unknown).items():
+            self._members[study] = images
+            self._owners.update(dict.fromkeys(images, study))
+        return {image: self._owners[image] for image in ids if image in self._owners}
+
+    def members(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """For each study that some images are of, the ids of all its images, ascending."""
+        return {study: self._members[study] for study in dict.fromkeys(self.owners(ids).values())}
+
+
 def _candidates(
-    snapshot: Snapshot,
+    studies: _Studies,
     vectors: VectorStore,
     picture: QueryPicture,
     found: Iterable[str],
@@ -168,7 +190,7 @@ def _candidates(
 ) -> list[_Candidate]:
     """Some images, and all others of their studies where these are pooled."""
     unique = [*dict.fromkeys(found)]
-    members = snapshot.database.ledger.images.studies_with(unique)
+    members = studies.members(unique)
     of_study = {image: study for study, images in members.items() for image in images}
     images = sorted(of_study if pool_studies else (i for i in unique if i in of_study))
     if not images:
@@ -176,8 +198,8 @@ def _candidates(
     place = {image: row for row, image in enumerate(images)}
     rows = vectors.stored_vectors(vector_keys(images))
     query = picture.vector
-    own = rows @ (query / max(float(query @ query), 1e-12))
-    same = np.linalg.norm(rows - query, axis=1) <= SAME * np.linalg.norm(query)
+    own = (rows @ (query / max(float(query @ query), 1e-12))).tolist()
+    same = (np.linalg.norm(rows - query, axis=1) <= SAME * np.linalg.norm(query)).tolist()
     share = own
     if pool_studies:
         means = _means(rows, place, members)
@@ -185,12 +207,11 @@ def _candidates(
         if picture.indexed is not None:
             centre = means[of_study[picture.indexed]]
         direction = centre / max(float(centre @ centre), 1e-12)
-        share = np.empty_like(own)
-        for study, mean in means.items():
-            share[[place[i] for i in members[study]]] = float(mean @ direction)
+        of_means = {study: float(mean @ direction) for study, mean in means.items()}
+        share = [of_means[of_study[image]] for image in images]
     return [
-        _Candidate(image, of_study[image], bool(same[row]), float(share[row]), float(own[row]))
-        for image, row in place.items()
+        _Candidate(image, of_study[image], *judged)
+        for image, judged in zip(images, zip(same, share, own, strict=True), strict=True)
     ]
 
 

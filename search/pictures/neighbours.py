@@ -38,13 +38,12 @@ def nearest(
 
 
 def nearest_groups(
-    vectors: VectorStore,
-    query: npt.NDArray[np.floating],
+    search: Callable[[int], list[str]],
     k: int,
     group_of: Callable[[Sequence[str]], Mapping[str, str]],
+    count: int,
     *,
     at_least: int = 0,
-    bounds: Bounds = EVERYTHING,
 ) -> list[str]:
     """The nearest images, so many that `k` groups are among them, nearest first.
 
@@ -52,17 +51,21 @@ def nearest_groups(
 
     Parameters
     ----------
+    search
+        Gives as many of the nearest images as are wanted.
     group_of
         Gives the group of each of some ids.
+    count
+        How many images there are.
     at_least
         Images to ask for, however few groups are wanted.
     """
-    wanted = min(max(_OVER_FETCH * k, at_least), len(vectors))
+    wanted = min(max(_OVER_FETCH * k, at_least), count)
     groups: dict[str, str] = {}
     while True:
-        found = [image for image, _ in nearest(vectors, query, wanted, bounds)]
+        found = search(wanted)
         groups.update(group_of([image for image in found if image not in groups]))
         enough = len({*groups.values()}) >= k
-        if enough or len(found) < wanted or wanted >= len(vectors):
+        if enough or len(found) < wanted or wanted >= count:
             return found
-        wanted = min(_OVER_FETCH * wanted, len(vectors))
+        wanted = min(_OVER_FETCH * wanted, count)

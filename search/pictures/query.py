@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,15 +17,15 @@ from search.pictures.neighbours import nearest
 from search.request import ImageFile, ImageId, Picture, Upload
 from search.snapshot import Snapshot
 
-__all__ = ["SAME", "QueryPicture", "is_whole_id", "query_picture", "resolve"]
+__all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "is_whole_id", "query_picture", "resolve"]
 
 _ID = re.compile(r"[0-9a-f]{6,16}")
 _DIGITS = 16
 #: Vectors of one picture differ by less than this share of their length, in two encodings (under
 #: 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
 SAME = 0.06
-# Pictures of more findings may be nearer to a picture than it is itself, but not so many.
-_CANDIDATES = 200
+#: Pictures of more findings may be nearer to a picture than it is itself, but not so many.
+NEAR = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class QueryPicture:
         The image of the database that shows it, asked for by its id or not.
     study, patient
         Whom it shows; None where that is not known.
+    near
+        The `NEAR` images nearest to it, nearest first, where they have been looked for among all.
     """
 
     vector: npt.NDArray[np.float32]
@@ -51,6 +54,7 @@ class QueryPicture:
     indexed: str | None = None
     study: str | None = None
     patient: str | None = None
+    near: tuple[str, ...] = ()
 
 
 def query_picture(
@@ -81,16 +85,19 @@ def query_picture(
     if isinstance(picture, ImageFile) and picture.path.is_dir():
         raise ArchiveError(f"{name} is a folder; name one image file")
     manifest = snapshot.manifest
-    key = _key(name, snapshot, needed=whose)
+    key = id_key(name, snapshot, needed=whose)
     models.prepare_decoding(manifest, key)
     snapshot.database.layout.check(manifest, models.bundle())
     try:
-        decoded = models.decode(picture, manifest, key)
+        film = models.film(picture, manifest, key)
     except ImageError as error:
         raise ArchiveError(f"{name}: {error.detail} ({error.reason})") from error
-    vector, seen = models.look(decoded)
+    decoded, (vector, seen) = film.decoded, film.look()
     known = decoded.image_id if key and decoded.image_id in snapshot.database else None
-    known = known or _same_picture(vector, snapshot)
+    near: tuple[str, ...] = ()
+    if known is None:
+        near = tuple(image for image, _ in nearest(snapshot.vectors(), vector, NEAR))
+        known = _same_picture(vector, near, snapshot)
     if known is not None:
         # As it was read for the database, so that it finds what its id finds.
         return _indexed(known, snapshot)
@@ -104,8 +111,8 @@ def query_picture(
             raise QueryError(
                 f"{name} does not say which study or patient it is of, so neither can be left out"
             )
-        return QueryPicture(vector, view)
-    return QueryPicture(vector, view, study=decoded.study, patient=decoded.patient)
+        return QueryPicture(vector, view, near=near)
+    return QueryPicture(vector, view, study=decoded.study, patient=decoded.patient, near=near)
 
 
 def is_whole_id(text: str) -> bool:
@@ -150,18 +157,19 @@ def _indexed(image_id: str, snapshot: Snapshot) -> QueryPicture:
     )
 
 
-def _same_picture(vector: npt.NDArray[np.float32], snapshot: Snapshot) -> str | None:
+def _same_picture(
+    vector: npt.NDArray[np.float32], near: Sequence[str], snapshot: Snapshot
+) -> str | None:
     """The image that shows the very same picture, however it is encoded."""
-    vectors = snapshot.vectors()
-    found = [image for image, _ in nearest(vectors, vector, _CANDIDATES)]
-    if not found:
+    if not near:
         return None
-    distances = np.linalg.norm(vectors.stored_vectors(vector_keys(found)) - vector, axis=1)
+    rows = snapshot.vectors().stored_vectors(vector_keys(near))
+    distances = np.linalg.norm(rows - vector, axis=1)
     place = int(distances.argmin())
-    return found[place] if distances[place] <= SAME * np.linalg.norm(vector) else None
+    return near[place] if distances[place] <= SAME * np.linalg.norm(vector) else None
 
 
-def _key(name: str, snapshot: Snapshot, *, needed: bool) -> bytes:
+def id_key(name: str, snapshot: Snapshot, *, needed: bool) -> bytes:
     """The secret behind the database's ids, without which a file's study is unknown; empty where it
     is not here and not needed."""
     from indexer.archive.deidentify import fingerprint

@@ -67,6 +67,11 @@ class Bounds:
     unusual: Keys = field(default_factory=_none)
     matches: Matches | None = None
 
+    @property
+    def are_open(self) -> bool:
+        """Whether every image may be found, and no words are asked for along with it."""
+        return self.choice is None and self.matches is None and not len(self.barred)
+
     @cached_property
     def barred(self) -> Keys:
         """Keys of all that may not be found, each once."""

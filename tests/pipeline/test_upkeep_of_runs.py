@@ -179,7 +179,7 @@ def test_a_database_remembers_the_polarity_of_a_maker(
         models = Models(Compute(tiny.path, "cpu"))
         try:
             manifest = Layout(path).read_manifest()
-            return models.decode(ImageFile(file), manifest, b"").metadata.notes
+            return models.film(ImageFile(file), manifest, b"").decoded.metadata.notes
         finally:
             models.close()
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from search.language.filters import parse_filters
 from search.pictures.neighbours import nearest, nearest_groups
 from search.stores.faiss import FaissVectors
 from search.stores.tantivy.backend import EmbeddedBackend
-from search.stores.vectors import Bounds, Choice
+from search.stores.vectors import EVERYTHING, Bounds, Choice
 from tests.search.corpus import random_documents
 
 COUNT, DIMENSIONS = 600, 16
@@ -135,13 +135,16 @@ def test_groups(vectors: FaissVectors, k: int) -> None:
         asked.extend(images)
         return {image: STUDIES[image] for image in images}
 
-    found = nearest_groups(vectors, ROWS[3], k, study_of)
+    def look(bounds: Bounds = EVERYTHING) -> Callable[[int], list[str]]:
+        return lambda wanted: [image for image, _ in nearest(vectors, ROWS[3], wanted, bounds)]
+
+    found = nearest_groups(look(), k, study_of, COUNT)
     ranked = [image for image, _ in _brute_force(ROWS[3], COUNT, IDS)]
     assert found == ranked[: len(found)]
     assert len({STUDIES[image] for image in found}) >= min(k, COUNT // 5)
     assert len(asked) == len(set(asked))
     only = vector_keys(IDS[:12])
-    two = nearest_groups(vectors, ROWS[3], k, study_of, bounds=Bounds(_Keys(only), only[:5]))
+    two = nearest_groups(look(Bounds(_Keys(only), only[:5])), k, study_of, COUNT)
     assert {STUDIES[image] for image in two} <= {"study 1", "study 2"}
     assert len({STUDIES[image] for image in two}) >= min(k, 2)
-    assert len(nearest_groups(vectors, ROWS[3], 1, study_of, at_least=50)) == 50
+    assert len(nearest_groups(look(), 1, study_of, COUNT, at_least=50)) == 50

@@ -1,0 +1,63 @@
+"""What is made of an uploaded film is made once, and goes with the upload."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexer.cascade.compute import Compute
+from indexer.cascade.reading import Predictor
+from indexer.database.vectors.index import Vectors
+from indexer.pipeline.single import FileDecoder
+from search.request import SearchRequest, Upload
+from search.service import SearchService
+from tests.archive.making import film, make_picture
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has been called, by name."""
+    called: list[str] = []
+
+    def counted(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            called.append(name)
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(FileDecoder, "decode")
+    counted(Predictor, "encode")
+    counted(Vectors, "search")
+    return called
+
+
+def test_an_upload_is_decoded_and_looked_at_once(web_database: Path, done: list[str]) -> None:
+    upload = Upload(make_picture(film(300, 280, bits=8), "PNG"), "new.png")
+    chosen = SearchRequest(picture=upload, facets=("view",), choices=("view=frontal",))
+    with SearchService(web_database, Compute(device="cpu")) as service:
+        reading = service.read(upload)
+        everything = SearchRequest(picture=upload, include_unusual=True)
+        alike = service.search(everything)
+        # Its neighbours are looked for once, too: whether one shows the same, and to be shown.
+        assert sorted(done) == ["decode", "encode", "search"]
+        grouped = service.search(SearchRequest(picture=upload, group="study"))
+        # A facet's own choice is left out of its counts: the picture is asked for again.
+        service.search(chosen)
+        assert (done.count("decode"), done.count("encode")) == (1, 1)
+        again = Upload(upload.content, upload.name)
+        assert service.read(again).to_json() == reading.to_json()
+        fresh = service.search(SearchRequest(picture=again, include_unusual=True))
+        assert fresh.to_json() == alike.to_json()
+        fresh = service.search(SearchRequest(picture=again, group="study"))
+        assert fresh.to_json() == grouped.to_json()
+        assert done.count("decode") == 2
+        assert len(service._models._films) == 2
+        del upload, chosen, everything, again
+        gc.collect()
+        assert not service._models._films

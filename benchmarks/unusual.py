@@ -6,7 +6,8 @@ The shipped bundle reads the val films of three sources; then, each as a file of
 these films inverted, upside down and turned, and pictures of noise; then frames of other body parts
 and things: of the hip in `../shared/dicom`, and of all that pydicom's test data hold but their
 chest film. Of those the pixels alone are looked at: by their headers `cxrdex index` leaves most of
-them out before it reads any, and how many files it does is counted apart.
+them out before it reads any; how many files it does is counted apart, and whether the pictures of
+the others are called unusual.
 """
 
 from __future__ import annotations
@@ -189,15 +190,20 @@ def main(shared: Path, limit: int | None, count: int) -> None:
         for path in (*dicom, *files)
         if not path.name.startswith(_CHEST) and (frames := [*_frames(path)])
     }
+    taken_in = {path for path in other if not judge.refuses(path)}
     missed: dict[str, list[str]] = {}
+    passed: dict[str, list[bool]] = {}
     for name, group in (("hip", set(dicom)), ("pydicom", {*other} - {*dicom})):
         taken = {path: judge.canvases(other[path]) for path in other if path in group}
         canvases = np.concatenate([part for part in taken.values() if len(part)])
-        names = [path.name for path, part in taken.items() for _ in part]
+        origin = [path for path, part in taken.items() for _ in part]
         marks, kept = judge.marks(canvases), _distinct(canvases)
         kinds[name] = _counted(marks[kept])
         kinds[f"{name}_with_copies"] = _counted(marks)
-        missed[name] = [names[number] for number in kept if not marks[number]]
+        missed[name] = [origin[number].name for number in kept if not marks[number]]
+        for path, mark in zip(origin, marks.tolist(), strict=True):
+            if path in taken_in:
+                passed.setdefault(path.name, []).append(mark)
     chest = [path for path in dicom if path not in other]
     films = [decode(path.read_bytes(), path.name, judge.settings).canvas for path in chest]
     write_result(
@@ -212,7 +218,8 @@ def main(shared: Path, limit: int | None, count: int) -> None:
             "kinds": kinds,
             "files_of_other_things": {
                 "files": len(other),
-                "left_out_before": sum(judge.refuses(path) for path in other),
+                "left_out_before": len(other) - len(taken_in),
+                "not_left_out_and_called_unusual": passed,
                 "not_called_unusual": missed,
             },
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,24 @@ from torch import nn
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.certainty import UNUSUAL
-from indexer.cascade.interpretation.unusual import UnusualScore, block_statistics
+from indexer.cascade.interpretation.unusual import PREFIX, UnusualScore, block_statistics
 from indexer.cascade.reading import Predictor
+from indexer.training.model_card import write_model_card
+from indexer.training.recipe import Recipe
+from indexer.training.sources import PARTS, Sources
 
-__all__ = ["Films", "fit_score", "fit_unusual", "learn_unusual", "marked_shares", "spoilt"]
+__all__ = ["Films", "fit_score", "fit_unusual", "learn_unusual", "marked_shares", "refit", "spoilt"]
 
 Canvases = npt.NDArray[np.uint8]
 _FloatArray = npt.NDArray[np.float32]
 
-_DIRECTIONS, _HIDDEN, _DROPOUT = 20, 64, 0.2
+_HIDDEN, _DROPOUT = 64, 0.2
+# How many main directions of films there are, and the spread below which one counts as none.
+_DIRECTIONS, _LEAST_SPREAD = 100, 0.1
 _STEPS, _BATCH, _RATE, _DECAY = 500, 256, 2e-3, 0.3
 # Targets are this far from 0 and 1: a film may be odd, and a spoilt one may look well.
 _SMOOTHING = 0.05
-# Each of the two parts may call half of this share of val films unusual.
+# Each of the two parts may call half of this share of each source's val films unusual.
 _SHARE = 0.01
 _CHUNK = 256
 # Of a source so many films at most are learnt from, and so many are spoilt in each way.
@@ -61,6 +67,50 @@ class Films:
         """Both side by side."""
         found: _FloatArray = np.concatenate([self.statistics, self.vectors], 1)
         return found
+
+
+def refit(
+    bundle: Bundle, datasets: Sequence[Path], output: Path, *, work: Path, device: str = "auto"
+) -> Bundle:
+    """The same bundle, but that what is unusual is learnt anew.
+
+    Parameters
+    ----------
+    datasets
+        What it learnt from: films of their parts `train` are learnt from, those of `val` of which
+        anything is known give the operating point.
+    output
+        Folder of the new bundle.
+    work
+        Holds decoded pictures.
+
+    Raises
+    ------
+    TrainingError
+        A data set is unusable.
+    """
+    # Findings are not learnt here, so none is too rare.
+    recipe = Recipe(size=bundle.size, squash=bundle.squash, borders=bundle.borders, min_images=1)
+    sources = Sources.load(datasets, recipe, work, unlabelled=True)
+    films = {part: sources.canvases_by_source(part) for part in PARTS}
+    score, shares = learn_unusual(bundle, films, device, recipe.seed)
+    weights = {n: array for n, array in bundle.weights().items() if not n.startswith(PREFIX)}
+    fresh = Bundle.save(
+        output,
+        name=bundle.name,
+        size=bundle.size,
+        squash=bundle.squash,
+        dimensions=bundle.dimensions,
+        labels=bundle.labels,
+        thresholds=bundle.thresholds,
+        architecture=bundle.architecture,
+        record={**bundle.record, "unusual": shares, "unusual_refitted_of": bundle.hash},
+        weights=weights | score.tensors(),
+        paper=bundle.paper,
+        likely=bundle.likely,
+    )
+    write_model_card(fresh, sources.descriptions)
+    return fresh
 
 
 def learn_unusual(
@@ -141,7 +191,7 @@ def fit_score(
 ) -> UnusualScore:
     """The score that tells `films` from `other`, each source and kind counting alike.
 
-    The operating point leaves at most 1 % of all `val` films over it.
+    The operating point leaves at most 1 % of the `val` films of each source over it.
     """
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
@@ -151,24 +201,34 @@ def fit_score(
     scale[: films[0].statistics.shape[1]] += 1e-2
     good, bad = ([(f.inputs - centre) / scale for f in group] for group in (films, other))
     blocks = ((even - centre) / scale)[:, : films[0].statistics.shape[1]]
-    _, directions = np.linalg.eigh(blocks.T @ blocks)
     first, last = _teach(good, bad)
     score = UnusualScore(
         centre=centre.astype(np.float32),
         scale=scale.astype(np.float32),
-        basis=np.ascontiguousarray(directions[:, -_DIRECTIONS:].T, np.float32),
+        basis=_main_directions(blocks),
         hidden=np.ascontiguousarray(first.weight.detach().numpy().T),
         hidden_bias=first.bias.detach().numpy(),
         output=last.weight.detach().numpy()[0].copy(),
         output_bias=np.asarray(last.bias.detach().numpy()[0]),
         limits=np.array([[0, 1], [0, 1]], np.float32),
     )
-    parts = np.concatenate([score.parts(source.statistics, source.vectors) for source in val])
-    ends = np.quantile(parts, [0.5, 1 - _SHARE / 2], axis=0, method="higher").T
+    parts = [score.parts(source.statistics, source.vectors) for source in val]
+    median = np.median(np.concatenate(parts), axis=0)
+    limit = [np.quantile(own, 1 - _SHARE / 2, axis=0, method="higher") for own in parts]
+    ends = np.stack([median, np.max(limit, 0)], 1)
     # Half precision, in which bundles are stored, must not bring films over the limit.
     ends[:, 1] += 1e-2 * (ends[:, 1] - ends[:, 0])
     score.limits[:] = ends
     return score
+
+
+def _main_directions(blocks: npt.NDArray[np.floating]) -> _FloatArray:
+    """The main directions of centred films, each as long as leaves over a part of it that is as
+    usual as the rest: with all of them, what is left over is Mahalanobis's distance."""
+    spreads, directions = np.linalg.eigh(blocks.T @ blocks / len(blocks))
+    spreads, directions = spreads[-_DIRECTIONS:], directions[:, -_DIRECTIONS:]
+    lengths = np.sqrt(spreads.clip(0) / (spreads.clip(0) + _LEAST_SPREAD))
+    return np.ascontiguousarray((directions * lengths).T, np.float32)
 
 
 def _some(canvases: Canvases, most: int, rng: np.random.Generator) -> Canvases:

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
+import pytest
+from click.testing import CliRunner
 
+from cli.training.unusual import main
+from indexer.cascade.bundle import Bundle
 from indexer.cascade.interpretation.unusual import UnusualScore
-from indexer.training.unusual import fit_unusual, spoilt
+from indexer.training import unusual
+from indexer.training.unusual import Films, fit_score, fit_unusual, spoilt
+from tests.pipeline.making import make_bundle
+from tests.training.planted import planted_folder
 
 SIZE = 64
 
@@ -43,3 +53,66 @@ def test_films_are_told_from_what_is_none() -> None:
         bad = spoil(unseen, np.random.default_rng(5))
         assert (kept(bad, _embed(bad)) > 0.5).mean() >= 0.9, spoil.__name__
     assert UnusualScore.of({"encoder.x": np.zeros(1)}) is None
+
+
+def _statistics(count: int, seed: int, main: float = 1.0, wide: float = 1.0) -> Films:
+    """Of films that differ in ten directions, and hardly in any other.
+
+    Parameters
+    ----------
+    main, wide
+        How much more than others in these directions, and in all.
+    """
+    directions = np.random.default_rng(0).normal(size=(10, 514))
+    rng = np.random.default_rng(seed + 1)
+    statistics = rng.normal(0, main, (count, 10)) @ directions + rng.normal(0, 0.5, (count, 514))
+    vectors = rng.normal(size=(count, 8))
+    return Films((wide * statistics).astype(np.float32), vectors.astype(np.float32))
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Films]], UnusualScore]:
+    """Fits a score in no time: the network does not matter here."""
+    monkeypatch.setattr(unusual, "_STEPS", 1)
+    return lambda val: fit_score([_statistics(2000, 0)], [_statistics(50, 9)], val)
+
+
+def test_what_is_far_off_where_films_differ_most_is_unusual(
+    fitted: Callable[[list[Films]], UnusualScore],
+) -> None:
+    score = fitted([_statistics(400, 1)])
+    far, usual = _statistics(50, 2, main=5), _statistics(400, 3)
+    limit = score.limits[1, 1]
+    assert (score.parts(far.statistics, far.vectors)[:, 1] > limit).mean() > 0.9
+    assert (score.parts(usual.statistics, usual.vectors)[:, 1] > limit).mean() < 0.05
+
+
+def test_at_most_one_in_a_hundred_of_each_source_is_unusual(
+    fitted: Callable[[list[Films]], UnusualScore],
+) -> None:
+    val = [_statistics(1000, 1), _statistics(200, 2, wide=1.3)]
+    score = fitted(val)
+    for films in val:
+        over = score.parts(films.statistics, films.vectors) > score.limits[:, 1]
+        assert over.any(1).mean() <= 0.01
+
+
+def test_a_bundle_learns_anew_what_is_unusual_and_nothing_else_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unusual, "_STEPS", 1)
+    folder = planted_folder(tmp_path / "set", {"train": 12, "val": 6})
+    before = make_bundle(tmp_path / "before")
+    words = [folder, "--bundle", before.path, "--output", tmp_path / "new", "--device", "cpu"]
+    result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    fresh = Bundle.load(tmp_path / "new")
+    assert fresh.hash in result.output
+    assert {"noise", "inverted"} < set(fresh.record["unusual"])
+    assert fresh.record["unusual_refitted_of"] == before.hash != fresh.hash
+    weights = fresh.weights()
+    assert UnusualScore.of(weights) is not None
+    for name, tensor in before.weights().items():
+        np.testing.assert_array_equal(weights[name], tensor, err_msg=name)
+    assert fresh.thresholds == before.thresholds
+    assert "MODEL_CARD.md" in {path.name for path in fresh.path.iterdir()}

@@ -2,8 +2,8 @@
 
 Two things judge: a small network, taught films against spoilt ones, by the search vector and
 by the mean and spread of 16 x 16 blocks of the canvas (either alone tells inverted and upside-down
-films less well); and the part of those blocks that the main directions of films leave over, which
-tells other body parts. Both are fitted by `indexer.training.unusual`.
+films less well); and how far those blocks lie from the mean of films, by how much films differ in
+each direction, which tells other body parts. Both are fitted by `indexer.training.unusual`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class UnusualScore:
     centre, scale
         Shape (514 + dimensions,): mean and spread of films' statistics and search vectors.
     basis
-        Shape (k, 514): main directions of films' statistics, orthonormal.
+        Shape (k, 514): main directions of films' statistics, at right angles, at most 1 long: the
+        longer, the more films differ in them, and the less a picture's part in them counts.
     hidden, hidden_bias, output, output_bias
         Shapes (514 + dimensions, h), (h,), (h,), (): the network.
     limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Database", "open"]
 
-_ID = re.compile(r"[0-9a-fA-F]{6,16}")
 # Hits that `frame` takes at once.
 _PAGE = 1000
 
@@ -357,10 +355,10 @@ class Database:
 
 
 def _picture(image: str | Path | bytes) -> Picture:
-    from search.request import ImageFile, ImageId, Upload
+    from search.request import ImageFile, ImageId, Upload, is_id
 
     if isinstance(image, bytes):
         return Upload(image)
-    if isinstance(image, str) and _ID.fullmatch(image.strip()):
+    if isinstance(image, str) and is_id(image):
         return ImageId(image)
     return ImageFile(Path(image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -19,12 +20,14 @@ __all__ = [
     "SearchRequest",
     "Upload",
     "facet_name",
+    "is_id",
 ]
 
 Group: TypeAlias = Literal["study", "patient"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 Mode: TypeAlias = Literal["words", "semantic", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+_ID = re.compile(r"[0-9a-f]{6,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,11 @@ class SearchRequest:
     def by_picture_alone(self) -> bool:
         """Whether only a picture is asked for."""
         return self.words is None and self.meaning is None
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be the id of an image, or begin one: 6 to 16 hexadecimal digits."""
+    return _ID.fullmatch(text.strip().lower()) is not None
 
 
 def facet_name(choice: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["named_picture"]
 
-_ID = re.compile(r"[0-9a-fA-F]{6,16}")
-
 
 def named_picture(text: str) -> Picture:
     """The file that `text` names where there is one, else the image whose id it is or begins.
@@ -26,19 +23,18 @@ def named_picture(text: str) -> Picture:
     NotFoundError
         There is no such file, and it is no id.
     """
-    from search.request import ImageFile, ImageId
+    from search.request import ImageFile, ImageId, is_id
 
-    is_id = _ID.fullmatch(text.strip()) is not None
     # Unlike Path.exists, this is False for a name no file can have.
     if os.path.exists(text):
-        if is_id:
+        if is_id(text):
             echo(
                 f"Note: {text} is a file here and could be an id too; the file is taken. Write the "
                 "id with a blank before it for the image of the database.",
                 err=True,
             )
         return ImageFile(Path(text))
-    if not is_id:
+    if not is_id(text):
         raise NotFoundError(
             f'"{text}" is neither a file nor an image id; ids are 16 hexadecimal digits, of which '
             "the first 6 may do"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from indexer.cascade.beam_search import FloatArray, IntArray, State, beam_search
 
-__all__ = ["Describer"]
+__all__ = ["Describer", "sigmoid"]
 
 
 class Describer:
@@ -109,7 +109,7 @@ class Describer:
 
 
 def _gru(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
-    gates = _sigmoid(inputs[..., : 2 * units] + recurrent[..., : 2 * units])
+    gates = sigmoid(inputs[..., : 2 * units] + recurrent[..., : 2 * units])
     reset, update = gates[..., :units], gates[..., units:]
     new = np.tanh(inputs[..., 2 * units :] + reset * recurrent[..., 2 * units :])
     return (new + update * (state[0] - new),)
@@ -118,11 +118,12 @@ def _gru(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) ->
 def _lstm(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
     gates = inputs + recurrent
     take, forget, new, show = (gates[..., n * units : (n + 1) * units] for n in range(4))
-    memory = _sigmoid(forget) * state[1] + _sigmoid(take) * np.tanh(new)
-    return _sigmoid(show) * np.tanh(memory), memory
+    memory = sigmoid(forget) * state[1] + sigmoid(take) * np.tanh(new)
+    return sigmoid(show) * np.tanh(memory), memory
 
 
-def _sigmoid(values: FloatArray) -> FloatArray:
+def sigmoid(values: FloatArray) -> FloatArray:
+    """The logistic function of each value."""
     # Unlike 1 / (1 + exp(-x)), this overflows nowhere.
     half: FloatArray = np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
     return half

@@ -14,7 +14,7 @@ from indexer.annotation import NORMAL, Annotation, Word, word_kind
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.bundle_checks import fitting
 from indexer.cascade.compute import Compute
-from indexer.cascade.describer import Describer
+from indexer.cascade.describer import Describer, sigmoid
 from indexer.cascade.interpretation.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
@@ -147,7 +147,7 @@ class Predictor:
     def view_of(encoded: Encoded) -> tuple[npt.NDArray[np.float32], str]:
         """Vector and view of one encoded picture: a reading without words."""
         embedding, _, view = encoded
-        return embedding[0], _view(float(_sigmoid(view)[0]))
+        return embedding[0], _view(float(sigmoid(view)[0]))
 
     def _judged(self, readings: list[Reading], canvases: npt.NDArray[np.uint8]) -> list[Reading]:
         """Readings that tell how unusual the pictures are, and of those say nothing more."""
@@ -201,7 +201,7 @@ class Predictor:
         embedding, logits, view = encoded
         count = len(embedding)
         findings = self.bundle.findings
-        probabilities = _sigmoid(logits[:, : len(findings)])
+        probabilities = sigmoid(logits[:, : len(findings)])
         limits = np.array([self.bundle.thresholds[name] for name in findings])
         over = probabilities >= limits
         if NORMAL in findings:
@@ -229,7 +229,7 @@ class Predictor:
                 vector,
             )
             for chances, annotations, chance, vector in zip(
-                probabilities.tolist(), found, _sigmoid(view).tolist(), embedding, strict=True
+                probabilities.tolist(), found, sigmoid(view).tolist(), embedding, strict=True
             )
         ]
 
@@ -250,8 +250,3 @@ class Predictor:
 
 def _view(lateral: float) -> str:
     return "lateral" if lateral > 0.5 else "frontal"
-
-
-def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    chances: npt.NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(logits / np.float32(2)))
-    return chances

@@ -12,7 +12,10 @@ import numpy.typing as npt
 from indexer.cascade.labels import Labels
 from indexer.datasets.example import Example
 
-__all__ = ["Known", "encode_targets"]
+__all__ = ["PRESENT", "Known", "encode_targets"]
+
+#: Above this a soft target counts as present; a label that may have been missed is below it.
+PRESENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import PRESENT, Known
 
-__all__ = ["areas_by_source", "mean_area", "mean_auc"]
+__all__ = ["MIN_POSITIVES", "areas_by_source", "mean_area", "mean_auc"]
 
 _FloatArray = npt.NDArray[np.float32]
-# The mean is over labels of at least so many positives.
-_MIN_POSITIVES = 10
-# Above this a soft target counts as present; a label that may have been missed is below it.
-_PRESENT = 0.5
+#: A mean is over the labels that have at least this many positives.
+MIN_POSITIVES = 10
 
 
 def areas_by_source(
@@ -42,9 +40,9 @@ def mean_auc(goals: Known, scores: _FloatArray) -> float:
     not a number where there is none."""
     from sklearn.metrics import roc_auc_score
 
-    there = (goals.targets > _PRESENT) & goals.known
+    there = (goals.targets > PRESENT) & goals.known
     positives = there.sum(0)
-    columns = (positives >= _MIN_POSITIVES) & (positives < goals.known.sum(0))
+    columns = (positives >= MIN_POSITIVES) & (positives < goals.known.sum(0))
     areas = [
         roc_auc_score(there[rows, c], scores[rows, c])
         for c, rows in enumerate(goals.known.T)

@@ -10,18 +10,15 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Kind
 from indexer.cascade.bundle import Bundle
-from indexer.datasets.targets import encode_targets
+from indexer.datasets.targets import PRESENT, encode_targets
+from indexer.evaluation.areas import MIN_POSITIVES
 from indexer.evaluation.readings import Readings
 from indexer.learning.bootstrap import draw_studies, middle, ratio
 
 __all__ = ["WORD_KINDS", "calibration_error", "drawn_aucs", "evaluate_product", "word_scores"]
 
 WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
-# The mean is over findings of at least so many positives.
-_MIN_POSITIVES = 10
 _BINS = 15
-# Above this a soft target counts as present; a label that may have been missed is below it.
-_PRESENT = 0.5
 
 FloatArray = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -47,13 +44,13 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     human = [example.annotations for example in readings.examples]
     targets, known = encode_targets(readings.examples, bundle.labels)
     known = known[:, : len(names)]
-    goals = targets[:, : len(names)] > _PRESENT
+    goals = targets[:, : len(names)] > PRESENT
     chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
     reported = _reported(bundle.thresholds, names, chances)
     reported &= known
     positives = goals.sum(0)
     aucs = [_auc(goals[known[:, c], c], logits[known[:, c], c]) for c in range(len(names))]
-    often = [c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= _MIN_POSITIVES]
+    often = [c for c, auc in enumerate(aucs) if auc is not None and positives[c] >= MIN_POSITIVES]
     findings = {
         name: {
             "auc": _rounded(aucs[c]),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, NamedTuple
 
 from indexer.pipeline.reports import ReportCount
 from indexer.pipeline.stages.meters import StagesUse
 
-__all__ = ["Clock", "Progress", "Summary", "end_counts"]
+__all__ = ["Clock", "Ends", "Progress", "Summary", "end_counts"]
 
 _PROGRESS_SECONDS = 0.2
 _RATE_SECONDS = 30.0
@@ -107,6 +107,15 @@ class Summary:
     waiting: int = 0
     interrupted: bool = False
 
+    def counts(self) -> dict[str, int]:
+        """The numbers of files and documents by their names, as the ledger keeps them of a run."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.type == "int"}
+
+    def finishing(self) -> Progress:
+        """The progress of a run that has read all that it reads."""
+        ends = (self.done, self.duplicate, self.skipped, self.failed, self.unchanged)
+        return Progress("finishing", self.total, *ends)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object, without the names of report files."""
         stages = None if self.stages is None else self.stages.to_json()
@@ -160,9 +169,17 @@ class Clock:
         return round((self._expected - self.count) / self._rate, 1) if self._rate else None
 
 
-def end_counts(counts: Mapping[str, Any], unchanged: int = 0) -> dict[str, int]:
-    """The counts that progress and summary share."""
-    names = ("done", "duplicate", "skipped", "failed", "unchanged")
-    shown = {name: int(counts.get(name, 0)) for name in names}
-    shown["unchanged"] += unchanged
-    return shown
+class Ends(NamedTuple):
+    """How many files ended in each way, in the order of `Progress` and `Summary`."""
+
+    done: int
+    duplicate: int
+    skipped: int
+    failed: int
+    unchanged: int
+
+
+def end_counts(counts: Mapping[str, int], unchanged: int) -> Ends:
+    """The ends of the files read so far, and of those that need not be read."""
+    found = Ends(*(counts.get(name, 0) for name in Ends._fields))
+    return found._replace(unchanged=found.unchanged + unchanged)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from indexer.archive.decoding import DecodeSettings, Thumbnails
 from indexer.archive.deidentify import fingerprint
@@ -264,12 +263,11 @@ class _Run:
         started = time.monotonic()
         writer, options = self._writer, self._options
         writer.begin_run()
-        counts: dict[str, Any] = {}
         with Listing(writer) as listing, Committer(writer, self._reports) as committer:
             complete = listing.fill(
                 archives, self._stopped, lambda n: self._progress(Progress("listing", n))
             )
-            counts["total"] = counts["left"] = listing.total
+            done = Summary(total=listing.total, left=listing.total)
             if complete:
                 listing.compare(
                     retry_failed=options.retry_failed,
@@ -281,31 +279,30 @@ class _Run:
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
                     executor = make_executor(listing.todo)
-                    counts |= self._read(listing, committer, load_predictor, executor)
+                    done = self._read(listing, committer, load_predictor, executor)
                 else:
-                    counts |= {"unchanged": listing.total, "left": 0}
-                counts["removed"] = listing.removed
+                    done = Summary(total=listing.total, unchanged=listing.total)
+                done = replace(done, removed=listing.removed)
             interrupted = self._stopped()
-            self._progress(Progress("finishing", listing.total, **end_counts(counts)))
+            self._progress(done.finishing())
             if options.prune and complete and not interrupted:
-                counts["pruned"] = listing.prune()
+                done = replace(done, pruned=listing.prune())
             committer.call(lambda: writer.settle(committer.find))
             if self._reports and not interrupted:
-                counts["reports_changed"] = committer.call(self._update_reports)
-                counts["reports"] = committer.call(self._count_reports)
-            counts["waiting"] = committer.call(writer.outbox.finish)
+                done = replace(
+                    done,
+                    reports_changed=committer.call(self._update_reports),
+                    reports=committer.call(self._count_reports),
+                )
+            done = replace(done, waiting=committer.call(writer.outbox.finish))
             writer.compact()
             writer.build_vectors()
         seconds = time.monotonic() - started
-        numbers = {k: v for k, v in counts.items() if isinstance(v, int)}
-        writer.end_run("interrupted" if interrupted else "complete", numbers)
+        unmatched = self._reports.unmatched
+        done = replace(done, labels_unmatched=unmatched, seconds=seconds, interrupted=interrupted)
+        writer.end_run("interrupted" if interrupted else "complete", done.counts())
         _log.info("%s after %.1f s", "interrupted" if interrupted else "complete", seconds)
-        return Summary(
-            **counts,
-            labels_unmatched=self._reports.unmatched,
-            seconds=seconds,
-            interrupted=interrupted,
-        )
+        return done
 
     def _check_removed(self, listing: Listing) -> None:
         try:
@@ -332,8 +329,8 @@ class _Run:
         committer: Committer,
         load_predictor: Callable[[], CanvasPredictor],
         executor: Executor,
-    ) -> dict[str, Any]:
-        """Read the files of a listing and give the counts."""
+    ) -> Summary:
+        """Read the files of a listing, and count how they ended."""
         options = self._options
         todo = listing.todo if options.limit is None else min(options.limit, listing.todo)
         unchanged = listing.total - listing.todo
@@ -357,9 +354,9 @@ class _Run:
                         Progress(
                             "reading",
                             listing.total,
+                            *end_counts(stage.counts, unchanged),
                             images_per_second=clock.rate,
                             seconds_left=clock.left,
-                            **end_counts(stage.counts, unchanged),
                         )
                     )
                 if self._stopped():
@@ -375,15 +372,16 @@ class _Run:
         if executor.cores is not None:
             # Of processors elsewhere the system does not tell.
             stages = replace(stages, processor=None)
-        reasons = {status: dict(c.most_common()) for status, c in stage.reasons.items()}
-        return {
-            **end_counts(stage.counts, unchanged),
-            "left": listing.todo - clock.count,
-            "reasons": reasons,
-            "notes": dict(stage.notes.most_common()),
-            "images_per_second": round(clock.mean, 2),
-            "stages": stages,
-        }
+        reasons = {str(status): dict(c.most_common()) for status, c in stage.reasons.items()}
+        return Summary(
+            listing.total,
+            *end_counts(stage.counts, unchanged),
+            left=listing.todo - clock.count,
+            reasons=reasons,
+            notes=dict(stage.notes.most_common()),
+            images_per_second=round(clock.mean, 2),
+            stages=stages,
+        )
 
     def _count_reports(self) -> ReportCount:
         self._reports.open()

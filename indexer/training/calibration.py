@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import PRESENT, Known
 
 __all__ = ["calibrate", "choose_likely", "choose_thresholds", "failings"]
 
@@ -26,8 +26,6 @@ _EXCESS = 2.0
 _ABOVE_CHANCE = 2.0
 # A likely one is there so often, by at least so many hits.
 _LIKELY, _MIN_HITS = 0.5, 3
-# Above this a soft target counts as present; a label that may have been missed is below it.
-_PRESENT = 0.5
 
 
 def calibrate(
@@ -86,10 +84,10 @@ def choose_thresholds(
     thresholds = {}
     for column, name in enumerate(findings):
         taught, seen = train.known[:, column], val.known[:, column]
-        share = float((train.targets[taught, column] > _PRESENT).mean()) if taught.any() else 0.0
+        share = float((train.targets[taught, column] > PRESENT).mean()) if taught.any() else 0.0
         own = chances[seen, column] if seen.any() else chances[:, column]
         threshold = float(np.quantile(own, 1 - share))
-        there = val.targets[seen, column] > _PRESENT
+        there = val.targets[seen, column] > PRESENT
         if there.sum() >= _MIN_POSITIVES:
             precision, recall, limits = precision_recall_curve(there, own)
             f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
@@ -119,7 +117,7 @@ def choose_likely(
         lowest = []
         for number in np.unique(source):
             rows = (source == number) & val.known[:, column]
-            there = val.targets[rows, column] > _PRESENT
+            there = val.targets[rows, column] > PRESENT
             if there.sum() >= _MIN_POSITIVES:
                 lowest.append(_half_right(chances[rows, column], there))
         if lowest and max(lowest) < 1:
@@ -166,7 +164,7 @@ def failings(
         if count and predicted.all():
             other = "lateral" if wrong == "frontal" else "frontal"
             found.append(f"it calls every val image {other}, of which {count} are {wrong}")
-    there = val.targets > _PRESENT
+    there = val.targets > PRESENT
     both = [bool(0 < t[k].mean() < 1) for t, k in zip(there.T, val.known.T, strict=True) if k.any()]
     if sum(both) < 2:
         found.append(

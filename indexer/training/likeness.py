@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from indexer.cascade.interpretation.likeness import Likeness
+from indexer.datasets.targets import PRESENT
 from indexer.training.sources import PARTS, Sources
 
 __all__ = ["fit_likeness", "group_means"]
-
-# Above this a soft target counts as present; a label that may have been missed is below it.
-_PRESENT = 0.5
 
 
 def fit_likeness(sources: Sources, vectors: Mapping[str, npt.NDArray[np.float32]]) -> Likeness:
@@ -28,7 +26,7 @@ def fit_likeness(sources: Sources, vectors: Mapping[str, npt.NDArray[np.float32]
         groups = torch.from_numpy(np.unique(study, return_inverse=True)[1])
         pooled[part] = group_means(torch.from_numpy(vectors[part][rows]).double(), groups)
         goals = sources.known[part].targets[rows, : len(sources.labels.findings)]
-        there[part] = (goals > _PRESENT).astype(np.float32)
+        there[part] = (goals > PRESENT).astype(np.float32)
     own = pooled["val"].square().sum(1, keepdim=True).clamp(min=1e-12)
     shares = (pooled["val"] @ pooled["train"].T / own).numpy()
     return Likeness.fitted(shares.ravel(), (there["val"] @ there["train"].T > 0).ravel())

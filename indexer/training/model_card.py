@@ -44,7 +44,7 @@ def write_model_card(bundle: Bundle, sources: Sequence[Description]) -> Path:
         ),
         _data(record),
         "## Training",
-        _training(bundle, recipe, record),
+        _training(recipe, record),
         "## Scores on `val`",
         _scores(last),
         "## What it reports",
@@ -83,7 +83,7 @@ def _data(record: Mapping[str, Any]) -> str:
     )
 
 
-def _training(bundle: Bundle, recipe: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def _training(recipe: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     names = ("epochs", "batch_size", "learning_rate", "crop", "min_images", "feedback", "seed")
     text = ", ".join(f"{name.replace('_', ' ')} {recipe[name]}" for name in names if name in recipe)
     start = "ImageNet weights" if recipe.get("pretrained") else "random weights"

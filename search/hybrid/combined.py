@@ -15,6 +15,7 @@ from search.hybrid.semantic import Meaning, Semantic
 from search.language.fields import FIELDS
 from search.language.glossary import in_full
 from search.language.tree import (
+    ANNOTATION_FIELDS,
     And,
     Fuzzy,
     MatchAll,
@@ -58,9 +59,6 @@ __all__ = [
 WINDOW = 1000
 
 # What the words of an annotation may stand in.
-_ANNOTATION_FIELDS = frozenset(
-    {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +204,9 @@ def demands(tree: Node) -> Node:
 
 def _is_demand(node: Node) -> bool:
     if isinstance(node, Prefix | Wildcard):
-        return node.field not in _ANNOTATION_FIELDS and FIELDS[str(node.field)] != "text"
+        return node.field not in ANNOTATION_FIELDS and FIELDS[str(node.field)] != "text"
     if isinstance(node, Value | Present):
-        return node.field not in _ANNOTATION_FIELDS
+        return node.field not in ANNOTATION_FIELDS
     return isinstance(node, Not | Range)
 
 
@@ -217,9 +215,9 @@ def query_sentence(tree: Node) -> str:
     words = []
     for leaf in leaves(tree, positive=True):
         if isinstance(leaf, Value):
-            words += [leaf.value] if leaf.field in _ANNOTATION_FIELDS else []
+            words += [leaf.value] if leaf.field in ANNOTATION_FIELDS else []
         elif isinstance(leaf, Word | Phrase | Fuzzy) or (
-            isinstance(leaf, Prefix) and leaf.field in _ANNOTATION_FIELDS
+            isinstance(leaf, Prefix) and leaf.field in ANNOTATION_FIELDS
         ):
             words.append(leaf.text)
     return " ".join(words)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.annotation import CERTAINTIES, Origin, qualifiers
 from indexer.archive.notes import NOTES
+from indexer.database.text.schema import LABELS
 from indexer.errors import QueryError
 from search.language.spelling import nearest
 
@@ -58,7 +59,7 @@ FIELDS: Mapping[str, FieldType] = {
 }
 # What may stand inside finding:(...); the words without a field are those of the annotation.
 FINDING_FIELDS = (
-    *("disease", "organ", "location", "side", "severity", "composite"),
+    *LABELS,
     *("origin", "certainty"),
 )
 FACETS: tuple[str, ...] = tuple(

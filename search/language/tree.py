@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from indexer.annotation import Origin
+from indexer.database.text.schema import LABELS
 
 __all__ = [
+    "ANNOTATION_FIELDS",
     "Among",
     "And",
     "Boost",
@@ -175,9 +177,7 @@ Leaf: TypeAlias = (
 Node: TypeAlias = Leaf | Finding | Boost | And | Or | Not
 
 # Fields whose values come from annotations, so that a label origin can narrow them.
-_LABELLED = frozenset(
-    {None, "annotation", "composite", "disease", "organ", "location", "side", "severity"}
-)
+ANNOTATION_FIELDS = frozenset({None, "annotation", *LABELS})
 
 
 def conjunction(*nodes: Node) -> Node:
@@ -279,7 +279,7 @@ def _labelled(node: Node) -> bool:
     if isinstance(node, Boost):
         return _labelled(node.node)
     if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
-        return node.field in _LABELLED
+        return node.field in ANNOTATION_FIELDS
     return False
 
 
@@ -307,7 +307,7 @@ def _narrow(node: Node, origin: Origin | None) -> Node:
     if isinstance(node, Finding):
         return replace(node, origin=node.origin or origin)
     if origin and isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
-        return replace(node, origin=origin) if node.field in _LABELLED else node
+        return replace(node, origin=origin) if node.field in ANNOTATION_FIELDS else node
     return node
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,12 +13,11 @@ from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError,
 from search.language.tree import Prefix
 from search.models import Models
 from search.pictures.neighbours import nearest
-from search.request import ImageFile, ImageId, Picture, Upload
+from search.request import ImageFile, ImageId, Picture, Upload, is_id
 from search.snapshot import Snapshot
 
 __all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "is_whole_id", "query_picture", "resolve"]
 
-_ID = re.compile(r"[0-9a-f]{6,16}")
 _DIGITS = 16
 #: Vectors of one picture differ by less than this share of their length, in two encodings (under
 #: 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
@@ -129,7 +127,7 @@ def resolve(image: ImageId, snapshot: Snapshot) -> str:
         No image, or more than one, has this id.
     """
     prefix = image.text.strip().lower()
-    if not _ID.fullmatch(prefix):
+    if not is_id(prefix):
         raise NotFoundError(
             f'"{image.text}" is no image id: ids are {_DIGITS} hexadecimal digits, '
             "of which the first 6 may do"

@@ -14,9 +14,24 @@ from search.language.tree import MatchAll, Node, conjunction
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 
-__all__ = ["BY_SCORE", "Backend", "Cursor", "Found", "Looked", "Page", "Sort", "TextQuery"]
+__all__ = [
+    "ANNOTATION_WEIGHT",
+    "BY_SCORE",
+    "SUGGESTIONS",
+    "Backend",
+    "Cursor",
+    "Found",
+    "Looked",
+    "Page",
+    "Sort",
+    "TextQuery",
+]
 
 BY_SCORE = Sort("score")
+#: A word of an annotation says more of an image than a word of its report.
+ANNOTATION_WEIGHT = 3.0
+#: Words at most that are suggested in place of one that is in no document.
+SUGGESTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)

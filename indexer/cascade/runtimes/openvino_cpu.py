@@ -192,15 +192,6 @@ class OpenVino:
     def _request(self) -> Any:
         return self._idle.pop() if self._idle else self._compiled.create_infer_request()
 
-    def convolution_types(self) -> list[str]:
-        """What each convolution is computed in, as OpenVINO calls it: ``"bf16"`` or ``"f32"``."""
-        found = []
-        for node in self._compiled.get_runtime_model().get_ops():
-            info = node.get_rt_info()
-            if "layerType" in info and info["layerType"].astype(str) == "Convolution":
-                found.append(info["primitiveType"].astype(str).rsplit("_", 1)[1])
-        return found
-
 
 def _threads() -> int:
     """One for each core that this process may use, or fewer where OMP_NUM_THREADS says so."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from indexer.annotation import Annotation
 
 __all__ = [
-    "ACTIONS",
     "Action",
     "Draft",
     "Event",
@@ -20,7 +19,6 @@ __all__ = [
 ]
 
 Action: TypeAlias = Literal["accept", "reject", "correct", "withdraw", "undo"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

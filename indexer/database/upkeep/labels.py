@@ -7,18 +7,7 @@ from pathlib import Path
 from indexer.database.reader import Database
 from indexer.database.writer import Writer
 
-__all__ = ["apply_pending_labels", "pending_labels"]
-
-
-def pending_labels(path: Path) -> int:
-    """How many events the documents of a database do not tell yet."""
-    with Database.open(path) as database:
-        return _pending(database)
-
-
-def _pending(database: Database) -> int:
-    file = database.labels()
-    return 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
+__all__ = ["apply_pending_labels"]
 
 
 def apply_pending_labels(path: Path) -> int:
@@ -32,7 +21,8 @@ def apply_pending_labels(path: Path) -> int:
         Elasticsearch does not answer; the documents wait for it.
     """
     with Database.open(path) as database:
-        count = _pending(database)
+        file = database.labels()
+        count = 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
         # One that was stopped half way has left documents for the text store.
         is_done = not count and database.ledger.outbox.is_empty
     if not is_done:

@@ -27,7 +27,7 @@ from search.language.tree import (
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import Found, Looked, Page, TextQuery
+from search.stores.backend import SUGGESTIONS, Found, Looked, Page, TextQuery
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
 from search.stores.elasticsearch.together import looked_up, looking_up
 
@@ -48,7 +48,6 @@ _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
 # What the index holds is asked anew after that.
 _SECONDS_KNOWN = 5.0
-_SUGGESTIONS = 5
 _CANDIDATES = 50
 # Sort values by which the server puts missing numbers last.
 _LAST = {False: 2**63 - 1, True: -(2**63)}
@@ -199,7 +198,7 @@ class ElasticsearchBackend:
                 if option["text"].isalpha() and off is not None:
                     _, images = found.get(option["text"], (0, 0))
                     found[option["text"]] = (-off, images + option["freq"])
-        return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:_SUGGESTIONS]
+        return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:SUGGESTIONS]
 
     @property
     def version(self) -> int:

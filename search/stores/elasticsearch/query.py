@@ -32,14 +32,13 @@ from search.language.tree import (
     required_certainty,
     required_origin,
 )
+from search.stores.backend import ANNOTATION_WEIGHT
 
 __all__ = ["Query", "compile_both", "compile_tree"]
 
 #: A query as the server takes it.
 Query: TypeAlias = dict[str, Any]
 
-# A word of an annotation says more of an image than a word of its report.
-_ANNOTATION_WEIGHT = 3.0
 _LONGEST_FUZZY = 64
 _BOOSTS = (1e-9, 1e9)
 
@@ -157,7 +156,7 @@ class _Images(_Compiler):
             return [(annotation, 1.0)]
         if field is not None:
             return [(field, 1.0)]
-        return [(annotation, _ANNOTATION_WEIGHT), ("statement", 1.0)]
+        return [(annotation, ANNOTATION_WEIGHT), ("statement", 1.0)]
 
     def present(self, field: str, origin: Origin | None) -> Query:
         if field in SECTIONS:

@@ -26,7 +26,7 @@ from search.language.spelling import most_edits
 from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import Found, Looked, Page, TextQuery
+from search.stores.backend import SUGGESTIONS, Found, Looked, Page, TextQuery
 from search.stores.tantivy.pages import Pager, Place
 from search.stores.tantivy.query import compile_both, is_uniform, weightless
 from search.stores.tantivy.state import State
@@ -39,7 +39,6 @@ __all__ = ["EmbeddedBackend"]
 _ALL_VALUES = 65_000
 # Whole annotations are too many to fetch: of the commonest so many are put in order.
 _MANY_VALUES = 2000
-_SUGGESTIONS = 5
 # No query takes any number of ids.
 _LOOKED_UP = 1_000
 
@@ -307,4 +306,4 @@ def _near(state: State, word: str) -> list[str]:
             if off is not None:
                 near, images = found.get(term, (-off, 0))
                 found[term] = (near, images + count)
-    return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:_SUGGESTIONS]
+    return sorted(found, key=lambda term: (*found[term], term), reverse=True)[:SUGGESTIONS]

@@ -34,6 +34,7 @@ from search.language.tree import (
     required_certainty,
     required_origin,
 )
+from search.stores.backend import ANNOTATION_WEIGHT
 from search.stores.tantivy.state import State
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_both", "is_uniform", "keys_between", "numbers_between", "weightless"]
 
-# A word of an annotation says more of an image than a word of its report.
-_ANNOTATION_WEIGHT = 3.0
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -213,7 +212,7 @@ class _Compiler:
             return [query(annotation)]
         if field is not None:
             return [query(field_name(field, plain=plain))]
-        boosted = self._query.boost_query(query(annotation), _ANNOTATION_WEIGHT)
+        boosted = self._query.boost_query(query(annotation), ANNOTATION_WEIGHT)
         return [boosted, query(field_name("statement", plain=plain))]
 
     def _stems(self, field: str, stems: Sequence[str]) -> tantivy.Query:

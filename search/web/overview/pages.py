@@ -13,6 +13,7 @@ from search.web.overview.health import health_checks
 from search.web.pages.facets import TITLES, facet_lists
 from search.web.pages.rendering import THEME, page
 from search.web.people.access import require
+from search.web.people.signing import way_back
 from search.web.queries import FacetQuery, NoQuery
 from search.web.state import State, app_state
 
@@ -54,8 +55,6 @@ def theme(
     theme: Annotated[Literal["dark", "light"], Form()], back: Annotated[str, Form()] = "/"
 ) -> RedirectResponse:
     """Keep the colours that were chosen, and go back."""
-    # A second slash would begin the name of another server.
-    place = back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/"
-    answer = RedirectResponse(place, 303)
+    answer = RedirectResponse(way_back(back), 303)
     answer.set_cookie(THEME, theme, max_age=_YEAR, httponly=True, samesite="lax")
     return answer

@@ -12,13 +12,19 @@ from typing import Any
 import pytest
 
 from indexer.database.reader import Database
-from indexer.database.upkeep.labels import pending_labels
 from indexer.database.verify import verify
 from search.web.people.person import Role
 from tests.pipeline.making import write_pictures
 from tests.search.web.review.conftest import Judged
 
 NOWHERE = "0" * 16
+
+
+def pending_labels(path: Path) -> int:
+    """How many events the documents of a database do not tell yet."""
+    with Database.open(path) as database:
+        file = database.labels()
+        return 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
 
 
 def present(finding: str, *words: str) -> dict[str, Any]:

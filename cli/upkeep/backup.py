@@ -13,7 +13,7 @@ __all__ = ["backup"]
 
 
 @click.command()
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path, readable=False))
 @database_option
 @format_option("json")
 def backup(target: Path, database: Path, form: str) -> None:

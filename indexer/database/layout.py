@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -13,9 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.database import locking
 from indexer.database.access import unreadable
-from indexer.database.durable import write_durably, writing
-from indexer.errors import DatabaseError, DatabaseLocked, DatabaseMismatch
+from indexer.database.durable import write_durably
+from indexer.database.seals.kinds import check_kinds
+from indexer.errors import DatabaseError, DatabaseMismatch
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "Layout", "Manifest"]
 
 FORMAT = 1
-
-# Who holds the lock, where no process has said so yet, and where one does for a moment only.
-_UNKNOWN, _BRIEF = "unknown", "that brings labels into it"
-# Seconds for which such a one is waited for, one that has just been killed, and between two tries.
-_PATIENCE, _ENDING, _PAUSE = 20.0, 2.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +221,12 @@ class Layout:
         Raises
         ------
         DatabaseError
-            There is no database here, or its manifest is damaged.
+            There is no database here, or its manifest is damaged, or there is a folder where one
+            of its files should be.
         DatabaseMismatch
             It has another format version.
         """
+        check_kinds(self.root)
         try:
             data = json.loads(self.manifest.read_bytes())
             found = data["format"]
@@ -303,56 +300,25 @@ class Layout:
         DatabaseError
             The folder cannot be made or written.
         """
-        from filelock import FileLock, Timeout
-
         if existing and not (self.is_made or self.ledger.exists()):
             self.read_manifest()
-        with writing(self.root):
-            self.root.parent.mkdir(parents=True, exist_ok=True)
-            self.root.mkdir(mode=0o700, exist_ok=True)
-        lock = FileLock(self.root / "writer.lock", timeout=0)
-        holder = self.root / "writer.pid"
-        began = time.monotonic()
-        with writing(self.root):
-            while not lock.is_locked:
-                try:
-                    lock.acquire()
-                except Timeout as error:
-                    name = _pid(holder)
-                    if time.monotonic() < began + _patience(name):
-                        time.sleep(_PAUSE)
-                        continue
-                    raise DatabaseLocked(
-                        f"the database {self.root} is being written by process {name}: "
-                        "wait until it has ended, or stop it"
-                    ) from error
-        try:
-            with writing(self.root):
-                holder.write_text(f"{_BRIEF if brief else os.getpid()}\n")
+        with locking.hold(self.root, brief=brief):
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Compare what is there while nobody writes it, without a right to write where there is
+        none.
 
-def _patience(name: str) -> float:
-    """Seconds for which it is worth while to wait for who holds the lock."""
-    if name in (_UNKNOWN, _BRIEF):
-        return _PATIENCE
-    if os.name != "posix" or not name.isdecimal():
-        return 0.0
-    try:
-        os.kill(int(name), 0)
-    except ProcessLookupError:
-        # The system lets go of the lock of a process that was killed a moment after its end.
-        return _ENDING
-    except OSError:
-        return 0.0
-    return 0.0
-
-
-def _pid(holder: Path) -> str:
-    try:
-        return holder.read_text().strip() or _UNKNOWN
-    except OSError:
-        return _UNKNOWN
+        Raises
+        ------
+        DatabaseLocked
+            Another process writes it, or did so meanwhile.
+        DatabaseError
+            There is no database, or it may not be read.
+        """
+        if not (self.is_made or self.ledger.exists()):
+            self.read_manifest()
+        keep = locking.hold if locking.may_hold(self.root) else locking.watch
+        with keep(self.root):
+            yield

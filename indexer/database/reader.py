@@ -15,7 +15,7 @@ from indexer.database.ledger.images import ImageRow
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
-from indexer.database.seal import check_truth
+from indexer.database.seals.folder import check_truth
 from indexer.database.studies import document_from_row, report_from_row
 from indexer.database.text.documents import Document, choose_view
 from indexer.errors import NotFoundError

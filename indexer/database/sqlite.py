@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["address", "connect", "copy", "wipe"]
+__all__ = ["address", "connect", "copy", "is_marked", "mark", "settled", "wipe"]
 
 # KiB of pages that are kept: of a reader the inner pages of a large file's indexes, which each
 # look-up goes through; of a writer what a commit of a thousand images changes, some 15 MB, so that
@@ -89,6 +91,35 @@ def wipe(connection: sqlite3.Connection) -> bool:
     finally:
         connection.execute(f"PRAGMA busy_timeout = {patience}")
     return not busy
+
+
+def mark(connection: sqlite3.Connection) -> None:
+    """Say in a file, for `is_marked`, that it has a checksum beside it."""
+    if not is_marked(connection):
+        connection.execute("PRAGMA user_version = 1")
+
+
+def is_marked(connection: sqlite3.Connection) -> bool:
+    """Whether `mark` was called of a file."""
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def settled(connection: sqlite3.Connection) -> Iterator[bool]:
+    """Keep a file from being changed for a moment; gives whether that could be had at once."""
+    patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        yield False
+        return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+    try:
+        yield True
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def copy(connection: sqlite3.Connection, path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from indexer.database.access import unreadable
 from indexer.database.sqlite import connect, copy, wipe
 from indexer.errors import DatabaseError
 
@@ -95,6 +96,11 @@ class Thumbnails:
             yield
         except sqlite3.DatabaseError as error:
             code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+            if code == sqlite3.SQLITE_CANTOPEN:
+                raise DatabaseError(
+                    unreadable(self._path)
+                    or f"{self._path} is missing or cannot be opened: run `cxrdex verify --repair`"
+                ) from error
             # An empty file has no table, which SQLite calls a plain error.
             if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
                 raise

@@ -16,7 +16,9 @@ from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import Database
-from indexer.database.seal import Damage, check, is_whole, kept_manifest
+from indexer.database.seals.folder import CHECKSUMS, Damage, check, is_whole, kept_manifest
+from indexer.database.seals.kinds import check_kinds
+from indexer.database.seals.single import Seal, remembers_checksums
 from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged
@@ -42,7 +44,11 @@ _TAKEN = (
     "run `cxrdex verify --repair`, which takes them from the ledger; what was said since the last "
     "command that wrote is lost unless a backup has it"
 )
+_NO_COHORTS = (
+    "restore cohorts.sqlite from a backup, or delete it and cohorts.checksum.json with all cohorts"
+)
 _NOT_REPAIRABLE = frozenset({"damaged"})
+_ANEW = "run `cxrdex verify --repair`, which writes it anew"
 _REBUILD = "run `cxrdex verify --repair`, which builds it anew"
 
 
@@ -86,14 +92,15 @@ def verify(path: Path) -> list[Problem]:
     Raises
     ------
     DatabaseLocked
-        A run is writing it, so that its stores cannot agree at this moment.
+        A run is writing it, or did so meanwhile, so that its stores cannot be seen to agree.
     DatabaseError, DatabaseMismatch
         It cannot be opened at all.
     TextStoreUnavailable
         Elasticsearch does not answer, so that nothing can be said of it.
     """
     layout = Layout(path)
-    with layout.lock(existing=True):
+    check_kinds(path)
+    with layout.still():
         problems = list(_checksums(layout))
         if any(problem.where in ("manifest", "ledger") for problem in problems):
             # What else there is cannot be compared with it.
@@ -143,8 +150,12 @@ def repair(path: Path) -> list[Problem]:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{layout.thumbnails}{suffix}").unlink(missing_ok=True)
     if "labels" in wrong:
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{layout.labels}{suffix}").unlink(missing_ok=True)
+        Seal(layout.labels).forget()
+        if any(p.where == "labels" and p.what != "checksum" for p in found):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{layout.labels}{suffix}").unlink(missing_ok=True)
+    if any((p.where, p.what) == ("cohorts", "checksum") for p in found):
+        Cohorts(layout.cohorts).renew()
     for vectors in damaged(layout.semantic):
         vectors.unlink(missing_ok=True)
     if "vectors" in wrong:
@@ -179,15 +190,19 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
         "text": ("text", _REBUILD),
         "vectors": ("vectors", _REBUILD),
     }
-    if not is_whole(layout.root):
-        detail = "checksums.json is damaged, so that nothing is known of the files beside it"
+    is_lost = not (layout.root / CHECKSUMS).exists() and remembers_checksums(layout.root)
+    if is_lost or not is_whole(layout.root):
+        how = "missing" if is_lost else "damaged"
+        detail = f"{CHECKSUMS} is {how}, so that nothing is known of the files beside it"
         yield Problem("text", "checksums", 0, detail, _REBUILD)
     found: dict[str, Damage] = {}
     for damage in check(layout.root):
         part = damage.name.partition("/")[0]
         place = layout.root / part
         # What is gone as a whole is told below, with the number of images that it touches.
-        if part == "manifest.json" or any(p.is_file() for p in (place, *place.rglob("*"))):
+        if part in ("manifest.json", "ledger.sqlite") or any(
+            p.is_file() for p in (place, *place.rglob("*"))
+        ):
             found.setdefault(part, damage)
     for part, damage in found.items():
         where, advice = places[part]
@@ -304,30 +319,45 @@ def _thumbnails(database: Database) -> Iterator[Problem]:
 
 
 def _cohorts(database: Database) -> Iterator[Problem]:
-    advice = "restore cohorts.sqlite from a backup, or delete it with all cohorts"
+    cohorts = Cohorts(database.layout.cohorts)
+    if cohorts.seal.is_lost:
+        detail = "cohorts.sqlite is missing, with all cohorts"
+        yield Problem("cohorts", "missing", 0, detail, _NO_COHORTS)
+        return
+    found = []
     try:
-        for count, detail in Cohorts(database.layout.cohorts).damages():
-            yield Problem("cohorts", "damaged", count, detail, advice)
+        found = [
+            Problem("cohorts", "damaged", count, detail, _NO_COHORTS)
+            for count, detail in cohorts.damages()
+        ]
     except (CxrdexError, sqlite3.DatabaseError) as error:
-        yield Problem("cohorts", "damaged", 0, f"cohorts.sqlite cannot be read: {error}", advice)
+        detail = f"cohorts.sqlite cannot be read: {error}"
+        found = [Problem("cohorts", "damaged", 0, detail, _NO_COHORTS)]
+    if not found and (damage := cohorts.seal.damage()):
+        detail = f"{damage}; every cohort is as it was written"
+        found = [Problem("cohorts", "checksum", 0, detail, _ANEW)]
+    yield from found
 
 
 def _labels(database: Database) -> Iterator[Problem]:
     path, count = database.layout.labels, len(database.ledger.labels.images())
+    seal = Seal(path)
     if not path.exists():
-        if count:
-            yield Problem(
-                "labels", "missing", count, "what people said of images is missing", _TAKEN
-            )
+        if count or seal.is_lost:
+            detail = "labels.sqlite, which holds what people said of images, is missing"
+            yield Problem("labels", "missing", count, detail, _TAKEN)
         return
+    damage = seal.damage()
     try:
         file = LabelFile(path)
     except DatabaseError as error:
         yield Problem("labels", "damaged", count, str(error), _TAKEN)
         return
     try:
-        if file.is_damaged():
+        if file.is_damaged() or (damage and damage.name == path.name):
             yield Problem("labels", "damaged", count, "labels.sqlite is damaged", _TAKEN)
+        elif damage:
+            yield Problem("labels", "checksum", 0, str(damage), _ANEW)
     finally:
         file.close()
 

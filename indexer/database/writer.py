@@ -15,7 +15,7 @@ from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.outcomes import Outcome
-from indexer.database.seal import check_truth, open_seal
+from indexer.database.seals.folder import check_truth, open_seal
 from indexer.database.vectors.builder import build_vectors, lags, needs_build
 from indexer.database.vectors.generation import remove_older
 from indexer.database.vectors.shards import Shards, remove_orphans

@@ -13,7 +13,7 @@ from indexer.cascade.reading import Reading
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Read
 from indexer.database.reader import Database
-from indexer.database.seal import seal
+from indexer.database.seals.folder import seal
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch

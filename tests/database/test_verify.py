@@ -10,7 +10,7 @@ import pytest
 
 from indexer.archive.reports import Report
 from indexer.database.reader import Database
-from indexer.database.seal import seal
+from indexer.database.seals.folder import seal
 from indexer.database.text import documents
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store

@@ -18,7 +18,7 @@ from indexer.archive.deidentify import Metadata
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import Database
-from indexer.database.seal import seal
+from indexer.database.seals.folder import seal
 from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer

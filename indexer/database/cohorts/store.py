@@ -1,7 +1,8 @@
 """The cohorts of a database, in one SQLite file that is made when the first is.
 
 Searches write it while an index run may write the ledger, so it has transactions of its own and no
-place in ``checksums.json``; each cohort carries its own checksum instead.
+place in ``checksums.json``; each cohort carries its own checksum instead, and the file has one
+beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from indexer.database.access import share
 from indexer.database.cohorts.cohort import Cohort, Summary
 from indexer.database.durable import writing
+from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, wipe
 from indexer.errors import DatabaseError, NotFoundError
 
@@ -55,6 +57,7 @@ class Cohorts:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.seal = Seal(path)
 
     # ---- asking ---------------------------------------------------------------------------------
 
@@ -88,16 +91,20 @@ class Cohorts:
 
     def damages(self) -> Iterator[tuple[int, str]]:
         """What is not as it was written: how many images it touches, and what it is in words."""
-        with self._reading() as connection:
+        with self._reading(damaged=True) as connection:
             if connection is None:
+                if self._path.exists() and self.seal.place.exists():
+                    yield 0, f"{self._path.name} has lost its tables, with all cohorts"
                 return
             for (told,) in connection.execute("PRAGMA integrity_check(1)"):
                 if told != "ok":
                     yield 0, f"SQLite finds {self._path.name} damaged: {told}"
                     return
-            for *row, checksum in connection.execute(f"SELECT {_COLUMNS}, checksum FROM cohorts"):
+            for *row, checksum, images in connection.execute(
+                f"SELECT {_COLUMNS}, checksum, images FROM cohorts"
+            ):
                 cohort = _cohort(connection, row)
-                if cohort.etag != checksum:
+                if (cohort.etag, len(cohort.images)) != (checksum, images):
                     yield len(cohort.images), f"the cohort {cohort.id} is not as it was written"
 
     # ---- changing -------------------------------------------------------------------------------
@@ -168,6 +175,7 @@ class Cohorts:
     def drop_images(self, images: Iterable[str]) -> int:
         """Take images out of every cohort; gives how many cohorts that changed."""
         if not self._path.exists():
+            self._refuse_lost()
             return 0
         with self._writing() as connection:
             touched: set[str] = set()
@@ -202,39 +210,67 @@ class Cohorts:
     def wipe(self) -> bool:
         """As `indexer.database.sqlite.wipe`."""
         if not self._path.exists():
+            self._refuse_lost()
             return True
+        with self._writing():
+            # Its checksum is open from here on.
+            pass
         with writing(self._path):
             connection = connect(self._path, write=True)
             try:
-                return wipe(connection)
+                done = wipe(connection)
+                self.seal.close(connection)
+                return done
             finally:
                 connection.close()
 
+    def renew(self) -> None:
+        """Write the file anew, of which what it says was found right, and its checksum."""
+        with writing(self._path):
+            connection = connect(self._path, write=True)
+            try:
+                wipe(connection)
+                self.seal.renew(connection)
+            finally:
+                connection.close()
+
+    def _refuse_lost(self) -> None:
+        if self.seal.is_lost:
+            raise DatabaseError(
+                f"{self._path} is missing, with all cohorts: restore it from a backup, or delete "
+                f"{self.seal.place.name} if they are not wanted any more"
+            )
+
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+    def _reading(self, *, damaged: bool = False) -> Iterator[sqlite3.Connection | None]:
         if not self._path.exists():
+            self._refuse_lost()
             yield None
             return
         connection = None
         try:
             connection = connect(self._path)
+            if not damaged:
+                self.seal.check(connection)
             connection.execute("BEGIN")
             made = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'members'")
             yield connection if made.fetchone() else None
         except sqlite3.DatabaseError as error:
             code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
             advice = (
-                "restore it from a backup, or delete it with all cohorts"
+                f"restore it from a backup, or delete it and {self.seal.place.name}"
                 if code in _DAMAGED
                 else "this user may not read it"
             )
-            raise DatabaseError(f"{self._path} cannot be read ({error}): {advice}") from error
+            what = "cannot be read, as it is damaged" if code in _DAMAGED else "cannot be read"
+            raise DatabaseError(f"{self._path} {what} ({error}): {advice}") from error
         finally:
             if connection is not None:
                 connection.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._refuse_lost()
         with writing(self._path):
             made = not self._path.exists()
             connection = connect(self._path, write=True)
@@ -244,7 +280,9 @@ class Cohorts:
                     share(self._path)
                 with connection:
                     connection.execute("BEGIN IMMEDIATE")
+                    self.seal.open(connection)
                     yield connection
+                self.seal.close(connection)
             finally:
                 connection.close()
 

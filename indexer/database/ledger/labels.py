@@ -16,6 +16,7 @@ from indexer.database.access import share, unreadable
 from indexer.database.durable import writing
 from indexer.database.labels.events import Draft, Event
 from indexer.database.ledger.table import Table
+from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, wipe
 from indexer.database.text.documents import canonical
 from indexer.errors import DatabaseError, LabelsChanged
@@ -44,6 +45,10 @@ class Labels(Table):
     def count(self) -> int:
         """How many events there are."""
         return int(self._value("SELECT count(*) FROM labels"))
+
+    def rows(self) -> list[tuple[int, str, str]]:
+        """All events as they are written."""
+        return self._all("SELECT number, image_id, event FROM labels ORDER BY number")
 
     def since(self, number: int) -> list[Event]:
         """The events after a number, in order."""
@@ -139,6 +144,7 @@ class LabelFile:
     def __init__(self, path: Path, *, write: bool = False) -> None:
         self._lock = threading.RLock()
         self._path = path
+        self._seal = Seal(path)
         made = write and not path.exists()
         try:
             self._connection = connect(path, write=write)
@@ -147,10 +153,18 @@ class LabelFile:
         except (OSError, sqlite3.DatabaseError) as error:
             raise DatabaseError(
                 unreadable(path)
-                or f"{path}, which holds what people said of images, cannot be "
-                f"{'written' if write else 'read'} ({error}): run `cxrdex verify`"
+                or f"{path}, which holds what people said of images, is damaged "
+                f"or cannot be {'written' if write else 'read'} ({error}): run `cxrdex verify`"
             ) from error
+        if not write:
+            try:
+                self._seal.check(self._connection)
+            except DatabaseError:
+                self.close()
+                raise
         if made:
+            # Of the one that was lost.
+            self._seal.forget()
             share(path)
         self._file = path.stat().st_ino
         self.labels = Labels(self._connection, self._lock)
@@ -175,7 +189,12 @@ class LabelFile:
     def wipe(self) -> bool:
         """As `indexer.database.sqlite.wipe`."""
         with self._lock:
-            return wipe(self._connection)
+            with self.transaction():
+                # Its checksum is open from here on.
+                pass
+            done = wipe(self._connection)
+            self._seal.close(self._connection)
+            return done
 
     def is_damaged(self) -> bool:
         """Whether SQLite finds that the file is not what it wrote."""
@@ -192,13 +211,28 @@ class LabelFile:
         """All or nothing; durable when left without an exception."""
         with writing(self._path), self._lock, self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._seal.open(self._connection)
             yield
 
     def complete(self, known: Labels) -> None:
-        """Take over the ledger's events that are missing here, as after the file was lost."""
+        """Take over the ledger's events that are missing here, as after the file was lost, or an
+        older one took its place.
+
+        Raises
+        ------
+        DatabaseError
+            The file was changed, and says what the ledger does not.
+        """
+        with self._lock:
+            is_changed = self._seal.damage(self._connection) is not None
+        if is_changed and (self.is_damaged() or not set(self.labels.rows()) <= set(known.rows())):
+            self._seal.check()
         if (newest := self.labels.newest) < known.newest:
             with self.transaction():
                 self.labels.add(known.since(newest))
+        if is_changed:
+            with self._lock:
+                self._seal.renew(self._connection)
 
     def record(
         self, image: str, drafts: Sequence[Draft], person: str, *, after: int | None = None

@@ -1,4 +1,4 @@
 """Documents and the stores that hold them for full text: tantivy or Elasticsearch.
 
-May import: `indexer.database.access`, `indexer.database.seal`, `indexer.archive`, `indexer.words`.
+May import: `indexer.database.access`, `indexer.database.seals`, `indexer.archive`, `indexer.words`.
 """

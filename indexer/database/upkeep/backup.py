@@ -40,8 +40,7 @@ def back_up(path: Path, target: Path) -> int:
     """
     source = Layout(path)
     source.read_manifest()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatabaseError(f"{target} is there already: name a new folder for the copy")
+    _check_target(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +62,25 @@ def back_up(path: Path, target: Path) -> int:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return count
+
+
+def _check_target(target: Path) -> None:
+    """Refuse a target in which something is, or in whose folder this user may not write."""
+    right = "name a new folder for the copy, in one that this user may write"
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise DatabaseError(f"{target} is there already: name a new folder for the copy")
+    except OSError as error:
+        raise DatabaseError(
+            f"{target} cannot be looked into ({error.strerror}): {right}"
+        ) from error
+    place = target.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise DatabaseError(f"{target} cannot be made, as {place} is no folder: {right}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise DatabaseError(f"{target} cannot be made, as {place} may not be written: {right}")
 
 
 def _copy(source: Layout, target: Layout) -> int:

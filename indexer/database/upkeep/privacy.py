@@ -71,6 +71,8 @@ _HOLDS = {
     "cohorts.sqlite": "names and notes that people gave; pseudonymous ids",
     "manifest.json": "nothing of a patient",
     "checksums.json": "nothing of a patient",
+    "labels.checksum.json": "nothing of a patient",
+    "cohorts.checksum.json": "nothing of a patient",
 }
 
 

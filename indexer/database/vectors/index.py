@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.seal import check
+from indexer.database.seals.folder import check
 from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.generation import Entries, Generation, generations
 from indexer.database.vectors.shards import Shards

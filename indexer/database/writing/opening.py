@@ -14,7 +14,8 @@ from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
-from indexer.database.seal import check, open_seal, seal
+from indexer.database.seals.folder import check, open_seal, seal
+from indexer.database.seals.single import seal_singles
 from indexer.database.text.elasticsearch.vectors import Embeddings
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
@@ -40,6 +41,7 @@ def opened_stores(
         stack.callback(set_modes, layout.root)
         stack.callback(seal, layout.root)
         stack.callback(keep_wal_files, layout.root)
+        stack.callback(seal_singles, layout.root)
         damaged = check(layout.root, "text/", quick=True)
         open_seal(layout.root)
         with writing(layout.root):

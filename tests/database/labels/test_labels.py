@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,20 @@ def test_a_copy_of_before_gets_what_it_lacks(path: Path) -> None:
         assert labels is not None
         assert labels.labels.count == 3
         assert labels.labels.last_number(OTHER) == 3
+    assert verify(path) == []
+
+
+def test_a_changed_file_that_says_more_than_the_ledger_is_not_taken(path: Path) -> None:
+    apply_pending_labels(path)
+    with closing(sqlite3.connect(Layout(path).labels)) as connection, connection:
+        connection.execute(
+            "INSERT INTO labels "
+            "SELECT 99, image_id, replace(event, 'ann', 'eve') FROM labels LIMIT 1"
+        )
+    with pytest.raises(DatabaseError, match=r"labels\.sqlite was changed"), Writer.maintain(path):
+        pass
+    assert [(problem.where, problem.what) for problem in verify(path)] == [("labels", "damaged")]
+    assert repair(path) == []
 
 
 def _numbers(file: LabelFile, drafts: Sequence[Draft], **more: int) -> list[int]:

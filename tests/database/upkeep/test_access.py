@@ -7,6 +7,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import faiss
 import pytest
@@ -16,11 +17,12 @@ from click.testing import CliRunner
 from cli.main import cxrdex
 from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
+from indexer.database.layout import Layout
 from indexer.database.reader import Database
 from indexer.database.text.meanings import damaged, meanings
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
+from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError
 from tests.database.making import KEY, entry, fill, image_id, make_bundle, opened, vector
@@ -152,10 +154,72 @@ def test_a_group_reads_and_searches(place: Path) -> None:
         assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
         writer.end_run("complete", {})
     assert _as_nobody(lambda: _search(path), (DAEMON,)).startswith("10 10 ")
-    output = _as_nobody(lambda: str(verify(path)), (DAEMON,))
-    assert "DatabaseError" in output
-    assert "Permission denied" in output
-    assert verify(path) == []
+
+
+def test_who_may_only_read_verifies_and_is_told_why_nothing_is_repaired(place: Path) -> None:
+    path = fill(place / "db", 8)
+    give_to_group(path, "daemon")
+    group = (DAEMON,)
+    assert _as_nobody(lambda: str(verify(path)), group) == "[]"
+    output = _as_nobody(lambda: str(repair(path)), group)
+    assert output.startswith("DatabaseError: ")
+    assert "cannot be written: Permission denied" in output
+    with opened(path) as writer:
+        assert _as_nobody(lambda: str(verify(path)), group).startswith("DatabaseLocked: ")
+        writer.commit([entry(8)])
+        writer.end_run("complete", {})
+    # It keeps nobody from writing, and notices who did.
+    wait, go = os.pipe()
+
+    def between() -> str:
+        with Layout(path).still():
+            os.write(go, b"x")
+            while not (path / "written").exists():
+                pass
+        return "nobody wrote"
+
+    def write() -> None:
+        os.read(wait, 1)
+        with opened(path) as writer:
+            writer.commit([entry(9)])
+            writer.end_run("complete", {})
+        (path / "written").touch()
+
+    thread = Thread(target=write)
+    thread.start()
+    answer = _as_nobody(between, group)
+    thread.join()
+    assert answer.startswith("DatabaseLocked: ")
+    assert "was written while it was read" in answer
+    (path / "written").unlink()
+    data = bytearray((path / "thumbnails.sqlite").read_bytes())
+    data[-3] ^= 1
+    (path / "thumbnails.sqlite").write_bytes(data)
+    assert "thumbnails.sqlite was changed" in _as_nobody(lambda: str(verify(path)), group)
+
+
+def test_a_copy_says_where_it_can_be_made(place: Path) -> None:
+    path = fill(place / "db", 2)
+    give_to_group(path, "daemon")
+    closed, full = place / "closed", place / "full"
+    closed.mkdir(mode=0o700)
+    full.write_text("a file")
+    targets = {
+        closed: f"{closed} cannot be looked into (Permission denied)",
+        closed / "copy": f"{closed / 'copy'} cannot be looked into (Permission denied)",
+        place / "copy": f"{place / 'copy'} cannot be made, as {place} may not be written",
+        full / "copy": f"{full / 'copy'} cannot be made, as {full} is no folder",
+    }
+    CliRunner().invoke(cxrdex, ["backup", str(place / "first"), "--database", str(path)])
+    for target, found in targets.items():
+
+        def run(target: Path = target) -> str:
+            words = ["backup", str(target), "--database", str(path)]
+            result = CliRunner().invoke(cxrdex, words)
+            return f"{result.exit_code} {result.output}"
+
+        right = "name a new folder for the copy, in one that this user may write"
+        assert _as_nobody(run, (DAEMON,)) == f"4 Error: {found}: {right}\n"
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.database.access import share
-from indexer.database.seal import check_open
+from indexer.database.seals.folder import check_open
 from indexer.database.text.documents import Document, canonical, text_hash
 from indexer.database.text.schema import (
     LABELS,

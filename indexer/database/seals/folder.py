@@ -23,6 +23,7 @@ from indexer.database.durable import write_durably, writing
 from indexer.errors import DatabaseError
 
 __all__ = [
+    "CHECKSUMS",
     "Damage",
     "check",
     "check_open",
@@ -30,10 +31,12 @@ __all__ = [
     "is_whole",
     "kept_manifest",
     "open_seal",
+    "read_checked",
     "seal",
+    "write_checked",
 ]
 
-_NAME = "checksums.json"
+CHECKSUMS = "checksums.json"
 _FORMAT = 1
 _FOLDERS = ("text", "vectors")
 _FILES = ("manifest.json", "ledger.sqlite", "thumbnails.sqlite")
@@ -78,6 +81,10 @@ def open_seal(root: Path) -> None:
     found = _read(root)
     if found is not None and found["sealed"]:
         _write(root, {**found, "sealed": False})
+    elif not (root / CHECKSUMS).exists():
+        # Its loss is noticed from now on.
+        manifest = (root / "manifest.json").read_text()
+        _write(root, {"sealed": False, "files": {}, "manifest": manifest})
 
 
 def kept_manifest(root: Path) -> str | None:
@@ -156,7 +163,7 @@ def check_truth(root: Path) -> None:
 
 def is_whole(root: Path) -> bool:
     """Whether the checksums themselves are whole, or were never written."""
-    return not (root / _NAME).exists() or _read(root) is not None
+    return not (root / CHECKSUMS).exists() or _read(root) is not None
 
 
 def _is_permanent(root: Path, name: str) -> bool:
@@ -193,19 +200,29 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(root: Path) -> dict[str, Any] | None:
+def read_checked(path: Path) -> dict[str, Any] | None:
+    """What `write_checked` wrote; None where there is nothing, or something else."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        data = json.loads((root / _NAME).read_bytes())
+        data = json.loads(path.read_bytes())
         if data["format"] == _FORMAT and data["digest"] == _own_digest(data):
             return dict(data)
     return None
 
 
-def _write(root: Path, data: dict[str, Any]) -> None:
+def write_checked(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON object with a checksum of its own, durably."""
     data = {**data, "format": _FORMAT}
     data["digest"] = _own_digest(data)
-    with writing(root):
-        write_durably(root / _NAME, (json.dumps(data, indent=1) + "\n").encode())
+    with writing(path.parent):
+        write_durably(path, (json.dumps(data, indent=1) + "\n").encode())
+
+
+def _read(root: Path) -> dict[str, Any] | None:
+    return read_checked(root / CHECKSUMS)
+
+
+def _write(root: Path, data: dict[str, Any]) -> None:
+    write_checked(root / CHECKSUMS, data)
 
 
 def _own_digest(data: dict[str, Any]) -> str:

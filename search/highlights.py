@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from indexer.database.text.documents import Document
-from indexer.database.text.schema import LABELS, analyzer, stemmed
+from indexer.database.text.schema import LABELS, Statement, analyzer, stemmed
 from indexer.database.text.tantivy.schema import finding_term
 from search.language.findings import Findings, fold
 from search.language.shapes import matcher
@@ -72,7 +72,8 @@ class Highlighter:
             for field in ("absent", "uncertain")
         }
         # What many images of an answer say is looked at once.
-        self._found: dict[str, _Spans] = {}
+        self._found: dict[Statement, _Spans] = {}
+        self._looked_for: dict[tuple[str, frozenset[int]], _LookedFor] = {}
 
     def mark(self, document: Document) -> Highlights:
         """The matching annotations, whole, and up to five matching sentences of the report.
@@ -102,18 +103,32 @@ class Highlighter:
         )
 
     def _spans(self, annotation: Mapping[str, Any]) -> _Spans:
-        term = finding_term(annotation)
-        if term not in self._found:
-            self._found[term] = _joined(self._in_annotation(annotation, term))
-        return self._found[term]
+        statement = Statement.of(annotation)
+        if statement not in self._found:
+            self._found[statement] = _joined(self._in_annotation(annotation))
+        return self._found[statement]
 
-    def _in_annotation(self, annotation: Mapping[str, Any], term: str) -> Iterator[tuple[int, int]]:
-        text, origin = annotation["text"], annotation["origin"]
+    def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+        text = annotation["text"]
         meant = {_ALONE}
         if self._asked:
             # An annotation that a finding as a whole does not mean is not marked at all.
-            known = _finding(term)
+            known = _finding(finding_term(annotation))
             meant |= {n for n, finding in enumerate(self._asked) if known.matching(finding)}
+        whole, labels, texts = self._wanted(annotation["origin"], frozenset(meant))
+        if any(fits(text.lower()) for fits in whole):
+            yield 0, len(text)
+        for field, fits in labels:
+            start = 0
+            for word in annotation["words"]:
+                end = start + len(word["text"])
+                if word["kind"] == field and fits(word["text"].lower()):
+                    yield start, end
+                start = end + len(", ")
+        yield from texts.places(text)
+
+    def _wanted(self, origin: str, meant: frozenset[int]) -> _LookedFor:
+        """What marks annotations of an origin that some of the findings mean."""
 
         def of(leaves: Sequence[tuple[Leaf, int]]) -> list[Leaf]:
             return [
@@ -122,16 +137,13 @@ class Highlighter:
                 if finding in meant and getattr(leaf, "origin", None) in (None, origin)
             ]
 
-        if any(_fits(leaf)(text.lower()) for leaf in of(self._whole)):
-            yield 0, len(text)
-        for leaf in of(self._labels):
-            field, fits, start = _field(leaf), _fits(leaf), 0
-            for word in annotation["words"]:
-                end = start + len(word["text"])
-                if word["kind"] == field and fits(word["text"].lower()):
-                    yield start, end
-                start = end + len(", ")
-        yield from _Wanted(of(self._texts)).places(text)
+        if (origin, meant) not in self._looked_for:
+            self._looked_for[origin, meant] = _LookedFor(
+                [_fits(leaf) for leaf in of(self._whole)],
+                [(_field(leaf), _fits(leaf)) for leaf in of(self._labels)],
+                _Wanted(of(self._texts)),
+            )
+        return self._looked_for[origin, meant]
 
     def _annotation_fragments(
         self, field: str, annotations: Sequence[Mapping[str, Any]]
@@ -225,6 +237,14 @@ class _Wanted:
                 for word, place in zip(words, places, strict=True):
                     if fits(word):
                         yield place
+
+
+class _LookedFor(NamedTuple):
+    """What marks an annotation: all of it, its labels by field, and words of its text."""
+
+    whole: list[Callable[[str], bool]]
+    labels: list[tuple[str | None, Callable[[str], bool]]]
+    texts: _Wanted
 
 
 @functools.lru_cache(maxsize=4096)

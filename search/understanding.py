@@ -144,7 +144,14 @@ class Terms:
         """
         if not filters:
             return MatchAll()
-        return self._seen(Lexicon.load().expand(parse_filters(filters, self.vocabulary)))
+        return self._seen(Lexicon.load().expand(self._filters(filters)))
+
+    def _filters(self, filters: Sequence[str]) -> Node:
+        """The tree of all filters, parsed once for all that is asked of it."""
+        if sum(map(len, filters)) > _LONGEST:
+            return parse_filters(filters, self.vocabulary)
+        parts = tuple(filters)
+        return self._read.get(parts, lambda: parse_filters(parts, self.vocabulary))
 
     def bounds(self, request: SearchRequest) -> Node:
         """What all images found must meet, and what counts in no score.
@@ -175,7 +182,7 @@ class Terms:
         self, asked: Node, filters: Sequence[str], facets: Collection[str]
     ) -> Iterator[str]:
         """Which values asked for have hits that their facet counts by a narrower name."""
-        tree = conjunction(asked, parse_filters(filters, self.vocabulary))
+        tree = conjunction(asked, self._filters(filters))
         for value, narrower in Lexicon.load().narrower(tree):
             if value.field in facets:
                 more = f" and {len(narrower) - 3} more" if len(narrower) > 3 else ""

@@ -10,13 +10,17 @@ import pytest
 
 from indexer.database.text.documents import Document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
+from indexer.errors import QueryError
+from search import highlights, understanding
 from search.facets import facet_counts
 from search.language.lexicon import Lexicon
 from search.language.query import parse
 from search.language.tree import MatchAll, Node, Or, Phrase, Value, conjunction, disjunction
 from search.models import Recent
+from search.request import SearchRequest
 from search.stores.backend import Page, TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend
+from search.words import search_words
 
 _FACETS = ("disease", "view", "sex", "origin", "certainty", "year")
 _QUERIES = ("effusion", "opacity left", "heart", "NOT side:left", "finding:(opacity AND left)", "*")
@@ -48,6 +52,42 @@ def test_the_last_used_are_kept() -> None:
     assert "a" in recent
     assert "b" in recent
     assert "c" not in recent
+
+
+def test_filters_and_what_marks_annotations_are_made_once(
+    backend: EmbeddedBackend, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+
+    def counted(owner: object, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*args: object) -> object:
+            made.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(understanding, "parse_filters")
+    counted(highlights, "_Wanted")
+    request = SearchRequest(
+        words="opacity left", filters=("age:[20 TO 60]", "disease:opacity"), limit=100
+    )
+    found = search_words(request, backend, understanding.Terms(backend, {}))
+    assert made.count("parse_filters") == 1
+    texts = {a["text"] for hit in found.hits for a in hit.document["annotations"]}
+    sections = {name for hit in found.hits for name in hit.document["report"] or ()}
+    marked = [hit for hit in found.hits if hit.highlights and hit.highlights.annotations]
+    assert len(marked) > 20
+    # For each origin of annotations, whether the finding means them or not, for each section, and
+    # for words outside of findings.
+    assert made.count("_Wanted") <= 3 * 2 + len(sections) + 1 < len(texts)
+    with pytest.raises(QueryError, match="unknown field"):
+        search_words(
+            SearchRequest(words="left", filters=("colour:red",)),
+            backend,
+            understanding.Terms(backend, {}),
+        )
 
 
 @pytest.mark.parametrize("query", _QUERIES)

@@ -21,6 +21,8 @@ __all__ = ["WINDOWS", "Films", "Overlay", "Window"]
 
 # Decoded films and canvases that are kept, a megabyte or two each.
 _KEPT = 32
+# Each has a process of its own, and anyone may ask for any size.
+_DECODERS = 6
 
 
 class Window(NamedTuple):
@@ -73,7 +75,7 @@ class Films:
     def __init__(self, service: SearchService) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._decoders: dict[tuple[int, bool], FileDecoder] = {}
+        self._decoders: OrderedDict[tuple[int, bool], FileDecoder] = OrderedDict()
         self._kept: OrderedDict[tuple[str, int, bool], DecodedImage] = OrderedDict()
         self._maps: HeatMaps | None = None
 
@@ -82,7 +84,7 @@ class Films:
         with self._lock:
             for decoder in self._decoders.values():
                 decoder.close()
-            self._decoders = {}
+            self._decoders.clear()
 
     def png(self, image_id: str, size: int, window: Window = _ALL) -> bytes:
         """The film as a grey PNG file, its longer side `size` pixels, in a window.
@@ -177,6 +179,10 @@ class Films:
                     polarity=manifest.polarity or {},
                 )
                 self._decoders[size, squash] = FileDecoder(settings)
+                if len(self._decoders) > _DECODERS:
+                    # Who is given a film by it at the moment still gets it.
+                    self._decoders.popitem(last=False)[1].close()
+            self._decoders.move_to_end((size, squash))
             return self._decoders[size, squash]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 __all__ = ["Metrics"]
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _Message = MutableMapping[str, Any]
 
 
@@ -44,7 +45,9 @@ class Metrics:
         finally:
             # A route's pattern, never a path: ids and words of queries belong in no count.
             route = getattr(scope.get("route"), "path", "other")
-            self._count(route, scope["method"], status, time.perf_counter() - started)
+            # Nor a method that somebody made up: there is no end of these.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._count(route, method, status, time.perf_counter() - started)
 
     def _count(self, route: str, method: str, status: int, seconds: float) -> None:
         with self._lock:

@@ -200,6 +200,14 @@ def test_too_large_an_upload(client: TestClient) -> None:
     assert client.post("/v1/similar", content=chunks()).status_code == 413
 
 
+def test_metrics_do_not_grow_with_methods_that_are_made_up(client: TestClient) -> None:
+    for number in range(5):
+        client.request(f"MADEUP{number}", "/v1/healthz")
+    text = client.get("/v1/metrics").text
+    assert "MADEUP" not in text
+    assert 'method="other"' in text
+
+
 def test_metrics_have_routes_and_no_ids(client: TestClient, image: str) -> None:
     get(client, f"/v1/images/{image}")
     text = client.get("/v1/metrics").text

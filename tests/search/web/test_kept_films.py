@@ -14,6 +14,7 @@ from indexer.database.vectors.index import Vectors
 from indexer.pipeline.single import FileDecoder
 from search.request import SearchRequest, Upload
 from search.service import SearchService
+from search.web.films import Films
 from tests.archive.making import film, make_picture
 
 
@@ -61,3 +62,17 @@ def test_an_upload_is_decoded_and_looked_at_once(web_database: Path, done: list[
         del upload, chosen, everything, again
         gc.collect()
         assert not service._models._films
+
+
+def test_no_size_keeps_a_process_for_ever(web_service: SearchService) -> None:
+    films = Films(web_service)
+    asked = [films._decoder(size, False) for size in range(64, 84)]
+    assert films._decoder(83, False) is asked[-1]
+    open_ones = [decoder for decoder in asked if not decoder._closed]
+    assert open_ones == asked[-6:] == [*films._decoders.values()]
+    # Somebody had been given the first one before it was closed, and still gets the film.
+    picture = make_picture(film(90, 80, bits=8), "PNG")
+    assert asked[0].decode(picture, "new.png").canvas.shape == (64, 64)
+    assert not asked[0]._idle
+    films.close()
+    assert all(decoder._closed for decoder in asked)

@@ -1,4 +1,4 @@
 """Commands that fill a database and tell how that went.
 
-May import: `cli`, `indexer` but what trains.
+May import: `cli`, `search`, `indexer` but what trains.
 """

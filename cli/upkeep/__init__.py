@@ -1,4 +1,4 @@
 """Commands that look after a database and the installation.
 
-May import: `cli`, `indexer` but what trains.
+May import: `cli`, `search`, `indexer` but what trains.
 """

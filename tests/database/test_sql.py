@@ -27,7 +27,7 @@ _OTHERS = {
 def test_no_sql_stands_outside_the_ledger() -> None:
     found = {
         path.relative_to(_ROOT).as_posix()
-        for top in ("indexer", "search", "cli")
+        for top in ("indexer", "search", "cli", "cxrdex")
         for path in (_ROOT / top).rglob("*.py")
         if _STATEMENT.search(path.read_text())
     }

@@ -1,7 +1,7 @@
 """What computes the CNN: one module per runtime, all behind `EncoderRuntime`, chosen by `load`.
 
 May import: `indexer.cascade.bundle`, `indexer.cascade.bundle_checks`, `indexer.cascade.devices`,
-`indexer.cascade.networks`.
+`indexer.cascade.networks`, `indexer.simulation`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is done to a whole database now and then: copies, moves, a look at who can read it.
+"""What is done to a whole database now and then: copied, moved, merged, counted, looked at.
 
 May import: `indexer.database`.
 """

@@ -6,6 +6,7 @@ cue of denial or doubt holds for the finding that follows, and for those joined 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -14,9 +15,15 @@ from search.language.plain.understood import Clause, Doubt, Part, PartKind, Phra
 
 __all__ = ["Assembly"]
 
+_DOUBTS: dict[str, Doubt] = {
+    "doubt": "doubt", "asked": "asked", "past": "past", "gone": "gone", "gone_before": "gone",
+}  # fmt: skip
 _OPTIONAL_REASON = "it may be there or not"
 _ELSE_NORMAL_REASON = "what is not normal stands beside it"
 _DOUBTED_REASON = "where and how much is doubted is not known"
+_GONE_REASON = "where and how much there was is not known"
+# A finding that is said of another: "cavitating nodule".
+_ADJECTIVE = re.compile(r"^\w+(?:ing|ed|ary|ous)$", re.IGNORECASE)
 
 
 class Assembly:
@@ -72,6 +79,9 @@ class Assembly:
         elif kind == "maybe":
             self._end()
             self._optional = True
+        elif kind == "gone_before" and self._is_open:
+            self._doubt = "gone"
+            self._end()
         elif kind == "not_before" and (self._is_open or (self._clauses and self._join == "and")):
             self._deny_before()
         elif kind in ("not", "not_before"):
@@ -80,7 +90,7 @@ class Assembly:
             self._negated = True if fresh else not self._negated
         else:
             self._end_unless_joined()
-            self._doubt = "doubt" if kind == "doubt" else "asked" if kind == "asked" else "past"
+            self._doubt = _DOUBTS[kind]
 
     def finish(self) -> tuple[Clause, ...]:
         """What must all hold."""
@@ -96,6 +106,15 @@ class Assembly:
 
     def _say(self, token: Token) -> None:
         kind = part_kind(token)
+        if kind in ("location", "side") and self._denies_alone:
+            self._deny_of_finding()
+        if (
+            kind == "head"
+            and self._heads
+            and self._last == "head"
+            and _is_adjective(self._heads[-1])
+        ):
+            self._before.append(replace(self._heads.pop(), kind="other"))
         if kind == "head" and self._heads and not self._non:
             moved = [] if self._placed else self._after
             self._after = self._after[: len(self._after) - len(moved)]
@@ -159,6 +178,29 @@ class Assembly:
     def _is_open(self) -> bool:
         return bool(self._heads or self._before)
 
+    @property
+    def _denies_alone(self) -> bool:
+        """Whether what is open denies something of the finding before it, and is no finding."""
+        before = self._clauses[-1].any_of if self._clauses else ()
+        return (
+            self._negated
+            and self._join == "and"
+            and self._is_open
+            and all(map(_is_adjective, (*self._heads, *self._before, *self._after)))
+            and len(before) == 1
+            and isinstance(before[0], Phrase)
+            and bool(before[0].heads)
+            and not before[0].negated
+        )
+
+    def _deny_of_finding(self) -> None:
+        """What comes next says where the finding is: "nodule not calcified RUL"."""
+        (finding,) = self._clauses[-1].any_of
+        assert isinstance(finding, Phrase)
+        denied = ((_denied(part),) for part in (*self._heads, *self._before, *self._after))
+        self._clauses[-1] = Clause((replace(finding, qualifiers=(*finding.qualifiers, *denied)),))
+        self._reset()
+
     def _reset(self) -> None:
         self._join, self._negated, self._doubt, self._optional = "and", False, "", False
         self._begin()
@@ -185,11 +227,11 @@ class Assembly:
     def _judged(self, phrase: Phrase) -> Phrase:
         """Of what is doubted the disease alone is known."""
         named = phrase.heads and any(part.headings for part in phrase.heads)
-        if phrase.doubt in ("doubt", "asked") and phrase.qualifiers and named:
-            if phrase.doubt == "doubt":
-                for part in (p for any_of in phrase.qualifiers for p in any_of):
-                    self.left_out.append((part.wording, _DOUBTED_REASON))
-            return replace(phrase, qualifiers=() if phrase.doubt == "doubt" else phrase.qualifiers)
+        if phrase.doubt in ("doubt", "gone") and phrase.qualifiers and named:
+            reason = _DOUBTED_REASON if phrase.doubt == "doubt" else _GONE_REASON
+            for part in (p for any_of in phrase.qualifiers for p in any_of):
+                self.left_out.append((part.wording, reason))
+            return replace(phrase, qualifiers=())
         return phrase
 
     def _deny_before(self) -> None:
@@ -218,6 +260,10 @@ class Assembly:
         merged = _merged(last, one, distribute=self._join == "vs", placed=self._placed)
         alternatives = (*earlier, merged) if merged is not None else (*earlier, last, one)
         self._clauses[-1] = Clause(alternatives)
+
+
+def _is_adjective(part: Part) -> bool:
+    return part.kind == "other" or _ADJECTIVE.match(part.wording) is not None
 
 
 def _is_well(clause: Clause) -> bool:

@@ -60,11 +60,19 @@ _COMPARED = (
     r"(?:(?:measuring|sized?|diameter|about|approximately|approx\.?|around|up to|at least|at most|"
     r"(?:larger|greater|bigger|more|less|smaller) than|over|above|under|below|[<>≥≤~=])\s*){0,4}"
 )
+_DEVICE = (
+    r"(?:(?:right|left|central|venous|chest|thoracostomy|endotracheal|et|ng|nasogastric|feeding|"
+    r"enteric|pigtail|swan[- ]?ganz|pleural|mediastinal|tracheostomy|picc|dialysis|arterial)\s+)"
+    r"{0,3}(?:tubes?|lines?|catheters?|drains?|pigtails?|picc|port(?:-?a-?cath)?s?|pacemakers?|"
+    r"pacers?|a?icds?|leads?|wires?|hardware|stents?|swan|iabp)"
+)
+_AFTERWARDS = r"(?:\b(?:status post|after|following|post)\s+(?:the )?)?"
 _FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|chest)"
 
 _SIZE = "sizes are not measured"
 _COUNT = "findings are not counted"
 _SHARE = "figures are not measured"
+_REMOVED = "what was removed is not in the picture"
 _NO_OTHER_FINDING = "whether there is nothing else is not known"
 
 _DECADES = {
@@ -170,6 +178,12 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             "left out",
             r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
             lambda m: _NO_OTHER_FINDING,
+        ),
+        (
+            "left out",
+            rf"{_AFTERWARDS}\b{_DEVICE}\s+(?:(?:has |have )?(?:been )?removed|removal|extraction)\b"
+            rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
+            lambda m: _REMOVED,
         ),
         # Years
         ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),

@@ -128,8 +128,8 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 
-#: Kind of cue: its words. ``not``, ``doubt``, ``asked`` and ``past`` hold for what follows, those
-#: that end in ``_before`` for what stands before; ``in`` begins a place.
+#: Kind of cue: its words. ``not``, ``doubt``, ``gone``, ``asked`` and ``past`` hold for what
+#: follows, those that end in ``_before`` for what stands before; ``in`` begins a place.
 CUES: dict[str, tuple[str, ...]] = {
     "not": _split(
         """
@@ -153,6 +153,19 @@ CUES: dict[str, tuple[str, ...]] = {
         suspicion of | suspicion for | questionable | question of | equivocal | concern for |
         concerning for | worrisome for | may be | maybe | might be | could be | presumed | can
         not exclude | can not rule out | can not be excluded | not excluded | uncertain
+        """
+    ),
+    "gone": _split(
+        """
+        resolution of | interval resolution of | complete resolution of | disappearance of |
+        previously resolved
+        """
+    ),
+    "gone_before": _split(
+        """
+        resolved | has resolved | have resolved | is resolved | are resolved | now resolved | has
+        now resolved | completely resolved | has completely resolved | has disappeared |
+        disappeared | is gone | now gone
         """
     ),
     "asked": _split(
@@ -200,7 +213,8 @@ FILLERS = _split(
     diagnosis of | dx | suffering | just | about | how | when | during | here | database |
     archive | placement | insertion | in place | now |
     anything | something |
-    currently | today
+    currently | today | unresolved | not resolved | has not resolved | have not resolved | not
+    yet resolved
     """
 )
 

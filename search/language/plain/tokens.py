@@ -36,7 +36,8 @@ _PLACES = {
 
 TokenKind: TypeAlias = Literal[
     "term", "word", "condition", "filler", ",", ";",
-    "not", "non", "not_before", "doubt", "asked", "past", "or", "vs", "and", "maybe", "in",
+    "not", "non", "not_before", "doubt", "gone", "gone_before", "asked", "past",
+    "or", "vs", "and", "maybe", "in",
 ]  # fmt: skip
 
 

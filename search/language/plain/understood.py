@@ -18,7 +18,7 @@ PartKind: TypeAlias = Literal[
     "head", "organ", "location", "side", "severity", "other", "word",
     "age", "sex", "year", "view", "indication",
 ]  # fmt: skip
-Doubt: TypeAlias = Literal["", "doubt", "asked", "past"]
+Doubt: TypeAlias = Literal["", "doubt", "asked", "past", "gone"]
 
 #: What is given up first, where nothing matches everything.
 _RELAX_ORDER: tuple[PartKind, ...] = (
@@ -77,7 +77,7 @@ class Phrase:
         Whether it must not be there.
     doubt
         ``"doubt"``: a report doubts it; ``"asked"``: a report doubts it, or was asked for it;
-        ``"past"``: it may be known from before.
+        ``"past"``: it may be known from before; ``"gone"``: a report says that it is not there.
     """
 
     heads: tuple[Part, ...] = ()
@@ -127,6 +127,11 @@ class Phrase:
         if self.doubt == "past":
             plain = replace(self, doubt="").written()
             return _any([plain if " AND " not in plain else f"({plain})", f"indication:{asked}"])
+        if self.doubt == "gone":
+            gone = [f"absent:{_quoted(name)}" for part in self.heads for name in part.headings]
+            return _any(
+                gone or [f"({words}) AND resolved" if " " in words else f"{words} AND resolved"]
+            )
         named = [f"uncertain:{_quoted(name)}" for part in self.heads for name in part.headings]
         if not named:
             return f"indication:{asked}" if self.doubt == "asked" else words

@@ -116,6 +116,15 @@ def test_queries_are_understood_as_meant(apart: bool) -> None:
         ("adult respiratory distress syndrome", "adult-respiratory-distress-syndrome"),
         ("effusion in 2013", "effusion AND year:2013"),
         ("cardiomegaly", "cardiomegaly"),
+        ("left effusion resolved", 'absent:"pleural effusion"'),
+        ("resolution of pneumothorax or edema", 'absent:pneumothorax OR absent:"pulmonary edema"'),
+        ("resolved pneumonia, cardiomegaly", "absent:pneumonia AND cardiomegaly"),
+        ("effusion not resolved", "effusion"),
+        ("cavitary mass or effusion", "finding:(mass AND cavitary) OR effusion"),
+        ("mass not spiculated RLL", "finding:(mass AND NOT spiculated AND location:RLL)"),
+        ("no PTX after ET tube removal", "NOT PTX"),
+        ("removal of the central line, effusion", "effusion"),
+        ("pacemaker lead fracture", "pacemaker-lead AND fracture"),
     ],
 )
 def test_readings(text: str, query: str) -> None:
@@ -123,6 +132,16 @@ def test_readings(text: str, query: str) -> None:
     found = understand(text)
     assert found is not None
     assert found.query == query
+
+
+def test_what_was_removed_and_where_it_was_is_named() -> None:
+    reading = understand("left effusion resolved s/p chest tube removal")
+    assert reading is not None
+    assert reading.query == 'absent:"pleural effusion"'
+    assert dict(reading.left_out) == {
+        "left": "where and how much there was is not known",
+        "status post chest tube removal": "what was removed is not in the picture",
+    }
 
 
 def test_what_cannot_be_judged_is_named() -> None:

@@ -251,6 +251,24 @@ def test_films_of_rare_labels_are_drawn_more_often(folders: list[Path], tmp_path
     assert weight[own][rare].mean() > weight[own][~rare].mean()
 
 
+class _Bright(torch.nn.Module):
+    """Calls bright pictures lateral."""
+
+    def forward(self, pictures: torch.Tensor) -> Outputs:
+        view = pictures.float().mean((1, 2, 3)) - 100
+        return Outputs(view[:, None], view[:, None], view, view[:, None])
+
+
+def test_views_that_nobody_told_are_not_judged() -> None:
+    canvases = np.repeat([200, 200, 0, 0], 64).astype(np.uint8).reshape(4, 8, 8)
+    known = Known(np.array([[1], [0], [1], [0]], np.float32), np.ones((4, 1), bool))
+    device = torch.device("cpu")
+    for lateral, share in (([1, 0, np.nan, np.nan], 0.5), ([np.nan] * 4, None)):
+        views = np.array(lateral, np.float32)
+        judge = Validation(canvases, known, views, np.zeros(4, np.int64), ("set",))
+        assert judge.score(_Bright(), device)["val_view_accuracy"] == share
+
+
 def test_a_head_learns_alone() -> None:
     torch.manual_seed(0)
     member = EnsembleMember("test_resnet", 8, 1).eval()

@@ -62,7 +62,7 @@ class Validation:
     goals
         What is known of its findings.
     lateral
-        Shape (n,): is the view lateral?
+        Shape (n,): 1 for a lateral view, not a number where it is unknown.
     source
         Shape (n,): the number of each image's data set.
     names
@@ -71,20 +71,21 @@ class Validation:
 
     canvases: _ByteArray
     goals: Known
-    lateral: npt.NDArray[np.bool_]
+    lateral: npt.NDArray[np.float32]
     source: npt.NDArray[np.int64]
     names: Sequence[str]
 
     def score(self, member: nn.Module, device: torch.device) -> dict[str, Any]:
         """Mean AUC over the findings of each data set, the mean of these, and the share of right
-        views."""
+        views among those that are known; none where none is."""
         outputs = read_pictures(member, self.canvases, device)
         scores = outputs.logits[:, : self.goals.targets.shape[1]].numpy()
-        right = (outputs.view.numpy() > 0) == self.lateral
+        seen = ~np.isnan(self.lateral)
+        right = (outputs.view.numpy() > 0)[seen] == self.lateral[seen]
         areas = areas_by_source(self.goals, scores, self.source, self.names)
         return {
             "val_mean_auc": mean_area(areas),
-            "val_view_accuracy": round(float(np.mean(right)), 4),
+            "val_view_accuracy": round(float(np.mean(right)), 4) if seen.any() else None,
             **({"val_by_source": areas} if len(areas) > 1 else {}),
         }
 

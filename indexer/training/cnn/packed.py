@@ -64,7 +64,7 @@ def pack(
     arrays |= {
         "val_targets": _small(validation.goals.targets),
         "val_known": validation.goals.known,
-        "val_lateral": validation.lateral,
+        "val_lateral": _small(validation.lateral),
         "val_source": validation.source,
     }
     if run.draw_weight is not None:
@@ -142,7 +142,7 @@ def train_packed(
     validation = Validation(
         _decoded(arrays, "val"),
         Known(_whole(arrays["val_targets"]), arrays["val_known"]),
-        arrays["val_lateral"],
+        _whole(arrays["val_lateral"]),
         arrays["val_source"],
         facts["sources"],
     )

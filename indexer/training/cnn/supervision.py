@@ -17,7 +17,7 @@ from indexer.datasets.dataset import Example
 from indexer.datasets.targets import encode_targets
 from indexer.words import sentences
 
-__all__ = ["Supervision", "common_text"]
+__all__ = ["Supervision", "common_text", "views_of"]
 
 # Temperatures of the two softmax functions over sentence vectors.
 _PHRASE_TEMPERATURE, _REPORT_TEMPERATURE = 0.05, 0.1
@@ -58,7 +58,6 @@ class Supervision:
     @classmethod
     def of(cls, examples: Sequence[Example], labels: Labels, *, text: bool) -> Supervision:
         """The targets of `examples`; without `text` the banks of phrases and reports are empty."""
-        lateral = np.array([_LATERAL.get(e.view or "", np.nan) for e in examples], np.float32)
         targets, known = encode_targets(examples, labels)
         empty = torch.empty(0, sentences.DIMENSIONS)
         phrases, phrase_shares, reports = empty, torch.zeros(len(examples), 0), empty
@@ -69,7 +68,7 @@ class Supervision:
         return cls(
             torch.from_numpy(targets),
             torch.from_numpy(known).float(),
-            torch.from_numpy(lateral),
+            torch.from_numpy(views_of(examples)),
             phrases,
             phrase_shares,
             reports,
@@ -125,6 +124,11 @@ class Supervision:
             contrast = nn.functional.cross_entropy(scores, near, reduction="sum")
             text = text + contrast / len(rows)
         return loss + text_weight * text
+
+
+def views_of(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
+    """Shape (n,): 1 for a lateral view, 0 for a frontal one, not a number where it is unknown."""
+    return np.array([_LATERAL.get(e.view or "", np.nan) for e in examples], np.float32)
 
 
 def common_text(examples: Sequence[Example]) -> npt.NDArray[np.float32]:

@@ -34,7 +34,7 @@ from benchmarks.vectors import _shards, _truth, _write
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
-from indexer.database.text.elasticsearch.vectors import Embeddings
+from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.vectors.index import Vectors
 from indexer.database.vectors.shards import Shards, id_from_key, vector_keys
 from search.language.tree import Range
@@ -158,7 +158,7 @@ def main(count: int, merge: bool, folder: Path | None) -> None:
         named = here / "index.json"
         kept = json.loads(named.read_text()) if named.is_file() else None
         index = kept["index"] if kept else f"cxrdex-{secrets.token_hex(4)}"
-        embeddings = Embeddings(shards.dimensions, lambda ids, dimensions: {})
+        embeddings = DocumentVectors(shards.dimensions, lambda ids, dimensions: {})
         store = ElasticsearchTextStore(
             settings.client(), index, shards=_SHARDS, embeddings=embeddings
         )

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from benchmarks.stand_in import StandIn
-from benchmarks.text_stores import reports_of
+from benchmarks.text_stores import make_reports
 from benchmarks.vector_clusters import ClusteredVectors, Rows
 from indexer.archive.decoding import DecodedImage
 from indexer.archive.deidentify import Metadata
@@ -37,7 +37,7 @@ def make_database(path: Path, count: int) -> None:
     bundle = Bundle.load()
     rng = random.Random(0)
     vectors = ClusteredVectors(1)
-    reports = reports_of(rng)
+    reports = make_reports(rng)
     readings = StandIn(bundle).read(np.empty((4000, 1, 1), np.uint8))
     started = time.monotonic()
 

@@ -31,7 +31,7 @@ from indexer.cascade.runtimes import PRECISIONS
 from indexer.cascade.runtimes.reference import build_encoder
 from indexer.database.vectors.builder import build_vectors
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.plan import Plan
+from indexer.database.vectors.plan import IndexPlan
 from indexer.database.vectors.shards import Shard, Shards, write_shard
 from indexer.datasets.dataset import Part, load_canvases, load_examples
 
@@ -90,7 +90,9 @@ def _apply(
     return np.concatenate(found), [{a.disease for a in e.annotations} for e in examples]
 
 
-def _through_index(plan: Plan, gallery: Rows, queries: Rows) -> tuple[npt.NDArray[np.int64], Any]:
+def _through_index(
+    plan: IndexPlan, gallery: Rows, queries: Rows
+) -> tuple[npt.NDArray[np.int64], Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checksum = write_shard(folder, 1, gallery, np.arange(len(gallery)))
@@ -120,7 +122,12 @@ def main(dataset: Path, images: int) -> None:
 
     truth = exact(queries, gallery)
     through = {}
-    for plan in (Plan(0, "SQfp16"), Plan(200, "SQ8"), Plan(200, "PQ64x8"), Plan(200, "PQ32x8")):
+    for plan in (
+        IndexPlan(0, "SQfp16"),
+        IndexPlan(200, "SQ8"),
+        IndexPlan(200, "PQ64x8"),
+        IndexPlan(200, "PQ32x8"),
+    ):
         near, figures = _through_index(plan, gallery, queries)
         same = float(np.mean([np.isin(a, b).mean() for a, b in zip(truth, near, strict=True)]))
         names = ("nprobe", "rerank", "recall")

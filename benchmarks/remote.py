@@ -77,12 +77,12 @@ def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     """A run whose later three quarters are timed, when all that takes part has long started."""
     from indexer.pipeline.remote import starting
     from indexer.pipeline.remote.executor import RayExecutor
-    from indexer.pipeline.remote.host import Answer, Plan
+    from indexer.pipeline.remote.host import Answer, HostSettings
     from indexer.pipeline.run import Progress, index
 
     if sleeping:
-        model = partial(Plan, predictor=SleepingStandIn)
-        starting.Plan = model  # type: ignore[attr-defined, assignment]
+        model = partial(HostSettings, predictor=SleepingStandIn)
+        starting.HostSettings = model  # type: ignore[attr-defined, assignment]
     points: list[tuple[int, float]] = []
 
     class Timed(RayExecutor):

@@ -33,11 +33,11 @@ import psutil
 from benchmarks.asking import Request, ask
 from benchmarks.made_database import make_database
 from benchmarks.record import write_result
-from benchmarks.text_stores import queries_of
+from benchmarks.text_stores import make_queries
 from indexer.simulation import simulate_archive
 from search.web.pages.facets import TITLES
 
-__all__ = ["busy_seconds", "images_of", "served"]
+__all__ = ["busy_seconds", "count_images", "served"]
 
 _KINDS = ("word", "two words", "phrase", "value")
 _FACETS = "".join(f"&facet={name}" for name in TITLES)
@@ -62,7 +62,7 @@ def served(database: Path) -> Iterator[tuple[int, psutil.Process]]:
             server.terminate()
 
 
-def _memory_of(process: psutil.Process) -> int:
+def _process_memory(process: psutil.Process) -> int:
     """Resident MiB of a process and its children."""
     members = (process, *process.children(recursive=True))
     return sum(member.memory_info().rss for member in members) >> 20
@@ -99,7 +99,7 @@ def _films(folder: Path) -> list[bytes]:
 
 def _draws(port: int, films: Sequence[bytes]) -> dict[str, _Draw]:
     """What is asked, by name."""
-    queries = [quote(query) for kind in _KINDS for query in queries_of(kind, 400)]
+    queries = [quote(query) for kind in _KINDS for query in make_queries(kind, 400)]
     hits = re.findall(rb'"id":"([0-9a-f]{16})"', _get(port, "/v1/search?limit=200"))
     ids = [one.decode() for one in hits]
     return {
@@ -126,12 +126,12 @@ def _memory(port: int, process: psutil.Process, draws: dict[str, _Draw], count: 
     def mixed(rng: random.Random) -> Request:
         return draws[rng.choices([*draws], (10, 2, 5, 1, 3, 5))[0]](rng)
 
-    seen, failed, done = {"0": _memory_of(process)}, 0, 0
+    seen, failed, done = {"0": _process_memory(process)}, 0, 0
     for share in _STEPS:
         most = round(count * share) - done
         asked = asyncio.run(ask(port, mixed, people=8, seconds=3600, most=most))
         failed, done = failed + len(asked.failed), done + most
-        seen[str(done)] = _memory_of(process)
+        seen[str(done)] = _process_memory(process)
     return {"requests": count, "failed": failed, "mib_after_requests": seen}
 
 
@@ -169,7 +169,7 @@ def main(
                     "load_average": round(os.getloadavg()[0], 1),
                 }
                 click.echo(f"{name}, {told}: {parts[f'{name}, {told}']}", err=True)
-        images = images_of(port)
+        images = count_images(port)
         result = {
             "command": "python -m benchmarks.serving --database DIR "
             f"--images {images} --seconds {seconds:g}",
@@ -184,7 +184,7 @@ def main(
         write_result("serving", {**result, "memory": _memory(port, process, draws, requests)})
 
 
-def images_of(port: int) -> int:
+def count_images(port: int) -> int:
     """Images that a server finds."""
     found = re.search(rb'"total":(\d+)', _get(port, "/v1/facets?size=1"))
     assert found is not None

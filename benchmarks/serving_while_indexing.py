@@ -25,8 +25,8 @@ import click
 
 from benchmarks.asking import Asked, Request, ask
 from benchmarks.record import write_result
-from benchmarks.serving import busy_seconds, images_of, served
-from benchmarks.text_stores import queries_of
+from benchmarks.serving import busy_seconds, count_images, served
+from benchmarks.text_stores import make_queries
 from indexer.database.reader import Database
 
 _LOOK_SECONDS = 0.2
@@ -51,7 +51,7 @@ async def _run(
 ) -> tuple[float, float, Asked]:
     """Seconds of an index run, the longest that an image waited to be found, and what was asked."""
     words = [sys.executable, "-m", "cli", "index", str(archive), "--database", str(database)]
-    queries = [quote(query) for query in queries_of("word", 200)]
+    queries = [quote(query) for query in make_queries("word", 200)]
     began = time.perf_counter()
     run = await asyncio.create_subprocess_exec(
         *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -76,7 +76,7 @@ async def _run(
             if there > last:
                 waiting.append((there, time.perf_counter()))
                 last = there
-            seen = await asyncio.to_thread(images_of, port)
+            seen = await asyncio.to_thread(count_images, port)
             now = time.perf_counter()
             for count, since in [*waiting]:
                 if seen >= count:

@@ -70,7 +70,7 @@ _FRAMES = (
     "Heart size and mediastinal contours are within normal limits.",
     "The lungs are clear.",
 )
-__all__ = ["queries_of", "reports_of"]
+__all__ = ["make_queries", "make_reports"]
 
 _Query: TypeAlias = Callable[[random.Random], str]
 
@@ -95,7 +95,7 @@ def _annotation(rng: random.Random, origin: Origin) -> Annotation:
     return Annotation.from_words(origin, _common(rng, _DISEASES), qualifiers)
 
 
-def reports_of(rng: random.Random) -> list[Report]:
+def make_reports(rng: random.Random) -> list[Report]:
     """A few thousand reports, to be those of many images each: reading reports takes long."""
     made = []
     for number in range(_REPORTS):
@@ -114,7 +114,8 @@ def _documents(count: int, seed: int = 0) -> Iterator[Document]:
     rng = random.Random(seed)
     reading = {"annotations": [], "view": "frontal", "probabilities": {}}
     reports = [
-        build_document("0" * 16, "", "", Metadata(), reading, report) for report in reports_of(rng)
+        build_document("0" * 16, "", "", Metadata(), reading, report)
+        for report in make_reports(rng)
     ]
     for number in range(count):
         predicted = [_annotation(rng, "predicted").to_json() for _ in range(rng.randint(1, 3))]
@@ -156,7 +157,7 @@ _KINDS: Mapping[str, _Query] = {
 }
 
 
-def queries_of(kind: str, count: int) -> list[str]:
+def make_queries(kind: str, count: int) -> list[str]:
     """At most so many queries of a kind, each once."""
     rng = random.Random(kind)
     made = (_KINDS[kind](rng) for _ in range(20 * count))
@@ -173,7 +174,7 @@ def _ask(backend: Backend, repeats: int) -> dict[str, dict[str, float]]:
     for kind in _KINDS:
         sort = Sort("age") if "by age" in kind else Sort()
         times, busy, marking, totals = [], [], [], []
-        for query in queries_of(kind, repeats + repeats // 10):
+        for query in make_queries(kind, repeats + repeats // 10):
             started, working = time.perf_counter(), time.process_time()
             tree = lexicon.expand(parse(query))
             page = backend.search(TextQuery(tree, facets=_FACETS, limit=20, sort=sort))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["HIT_FORMATS", "emit_hits"]
 
 HIT_FORMATS = ("json", "jsonl", "csv", "ids")
-# So many values of a facet, the commonest ones.
+# At most this many values of a facet are printed, the commonest ones.
 _VALUES = 10
 _HIT_COLUMNS = ("id", "score", "annotations", "view", "study", "patient", "sex", "age", "year")
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from search.request import SearchRequest
 from search.service import SearchService
 
-__all__ = ["MOST_COLLECTED", "Collected", "collect"]
+__all__ = ["MAX_COLLECTED", "Collected", "collect"]
 
-#: Images of one answer that are collected at once; by meaning and by picture 1,000 are ranked.
-MOST_COLLECTED = 10_000
+#: At most this many images of one answer are collected; by meaning and by picture 1,000 are ranked.
+MAX_COLLECTED = 10_000
 
 
 class Collected(NamedTuple):
@@ -21,9 +21,7 @@ class Collected(NamedTuple):
     total: int
 
 
-def collect(
-    service: SearchService, request: SearchRequest, most: int = MOST_COLLECTED
-) -> Collected:
+def collect(service: SearchService, request: SearchRequest, most: int = MAX_COLLECTED) -> Collected:
     """The images that a request finds, whatever its page and its rows.
 
     Parameters

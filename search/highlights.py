@@ -36,8 +36,8 @@ __all__ = ["Highlighter"]
 
 _SENTENCE = re.compile(r".+?(?:[.!?]+(?=\s|$)|\n|$)", re.DOTALL)
 _LONGEST = 240
-_MOST = 5
-# In place of the number of a finding: a leaf that stands in none.
+_MAX_SENTENCES = 5
+# Number of a leaf that belongs to no finding.
 _ALONE = -1
 
 
@@ -53,7 +53,7 @@ class Highlighter:
     def __init__(self, query: Node) -> None:
         leaves = list(dict.fromkeys(_leaves(query)))
         self._asked = list(dict.fromkeys(found for _, found in leaves if found is not None))
-        # Findings go by number: as keys they would be walked each time.
+        # Findings are identified by number: hashing one would walk its whole tree each time.
         numbers: dict[Finding | None, int] = {one: n for n, one in enumerate(self._asked)}
         self._leaves = [(leaf, numbers.get(finding, _ALONE)) for leaf, finding in leaves]
         self._whole = [leaf for leaf in self._leaves if _field(leaf[0]) == "composite"]
@@ -66,12 +66,12 @@ class Highlighter:
             if leaf.field is None and leaf.origin is None
         )
         self._written: dict[str, _Wanted] = {}
-        # Of a field that the report denies or doubts.
+        # A field of what the report denies or doubts.
         self._told = {
             field: [_fits(leaf) for leaf, _ in self._leaves if _field(leaf) == field]
             for field in ("absent", "uncertain")
         }
-        # What many images of an answer say is looked at once.
+        # Texts that many images of an answer share are marked once.
         self._found: dict[Statement, _Spans] = {}
         self._looked_for: dict[tuple[str, frozenset[int]], _LookedFor] = {}
 
@@ -97,7 +97,7 @@ class Highlighter:
                 report += _sentences(text, _joined(places))
         return Highlights(
             tuple(annotations),
-            tuple(report[:_MOST]),
+            tuple(report[:_MAX_SENTENCES]),
             self._annotation_fragments("absent", document["absent"]),
             self._annotation_fragments("uncertain", document["uncertain"]),
         )

@@ -231,7 +231,7 @@ class Models:
         from search.request import Upload
 
         settings = _settings(manifest, key)
-        decoder = self._decoder_of(manifest, key)
+        decoder = self._file_decoder(manifest, key)
         if not isinstance(picture, Upload):
             return Film(self._decoded(decoder, picture.path), self.predictor)
         with self._lock:
@@ -245,19 +245,19 @@ class Models:
 
     def prepare_decoding(self, manifest: Manifest, key: bytes) -> None:
         """Start what `film` needs without waiting for it: a process takes its time to begin."""
-        self._decoder_of(manifest, key).warm()
+        self._file_decoder(manifest, key).warm()
 
     def _decoded(self, decoder: FileDecoder, source: Path | bytes, name: str = "") -> DecodedImage:
         if self._predictor.is_made:
             return decoder.decode(source, name)
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1) as background:
             # The CNN is loaded while the worker starts. `Film` says what may be wrong with it.
-            beside.submit(self.predictor)
+            background.submit(self.predictor)
             return decoder.decode(source, name)
 
-    def _decoder_of(self, manifest: Manifest, key: bytes) -> FileDecoder:
+    def _file_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:
         return self._decoder.get(_settings(manifest, key), lambda: self._new_decoder(manifest, key))
 
     def _new_decoder(self, manifest: Manifest, key: bytes) -> FileDecoder:

@@ -107,8 +107,8 @@ class Highlights:
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Who said what matched; the report's own words are of origin ``"report"``."""
-        said = (*self.annotations, *self.absent, *self.uncertain)
-        found = {fragment.origin for fragment in said}
+        fragments = (*self.annotations, *self.absent, *self.uncertain)
+        found = {fragment.origin for fragment in fragments}
         if self.report:
             found.add("report")
         return tuple(origin for origin in get_args(Origin) if origin in found)

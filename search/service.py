@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from indexer.cascade.trained_on import TrainedOn
     from indexer.pipeline.progress import Summary
     from search.hybrid.semantic import AnnotationTexts, Semantic
-    from search.understanding import Terms
+    from search.understanding import DatabaseTerms
 
 __all__ = ["SearchService", "meanings_survive", "prepare_meanings"]
 
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# By picture the images found are counted, so as many are looked for as are shown.
+# Facets of a search by picture count the images found, so as many are looked for as are shown.
 _COUNTED = 200
 
 
@@ -87,7 +87,7 @@ class SearchService:
         self._snapshots = Snapshots(database)
         compute = compute.with_default_bundle(self._snapshots.manifest.bundle_path)
         self._models = Models(compute, limits, decoders)
-        self._terms: Once[Terms] = Once()
+        self._terms: Once[DatabaseTerms] = Once()
         #: Whether it shows the text of reports, and looks into it.
         self.shows_reports = True
         self._annotations: Once[AnnotationTexts] = Once()
@@ -175,7 +175,7 @@ class SearchService:
             near = {word: snapshot.text.suggest(word) for word in words}
         return {word: found for word, found in near.items() if found}
 
-    def terms(self, snapshot: Snapshot) -> Terms:
+    def terms(self, snapshot: Snapshot) -> DatabaseTerms:
         """How words are understood in a moment that was opened with its text."""
         return self._load_terms(snapshot, self.shows_reports)
 
@@ -260,7 +260,7 @@ class SearchService:
         known = self.trained_on(snapshot)
         if known is None:
             return results
-        names = snapshot.database.ledger.files.names_of([hit.id for hit in results.hits])
+        names = snapshot.database.ledger.files.names_by_image([hit.id for hit in results.hits])
         hits = [
             replace(hit, in_sample=any(name in known for name in names.get(hit.id, ())))
             for hit in results.hits
@@ -302,11 +302,11 @@ class SearchService:
 
     # ---- what is kept ---------------------------------------------------------------------------
 
-    def _load_terms(self, snapshot: Snapshot, reports: bool) -> Terms:
-        def make() -> Terms:
-            from search.understanding import Terms
+    def _load_terms(self, snapshot: Snapshot, reports: bool) -> DatabaseTerms:
+        def make() -> DatabaseTerms:
+            from search.understanding import DatabaseTerms
 
-            return Terms(snapshot.text, self._models.sayable(snapshot.manifest))
+            return DatabaseTerms(snapshot.text, self._models.sayable(snapshot.manifest))
 
         terms = self._terms.get((snapshot.text.version, snapshot.manifest.bundle), make)
         return terms if reports else terms.without_reports()

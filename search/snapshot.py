@@ -32,11 +32,11 @@ __all__ = ["Snapshot", "Snapshots"]
 
 T = TypeVar("T")
 
-# A writer's commit of a thousand images is in the text store within this time; a moment in which
-# documents wait for longer is taken as it is.
+# Seconds to wait until the text store has the documents of the last commit, longer than a commit of
+# a thousand images takes. After that the snapshot is taken without them.
 _PATIENCE = 2.0
 _PAUSE = 0.02
-# One compaction after the other may take shards away while they are opened.
+# Compactions may remove shards while they are opened, so opening is tried this often.
 _TRIES = 10
 
 
@@ -59,7 +59,7 @@ class Snapshot:
         self.database = database
         self._text = text
         self._vectors = vectors
-        #: Of the ledger, just before the moment began.
+        #: Version of the ledger just before this snapshot was taken.
         self.version = version
         #: Requests that use it.
         self.users = 0
@@ -219,7 +219,7 @@ class Snapshots:
             yield snapshot
         except ShardMissing:
             with self._lock:
-                # Nobody else is to be given it, whatever waits for the text store.
+                # No other request may get it, whatever waits for the text store.
                 if snapshot is self._current:
                     self._current = None
             raise

@@ -10,16 +10,16 @@ from typing import Any
 from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
-from search.language.plain.reading import Reading, ranked, read, read_sentence
+from search.language.plain.reading import QueryReading, ranked, read, read_sentence
 from search.language.sight import without_reports
 from search.language.tree import Among, MatchAll, Node, conjunction
 from search.models import Recent
 from search.request import SearchRequest
 from search.stores.backend import Backend
 
-__all__ = ["Query", "Terms"]
+__all__ = ["DatabaseTerms", "Query"]
 
-# Readings that are kept, of words that are no longer than what people type.
+# This many readings of queries are kept, each of at most `_LONGEST` characters.
 _KEPT = 512
 _LONGEST = 200
 
@@ -49,7 +49,7 @@ class Query:
     understood: Mapping[str, Any] | None
 
 
-class Terms:
+class DatabaseTerms:
     """The values of a database's closed fields, and what its bundle can say.
 
     Parameters
@@ -67,7 +67,7 @@ class Terms:
         self._read = Recent(_KEPT)
         self.vocabulary = Vocabulary({field: text.values(field) for field in closed}, self._all)
 
-    def without_reports(self) -> Terms:
+    def without_reports(self) -> DatabaseTerms:
         """The same for someone who may not see the text of reports."""
         terms = copy(self)
         terms._reports = False
@@ -129,7 +129,7 @@ class Terms:
         reading = read_sentence(sentence, self.vocabulary, literal=literal)
         return None if reading is None else self._query(reading)
 
-    def _query(self, reading: Reading, notes: Iterable[str] = ()) -> Query:
+    def _query(self, reading: QueryReading, notes: Iterable[str] = ()) -> Query:
         tree = self._seen(Lexicon.load().expand(reading.tree))
         scored = tree if reading.understood is None else self._seen(ranked(tree))
         return Query(reading.tree, tree, scored, (*reading.notes, *notes), reading.to_json())

@@ -21,19 +21,19 @@ from search.language.tree import (
 from search.paging import Cursor, Sort, signature
 from search.request import Group, SearchRequest
 from search.results import Hit, Reason, Results
-from search.stores.backend import Backend, Found, Page, TextQuery
-from search.understanding import Terms
+from search.stores.backend import Backend, FoundImage, Page, TextQuery
+from search.understanding import DatabaseTerms
 
 __all__ = ["search_words"]
 
-# Most studies have two images.
+# Hits asked for per study, as most studies have two images.
 _HITS_PER_ROW = 2
-_MOST_HITS = 1_000
-# Of the studies of so many hits.
-_MOST_IMAGES = 100_000
+_MAX_HITS = 1_000
+# At most this many images of the studies on a page are looked up.
+_MAX_IMAGES = 100_000
 
 
-def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results:
+def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) -> Results:
     """Images whose annotations and reports match the words, best first.
 
     Raises
@@ -86,7 +86,7 @@ def search_words(request: SearchRequest, text: Backend, terms: Terms) -> Results
         hits,
         found.facets,
         following.token(sign) if following is not None else None,
-        # Near words may be words of reports.
+        # Words suggested for a misspelt one may come from reports.
         _suggestions(query.asked, text) if request.reports else {},
         (*query.notes, *terms.widened(query.asked, request.filters, facets)),
         query.understood,
@@ -105,19 +105,19 @@ class _Asked:
         page = replace(self.query, facets=(), limit=limit, offset=offset, after=after)
         return self.text.search(page)
 
-    def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[Found]]:
+    def of_groups(self, group: Group, owners: Iterable[str]) -> dict[str, list[FoundImage]]:
         """All hits of some studies or patients, in order."""
         node = disjunction(*(Value(group, owner) for owner in owners))
         some = replace(self.query, filters=conjunction(self.query.filters, node))
-        found: dict[str, list[Found]] = {}
-        for one in _Asked(self.text, some).page(_MOST_IMAGES).found:
+        found: dict[str, list[FoundImage]] = {}
+        for one in _Asked(self.text, some).page(_MAX_IMAGES).found:
             found.setdefault(_owner(one, group), []).append(one)
         return found
 
 
 def _rows(
     asked: _Asked, group: Group, limit: int, skipped: int, page: Page, after: Cursor | None
-) -> tuple[list[list[Found]], Cursor | None]:
+) -> tuple[list[list[FoundImage]], Cursor | None]:
     """Rows of a study's hits, each where its first hit stands, and where the next page begins.
 
     A study whose first hit stands before the page is met again by its other hits, and told by
@@ -130,7 +130,7 @@ def _rows(
     page, after
         The first hits, and the last one before them.
     """
-    rows: list[list[Found]] = []
+    rows: list[list[FoundImage]] = []
     rank = after.rank if after is not None else 0
     while True:
         if not page.found:
@@ -152,12 +152,12 @@ def _rows(
         page = asked.page(_hits_for(skipped + limit - len(rows)), 0, after)
 
 
-def _owner(one: Found, group: Group) -> str:
+def _owner(one: FoundImage, group: Group) -> str:
     return one.study if group == "study" else one.patient
 
 
 def _hits_for(rows: int) -> int:
-    return min(_HITS_PER_ROW * rows + 1, _MOST_HITS)
+    return min(_HITS_PER_ROW * rows + 1, _MAX_HITS)
 
 
 def _suggestions(asked: Node, text: Backend) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from indexer.cascade.bundle import Bundle
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cxrdex", "cli", "search", "indexer")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs")
-MOST_LINES, MOST_MODULES, MOST_PARAMETERS = 400, 12, 7
+MAX_LINES, MAX_MODULES, MAX_PARAMETERS = 400, 12, 7
 
 #: One script for each documented command `python -m benchmarks.NAME`.
 SCRIPTS = frozenset({"benchmarks"})
@@ -30,12 +30,12 @@ def modules() -> Iterator[Path]:
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
-def name_of(path: Path) -> str:
+def module_name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
 def test_modules_are_short() -> None:
-    long = {name_of(p) for p in modules() if len(p.read_text().splitlines()) > MOST_LINES}
+    long = {module_name(p) for p in modules() if len(p.read_text().splitlines()) > MAX_LINES}
     assert long == set()
 
 
@@ -43,9 +43,9 @@ def test_folders_are_small() -> None:
     counts: dict[str, int] = {}
     for path in modules():
         if path.name != "__init__.py":
-            folder = name_of(path.parent)
+            folder = module_name(path.parent)
             counts[folder] = counts.get(folder, 0) + 1
-    assert {name for name, count in counts.items() if count > MOST_MODULES} - SCRIPTS == set()
+    assert {name for name, count in counts.items() if count > MAX_MODULES} - SCRIPTS == set()
 
 
 def wide_functions(path: Path) -> Iterator[str]:
@@ -63,10 +63,10 @@ def wide_functions(path: Path) -> Iterator[str]:
         ):
             continue
         every = len(positional) + len(node.args.kwonlyargs)
-        if every > MOST_PARAMETERS and (
-            node.name.startswith("_") or len(positional) > MOST_PARAMETERS
+        if every > MAX_PARAMETERS and (
+            node.name.startswith("_") or len(positional) > MAX_PARAMETERS
         ):
-            yield f"{name_of(path)}: {node.name}"
+            yield f"{module_name(path)}: {node.name}"
 
 
 def test_functions_have_few_parameters() -> None:
@@ -76,7 +76,7 @@ def test_functions_have_few_parameters() -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_folder_says_what_it_is(package: str) -> None:
     for path in (ROOT / package).rglob("__init__.py"):
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), name_of(path)
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), module_name(path)
 
 
 @pytest.fixture(scope="module")

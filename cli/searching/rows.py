@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["annotation_line", "certain", "marked", "show_hits"]
 
-# So much of what people say, of predictions and of a report is shown of a hit; `show` has all.
-_MOST_BY_PEOPLE = 6
+# How many annotations of people, predictions and sentences of the report a row shows; `show` has
+# all.
+_MAX_BY_PEOPLE = 6
 _PREDICTIONS = 4
 _SENTENCES = 2
 _NORMAL = "normal"
@@ -121,7 +122,7 @@ def _lines(hit: Hit) -> list[Text]:
 
     matched = _matched(hit.highlights)
     by_people, sure, folded = certain(hit.document["annotations"])
-    # What matched is shown however uncertain it is.
+    # Annotations that matched are shown, however uncertain they are.
     found = [a for a in folded if (a["text"], a["origin"]) in matched]
     sure, less_certain = [*sure, *found], len(folded) - len(found)
     lines = []
@@ -129,10 +130,10 @@ def _lines(hit: Hit) -> list[Text]:
         # The sort keeps the order otherwise.
         by_people.sort(key=lambda a: (a["text"], a["origin"]) not in matched)
         parts = [
-            annotation_line(a, _matching_fragment(matched, a)) for a in by_people[:_MOST_BY_PEOPLE]
+            annotation_line(a, _matching_fragment(matched, a)) for a in by_people[:_MAX_BY_PEOPLE]
         ]
-        if len(by_people) > _MOST_BY_PEOPLE:
-            parts.append(Text(f"{len(by_people) - _MOST_BY_PEOPLE} more", "dim"))
+        if len(by_people) > _MAX_BY_PEOPLE:
+            parts.append(Text(f"{len(by_people) - _MAX_BY_PEOPLE} more", "dim"))
         lines.append(_joined(parts))
     if sure or less_certain:
         parts = [annotation_line(a, _matching_fragment(matched, a)) for a in sure]

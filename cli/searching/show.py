@@ -14,9 +14,9 @@ from cli.terminal import console, emit_json, one_line
 
 __all__ = ["show"]
 
-# So many of the findings are shown on the page, the likeliest ones.
+# At most this many findings are shown, the likeliest ones.
 _FINDINGS = 12
-# Whose word stands first.
+# Annotations are sorted by origin in this order.
 _BY = ("human", "report", "predicted")
 # Who denies or doubts something.
 _DENIED = (
@@ -85,10 +85,10 @@ def _page(answer: dict[str, Any]) -> None:
         for annotation in answer["alone"]["annotations"]:
             out.print(Text("  ").append(annotation_line(annotation)))
     for name, origin, who in _DENIED:
-        said = [a["text"] for a in answer[name] if a["origin"] == origin]
-        if said:
+        texts = [a["text"] for a in answer[name] if a["origin"] == origin]
+        if texts:
             out.print(Text(f"\n{name} by {who}", "bold"))
-            out.print(Text("  ").append("; ".join(said)))
+            out.print(Text("  ").append("; ".join(texts)))
     out.print(Text("\nprobabilities", "bold"))
     for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
         out.print(

@@ -21,7 +21,8 @@ Protocol: TypeAlias = Literal["kitty", "iterm", "sixel"]
 _LINES, _PIXELS = 10, 180
 _LEVELS = 64
 _ANSWER_SECONDS = 0.2
-# What a terminal answers that asks "which are you"; 4 among its numbers stands for sixels.
+# A terminal's answer to "primary device attributes"; 4 among its numbers means that it draws
+# sixels.
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([0-9;]*)c")
 
 

@@ -169,9 +169,9 @@ def list_rows(limit: int, person: str | None, action: str | None, form: str, pat
         emit_json(rows)
         return
     for row in rows:
-        said = (row["time"], row["person"] or "-", row["address"] or "-", row["action"])
+        who = (row["time"], row["person"] or "-", row["address"] or "-", row["action"])
         more = (str(row["status"] or ""), row["route"], row["subject"], row["detail"])
-        echo("  ".join(part for part in (str(row["number"]), *said, *more) if part))
+        echo("  ".join(part for part in (str(row["number"]), *who, *more) if part))
 
 
 @audit.command()

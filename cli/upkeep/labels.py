@@ -108,9 +108,9 @@ def history(image: str, database: Path, form: str) -> None:
         emit_json(found.to_json())
         return
     for event in found.events:
-        said = f": {event.annotation.text}" if event.annotation else ""
+        words = f": {event.annotation.text}" if event.annotation else ""
         undoes = f" no. {event.undoes}" if event.undoes else ""
-        what = f"{event.action}{undoes} {event.finding}{said}"
+        what = f"{event.action}{undoes} {event.finding}{words}"
         echo(f"{event.number:6} {event.at} {event.person} {what}")
     if not found.events:
         echo(f"nobody has said anything of {found.image}")

@@ -8,14 +8,15 @@ import numpy.typing as npt
 from indexer.archive.plausibility import roughness
 from indexer.archive.windowing import Picture
 
-__all__ = ["bone_is_white", "looks"]
+__all__ = ["appearance_notes", "bone_is_white"]
 
 # By benchmarks/appearance.py no film of three sources is as rough as the first two, nor as black
 # and white as the third.
 _NOISE, _STRIPES, _SATURATED = 0.15, 0.12, 0.9
 # How much rougher stripes are across rows than along them.
 _MAX_ROUGHNESS = 3.0
-# How surely black and white look exchanged: by the same benchmark one film of a thousand does.
+# Below this score black and white look exchanged; by the same benchmark one film in a thousand
+# does.
 _INVERTED = -1.0
 # Where a chest film is brighter (above 0) or darker than its mean, in parts of its contrast: mostly
 # the spine against the air at its sides. Fitted by the same benchmark, in hundredths.
@@ -31,7 +32,7 @@ _POLARITY_WEIGHTS = (
 )
 
 
-def looks(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+def appearance_notes(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     """Notes (`indexer.archive.notes`) on a picture that no film looks like.
 
     Parameters
@@ -47,7 +48,7 @@ def looks(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
         notes.append("looks_like_noise")
     elif across > _STRIPES and across > _MAX_ROUGHNESS * along:
         notes.append("looks_striped")
-    # Two more and over the end: 254, 255, 0 and 1 become the four smallest values.
+    # Adding 2 wraps around: 254, 255, 0 and 1 become the four smallest values.
     if np.count_nonzero(canvas + np.uint8(2) < 4) > _SATURATED * canvas.size:
         notes.append("looks_saturated")
     if not notes and bone_is_white(canvas) < _INVERTED:

@@ -12,7 +12,7 @@ __all__ = ["refusal"]
 _DICOM_NAME = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
 _PICTURE_NAME = re.compile(r"\.(png|jpe?g|tiff?|webp|bmp|jp2|j2k)$", re.IGNORECASE)
 _INNER_ZIP = re.compile(r"!/.*\.zip$", re.IGNORECASE)
-# Beginnings of other files: what it is, and what would be right.
+# First bytes of other kinds of files, what the file is, and what to do.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file: fetch it with `git lfs pull`"),
     (b"%PDF", "a PDF: export its pictures"),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.archive import deidentify, scaling, windowing
-from indexer.archive.appearance import looks
+from indexer.archive.appearance import appearance_notes
 from indexer.archive.content import refusal
 from indexer.archive.deidentify import Identity, Metadata
 from indexer.archive.limits import Limits
@@ -192,7 +192,7 @@ def _finish(
     if settings.borders:
         picture, grid = borders.cut_borders(picture, grid)
     canvas = scaling.to_canvas(picture, settings.size, settings.squash, grid)
-    metadata = replace(metadata, notes=(*notes, *looks(picture, canvas)))
+    metadata = replace(metadata, notes=(*notes, *appearance_notes(picture, canvas)))
     return DecodedImage(
         canvas=canvas,
         image_id=image_id,

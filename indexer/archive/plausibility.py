@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 __all__ = ["fits_better", "is_smoother", "roughness", "signed_otherwise"]
 
-# Pairs of neighbouring rows that are looked at, and how many pixels of each.
+# How many pairs of neighbouring rows are compared, and how many pixels of each.
 _PAIRS, _LENGTH = 24, 2048
-# Of these every so many-th tells the range of values.
+# Every fourth of these pixels is used to estimate the range of values.
 _THINNED = 4
-# How much smoother another reading of the same bytes has to be to be believed.
+# Another reading of the same bytes is believed if its roughness is below this share of the first.
 _MARGIN = 0.5
-# Part of the steps that go through half of all values, from which the sign of values is doubted,
-# and how much smoother the other sign has to make them.
+# The sign of values is doubted if more than this part of the steps crosses half the range. The
+# other sign must then reduce the roughness to this share.
 _MAX_JUMPS, _MIN_SMOOTHING = 0.0005, 0.75
 
 
@@ -40,7 +40,7 @@ def roughness(pixels: npt.NDArray[Any]) -> tuple[float, float]:
     """
     if min(pixels.shape) < 2:
         return 0.0, 0.0
-    # A quarter of the pixels tells a mean; values that jump, which are rare, are looked for in all.
+    # A quarter of the pixels is enough for a mean; rare jumps are looked for in all pixels.
     upper, lower = (
         rows[::2, rows.shape[1] // 4 : -(rows.shape[1] // 4) or None]
         for rows in _pairs_of_rows(pixels)

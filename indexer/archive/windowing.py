@@ -33,17 +33,17 @@ __all__ = [
     "render",
 ]
 
-# Rows that are worked on at once.
+# Rows in a block that stays in the processor's cache.
 _ROWS = 32
 #: Numbered corners of an image: what becomes of them tells how it was flipped and turned.
 CORNERS: npt.NDArray[np.uint8] = np.arange(4, dtype=np.uint8).reshape(2, 2)
 # Share of the pixels beyond either end of the shown range.
 _TAIL = 0.005
-# One side of the middle of a film, in parts of the whole: what lies around it may be no patient.
+# An eighth of the film on each side is its margin, which may show no patient.
 _MARGIN = 8
-# Share of a film that padding must leave; padding that leaves less is wrong.
+# Padding that leaves a smaller share of the film than this is wrong.
 _MIN_SHOWN = 0.05
-# Where less of the middle of a film than this is neither black nor white, a window hides it.
+# A window hides the film if a smaller share of its middle than this is neither black nor white.
 _HIDDEN = 0.2
 # Enough values for stable percentiles.
 _SAMPLES = 250_000
@@ -266,14 +266,16 @@ def _histograms(
         counts = np.bincount(within(slice(None)), minlength=size)
         return counts, counts
     rows, columns = (side // _MARGIN for side in index.shape)
-    beside = slice(rows, index.shape[0] - rows)
-    middle = np.bincount(within(beside, slice(columns, index.shape[1] - columns)), minlength=size)
+    inner_rows = slice(rows, index.shape[0] - rows)
+    middle = np.bincount(
+        within(inner_rows, slice(columns, index.shape[1] - columns)), minlength=size
+    )
     # The rim alone, so that no pixel is counted twice.
     rim = (
         within(slice(0, rows)),
         within(slice(index.shape[0] - rows, None)),
-        within(beside, slice(0, columns)),
-        within(beside, slice(index.shape[1] - columns, None)),
+        within(inner_rows, slice(0, columns)),
+        within(inner_rows, slice(index.shape[1] - columns, None)),
     )
     return middle + np.bincount(np.concatenate(rim), minlength=size), middle
 

@@ -26,12 +26,12 @@ _BACKBONES = 16
 _UNITS = 8192
 _LAYERS = 8
 _TEXT = 500
-# So large may a threshold or a weight be that is no tensor's; of larger ones exp() would overflow.
+# Largest size of thresholds and weights in `bundle.json`; exp() of larger numbers would overflow.
 _NUMBER = 100
 # The tensors of all networks together; the bundle that ships has under 20 MB.
 _WEIGHT_BYTES = 4 << 30
 _HEADER_BYTES = 16 << 20
-# No address: a name that looks like one would be looked up on the network.
+# Names of networks must not look like addresses, which would be looked up on the network.
 _NETWORK = re.compile(r"^[A-Za-z0-9_.]+$")
 _TYPES = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2, "I8": 1, "U8": 1, "I32": 4, "I64": 8, "BOOL": 1}
 

@@ -145,8 +145,8 @@ class Database:
                 f"no image has the id {image_id!r}; ids are the 16 hex digits that searches show"
             )
         if (labels := self.labels()) is not None:
-            mates = self.mates([image_id])[image_id]
-            row = replace(row, label_events=tuple(labels.labels.of(mates)))
+            same_study = self.same_study([image_id])[image_id]
+            row = replace(row, label_events=tuple(labels.labels.of(same_study)))
         return Record(
             document=document_from_row(row),
             metadata=row.metadata,
@@ -180,9 +180,9 @@ class Database:
         """Ids of all images, or of those of one study or patient."""
         return self.ledger.images.ids(study=study, patient=patient)
 
-    def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+    def same_study(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
-        return self.ledger.images.mates(image_ids)
+        return self.ledger.images.same_study(image_ids)
 
     def owners(
         self, image_ids: Sequence[str], column: Literal["study", "patient"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 __all__ = ["address", "connect", "copy", "is_marked", "mark", "settled", "wipe"]
 
-# KiB of pages that are kept: of a reader the inner pages of a large file's indexes, which each
-# look-up goes through; of a writer what a commit of a thousand images changes, some 15 MB, so that
-# each page is written once.
+# KiB of pages that SQLite caches. A reader needs the inner pages of the indexes for every look-up.
+# A writer changes some 15 MB in a commit of a thousand images, and so writes each page once.
 _CACHE = 32_768
-# A log of several commits is folded into the file once for all of them.
+# Pages in the write-ahead log before it is checkpointed, so that several commits share one
+# checkpoint.
 _LOG_PAGES = 8_192
 # Milliseconds for which a wipe waits for readers to end.
 _WIPE_PATIENCE = 2000
@@ -25,7 +25,7 @@ def address(path: Path, *, write: bool = False) -> str:
     if write:
         mode = "rw"
     else:
-        # On a medium that cannot be written nobody else writes, and SQLite need not look out.
+        # In a folder that cannot be written nobody writes, so SQLite need not watch for changes.
         alone = (
             not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
         )

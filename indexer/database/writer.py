@@ -168,7 +168,7 @@ class Writer:
             with self.ledger.transaction():
                 killed = self.ledger.runs.stop_killed()
             self._remove_orphans()
-            # Of a run that was killed; it names all files of the archive.
+            # The scratch file of a killed run is removed, as it names all files of the archive.
             self.layout.scratch.unlink(missing_ok=True)
             if killed:
                 _log.info("the last run was stopped before its end; going on from its last commit")
@@ -354,7 +354,7 @@ class Writer:
         with writing(self.layout.root):
             held = wipe(self._stores)
         self.outbox.wipe()
-        # Once more: the documents that waited are gone from the ledger only now.
+        # Drained again: only now has the ledger dropped the documents that were waiting.
         with writing(self.layout.root):
             return wipe(self._stores) or held
 

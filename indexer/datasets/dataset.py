@@ -30,7 +30,7 @@ __all__ = [
 
 Needs: TypeAlias = Literal["annotations", "text", "picture"]
 
-# So many unknown ids are named in one message.
+# An error names at most this many unknown ids.
 _NAMED = 5
 
 

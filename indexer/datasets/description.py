@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from indexer.annotation import Annotation, parse_mesh
 from indexer.errors import TrainingError
 
-__all__ = ["FILE", "ROLES", "Annotations", "Claim", "Column", "Description", "Label", "Labels"]
+__all__ = ["FILE", "ROLES", "Annotations", "Claim", "Description", "LabelMeaning", "LabelMeanings"]
 
 #: The description that a folder carries itself.
 FILE = "dataset.toml"
@@ -32,7 +32,7 @@ _NOTHING_DENIED = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SourceTable:
     """A table whose rows are images, or are joined to those.
 
     Parameters
@@ -54,7 +54,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SourceColumn:
     """A column, or what a pattern's first group (else the whole pattern) finds in it.
 
     An optional one may be missing, and is empty then.
@@ -91,7 +91,7 @@ class Annotations:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LabelMeaning:
     """What a label means.
 
     Parameters
@@ -110,7 +110,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelMeanings:
     """What the labels of a table mean.
 
     Parameters
@@ -126,7 +126,7 @@ class Labels:
         How likely a finding is there though its label is not given (0..1).
     """
 
-    meanings: Mapping[str, Label]
+    meanings: Mapping[str, LabelMeaning]
     cells: Mapping[str, Claim] | None
     separator: str
     softness: float
@@ -177,23 +177,23 @@ class Description:
     parts
         See `Parts`.
     annotations, labels
-        See `Annotations` and `Labels`; None where there are none. Without annotations the words of
-        reports and captions are read by the rule labeller, and deny nothing.
+        See `Annotations` and `LabelMeanings`; None where there are none. Without annotations the
+        words of reports and captions are read by the rule labeller, and deny nothing.
     """
 
     path: Path
     name: str
     source: str
     licence: str
-    tables: tuple[Table, ...]
-    joins: tuple[Table, ...]
-    columns: Mapping[str, Column]
+    tables: tuple[SourceTable, ...]
+    joins: tuple[SourceTable, ...]
+    columns: Mapping[str, SourceColumn]
     pictures: tuple[str, ...]
     reports: str
     views: Mapping[str, str]
     parts: Parts
     annotations: Annotations | None
-    labels: Labels | None
+    labels: LabelMeanings | None
 
     @property
     def needed(self) -> frozenset[str]:
@@ -298,7 +298,9 @@ class _DescriptionParser:
     def _inverse(self, data: Mapping[str, Any], prefix: str) -> dict[str, str]:
         return {v: key for key in data for v in self._texts(data, key, f"{prefix}.")}
 
-    def _tables(self, key: str, known: set[str], *, needed: bool = False) -> tuple[Table, ...]:
+    def _tables(
+        self, key: str, known: set[str], *, needed: bool = False
+    ) -> tuple[SourceTable, ...]:
         found = self._data.get(key, [])
         if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
             raise self._refuse(key, f"each stands under [[{key}]]")
@@ -312,10 +314,10 @@ class _DescriptionParser:
                 raise self._refuse("join.on", "missing: the columns that both tables have")
             part = self._text(data, "part", f"{key}.") if "part" in data else None
             delimiter = self._text(data, "delimiter", f"{key}.", ",")
-            tables.append(Table(self._text(data, "file", f"{key}."), part, on, delimiter))
+            tables.append(SourceTable(self._text(data, "file", f"{key}."), part, on, delimiter))
         return tuple(tables)
 
-    def _columns(self) -> dict[str, Column]:
+    def _columns(self) -> dict[str, SourceColumn]:
         section, found = self._section("columns"), {}
         self._only(section, set(ROLES), "columns.")
         if "image" not in section:
@@ -329,7 +331,7 @@ class _DescriptionParser:
             except re.error as error:
                 raise self._refuse(f"columns.{role}.pattern", str(error)) from error
             optional = data.get("optional", False) is True
-            found[role] = Column(name, pattern if pattern.pattern else None, optional)
+            found[role] = SourceColumn(name, pattern if pattern.pattern else None, optional)
         return found
 
     def _parts(self) -> Parts:
@@ -342,7 +344,7 @@ class _DescriptionParser:
             val=self._share(section, "val", "parts.", Parts().val),
         )
 
-    def _annotations(self, columns: Mapping[str, Column]) -> Annotations | None:
+    def _annotations(self, columns: Mapping[str, SourceColumn]) -> Annotations | None:
         section = self._section("annotations")
         if "annotations" not in columns and "annotations" not in self._data:
             return None
@@ -353,7 +355,7 @@ class _DescriptionParser:
             deny=None if nothing else self._share(section, "deny", "annotations.", 0.0),
         )
 
-    def _labels(self, columns: Mapping[str, Column]) -> Labels | None:
+    def _labels(self, columns: Mapping[str, SourceColumn]) -> LabelMeanings | None:
         section = self._section("labels")
         if not section:
             return None
@@ -369,14 +371,14 @@ class _DescriptionParser:
             self._only(claims, set(_CLAIMS), "labels.cells.")
             found = self._inverse(claims, "labels.cells")
             cells = {k.lower(): next(c for c in _CLAIMS if c == v) for k, v in found.items()}
-        return Labels(
+        return LabelMeanings(
             meanings={label: self._meaning(label, value) for label, value in meanings.items()},
             cells=cells,
             separator=self._text(section, "separator", "labels.", "|"),
             softness=self._share(section, "softness", "labels.", 0.1),
         )
 
-    def _meaning(self, label: str, value: Any) -> Label:
+    def _meaning(self, label: str, value: Any) -> LabelMeaning:
         key = f"labels.meanings.{label}"
         one_of = isinstance(value, dict)
         if isinstance(value, dict):
@@ -391,4 +393,4 @@ class _DescriptionParser:
             raise self._refuse(key, f"{texts!r} names no finding")
         own = Annotation.from_words("human", label.lower().replace("_", " "), ())
         findings = tuple(dict.fromkeys(term.disease for term in terms))
-        return Label(own if one_of else terms[0], findings, one_of)
+        return LabelMeaning(own if one_of else terms[0], findings, one_of)

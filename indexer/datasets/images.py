@@ -16,7 +16,7 @@ from indexer.archive.reports import Report, ReportIndex, parse_report
 from indexer.archive.sources.names import stem
 from indexer.datasets.description import FILE, Description
 from indexer.datasets.example import Example
-from indexer.datasets.meanings import Claims, Known, known, read_labels
+from indexer.datasets.meanings import Claims, KnownFindings, known, read_labels
 from indexer.datasets.pictures import PictureFinder
 from indexer.datasets.tables import Row, header, joined_rows, table_files
 from indexer.errors import ArchiveError, TrainingError
@@ -283,7 +283,7 @@ class Dataset:
                 if annotations or text.sections:
                     yield image, Report("", text.sections, annotations)
 
-    def _known(self, image: Described, text: _Text) -> Known:
+    def _known(self, image: Described, text: _Text) -> KnownFindings:
         meaning = self.description.annotations
         human = [*(image.annotations or ()), *(text.human if meaning is not None else ())]
         deny = None if meaning is None else meaning.deny

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from indexer.annotation import NORMAL, Annotation
-from indexer.datasets.description import Claim, Label, Labels
+from indexer.datasets.description import Claim, LabelMeaning, LabelMeanings
 from indexer.errors import TrainingError
 
-__all__ = ["Claims", "Known", "known", "read_labels"]
+__all__ = ["Claims", "KnownFindings", "known", "read_labels"]
 
 #: By label, what each row of the image says of it.
 Claims: TypeAlias = dict[str, list[Claim]]
@@ -20,7 +20,7 @@ _LIST_PUNCTUATION = " []'\""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFindings:
     """What is known of an image's findings.
 
     Parameters
@@ -36,7 +36,7 @@ class Known:
     others: float | None = None
 
 
-def read_labels(labels: Labels, cells: Mapping[str, str], listed: str) -> Claims:
+def read_labels(labels: LabelMeanings, cells: Mapping[str, str], listed: str) -> Claims:
     """What one row says.
 
     Parameters
@@ -71,11 +71,11 @@ def read_labels(labels: Labels, cells: Mapping[str, str], listed: str) -> Claims
 
 
 def known(
-    labels: Labels | None,
+    labels: LabelMeanings | None,
     claims: Claims,
     annotations: Iterable[Annotation],
     deny: float | None,
-) -> Known:
+) -> KnownFindings:
     """What is known together.
 
     A label counts as given where at least half of the rows that judge it give it, as denied where
@@ -96,7 +96,7 @@ def known(
     states: dict[str, list[float | None]] = {}
     for name, rows in claims.items():
         # A label that the description does not list is taken for a finding of that name.
-        meaning = (labels.meanings.get(name) if labels is not None else None) or Label(
+        meaning = (labels.meanings.get(name) if labels is not None else None) or LabelMeaning(
             Annotation.from_words("human", name.lower().replace("_", " "), ()), ()
         )
         state = _judged(rows, labels.softness if labels is not None else 0.0)
@@ -108,7 +108,7 @@ def known(
     findings = {name: state for name, s in states.items() if (state := _together(s)) is not None}
     if any(annotation.disease != NORMAL for annotation in distinct) and findings.get(NORMAL) != 1:
         findings[NORMAL] = 0.0
-    return Known(tuple(distinct), findings, others)
+    return KnownFindings(tuple(distinct), findings, others)
 
 
 def _judged(rows: list[Claim], softness: float) -> float | None:

@@ -42,7 +42,8 @@ class PictureFinder:
                 name = template.format_map(row)
             except (KeyError, ValueError, IndexError) as error:
                 raise TrainingError(f"{template!r} is no path of pictures: {error}") from error
-            # A table must not lead out of its data set; a description may say where that is.
+            # Paths of a table must stay in the data set's folder; the description may name another
+            # folder.
             if name.startswith("/") != template.startswith("/") or ".." in Path(name).parts:
                 continue
             if "*" not in name:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from indexer.datasets.description import Description, Table
+from indexer.datasets.description import Description, SourceTable
 from indexer.errors import TrainingError
 
 __all__ = ["Row", "header", "joined_rows", "read_rows", "table_files"]
@@ -20,7 +20,7 @@ __all__ = ["Row", "header", "joined_rows", "read_rows", "table_files"]
 Row = tuple[Path, int, dict[str, str]]
 
 
-def table_files(root: Path, table: Table) -> list[Path]:
+def table_files(root: Path, table: SourceTable) -> list[Path]:
     """The files of a table in a data set's folder; ``.csv`` stands for ``.csv.gz`` too."""
     return sorted(root.glob(table.file)) or sorted(root.glob(f"{table.file}.gz"))
 
@@ -93,7 +93,7 @@ def joined_rows(root: Path, description: Description) -> Iterator[tuple[Row, str
                 yield (file, line, row), table.part
 
 
-def _files(root: Path, table: Table) -> list[Path]:
+def _files(root: Path, table: SourceTable) -> list[Path]:
     found = table_files(root, table)
     if not found:
         raise TrainingError(f"{root / table.file} is missing: it is a table of the data set")
@@ -101,7 +101,7 @@ def _files(root: Path, table: Table) -> list[Path]:
 
 
 def _by_key(
-    root: Path, table: Table, wanted: frozenset[str]
+    root: Path, table: SourceTable, wanted: frozenset[str]
 ) -> tuple[set[str], Mapping[tuple[str, ...], dict[str, str]]]:
     """Column names, and by what it is joined on, the cells of a table that are wanted."""
     names: set[str] = set()
@@ -115,7 +115,7 @@ def _by_key(
     return names, rows
 
 
-def _check_keys(root: Path, table: Table, names: Sequence[str] | set[str]) -> None:
+def _check_keys(root: Path, table: SourceTable, names: Sequence[str] | set[str]) -> None:
     for name in table.on:
         if name not in names:
             raise TrainingError(f"{root / table.file} lacks the column {name}, to be joined by")

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from indexer.cascade.labels import Labels
 from indexer.datasets.example import Example
 
-__all__ = ["PRESENT", "Known", "encode_targets"]
+__all__ = ["PRESENT", "KnownTargets", "encode_targets"]
 
 #: Above this a soft target counts as present; a label that may have been missed is below it.
 PRESENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownTargets:
     """What is known of n images.
 
     Parameters
@@ -33,20 +33,20 @@ class Known:
     targets: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
 
-    def beside(self, other: Known) -> Known:
+    def join(self, other: KnownTargets) -> KnownTargets:
         """With the labels of another after its own."""
-        return Known(
+        return KnownTargets(
             np.concatenate([self.targets, other.targets], 1),
             np.concatenate([self.known, other.known], 1),
         )
 
-    def rows(self, rows: npt.NDArray[Any]) -> Known:
+    def rows(self, rows: npt.NDArray[Any]) -> KnownTargets:
         """Of some images."""
-        return Known(self.targets[rows], self.known[rows])
+        return KnownTargets(self.targets[rows], self.known[rows])
 
-    def columns(self, columns: npt.NDArray[np.int64]) -> Known:
+    def columns(self, columns: npt.NDArray[np.int64]) -> KnownTargets:
         """Of some labels."""
-        return Known(self.targets[:, columns], self.known[:, columns])
+        return KnownTargets(self.targets[:, columns], self.known[:, columns])
 
 
 def encode_targets(

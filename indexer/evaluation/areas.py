@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from indexer.datasets.targets import PRESENT, Known
+from indexer.datasets.targets import PRESENT, KnownTargets
 
 __all__ = ["MIN_POSITIVES", "areas_by_source", "mean_area", "mean_auc"]
 
@@ -18,7 +18,7 @@ MIN_POSITIVES = 10
 
 
 def areas_by_source(
-    goals: Known, scores: _FloatArray, source: npt.NDArray[np.int64], names: Sequence[str]
+    goals: KnownTargets, scores: _FloatArray, source: npt.NDArray[np.int64], names: Sequence[str]
 ) -> dict[str, float]:
     """The mean AUC of each data set that has a finding of at least 10 positives."""
     found = {}
@@ -35,7 +35,7 @@ def mean_area(areas: Mapping[str, float]) -> float:
     return round(float(np.mean(list(areas.values()))), 4) if areas else math.nan
 
 
-def mean_auc(goals: Known, scores: _FloatArray) -> float:
+def mean_auc(goals: KnownTargets, scores: _FloatArray) -> float:
     """Mean area under the ROC curve over the labels of at least 10 positives, of what is known;
     not a number where there is none."""
     from sklearn.metrics import roc_auc_score

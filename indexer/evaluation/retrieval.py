@@ -119,7 +119,7 @@ def image_scores(similarity: FloatArray, truth: Truth) -> dict[str, FloatArray]:
         right = relevant[order]
         for k in (1, 5, 10):
             rows[f"p_at_{k}"].append(float(right[:k].mean()))
-        # Of a query without any relevant image the ideal gain is 0, and the score is undefined.
+        # Without any relevant image the ideal gain is 0, and the score is undefined.
         found = np.flatnonzero(right)
         gains = grades[order]
         best = np.sort(np.partition(gains, -10)[-10:] if len(gains) > 10 else gains)[::-1]

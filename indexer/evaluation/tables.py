@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Table", "tables"]
+__all__ = ["ScoreTable", "tables"]
 
 _Scores = Mapping[str, Any]
-# Parts of keys that are not written as they stand.
+# How parts of keys are written in headings, where not as they are.
 _SPELLED = {"auc": "AUC", "f1": "F1", "map": "mAP", "p": "P", "r": "R", "ndcg": "nDCG"}
 _OF_PRODUCT = ("mean_auc", "normal_auc", "micro_f1", "macro_f1", "calibration_error")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ScoreTable:
     """A title, the heads of the columns after the first, and rows that begin with their name."""
 
     title: str
@@ -23,13 +23,13 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def tables(scores: _Scores) -> list[Table]:
+def tables(scores: _Scores) -> list[ScoreTable]:
     """The tables of what `protocols.evaluate` gave; intervals stand in brackets."""
     makers = {"paper": _paper, "product": _product, "retrieval": _retrieval, "words": _captions}
     return makers[scores["protocol"]](scores)
 
 
-def _product(scores: _Scores) -> list[Table]:
+def _product(scores: _Scores) -> list[ScoreTable]:
     columns = _pooled_and_single(scores)
     rows = [
         [_words(key), *(_cell(part[key], part["intervals"].get(key)) for _, part in columns)]
@@ -37,7 +37,7 @@ def _product(scores: _Scores) -> list[Table]:
     ]
     intervals = scores["intervals"]
     return [
-        Table("scores", [name for name, _ in columns], rows),
+        ScoreTable("scores", [name for name, _ in columns], rows),
         _likely(columns),
         _flat("words", ("f1", "exact_match"), scores["words"], intervals, "words"),
         _flat(
@@ -50,13 +50,13 @@ def _product(scores: _Scores) -> list[Table]:
     ]
 
 
-def _likely(columns: list[tuple[str, _Scores]]) -> Table:
+def _likely(columns: list[tuple[str, _Scores]]) -> ScoreTable:
     heads = [_words(key) for key in columns[0][1]["likely"]]
     rows = [[name, *map(_cell, part["likely"].values())] for name, part in columns]
-    return Table("likely findings", heads, rows)
+    return ScoreTable("likely findings", heads, rows)
 
 
-def _retrieval(scores: _Scores) -> list[Table]:
+def _retrieval(scores: _Scores) -> list[ScoreTable]:
     found = []
     parts = _pooled_and_single(scores)
     for group, title in (("all", "all queries"), ("abnormal", "abnormal queries")):
@@ -67,7 +67,7 @@ def _retrieval(scores: _Scores) -> list[Table]:
             heads, row = _row(f"bundle, {name}", own, part["intervals"], path)
             rows.append(row)
             rows += [_row(f"{_words(k)}, {name}", v[group])[1] for k, v in others.items()]
-        found.append(Table(f"by picture, {title}", heads, rows))
+        found.append(ScoreTable(f"by picture, {title}", heads, rows))
     scored = {"bundle": scores["text_to_image"], **scores["baselines"]["text_to_image"]}
     rows = []
     for name, part in scored.items():
@@ -75,16 +75,16 @@ def _retrieval(scores: _Scores) -> list[Table]:
             intervals = scores["intervals"] if name == "bundle" else {}
             heads, row = _row(name, part, intervals, "text_to_image")
             rows.append(row)
-    return [*found, Table("by words", heads, rows)]
+    return [*found, ScoreTable("by words", heads, rows)]
 
 
-def _captions(scores: _Scores) -> list[Table]:
+def _captions(scores: _Scores) -> list[ScoreTable]:
     own = _row("bundle", scores["text_to_image"], scores["intervals"], "text_to_image")
     chance = _row("chance", scores["baselines"]["text_to_image"]["chance"])
-    return [Table("by the words of captions", own[0], [own[1], chance[1]])]
+    return [ScoreTable("by the words of captions", own[0], [own[1], chance[1]])]
 
 
-def _paper(scores: _Scores) -> list[Table]:
+def _paper(scores: _Scores) -> list[ScoreTable]:
     best = scores["best"]
     answers = {
         **{f"{name} *" if name == best else name: v for name, v in scores["variants"].items()},
@@ -105,14 +105,14 @@ def _paper(scores: _Scores) -> list[Table]:
     point = scores.get("operating_point")
     cases = ", ".join(f"{count} of at least {n} words" for n, count in scores["cases"].items())
     return [
-        Table(f"percent; * is the cascade; BLEU over {cases}", heads, rows),
-        Table("BLEU of diseased images", heads[2:], ill),
+        ScoreTable(f"percent; * is the cascade; BLEU over {cases}", heads, rows),
+        ScoreTable("BLEU of diseased images", heads[2:], ill),
         *([] if point is None else [_curve(point)]),
         _matrix(f"images by true class (rows) and by what {best} says", scores["confusion"]),
     ]
 
 
-def _curve(point: _Scores) -> Table:
+def _curve(point: _Scores) -> ScoreTable:
     rows = [
         [
             f"{row['limit']:.3f}{' *' if row['limit'] == point['limit'] else ''}",
@@ -123,14 +123,14 @@ def _curve(point: _Scores) -> Table:
     ]
     heads = ["accuracy", *(f"BLEU-{n}" for n in point["curve"][0]["bleu"])]
     title = "on val, by the chance from which on an image is called normal; * is the cascade's"
-    return Table(title, heads, rows)
+    return ScoreTable(title, heads, rows)
 
 
 def _bleus(row: _Scores, key: str) -> list[str]:
     return [_cell(value, row["intervals"][key][n], 1) for n, value in row[key].items()]
 
 
-def _matrix(title: str, confusion: _Scores) -> Table:
+def _matrix(title: str, confusion: _Scores) -> ScoreTable:
     """Classes that are neither there nor said are left out; the columns have the rows' numbers."""
     names, counts = confusion["classes"], confusion["counts"]
     kept = [c for c in range(len(names)) if any(counts[c]) or any(row[c] for row in counts)]
@@ -138,7 +138,7 @@ def _matrix(title: str, confusion: _Scores) -> Table:
         [f"{number} {names[c]}", *(str(counts[c][other] or ".") for other in kept)]
         for number, c in enumerate(kept, 1)
     ]
-    return Table(title, [str(number) for number in range(1, len(kept) + 1)], rows)
+    return ScoreTable(title, [str(number) for number in range(1, len(kept) + 1)], rows)
 
 
 def _pooled_and_single(scores: _Scores) -> list[tuple[str, _Scores]]:
@@ -154,9 +154,9 @@ def _flat(
     group: Mapping[str, _Scores],
     intervals: _Scores,
     path: str,
-) -> Table:
+) -> ScoreTable:
     rows = [_row(name, row, intervals, f"{path}.{name}")[1] for name, row in group.items()]
-    return Table(title, [_words(key) for key in keys], rows)
+    return ScoreTable(title, [_words(key) for key in keys], rows)
 
 
 def _row(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 __all__ = ["change_appearance"]
 
-# Shares of the pictures that are changed so.
+# Share of the pictures that get each change.
 _EQUALISED, _BLURRED, _COARSE, _NOISY, _LETTERED, _BORDERED = 0.3, 0.25, 0.15, 0.4, 0.35, 0.2
 # Pixels of a stroke of a letter, and the widest border as a share of the side.
 _STROKE, _WIDEST = 3, 0.1

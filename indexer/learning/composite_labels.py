@@ -17,10 +17,10 @@ from indexer.errors import MissingExtraError, TrainingError
 
 __all__ = ["CompositeLabels", "cluster", "joint_vectors"]
 
-# Words of a composite label's name, the disease among them, and findings that it goes with.
+# Most words in a composite label's name, with the disease, and most findings named beside it.
 _NAME_WORDS = 4
 _COMPANIONS = 2
-# Share of its annotations that must have what a label is named by.
+# A label is named by what at least this share of its annotations has.
 _MIN_SHARE = 0.25
 _ALONE = "alone"
 
@@ -101,7 +101,7 @@ def cluster(
     images_per_label: int = 50,
     deviations: float = 1.0,
     k: int | None = None,
-    beside: Sequence[Collection[str]] | None = None,
+    companions: Sequence[Collection[str]] | None = None,
     seed: int = 0,
 ) -> CompositeLabels:
     """Composite labels: k-means inside each large disease group (Shin et al., section 5).
@@ -120,7 +120,7 @@ def cluster(
     k
         Split each of those large groups into so many labels instead, whatever its size; fewer only
         where it has fewer different vectors. 1 splits none.
-    beside
+    companions
         The other findings of each image, for the names: where a label's own words do not tell it
         from its sisters, the findings that it goes with may.
 
@@ -148,7 +148,7 @@ def cluster(
     for disease, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         members = np.array([i for i, words in enumerate(annotations) if words[0] == disease])
         wanted = count // images_per_label if k is None else k
-        # More clusters than different vectors cannot be.
+        # There cannot be more clusters than different vectors.
         parts = min(wanted, len(np.unique(vectors[members], axis=0)))
         if disease == NORMAL or count < limit or parts < 2:
             groups = [members]
@@ -160,7 +160,7 @@ def cluster(
         new = _names(
             disease,
             [[annotations[i][1:] for i in group] for group in groups],
-            [[beside[i] or [_ALONE] for i in group] if beside else [] for group in groups],
+            [[companions[i] or [_ALONE] for i in group] if companions else [] for group in groups],
         )
         for name, group in zip(new, groups, strict=True):
             rows[group] = len(names)
@@ -172,7 +172,7 @@ def cluster(
 def _names(
     disease: str,
     groups: Sequence[Sequence[Sequence[str]]],
-    beside: Sequence[Sequence[Collection[str]]],
+    companions: Sequence[Sequence[Collection[str]]],
 ) -> list[str]:
     """Names of one disease's labels, of what tells each from the rest of the disease."""
     if len(groups) == 1:
@@ -183,7 +183,7 @@ def _names(
     for index, (group, words) in enumerate(zip(groups, telling, strict=True)):
         parts = list(words)
         if not words or telling.count(words) > 1:
-            found = _telling(beside, index)[:_COMPANIONS]
+            found = _telling(companions, index)[:_COMPANIONS]
             others = " and ".join(word for word in found if word != _ALONE)
             parts += [f"with {others}"] if others else found[:1]
         bare = sum(not words for words in group) / len(group)

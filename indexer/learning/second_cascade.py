@@ -53,8 +53,8 @@ class SecondCascade:
     record: Mapping[str, Any]
 
 
-#: From the parts ``train`` and ``val``, the names of the findings, a folder for checkpoints and a
-#: device: the cascade, or None where the parts do not show what it is to learn.
+#: Makes a cascade from the parts ``train`` and ``val``, the names of the findings, a folder for
+#: checkpoints and a device. It gives None where the parts do not show what there is to learn.
 TrainSecondCascade: TypeAlias = Callable[
     [Mapping[str, Embedded], Sequence[str], Path, str], SecondCascade | None
 ]

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from indexer.annotation import Annotation
 from indexer.paper.classes import CLASSES
 
-__all__ = ["END", "Vocabulary"]
+__all__ = ["END", "PaperVocabulary"]
 
 END = "<end>"
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class PaperVocabulary:
     """The words that can be written: `END`, the classes, then qualifiers by frequency.
 
     Parameters
@@ -30,7 +30,7 @@ class Vocabulary:
     words: tuple[str, ...]
 
     @classmethod
-    def of(cls, annotations: Iterable[Annotation], min_count: int = 1) -> Vocabulary:
+    def of(cls, annotations: Iterable[Annotation], min_count: int = 1) -> PaperVocabulary:
         """Words of the classes' annotations; qualifiers said less than `min_count` times drop."""
         counts = Counter(
             word.text for a in annotations if a.disease in CLASSES for word in a.words[1:]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from indexer.errors import BundleError
 from indexer.learning.composite_map import CompositeMap
-from indexer.paper.annotations import Vocabulary
+from indexer.paper.annotations import PaperVocabulary
 from indexer.paper.classes import CLASSES
 from indexer.paper.networks import Classifier, PaperAnnotator, build_classifier
 from indexer.paper.recipe import FROZEN
@@ -115,7 +115,7 @@ class PaperModel:
     size: int
     crop: int
     steps: int
-    vocabulary: Vocabulary
+    vocabulary: PaperVocabulary
     variants: dict[str, Variant]
     chosen: str
     commonest: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class PaperModel:
         try:
             if description["format"] != FORMAT or tuple(description["classes"]) != CLASSES:
                 raise BundleError("the paper's cascade has another format: train it again")
-            vocabulary = Vocabulary(tuple(description["vocabulary"]))
+            vocabulary = PaperVocabulary(tuple(description["vocabulary"]))
             variants = {}
             for name, stored in description["variants"].items():
                 labels, shape = tuple(stored["labels"]), stored["shape"]

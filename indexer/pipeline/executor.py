@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from indexer.archive.decoding import DecodeSettings
     from indexer.archive.sources.members import Member
 
-__all__ = ["Executor", "FileTask", "ProcessExecutor", "file_reader", "outcome_of"]
+__all__ = ["Executor", "FileTask", "ProcessExecutor", "file_reader", "to_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class ProcessExecutor:
             stopped=self._stopped,
         )
         self._pool = pool.__enter__()
-        return (outcome_of(task, answer) for task, answer in pool)
+        return (to_outcome(task, answer) for task, answer in pool)
 
     def uses(self, seconds: float) -> Sequence[StageUse]:
         """One stage, that of decoding."""
@@ -147,7 +147,7 @@ class ProcessExecutor:
         return [StageUse.of("decode", meter, seconds, self._workers, rest="model")]
 
 
-def outcome_of(task: FileTask, answer: Outcome | FailedImage) -> Outcome:
+def to_outcome(task: FileTask, answer: Outcome | FailedImage) -> Outcome:
     """What became of a file, given what a `DecodePool` says of it."""
     if isinstance(answer, FailedImage):
         return Failed(task.file, None, answer.reason, answer.detail)

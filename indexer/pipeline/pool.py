@@ -18,8 +18,8 @@ from typing import Generic, TypeVar
 from indexer.errors import FailedImage
 from indexer.pipeline.stages.meters import Meter
 from indexer.pipeline.workers import (
-    MOST_CRASHES,
-    MOST_FAILED_STARTS,
+    MAX_CRASHES,
+    MAX_FAILED_STARTS,
     Worker,
     crashed,
     not_startable,
@@ -233,12 +233,12 @@ class DecodePool(Generic[T, R]):
         code = worker.process.exitcode or 0
         if not worker.ready:
             self._failed_starts += 1
-            if self._failed_starts >= MOST_FAILED_STARTS:
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise not_startable(code)
         elif worker.tickets:
             suspect = worker.tickets[0]
             self._crashes[suspect] = self._crashes.get(suspect, 0) + 1
-            if self._crashes[suspect] >= MOST_CRASHES:
+            if self._crashes[suspect] >= MAX_CRASHES:
                 self._answer(worker.tickets.popleft(), crashed(code))
         self._return(worker)
 

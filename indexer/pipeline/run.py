@@ -370,7 +370,7 @@ class _Run:
         uses += committer.uses(seconds)
         stages = processor.use(seconds, uses, executor.cores or cores())
         if executor.cores is not None:
-            # Of processors elsewhere the system does not tell.
+            # The system does not know the processor time of other machines.
             stages = replace(stages, processor=None)
         reasons = {str(status): dict(c.most_common()) for status, c in stage.reasons.items()}
         return Summary(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.workers import (
-    MOST_CRASHES,
-    MOST_FAILED_STARTS,
+    MAX_CRASHES,
+    MAX_FAILED_STARTS,
     Worker,
     crashed,
     not_startable,
@@ -116,7 +116,7 @@ class FileDecoder:
 
     def _ask(self, task: tuple[bytes | str, str]) -> DecodedImage | ImageError:
         problem = FailedImage("decoder_crashed", "its decoder ended the process")
-        for _ in range(MOST_CRASHES):
+        for _ in range(MAX_CRASHES):
             worker = self._take()
             try:
                 worker.connection.send(task)
@@ -146,7 +146,7 @@ class FileDecoder:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
             if worker is not None and worker.ready and not worker.process.is_alive():
-                # Ended while it had nothing to do, as the kernel does where memory is short.
+                # The kernel may end an idle worker where memory is short.
                 worker.end()
                 continue
             worker = worker or self._start()
@@ -154,7 +154,7 @@ class FileDecoder:
                 return worker
             code = worker.end()
             failed_starts += 1
-            if failed_starts >= MOST_FAILED_STARTS:
+            if failed_starts >= MAX_FAILED_STARTS:
                 raise not_startable(code)
 
     @staticmethod

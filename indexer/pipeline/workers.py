@@ -23,8 +23,8 @@ from indexer.memory import keep_freed_memory
 
 __all__ = [
     "KEPT_BYTES",
-    "MOST_CRASHES",
-    "MOST_FAILED_STARTS",
+    "MAX_CRASHES",
+    "MAX_FAILED_STARTS",
     "Worker",
     "crashed",
     "not_startable",
@@ -33,13 +33,14 @@ __all__ = [
     "timed_out",
 ]
 
-#: What a worker keeps of the memory of one file for the next: that of a large radiograph.
+#: Bytes of freed memory that a worker keeps for the next file; enough for a large radiograph.
 KEPT_BYTES = 2**28
-#: A file that ended one worker is tried again, as memory may have been short; twice is enough.
-MOST_CRASHES = 2
-#: After so many workers that ended before they were ready, none will ever be.
-MOST_FAILED_STARTS = 3
-# Sent to a whole group of processes, but for the parent to act on.
+#: A file is given up when it has ended this many workers; the first time memory may just have been
+#: short.
+MAX_CRASHES = 2
+#: The pool gives up when this many workers in a row ended before they were ready.
+MAX_FAILED_STARTS = 3
+# The terminal sends these to all processes of a group, but only the parent is to act on them.
 _PARENTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -165,5 +166,5 @@ def _limit_memory(memory: int) -> None:
         resource.RLIMIT_AS,
         (most if hard == resource.RLIM_INFINITY else min(most, hard), hard),
     )
-    # What a damaged file leaves in memory is a patient's, and may fill the disk.
+    # No core dumps: they would hold a patient's data and might fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

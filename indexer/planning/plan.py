@@ -28,11 +28,11 @@ DEFAULT_MIX: Mapping[str, float] = {"uncompressed": 50, "jpeg2000": 25, "jpeg-lo
 # A size within this factor of the one measured counts as measured.
 _NEAR = 1.5
 _MIB, _GB = 2.0**20, 1e9
-# Elastic's advice for one shard: at most 50 GB; and what a heap of half a node's memory serves.
+# Below the 50 GB that Elastic advises as the largest shard.
 _SHARD_BYTES = 40e9
-# A query by words or by picture that takes longer is felt as slow.
+# Milliseconds from which a query feels slow.
 _SLOW_MS = 1000.0
-# Of what is asked of the index of vectors, as `indexer.database.vectors.plan` builds it.
+# The recall that `indexer.database.vectors.plan` asks of the vector index.
 _RECALL = 0.99
 
 

@@ -79,7 +79,7 @@ def train_annotator(
             val_loss = sequence_loss(*data["val"]).item()
         return {"loss": float(np.mean(losses)), "val_loss": val_loss}
 
-    # With few steps an epoch changes little, so that more epochs must pass before it stops.
+    # Epochs with few steps change little, so early stopping waits for more of them.
     patience = max(5, math.ceil(100 * _ANNOTATIONS / len(data["train"][1])))
     criterion = Criterion("val_loss", tolerance=1e-4, patience=patience)
     history = run_epochs(model, train_epoch, recipe.annotator_epochs, criterion)

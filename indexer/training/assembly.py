@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from indexer.annotation import NORMAL
 from indexer.cascade.networks.encoder import Encoder, EnsembleMember, Outputs
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.training.calibration import calibrate
 from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
@@ -22,9 +22,9 @@ from indexer.words import sentences
 __all__ = ["Ensemble", "TrainedMember", "join", "teach"]
 
 _FloatArray = npt.NDArray[np.float32]
-# How firmly the weights between search vectors and sentences are held to zero, on either side.
+# Ridge penalties of the map from search vectors to sentences, for its two sides.
 _RIDGE, _PHRASE_RIDGE = 1000.0, 1.0
-# The same for the weights of labels that a head learns without its CNN.
+# Ridge penalty of the head for labels that no CNN has learned.
 _HEAD_RIDGE = 30.0
 
 
@@ -70,7 +70,7 @@ def join(
     recipe: Recipe,
     findings: Sequence[str],
     members: Sequence[TrainedMember],
-    goals: Known,
+    goals: KnownTargets,
     supervision: Supervision,
 ) -> Ensemble:
     """Assemble an encoder of trained members.
@@ -141,7 +141,7 @@ def _spread(trained: TrainedMember, worth: npt.NDArray[np.float64], total: int) 
 
 def teach(
     trained: TrainedMember,
-    goals: Known,
+    goals: KnownTargets,
     columns: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
 ) -> TrainedMember:

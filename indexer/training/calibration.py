@@ -10,21 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from indexer.datasets.targets import PRESENT, Known
+from indexer.datasets.targets import PRESENT, KnownTargets
 
 __all__ = ["calibrate", "choose_likely", "choose_thresholds", "failings"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-# How firmly a finding's scale is held to that of all findings, and its shift to none.
+# Weight of the priors: that a finding's scale is the one of all findings, and that its shift is 0.
 _SCALE_PRIOR, _SHIFT_PRIOR = 100.0, 5.0
-# A threshold is fitted on val only where val has this many positives.
+# Findings with fewer positives in val than this get no threshold of their own.
 _MIN_POSITIVES = 5
-# A finding may be reported so many times as often as people reported it.
+# A finding is predicted in at most this many times as many images as people named it in.
 _EXCESS = 2.0
-# A possible finding is so many times as often there as in any image.
+# A finding is possible where it is at least this many times as frequent as in all images.
 _ABOVE_CHANCE = 2.0
-# A likely one is there so often, by at least so many hits.
+# A finding is likely where at least this share of predictions is right, with at least this many
+# right ones.
 _LIKELY, _MIN_HITS = 0.5, 3
 
 
@@ -69,7 +70,7 @@ def calibrate(
 
 
 def choose_thresholds(
-    findings: Sequence[str], train: Known, val: Known, logits: FloatArray
+    findings: Sequence[str], train: KnownTargets, val: KnownTargets, logits: FloatArray
 ) -> dict[str, float]:
     """Per finding, from where on it is possible: the best F1 on val of those thresholds that report
     it at most twice too often and, where there are any, are right at least twice as often as
@@ -102,7 +103,7 @@ def choose_thresholds(
 
 
 def choose_likely(
-    findings: Sequence[str], val: Known, logits: FloatArray, source: npt.NDArray[np.int64]
+    findings: Sequence[str], val: KnownTargets, logits: FloatArray, source: npt.NDArray[np.int64]
 ) -> dict[str, float]:
     """Per finding, from where on it is likely: at least every second time it is there.
 
@@ -130,7 +131,7 @@ def _half_right(scores: FloatArray, there: BoolArray) -> float:
     order = np.argsort(-scores, kind="stable")
     hits = there[order].cumsum()
     precision = hits / (np.arange(1, len(order) + 1) + 1)
-    # Equal chances are over a threshold together.
+    # A threshold cannot separate equal probabilities.
     last = np.append(np.diff(scores[order]) < 0, True)
     good = np.flatnonzero((precision >= _LIKELY) & (hits >= _MIN_HITS) & last)
     return float(scores[order][good[-1]]) if len(good) else 1.0
@@ -138,7 +139,7 @@ def _half_right(scores: FloatArray, there: BoolArray) -> float:
 
 def failings(
     thresholds: Mapping[str, float],
-    val: Known,
+    val: KnownTargets,
     scores: FloatArray,
     views: Sequence[str | None],
     lateral: FloatArray,

@@ -90,7 +90,7 @@ def find_composites(
     found = cluster(
         joint["train"],
         words,
-        beside=[others - {line[0]} for others, line in zip(diseases, words, strict=True)],
+        companions=[others - {line[0]} for others, line in zip(diseases, words, strict=True)],
         images_per_label=images_per_label,
         deviations=deviations,
         k=clusters,

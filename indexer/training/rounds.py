@@ -17,14 +17,14 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.text_space import COMMON
 from indexer.cascade.trained_on import compressed
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.second_cascade import Embedded, SecondCascade, TrainSecondCascade
 from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
 from indexer.training.calibration import choose_likely, choose_thresholds, failings
 from indexer.training.cnn.member import (
-    Run,
+    TrainingRun,
     Validation,
     train_member,
 )
@@ -89,7 +89,7 @@ class Training:
             sources.names,
         )
         several = len(sources.names) > 1 or any(e.findings for e in sources.examples["train"])
-        self.run = Run(
+        self.run = TrainingRun(
             work,
             device,
             start,
@@ -197,7 +197,7 @@ class Training:
 
     def lesson(
         self, number: int, columns: npt.NDArray[np.int64]
-    ) -> tuple[Recipe, npt.NDArray[np.int64], Supervision, Run]:
+    ) -> tuple[Recipe, npt.NDArray[np.int64], Supervision, TrainingRun]:
         """What a CNN is taught of the labels `columns`: how, which of them, and from what."""
         recipe, start = self.recipe, self.run.start
         names = [(*self.run.names, *self.composites.names)[c] for c in columns]
@@ -219,12 +219,12 @@ class Training:
             taught = taught.taught_by(torch.from_numpy(chances), weight)
         return recipe, columns, taught, replace(self.run, names=names)
 
-    def _known(self, part: str) -> Known:
+    def _known(self, part: str) -> KnownTargets:
         """What is known of findings, pairs and the composite labels so far."""
         goals = self.composites.goals[part]
         known = np.zeros(goals.shape, bool)
         known[self.sources.annotated(part)] = True
-        return self.sources.known[part].beside(Known(goals, known))
+        return self.sources.known[part].join(KnownTargets(goals, known))
 
     def _feed_back(self, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Find composite labels; the columns that the next CNN is taught."""

@@ -24,7 +24,7 @@ from indexer.datasets.description import Description
 from indexer.datasets.example import check_apart
 from indexer.datasets.images import Dataset
 from indexer.datasets.mining import mine
-from indexer.datasets.targets import Known, encode_targets
+from indexer.datasets.targets import KnownTargets, encode_targets
 from indexer.errors import TrainingError
 from indexer.training.recipe import Recipe
 
@@ -71,7 +71,7 @@ class Sources:
     source: Mapping[str, npt.NDArray[np.int64]]
     canvases: Mapping[str, _ByteArray]
     labels: Labels
-    known: Mapping[str, Known]
+    known: Mapping[str, KnownTargets]
 
     @classmethod
     def load(
@@ -122,7 +122,7 @@ class Sources:
             {part: np.array(rows, np.int64) for part, rows in source.items()},
             canvases,
             labels,
-            {part: Known(*encode_targets(rows, labels)) for part, rows in examples.items()},
+            {part: KnownTargets(*encode_targets(rows, labels)) for part, rows in examples.items()},
         )
 
     @property
@@ -283,7 +283,7 @@ class Start:
                     continue
             else:
                 state["head.bias"][row] = bias[taken]
-            # The bundle's scores are means over CNNs, of which some were taught nothing of a label.
+            # The bundle averages its CNNs, some of which were not trained on a label.
             state["head.weight"][row] = head[taken] * knew[taken] / count
         member.load_state_dict(state)
 

@@ -20,7 +20,15 @@ from indexer.training.model_card import write_model_card
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources
 
-__all__ = ["Films", "fit_score", "fit_unusual", "learn_unusual", "marked_shares", "refit", "spoilt"]
+__all__ = [
+    "FilmStatistics",
+    "fit_score",
+    "fit_unusual",
+    "learn_unusual",
+    "marked_shares",
+    "refit",
+    "spoilt",
+]
 
 Canvases = npt.NDArray[np.uint8]
 _FloatArray = npt.NDArray[np.float32]
@@ -29,19 +37,19 @@ _HIDDEN, _DROPOUT = 64, 0.2
 # How many main directions of films there are, and the spread below which one counts as none.
 _DIRECTIONS, _LEAST_SPREAD = 100, 0.1
 _STEPS, _BATCH, _RATE, _DECAY = 500, 256, 2e-3, 0.3
-# Targets are this far from 0 and 1: a film may be odd, and a spoilt one may look well.
+# Label smoothing, since a film may be odd and a spoilt one may look normal.
 _SMOOTHING = 0.05
-# Each of the two parts may call half of this share of each source's val films unusual.
+# At most this share of val films is called unusual; each of the two parts may call half of it.
 _SHARE = 0.01
 _CHUNK = 256
-# Of a source so many films at most are learnt from, and so many are spoilt in each way.
+# At most this many films of a source are learned from, and this many are spoilt in each way.
 _FILMS, _SPOILT = 2000, 300
-# Of a source so many val films are spoilt in each way to be judged.
+# This many val films of a source are spoilt in each way to judge the score.
 _JUDGED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Films:
+class FilmStatistics:
     """Pictures of one source or kind as the score sees them.
 
     Parameters
@@ -56,7 +64,7 @@ class Films:
     vectors: _FloatArray
 
     @classmethod
-    def of(cls, canvases: Canvases, embed: Callable[[Canvases], _FloatArray]) -> Films:
+    def of(cls, canvases: Canvases, embed: Callable[[Canvases], _FloatArray]) -> FilmStatistics:
         """Of canvases of shape (n, size, size)."""
         chunks = [canvases[start : start + _CHUNK] for start in range(0, len(canvases), _CHUNK)]
         statistics = np.concatenate([block_statistics(chunk) for chunk in chunks])
@@ -151,13 +159,13 @@ def fit_unusual(
         Gives the search vectors of at most 256 canvases.
     """
     rng = np.random.default_rng(seed)
-    films = [Films.of(_some(source, _FILMS, rng), embed) for source in train]
+    films = [FilmStatistics.of(_some(source, _FILMS, rng), embed) for source in train]
     other = [
-        Films.of(spoil(_some(source, _SPOILT, rng), rng), embed)
+        FilmStatistics.of(spoil(_some(source, _SPOILT, rng), rng), embed)
         for source in train
         for spoil in spoilt()
     ]
-    return fit_score(films, other, [Films.of(source, embed) for source in val], seed)
+    return fit_score(films, other, [FilmStatistics.of(source, embed) for source in val], seed)
 
 
 def marked_shares(
@@ -187,7 +195,10 @@ def marked_shares(
 
 
 def fit_score(
-    films: Sequence[Films], other: Sequence[Films], val: Sequence[Films], seed: int = 0
+    films: Sequence[FilmStatistics],
+    other: Sequence[FilmStatistics],
+    val: Sequence[FilmStatistics],
+    seed: int = 0,
 ) -> UnusualScore:
     """The score that tells `films` from `other`, each source and kind counting alike.
 

@@ -18,7 +18,7 @@ NORMAL_STATEMENTS = (
     r"|within normal limits|^\W*(?:normal|negative|clear)\W*$|negative for acute"
 )
 
-# A heading over the part of a report that is of another examination, and one that ends it.
+# A heading over a part that describes another examination, and a heading that ends such a part.
 _LIMB = (
     r"(?:(?:left|right|both|bilateral) )*(?:knees?|hips?|pelvis|femurs?|tibia|fibula|ankles?|foot"
     r"|feet|toes?|hands?|fingers?|wrists?|elbows?|forearms?|lumb(?:ar|osacral) spine|skull|sinuses)"
@@ -31,7 +31,7 @@ _SHOWN = (
     r"|appreciated|detected|observed|suspected|confirmed|shown|recogni[sz]ed)"
 )
 _BE = r"(?:is|are|was|were|has been|have been|had been)"
-# What may still be said after a finding that is there: it ends the reach of a "no" before it.
+# Words after which a finding is present again: they end the reach of an earlier "no".
 _ASSERTING = (
     r"(?:stable|unchanged|persistent|mild(?:ly)?|moderate(?:ly)?|minimal(?:ly)?|chronic|old|prior"
     r"|scattered|borderline|tortuous|degenerative|low|prominent|small|tiny|bibasilar|again|status"

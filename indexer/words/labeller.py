@@ -31,7 +31,7 @@ __all__ = [
 
 # Indication and comparison tell of the past and of questions, not of this picture.
 READ_SECTIONS = ("findings", "impression")
-#: So much of a section is read; a report has some hundred characters, and a book is none.
+#: At most this many characters of a section are read: a report has some hundreds.
 MAX_CHARACTERS = 100_000
 # Longer sentences, such as lists without full stops, are read in pieces.
 _LONGEST_SENTENCE = 1_000

@@ -29,7 +29,7 @@ _CERTAIN = (_ENGLISH - frozenset(_DATA["shared"].split())) | frozenset(_DATA["ce
 # Endings of English words that few other languages have, and of medicine's in all of them.
 _KNOWN_ENDS = ("ing", "ed", "ly", "ness", "ity", "ities", "al", "ic", "ous", "oid", "ary", "tion")
 _SENTENCE_ENDS = re.compile(r"[.!?\n]+")
-# Abbreviations of German reports: "Z.n. Pneumothorax" is none any more.
+# Words of German reports: "Z.n. Pneumothorax" says that it is over.
 _ABBREVIATED = re.compile(r"\b(?:z\.\s?n|v\.\s?a|o\.\s?b|i\.\s?b)\.", re.IGNORECASE)
 # Orogastric, and "and" in Danish and Norwegian.
 _OROGASTRIC = re.compile(r"\bog(?= tubes?\b)")

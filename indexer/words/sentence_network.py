@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 __all__ = ["SentenceNetwork", "is_available"]
 
-# Texts are computed together in so many, those of like length side by side.
+# Batch size; texts of similar length share a batch.
 _BATCH = 64
 _MASKED = -1e9
 

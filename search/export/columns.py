@@ -11,7 +11,14 @@ from indexer.database.text.documents import Document
 from indexer.errors import QueryError
 from search.language.spelling import nearest
 
-__all__ = ["PROBABILITY", "SPLIT", "Column", "ColumnType", "choose_columns", "document_columns"]
+__all__ = [
+    "PROBABILITY",
+    "SPLIT",
+    "ColumnType",
+    "ExportColumn",
+    "choose_columns",
+    "document_columns",
+]
 
 ColumnType: TypeAlias = Literal["text", "integer", "number", "texts"]
 #: Begins the name of a column that holds the probability of one finding.
@@ -21,7 +28,7 @@ SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ExportColumn:
     """One column.
 
     Parameters
@@ -42,7 +49,7 @@ class Column:
     on_request: bool = False
 
 
-def document_columns(findings: Iterable[str]) -> list[Column]:
+def document_columns(findings: Iterable[str]) -> list[ExportColumn]:
     """All columns that a document fills, in order.
 
     Parameters
@@ -51,22 +58,22 @@ def document_columns(findings: Iterable[str]) -> list[Column]:
         The findings that the database's bundle scores.
     """
 
-    def plain(name: str, kind: ColumnType) -> Column:
-        return Column(name, kind, lambda document: document[name])  # type: ignore[literal-required]
+    def plain(name: str, kind: ColumnType) -> ExportColumn:
+        return ExportColumn(name, kind, lambda document: document[name])  # type: ignore[literal-required]
 
-    def by_origin(origin: Origin) -> Column:
-        return Column(
+    def by_origin(origin: Origin) -> ExportColumn:
+        return ExportColumn(
             f"annotations:{origin}",
             "texts",
             lambda d: [a["text"] for a in d["annotations"] if a["origin"] == origin],
         )
 
-    def of_report(name: Literal["absent", "uncertain"]) -> Column:
-        return Column(name, "texts", lambda document: [a["text"] for a in document[name]])
+    def of_report(name: Literal["absent", "uncertain"]) -> ExportColumn:
+        return ExportColumn(name, "texts", lambda document: [a["text"] for a in document[name]])
 
-    def probability(finding: str) -> Column:
+    def probability(finding: str) -> ExportColumn:
         name = PROBABILITY + finding
-        return Column(name, "number", lambda document: document["probabilities"].get(finding))
+        return ExportColumn(name, "number", lambda document: document["probabilities"].get(finding))
 
     texts = ("id", "study", "patient", "view", "view_origin", "projection", "sex")
     return [
@@ -80,7 +87,7 @@ def document_columns(findings: Iterable[str]) -> list[Column]:
         of_report("absent"),
         of_report("uncertain"),
         *(probability(finding) for finding in findings),
-        Column("report", "text", _report, on_request=True),
+        ExportColumn("report", "text", _report, on_request=True),
     ]
 
 
@@ -92,8 +99,8 @@ def _report(document: Document) -> str | None:
 
 
 def choose_columns(
-    columns: Sequence[Column], names: Sequence[str], more: Sequence[str] = ()
-) -> list[Column]:
+    columns: Sequence[ExportColumn], names: Sequence[str], more: Sequence[str] = ()
+) -> list[ExportColumn]:
     """The columns that are named, in that order; where none is, all that need not be.
 
     Parameters
@@ -110,8 +117,8 @@ def choose_columns(
     """
     if not names:
         names = [column.name for column in columns if not column.on_request]
-    known: Mapping[str, Column] = {column.name: column for column in columns}
-    chosen: dict[str, Column] = {}
+    known: Mapping[str, ExportColumn] = {column.name: column for column in columns}
+    chosen: dict[str, ExportColumn] = {}
     for name in (*names, *more):
         if name == PROBABILITY + "*":
             chosen |= {n: c for n, c in known.items() if n.startswith(PROBABILITY)}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import QueryError
-from search.export.columns import SPLIT, Column, choose_columns, document_columns
+from search.export.columns import SPLIT, ExportColumn, choose_columns, document_columns
 from search.export.files import open_table
 from search.language.tree import Among, conjunction
 
@@ -131,7 +131,7 @@ def _write_vectors(snapshot: Snapshot, keys: npt.NDArray[np.int64], path: Path) 
     rows.flush()
 
 
-def _columns(snapshot: Snapshot) -> Iterator[Column]:
+def _columns(snapshot: Snapshot) -> Iterator[ExportColumn]:
     database = snapshot.database
     first = next(database.documents(), None)
     yield from document_columns(sorted(first["probabilities"]) if first else ())
@@ -140,21 +140,21 @@ def _columns(snapshot: Snapshot) -> Iterator[Column]:
         files = database.ledger.files.of_image(document["id"])
         return [f"{file.archive}/{file.name}" for file in files]
 
-    yield Column(SPLIT, "text", lambda document: None)
-    yield Column("sources", "texts", sources, on_request=True)
+    yield ExportColumn(SPLIT, "text", lambda document: None)
+    yield ExportColumn("sources", "texts", sources, on_request=True)
 
 
 def _rows(
     snapshot: Snapshot,
     keys: npt.NDArray[np.int64],
-    columns: Sequence[Column],
+    columns: Sequence[ExportColumn],
     trained: TrainedOn | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Per image that the ledger knows, its place in `keys` and its values."""
     from indexer.database.vectors.shards import id_from_key
 
     places = {id_from_key(int(key)): place for place, key in enumerate(keys)}
-    names = snapshot.database.ledger.files.names_of([*places]) if trained is not None else {}
+    names = snapshot.database.ledger.files.names_by_image([*places]) if trained is not None else {}
     for document in snapshot.database.documents(places):
         values = {column.name: column.value(document) for column in columns}
         if trained is not None:

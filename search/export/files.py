@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import orjson
 
 from indexer.errors import MissingExtraError, QueryError
-from search.export.columns import Column
+from search.export.columns import ExportColumn
 
-__all__ = ["SUFFIXES", "Table", "open_table"]
+__all__ = ["SUFFIXES", "RowWriter", "open_table"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 # What a spreadsheet would take for a formula.
@@ -21,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_PER_GROUP = 4096
 
 
-class Table(Protocol):
+class RowWriter(Protocol):
     """A file that takes one row after the other."""
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -29,7 +29,7 @@ class Table(Protocol):
 
 
 @contextmanager
-def open_table(path: Path, columns: Sequence[Column], vector: int = 0) -> Iterator[Table]:
+def open_table(path: Path, columns: Sequence[ExportColumn], vector: int = 0) -> Iterator[RowWriter]:
     """A new file, complete or not there: it has another name until it is closed.
 
     Parameters
@@ -63,7 +63,7 @@ def open_table(path: Path, columns: Sequence[Column], vector: int = 0) -> Iterat
 
 
 class _Csv:
-    def __init__(self, writer: Any, columns: Sequence[Column]) -> None:
+    def __init__(self, writer: Any, columns: Sequence[ExportColumn]) -> None:
         self._writer = writer
         self._columns = columns
 
@@ -80,7 +80,7 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def _csv(path: Path, columns: Sequence[Column], _: int) -> Iterator[Table]:
+def _csv(path: Path, columns: Sequence[ExportColumn], _: int) -> Iterator[RowWriter]:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([column.name for column in columns])
@@ -96,7 +96,7 @@ class _JsonLines:
 
 
 @contextmanager
-def _json_lines(path: Path, _: Sequence[Column], __: int) -> Iterator[Table]:
+def _json_lines(path: Path, _: Sequence[ExportColumn], __: int) -> Iterator[RowWriter]:
     with path.open("wb") as file:
         yield _JsonLines(file)
 
@@ -119,7 +119,7 @@ class _Parquet:
 
 
 @contextmanager
-def _parquet(path: Path, columns: Sequence[Column], vector: int) -> Iterator[Table]:
+def _parquet(path: Path, columns: Sequence[ExportColumn], vector: int) -> Iterator[RowWriter]:
     try:
         import pyarrow
         from pyarrow import parquet

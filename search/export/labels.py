@@ -71,7 +71,7 @@ class _Table:
         self.names[name] += 1
         there = [v.annotation for v in given.values() if v.annotation is not None]
         cells = {finding: _NO for finding, verdict in given.items() if verdict.annotation is None}
-        # A finding that is worded stands among the annotations.
+        # A finding with words is exported among the annotations.
         cells |= {a.disease: _YES for a in there if len(a.words) == 1}
         self.rows.append(
             {

@@ -43,7 +43,7 @@ from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.stores.matches import Matches
 from search.stores.vectors import Choice
-from search.understanding import Query, Terms
+from search.understanding import DatabaseTerms, Query
 
 __all__ = [
     "WINDOW",
@@ -55,10 +55,10 @@ __all__ = [
     "search_combined",
 ]
 
-#: Each ranking is read to this depth, and so many fused images are given.
+#: Each ranking is read to this depth, and at most this many fused images are returned.
 WINDOW = 1000
 
-# What the words of an annotation may stand in.
+# Fields that hold words of annotations.
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def check_page(request: SearchRequest) -> None:
 def search_combined(
     request: SearchRequest,
     snapshot: Snapshot,
-    terms: Terms,
+    terms: DatabaseTerms,
     semantic: Callable[[], tuple[Semantic, str]],
     picture: QueryPicture | None,
 ) -> Results:
@@ -179,9 +179,9 @@ def search_combined(
             matches=None if tree is None else matches,
         )
         near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
-    looks = None if picture is None else picture.vector.tobytes()
+    vector_bytes = None if picture is None else picture.vector.tobytes()
     parts = (request.group, request.least_likeness, request.include_unusual)
-    sign = signature(conditions, tree, sentence, looks, *parts)
+    sign = signature(conditions, tree, sentence, vector_bytes, *parts)
     asked_for = Asked(conditions, matches, tree, meaning, near, left_out, sign)
     return answer(asked_for, request, snapshot, notes, understood)
 

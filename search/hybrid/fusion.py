@@ -13,7 +13,7 @@ from math import fsum
 
 __all__ = ["Fused", "K", "fuse"]
 
-#: The constant of the paper.
+#: The constant k of reciprocal rank fusion (Cormack et al., 2009).
 K = 60
 
 

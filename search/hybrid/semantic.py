@@ -25,10 +25,10 @@ from search.snapshot import Snapshot
 from search.stores.backend import Backend
 from search.stores.vectors import Bounds, Choice
 
-__all__ = ["LEAST", "MAX_SENTENCE", "AnnotationTexts", "Meaning", "Semantic"]
+__all__ = ["MAX_SENTENCE", "MIN_SIMILARITY", "AnnotationTexts", "Meaning", "Semantic"]
 
-#: Annotations less similar than this do not mean what was asked.
-LEAST = 0.35
+#: Annotations whose cosine to the question is below this do not mean the same.
+MIN_SIMILARITY = 0.35
 #: Characters of a sentence; the model reads its first 256 word pieces.
 MAX_SENTENCE = 2000
 
@@ -119,7 +119,7 @@ class Semantic:
         vector = sentences.encode([sentence.encode("utf-8", "replace").decode()])[0]
         known = self._annotations
         similarity = np.maximum(known.own @ vector, known.plain @ vector)
-        near = np.flatnonzero(similarity >= LEAST)
+        near = np.flatnonzero(similarity >= MIN_SIMILARITY)
         return Meaning(self, vector, {known.texts[i]: float(similarity[i]) for i in near})
 
     def images(self, text: str, origin: Origin | None = None) -> npt.NDArray[np.int64]:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from indexer.database.text.documents import Document
     from search.service import SearchService
 
-__all__ = ["ImageLabels", "Labelling", "Statement", "label_text", "make_draft", "parse_label"]
+__all__ = ["ImageLabels", "LabelStatement", "Labelling", "label_text", "make_draft", "parse_label"]
 
 _NEAR = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class LabelStatement:
     """What a person holds of one finding.
 
     Parameters
@@ -222,7 +222,7 @@ class Labelling:
         return self.of(image)
 
     def put(
-        self, image: str, wanted: Sequence[Statement], person: str, *, after: int | None = None
+        self, image: str, wanted: Sequence[LabelStatement], person: str, *, after: int | None = None
     ) -> ImageLabels:
         """Have these statements, and no others, stand of an image; as `record` otherwise.
 
@@ -276,7 +276,7 @@ class Labelling:
 
             def make() -> LabelFile:
                 file = LabelFile(database.layout.labels, write=True)
-                # Of a copy that is older than the ledger, numbers would be given twice.
+                # An old copy of the file lacks the last events, whose numbers would be given again.
                 file.complete(database.ledger.labels)
                 return file
 

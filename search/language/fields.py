@@ -57,7 +57,7 @@ FIELDS: Mapping[str, FieldType] = {
     "unusual": "closed",
     "note": "closed",
 }
-# What may stand inside finding:(...); the words without a field are those of the annotation.
+# Fields that may be used inside finding:(...); words without a field are those of the annotation.
 FINDING_FIELDS = (
     *LABELS,
     *("origin", "certainty"),
@@ -67,7 +67,7 @@ FACETS: tuple[str, ...] = tuple(
 )
 
 _ALIASES = {"sex": {"female": "f", "male": "m", "other": "o"}}
-# What is denied or doubted goes by the names of what is affirmed.
+# Denied and doubted findings have the same names as affirmed ones.
 _VALUES_FROM = {"absent": "disease", "uncertain": "disease"}
 # Fields whose values are those of `disease`.
 _DISEASES = ("absent", "uncertain", "likely", "possible")

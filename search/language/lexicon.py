@@ -45,7 +45,8 @@ __all__ = [
     "written",
 ]
 
-# So many ways to say one term are looked for, and so many leaves an expanded query may have.
+# At most this many synonyms of one term are searched for, and this many leaves in an expanded
+# query.
 MAX_ALTERNATIVES = 60
 MAX_LEAVES = 5_000
 

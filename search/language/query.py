@@ -63,8 +63,8 @@ MAX_BOOST = 100.0
 
 _MIN_LETTERS = 2
 _MIN_FUZZY_LETTERS = 3
-# All boosts around one word together, so that no score runs out of its float.
-_MOST_WEIGHT = 1e6
+# Limit of the product of all boosts around a word, so that no score overflows.
+_MAX_WEIGHT = 1e6
 _SHAPE = re.compile(r"\\(.)|(\*+)|(.)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -234,7 +234,7 @@ class _Converter:
             _refuse(position, f"after ^ stands a number above 0, at most {MAX_BOOST:.0f}")
         outer = self.weight
         self.weight *= factor
-        if not 1 / _MOST_WEIGHT <= self.weight <= _MOST_WEIGHT:
+        if not 1 / _MAX_WEIGHT <= self.weight <= _MAX_WEIGHT:
             _refuse(position, "the boosts inside each other are too much together")
         node = Boost(self.convert(item.expr, field, depth + 1), factor)
         self.weight = outer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from search.language.tree import Fuzzy, Prefix, Wildcard
 
-__all__ = ["Terms", "compile_shape", "distance", "folded", "matcher"]
+__all__ = ["TermIndex", "compile_shape", "distance", "folded", "matcher"]
 
 _LINE = "\n"
 
@@ -78,7 +78,7 @@ def folded(pattern: str, fold: Callable[[str], str]) -> str:
     )
 
 
-class Terms:
+class TermIndex:
     """Many terms, to be searched by shape.
 
     Parameters

@@ -21,7 +21,7 @@ from search.stores.vectors import Bounds, Choice, VectorStore
 
 __all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
 
-#: At least so many images are looked at, however few are asked for.
+#: At least this many images are compared, however few are asked for.
 MIN_CANDIDATES = NEAR
 
 Vector = npt.NDArray[np.float32]
@@ -106,7 +106,8 @@ def alike(
     def group_owners(ids: Sequence[str]) -> Mapping[str, str]:
         return database.owners(ids, group) if group == "patient" else studies.owners(ids)
 
-    # The study itself apart, so that it makes no difference to the others whether it is left out.
+    # The query's own study is handled apart, so that leaving it out does not change the other
+    # results.
     bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)), matches)
 
     def look(wanted: int) -> list[str]:
@@ -122,10 +123,10 @@ def alike(
     candidates = _candidates(studies, vectors, picture, [*found, *study], pool_studies)
     kept = [one for one in candidates if one.id not in left_out]
     if choice is not None:
-        # Images that were found are of the choice, their mates may not be.
-        mates = sorted({one.id for one in kept} - {*found})
-        allowed = vectors.allowed(vector_keys(mates), bounds) if mates else ()
-        barred = {image for image, may in zip(mates, allowed, strict=True) if not may}
+        # The images found meet the conditions, but others of their studies may not.
+        others = sorted({one.id for one in kept} - {*found})
+        allowed = vectors.allowed(vector_keys(others), bounds) if others else ()
+        barred = {image for image, may in zip(others, allowed, strict=True) if not may}
         kept = [one for one in kept if one.id not in barred]
     kept.sort(key=lambda one: (not one.same, -one.share, one.study, -one.own, one.id))
     owners = group_owners([one.id for one in kept]) if group else {one.id: one.id for one in kept}

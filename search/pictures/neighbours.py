@@ -12,7 +12,7 @@ from search.stores.vectors import EVERYTHING, Bounds, VectorStore
 
 __all__ = ["nearest", "nearest_groups"]
 
-# Hits to ask for first, per group wanted: most studies have two images or three.
+# First ask for this many hits per group: most studies have two or three images.
 _OVER_FETCH = 4
 
 

@@ -19,10 +19,12 @@ from search.snapshot import Snapshot
 __all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "is_whole_id", "query_picture", "resolve"]
 
 _DIGITS = 16
-#: Vectors of one picture differ by less than this share of their length, in two encodings (under
-#: 0.03) and by two runtimes (under 0.04); those of two pictures by 0.2 at least.
+#: Two vectors that differ by a smaller share of their length than this are of the same picture. It
+#: is under 0.03 between two encodings, under 0.04 between two runtimes, and at least 0.2 between
+#: two pictures.
 SAME = 0.06
-#: Pictures of more findings may be nearer to a picture than it is itself, but not so many.
+#: The same picture is looked for among this many neighbours, as pictures with more findings may
+#: score higher than itself.
 NEAR = 200
 
 

@@ -24,7 +24,7 @@ from search.snapshot import Snapshot
 from search.stores.vectors import Bounds, Choice
 
 if TYPE_CHECKING:
-    from search.understanding import Terms
+    from search.understanding import DatabaseTerms
 
 __all__ = ["search_picture", "unusual_to_leave_out"]
 
@@ -33,7 +33,7 @@ def search_picture(
     request: SearchRequest,
     picture: QueryPicture,
     snapshot: Snapshot,
-    terms: Callable[[Snapshot], Terms],
+    terms: Callable[[Snapshot], DatabaseTerms],
 ) -> Results:
     """The images, studies or patients most like a picture, best first; facets are of these.
 

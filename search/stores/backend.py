@@ -20,7 +20,7 @@ __all__ = [
     "SUGGESTIONS",
     "Backend",
     "Cursor",
-    "Found",
+    "FoundImage",
     "Looked",
     "Page",
     "Sort",
@@ -35,7 +35,7 @@ SUGGESTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundImage:
     """One image of a page; its document is parsed when it is asked for.
 
     Parameters
@@ -75,7 +75,7 @@ class Page:
     """
 
     total: int
-    found: Sequence[Found]
+    found: Sequence[FoundImage]
     facets: Mapping[str, Sequence[FacetCount]]
     after: Cursor | None = None
 

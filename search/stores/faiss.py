@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.database.vectors.index import Vectors
-from search.stores.vectors import EVERYTHING, Bounds, Found, Keys
+from search.stores.vectors import EVERYTHING, Bounds, Keys, Neighbours
 
 __all__ = ["FaissVectors"]
 
@@ -35,12 +35,14 @@ class FaissVectors:
         """Vectors of images by key."""
         return self._vectors.stored_vectors(keys)
 
-    def search(self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING) -> Found:
+    def search(
+        self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING
+    ) -> Neighbours:
         """The `k` most similar images, best first."""
         keys = None if bounds.choice is None else bounds.choice.keys
         return self._vectors.search(query, k, keys=keys, excluded=bounds.barred)
 
-    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Found:
+    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Neighbours:
         """As `search`, of some images."""
         return self._vectors.search(query, k, keys=keys)
 

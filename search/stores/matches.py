@@ -33,7 +33,7 @@ class Matches:
         self.count = count
         self._text = text
         self._best: Sequence[tuple[float, Document]] | None = None
-        #: By id; None of one that does not meet the conditions.
+        #: By id; None for an image that does not meet the conditions.
         self._looked: dict[str, Looked | None] = {}
 
     @property

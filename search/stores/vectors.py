@@ -13,11 +13,11 @@ from search.language.tree import Node
 from search.stores.backend import Backend
 from search.stores.matches import Matches
 
-__all__ = ["EVERYTHING", "Bounds", "Choice", "Found", "Keys", "VectorStore"]
+__all__ = ["EVERYTHING", "Bounds", "Choice", "Keys", "Neighbours", "VectorStore"]
 
 Keys: TypeAlias = npt.NDArray[np.int64]
 #: Scores and keys, shape (n,) each.
-Found: TypeAlias = tuple[npt.NDArray[np.float32], Keys]
+Neighbours: TypeAlias = tuple[npt.NDArray[np.float32], Keys]
 
 
 def _none() -> Keys:
@@ -107,7 +107,9 @@ class VectorStore(Protocol):
             One of `keys` belongs to no image.
         """
 
-    def search(self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING) -> Found:
+    def search(
+        self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING
+    ) -> Neighbours:
         """The `k` most similar images, best first; fewer where there are not as many.
 
         Parameters
@@ -123,7 +125,7 @@ class VectorStore(Protocol):
             Images of equal score by ascending key.
         """
 
-    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Found:
+    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Neighbours:
         """As `search`, of some images, each of which is compared."""
 
     def allowed(self, keys: Keys, bounds: Bounds) -> npt.NDArray[np.bool_]:

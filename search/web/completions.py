@@ -11,7 +11,7 @@ from search.web.queries import FacetQuery
 __all__ = ["completions"]
 
 _FEWEST_LETTERS = 2
-_MOST = 8
+_MAX_COMPLETIONS = 8
 # The words at the end that may be the beginning of a title, outside of fields and brackets.
 _END = re.compile(r"(?:[\w'-]+ ){0,3}[\w'-]+$")
 
@@ -41,6 +41,6 @@ def completions(service: SearchService, text: str) -> list[dict[str, Any]]:
             kept = text[: len(text) - len(begun)]
             return [
                 {"query": f"{kept}{c.value}", "finding": c.value, "count": c.count}
-                for c in found[:_MOST]
+                for c in found[:_MAX_COMPLETIONS]
             ]
     return []

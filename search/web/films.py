@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WINDOWS", "Films", "Overlay", "Window"]
 
-# Decoded films and canvases that are kept, a megabyte or two each.
+# This many decoded films and canvases of one or two megabytes are kept.
 _KEPT = 32
 # Each has a process of its own, and anyone may ask for any size.
 _DECODERS = 6

@@ -27,12 +27,12 @@ POLICY = (
 _HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    # With none, a browser would name no origin of the forms that it sends.
+    # Without this policy a browser would not send the origin of a form.
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-# What a form wraps around a file.
+# Bytes that a form adds around a file.
 _AROUND = 1 << 16
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

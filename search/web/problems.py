@@ -35,7 +35,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     )
 }
 
-# The first that fits counts.
+# HTTP status by class of error; the first class that fits counts.
 _STATUS: tuple[tuple[type[CxrdexError], HTTPStatus], ...] = (
     (QueryError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),

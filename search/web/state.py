@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
-from indexer.database.cohorts.cohort import MOST_IMAGES
+from indexer.database.cohorts.cohort import MAX_IMAGES
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.ledger.runs import Run
 from indexer.database.upkeep.status import DatabaseStatus
@@ -24,12 +24,12 @@ from search.web.queries import BoundQuery
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
-__all__ = ["State", "app_state", "state_of"]
+__all__ = ["State", "app_state", "request_state"]
 
 T = TypeVar("T")
 
-# More threads that compute than there are cores only wait for the interpreter's lock; those that
-# ask a server wait for that.
+# How many searches run at a time. Those that compute take one core each, as more would only wait
+# for the interpreter's lock; those that ask a server mostly wait for it.
 _COMPUTING = max(2, os.cpu_count() or 1)
 _ASKING = 24
 
@@ -91,11 +91,11 @@ class State:
         if query.source is None:
             return among
         with self.service.snapshot() as snapshot:
-            images = snapshot.database.ledger.files.images_in(query.source, MOST_IMAGES + 1)
+            images = snapshot.database.ledger.files.images_in(query.source, MAX_IMAGES + 1)
         if not images:
             raise NotFoundError(f"no source has the number {query.source}")
-        if len(images) > MOST_IMAGES:
-            raise QueryError(f"a source of more than {MOST_IMAGES:,} images narrows no search")
+        if len(images) > MAX_IMAGES:
+            raise QueryError(f"a source of more than {MAX_IMAGES:,} images narrows no search")
         own = {*images}
         return tuple(images if among is None else (image for image in among if image in own))
 
@@ -145,7 +145,7 @@ class State:
         return self.metrics.text({f"database_{name}": value for name, value in gauges.items()})
 
 
-def state_of(request: Request) -> State:
+def request_state(request: Request) -> State:
     """The state of the server that answers a request, without the text of reports for those who
     may not see it."""
     state: State = request.app.state.cxrdex
@@ -158,5 +158,5 @@ def state_of(request: Request) -> State:
 
 
 async def app_state(request: Request) -> State:
-    """`state_of` as a dependency; what is not `async` would wait for a thread of its own."""
-    return state_of(request)
+    """`request_state` as a dependency; what is not `async` would wait for a thread of its own."""
+    return request_state(request)

@@ -201,7 +201,7 @@ def add_overlay(dataset: Dataset, text: bytes) -> None:
     dataset.add_new(0x60003000, "OW", text * (PIXELS.size // 8 // len(text)))
 
 
-def member_of(folder: Path, name: str, data: bytes) -> Member:
+def write_member(folder: Path, name: str, data: bytes) -> Member:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)

@@ -274,13 +274,13 @@ def test_every_kind_gives_the_same_files(
     assert contents(nested) == {f"n.zip!/{name}": data for name, data in files.items()}
 
 
-def _member_of(path: Path) -> Member:
+def _as_member(path: Path) -> Member:
     return next(iter(open_archive(path).members()))
 
 
 def test_a_read_takes_no_memory_for_the_limit(tmp_path: Path) -> None:
     (tmp_path / "small.dcm").write_bytes(b"x" * 1000)
-    member = _member_of(tmp_path / "small.dcm")
+    member = _as_member(tmp_path / "small.dcm")
     tracemalloc.start()
     try:
         assert len(read_member(member, 2**28)) == 1000
@@ -293,7 +293,7 @@ def test_a_file_that_grows_is_read_whole_up_to_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "growing.dcm").write_bytes(bytes(range(200)))
-    member = _member_of(tmp_path / "growing.dcm")
+    member = _as_member(tmp_path / "growing.dcm")
 
     def earlier(handle: int) -> SimpleNamespace:
         status = stat_of(handle)

@@ -22,7 +22,7 @@ from tests.archive.conftest import (
     Secrets,
     Watch,
     laden,
-    member_of,
+    write_member,
 )
 from tests.archive.making import decode_member, make_dicom, to_bytes
 
@@ -56,7 +56,7 @@ def test_a_header_full_of_secrets(syntax: str, tmp_path: Path, watch: Watch) -> 
     if syntax != "1.2.840.10008.1.2.1.99":
         assert len(secrets.found_in(data.lower())) == len(secrets.values) > 100
     folder = tmp_path / secrets.word()
-    member = member_of(folder, f"{secrets.word()}/{secrets.uid()}/{secrets.word()}.dcm", data)
+    member = write_member(folder, f"{secrets.word()}/{secrets.uid()}/{secrets.word()}.dcm", data)
     ending, traces = watch(partial(decode_member, member, SETTINGS))
     assert ending == "done"
     assert secrets.found_in(traces) == []

@@ -24,7 +24,7 @@ from tests.archive.conftest import (
     Secrets,
     Watch,
     laden,
-    member_of,
+    write_member,
 )
 from tests.archive.making import decode_member, film, to_bytes
 
@@ -104,7 +104,7 @@ def blank(dataset: Dataset) -> Dataset:
 def test_reasons_name_nobody(case: str, tmp_path: Path, watch: Watch) -> None:
     secrets = Secrets()
     reason, make = LEFT_OUT[case]
-    member = member_of(tmp_path / secrets.word(), f"{secrets.word()}.dcm", make(secrets))
+    member = write_member(tmp_path / secrets.word(), f"{secrets.word()}.dcm", make(secrets))
     ending, traces = watch(partial(decode_member, member, SETTINGS))
     assert ending == reason
     assert secrets.found_in(traces) == []
@@ -138,7 +138,7 @@ def test_a_word_that_begins_like_a_body_part_is_not_quoted(watch: Watch) -> None
 def test_other_files_name_nobody(name: str, tmp_path: Path, watch: Watch) -> None:
     secrets = Secrets()
     data = f"A letter about {secrets.word()}".encode()
-    member = member_of(tmp_path, name.format(secrets.word()), data)
+    member = write_member(tmp_path, name.format(secrets.word()), data)
     ending, traces = watch(partial(decode_member, member, SETTINGS))
     assert ending in ("not_an_image", "not_a_picture")
     assert secrets.found_in(traces) == []
@@ -157,7 +157,7 @@ def test_trouble_with_the_archive_names_nobody(case: str, tmp_path: Path, watch:
             data[data.index(signature) + offset] |= 1
     if case == "cut zip":
         del data[len(data) // 2 :]
-    member = member_of(folder, f"{secrets.word()}.zip", bytes(data))
+    member = write_member(folder, f"{secrets.word()}.zip", bytes(data))
     if case == "missing":
         os.unlink(next(folder.iterdir()))
     if case == "folder gone":
@@ -216,7 +216,7 @@ def test_remarks_in_pictures(kind: str, whole: bool, tmp_path: Path, watch: Watc
     data = picture(kind, secrets)
     assert len(secrets.found_in(data.lower())) >= 2
     name = f"{secrets.word()}/CXR{secrets.number()}_IM-{secrets.number()}-1001.{kind.lower()}"
-    member = member_of(tmp_path / secrets.word(), name, data if whole else data[:-300])
+    member = write_member(tmp_path / secrets.word(), name, data if whole else data[:-300])
     ending, traces = watch(partial(decode_member, member, SETTINGS))
     assert ending in (("done",) if whole else ("truncated", "undecodable_pixels", "done"))
     assert secrets.found_in(traces) == []

@@ -15,7 +15,7 @@ KEY = b"k" * 32
 SAID = {"findings": "Left effusion & no <x>. Größe.", "impression": "Normal."}
 
 
-def keys_of(path: str, **header: str) -> tuple[str, ...]:
+def expected_keys(path: str, **header: str) -> tuple[str, ...]:
     dataset = make_dicom(film())
     for keyword, value in header.items():
         setattr(dataset, keyword, value)
@@ -30,7 +30,7 @@ def write(folder: Path, *names: str) -> None:
 
 
 def found(index: ReportIndex, path: str, **header: str) -> str | None:
-    report = index.find(keys_of(path, **header))
+    report = index.find(expected_keys(path, **header))
     return report.sections["findings"] if report else None
 
 
@@ -92,7 +92,7 @@ def test_what_is_no_report_is_counted_by_reason(tmp_path: Path) -> None:
     (tmp_path / "b.docx").write_bytes(b"PK")
     (tmp_path / "c.xml").write_text("no XML")
     with ReportIndex.open(tmp_path, KEY) as index:
-        assert index.claim(keys_of("good.dcm"))
+        assert index.claim(expected_keys("good.dcm"))
         assert sum(index.reasons.values()) == 3
         assert not any("a.pdf" in reason for reason in index.reasons)
         assert index.unclaimed() == []
@@ -140,7 +140,7 @@ def test_hl7_messages_keep_nothing_of_the_patient(tmp_path: Path) -> None:
         assert "SECRET" not in repr(report).upper()
     (tmp_path / "message.hl7").write_text(message, "utf-8")
     with ReportIndex.open(tmp_path, KEY) as index:
-        assert index.find(keys_of("x/y.dcm", AccessionNumber="ACC-77")) is not None
+        assert index.find(expected_keys("x/y.dcm", AccessionNumber="ACC-77")) is not None
 
 
 @pytest.mark.parametrize(

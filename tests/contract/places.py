@@ -21,7 +21,7 @@ from indexer.database.outcomes import Header, Read
 from indexer.database.writer import Writer
 from tests.database.making import DIMENSIONS, KEY, entry, make_bundle
 
-__all__ = ["COUNT", "VECTOR_KINDS", "Place", "VectorKind", "film", "vector_of"]
+__all__ = ["COUNT", "VECTOR_KINDS", "Place", "VectorKind", "film", "make_vector"]
 
 VectorKind: TypeAlias = Literal["faiss", "elasticsearch", "cluster"]
 VECTOR_KINDS: tuple[VectorKind, ...] = ("faiss", "elasticsearch", "cluster")
@@ -29,7 +29,9 @@ COUNT = 600
 _FINDINGS = ("atelectasis", "cardiomegaly", "nodule", "opacity", "pleural effusion")
 
 
-def vector_of(number: int, seed: int = 0, dimensions: int = DIMENSIONS) -> npt.NDArray[np.float32]:
+def make_vector(
+    number: int, seed: int = 0, dimensions: int = DIMENSIONS
+) -> npt.NDArray[np.float32]:
     """The vector of an image as the shards keep it; no two are of the same length."""
     rng = np.random.default_rng((number, seed))
     rows = rng.normal(size=dimensions).astype(np.float32) * np.float32(rng.uniform(0.5, 1.5))
@@ -59,7 +61,7 @@ def film(
         (Annotation("predicted", words),),
         rng.choice(("frontal", "lateral")),
         0.9,
-        vector_of(number, seed, dimensions),
+        make_vector(number, seed, dimensions),
         0.9 if number % 29 == 7 else 0.1,
     )
     study = random.Random(number // 2)

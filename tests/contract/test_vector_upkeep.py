@@ -26,7 +26,7 @@ from indexer.database.writing.forgetting import find_wanted
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
 from search.request import ImageId, SearchRequest
 from search.service import SearchService
-from tests.contract.places import Place, film, vector_of
+from tests.contract.places import Place, film, make_vector
 from tests.database.making import KEY, image_id, make_bundle
 from tests.elasticsearch_proxy import Proxy
 
@@ -61,7 +61,7 @@ def expect(path: Path, numbers: set[int], seeds: dict[int, int] | None = None) -
         store = snapshot.vectors()
         assert {*map(id_from_key, store.keys.tolist())} == {image_id(n) for n in numbers}
         for number in sorted(numbers)[::7]:
-            vector = vector_of(number, seeds.get(number, 0))
+            vector = make_vector(number, seeds.get(number, 0))
             scores, keys = store.search(vector, len(numbers))
             assert len(keys) == len(numbers)
             place = [id_from_key(key) for key in keys.tolist()].index(image_id(number))
@@ -70,7 +70,7 @@ def expect(path: Path, numbers: set[int], seeds: dict[int, int] | None = None) -
         sent = stored(path)
         assert sent.keys() == {image_id(n) for n in numbers}
         for number in numbers:
-            vector = vector_of(number, seeds.get(number, 0))
+            vector = make_vector(number, seeds.get(number, 0))
             np.testing.assert_array_equal(sent[image_id(number)], vector)
 
 
@@ -95,7 +95,7 @@ def test_images_come_change_and_go(place: Place, path: Path) -> None:
 
 
 def test_what_is_forgotten_leaves_no_vector(place: Place, path: Path) -> None:
-    gone = vector_of(5)
+    gone = make_vector(5)
     assert nearest(path, gone, 60)[0] != nearest(path, -gone, 60)[0]
     with Writer.maintain(path) as writer:
         writer.forget(find_wanted(writer.ledger, "patient", [f"{1:012x}"], None))
@@ -116,7 +116,7 @@ def test_a_lost_or_other_vector_is_found_and_mended(place: Place, path: Path) ->
         client = ElasticsearchSettings.load(manifest.text_url).client()
         index = manifest.text_index
         assert index is not None
-        other = {"vector": vector_of(3, 9).tolist()}
+        other = {"vector": make_vector(3, 9).tolist()}
         client.update(index=index, id=image_id(3), doc=other, refresh=True)
         script = {"source": "ctx._source.remove('vector'); ctx._source.remove('vector_hash')"}
         client.update(index=index, id=image_id(8), script=script, refresh=True)
@@ -152,7 +152,7 @@ def test_another_bundle_with_longer_vectors(place: Place, path: Path) -> None:
     with place.writing(path, bundle) as writer:
         writer.commit([film(number, dimensions=24) for number in range(12)])
     assert verify(path) == []
-    assert nearest(path, vector_of(3, dimensions=24), 12)
+    assert nearest(path, make_vector(3, dimensions=24), 12)
     found = stored(path)
     assert all(vector.shape == (24,) for vector in found.values())
 
@@ -183,7 +183,7 @@ def test_vectors_wait_with_their_documents(tmp_path: Path, served: Place, proxy:
         writer.commit([film(number, seed=2) for number in range(5)])
         writer.end_run("complete", {})
     with pytest.raises(TextStoreUnavailable):
-        nearest(path, vector_of(2))
+        nearest(path, make_vector(2))
     with pytest.raises(TextStoreUnavailable):
         verify(path)
     with SearchService(path) as service, pytest.raises(TextStoreUnavailable):
@@ -234,7 +234,7 @@ def test_an_index_that_does_not_fit_is_refused(
 ) -> None:
     path = _with_mapping(tmp_path / "database", served, properties)
     with pytest.raises(DatabaseMismatch, match=words):
-        nearest(path, vector_of(1))
+        nearest(path, make_vector(1))
     with pytest.raises(DatabaseMismatch, match=words), served.writing(path) as writer:
         writer.commit([film(7)])
     with Writer.maintain(path, text="untouched") as writer:

@@ -18,13 +18,13 @@ from search.service import SearchService
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.matches import Matches
 from search.stores.vectors import Bounds, Choice
-from tests.contract.places import COUNT, Place, vector_of
+from tests.contract.places import COUNT, Place, make_vector
 from tests.database.making import DIMENSIONS, image_id
 
 #: By how much scores may differ from those of plain float32 arithmetic.
 TOLERANCE = 1e-5
 IDS = [image_id(number) for number in range(COUNT)]
-ROWS = np.stack([vector_of(number) for number in range(COUNT)])
+ROWS = np.stack([make_vector(number) for number in range(COUNT)])
 CONDITIONS: tuple[Node, ...] = (
     MatchAll(),
     Value("sex", "f"),
@@ -121,11 +121,11 @@ def test_similar(
         )
         found = service.search(request)
         _same(found, expected.search(request))
-        mates = range(number // 2 * 2, number // 2 * 2 + 2)
+        same_study = range(number // 2 * 2, number // 2 * 2 + 2)
         if exclude == "patient":
-            mates = range(number // 4 * 4, number // 4 * 4 + 4)
+            same_study = range(number // 4 * 4, number // 4 * 4 + 4)
         if exclude is not None:
-            assert not {hit.id for hit in found.hits} & {IDS[n] for n in mates}
+            assert not {hit.id for hit in found.hits} & {IDS[n] for n in same_study}
 
 
 def test_similar_pages(service: SearchService) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "faiss", "numpy", "tantivy", "rich", "pydicom", "PIL", "timm", "openvino")
 
 
-def film_of(demo: Simulation) -> Path:
+def find_film(demo: Simulation) -> Path:
     return demo.folder / next(
         f.name for f in demo.files if f.outcome == "done" and f.name.endswith(".dcm")
     )
@@ -64,7 +64,7 @@ def test_a_search_by_meaning_has_no_sort(db: cxrdex.Database) -> None:
 
 
 def test_a_file_and_its_image_are_alike(db: cxrdex.Database, demo: Simulation) -> None:
-    found = db.similar(film_of(demo), k=1)
+    found = db.similar(find_film(demo), k=1)
     assert found.hits[0].score == pytest.approx(1, abs=1e-3)
     assert found.hits[0].id in db
 
@@ -180,7 +180,7 @@ def test_embeddings_after_a_prune_and_a_compaction(
     archive, copy = tmp_path / "archive", tmp_path / "database"
     shutil.copytree(demo.folder, archive)
     cxrdex.index(archive, copy, reports=archive / "reports")
-    film = archive / film_of(demo).relative_to(demo.folder)
+    film = archive / find_film(demo).relative_to(demo.folder)
     with cxrdex.open(copy) as before:
         held = before.embeddings()
         whole = held[:]
@@ -202,7 +202,7 @@ def test_embeddings_after_a_prune_and_a_compaction(
 
 
 def test_a_file_is_read_as_it_is_indexed(db: cxrdex.Database, demo: Simulation) -> None:
-    film = film_of(demo)
+    film = find_film(demo)
     reading = cxrdex.read(film)
     image = db.image(db.similar(film, k=1).hits[0].id)
     assert reading.probabilities == pytest.approx(image.record.reading["probabilities"], abs=0.01)

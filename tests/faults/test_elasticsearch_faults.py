@@ -22,7 +22,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
 from indexer.database.reader import Database
-from indexer.database.text.elasticsearch.bulk import Patience
+from indexer.database.text.elasticsearch.bulk import Backoff
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
@@ -210,13 +210,13 @@ def test_a_server_whose_queue_is_full(tmp_path: Path, monkeypatch: pytest.Monkey
     if reason := unavailable():
         pytest.skip(reason)
     busy: list[str] = []
-    wait = Patience.wait
+    wait = Backoff.wait
 
-    def watch(self: Patience, error: TextStoreUnavailable) -> None:
+    def watch(self: Backoff, error: TextStoreUnavailable) -> None:
         busy.append(str(error))
         wait(self, error)
 
-    monkeypatch.setattr(Patience, "wait", watch)
+    monkeypatch.setattr(Backoff, "wait", watch)
     # One thread writes, and one request may wait for it.
     server = ElasticsearchServer({"node.processors": 1, "thread_pool.write.queue_size": 1}).start()
     path = tmp_path / "database"

@@ -56,20 +56,20 @@ def test_names_are_unique_even_where_words_are_not() -> None:
 
 def test_labels_of_the_same_words_are_named_by_what_they_go_with() -> None:
     words = [("cardiomegaly", word) for word in ["mild"] * 54 + ["severe"] * 20]
-    beside = [*[{"pulmonary edema", "opacity"}] * 20, *[{"opacity"}] * 10]
-    beside += [*[set[str]()] * 19, *[{"hernia"}] * 5, *[{"mass"}] * 20]
+    companions = [*[{"pulmonary edema", "opacity"}] * 20, *[{"opacity"}] * 10]
+    companions += [*[set[str]()] * 19, *[{"hernia"}] * 5, *[{"mass"}] * 20]
     centres = np.repeat([0.0, 9.0, 20.0], [30, 24, 20])
     vectors = (np.random.default_rng(0).normal(0, 1, (74, 5)) + centres[:, None]).astype(np.float32)
     plain = cluster(vectors, words, k=3)
     assert plain.names == ("cardiomegaly, mild", "cardiomegaly, mild (2)", "cardiomegaly, severe")
-    told = cluster(vectors, words, k=3, beside=beside)
+    told = cluster(vectors, words, k=3, companions=companions)
     np.testing.assert_array_equal(told.rows, plain.rows)
     assert told.names == (
         "cardiomegaly, mild, with opacity and pulmonary edema",
         "cardiomegaly, mild, alone",
         "cardiomegaly, severe",
     )
-    bare = cluster(vectors, [("cardiomegaly",)] * 74, k=3, beside=beside)
+    bare = cluster(vectors, [("cardiomegaly",)] * 74, k=3, companions=companions)
     assert bare.names == (
         "cardiomegaly, with opacity and pulmonary edema",
         "cardiomegaly, alone",
@@ -79,9 +79,9 @@ def test_labels_of_the_same_words_are_named_by_what_they_go_with() -> None:
 
 def test_labels_that_their_own_words_tell_apart_need_no_others() -> None:
     vectors, words = _planted()
-    beside = [{"mass"} if w == LEFT else {"hernia"} for w in words]
+    companions = [{"mass"} if w == LEFT else {"hernia"} for w in words]
     plain = cluster(vectors, words, images_per_label=25)
-    assert cluster(vectors, words, images_per_label=25, beside=beside).names == plain.names
+    assert cluster(vectors, words, images_per_label=25, companions=companions).names == plain.names
 
 
 def test_a_label_belongs_to_its_own_image_in_any_order() -> None:

@@ -20,7 +20,7 @@ from indexer.cascade.reading import Predictor
 from indexer.datasets.mining import encode_sequences, mine
 from indexer.errors import TrainingError
 from indexer.learning.composite_labels import cluster, joint_vectors
-from indexer.paper.annotations import Vocabulary
+from indexer.paper.annotations import PaperVocabulary
 from indexer.paper.cases import Cases, load_cases
 from indexer.paper.classes import commonest_annotations
 from indexer.paper.model import PaperModel, Variant, prepare
@@ -222,7 +222,7 @@ def test_5_kept_embeddings_stay_with_their_images(
 
 
 def test_6_targets_end_with_their_own_record() -> None:
-    vocabulary = Vocabulary(("<end>", "normal", "nodule", "left"))
+    vocabulary = PaperVocabulary(("<end>", "normal", "nodule", "left"))
     rows = vocabulary.encode([("nodule", "left"), ("normal",)], 5)
     assert rows.tolist() == [[2, 3, 0, -1, -1, -1], [1, 0, -1, -1, -1, -1]]
     writer, images = _writer(4), torch.randn(2, 8)
@@ -289,7 +289,9 @@ def test_8_train_and_val_stay_apart(tmp_path: Path) -> None:
         for n, other in enumerate((val, Cases.of(strange, planted_cases(45, 3).inputs)))
     ]
     for model in models:
-        assert model.vocabulary == Vocabulary.of(a for e in train.examples for a in e.annotations)
+        assert model.vocabulary == PaperVocabulary.of(
+            a for e in train.examples for a in e.annotations
+        )
         assert model.commonest == commonest_annotations(train.examples)
     tensors = [model.to_tensors() for model in models]
     assert tensors[0].keys() == tensors[1].keys()

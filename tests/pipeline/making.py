@@ -90,7 +90,7 @@ def _misbehave(settings: DecodeSettings, task: FileTask) -> Outcome:
     return file_reader(settings)(task)
 
 
-def state_of(path: Path) -> dict[str, Any]:
+def database_state(path: Path) -> dict[str, Any]:
     """All that may be asked of a database, without what differs from run to run."""
     with Database.open(path) as database:
         made = database.manifest

@@ -25,7 +25,7 @@ from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError
-from tests.pipeline.making import make_bundle, state_of, write_picture, write_pictures
+from tests.pipeline.making import database_state, make_bundle, write_picture, write_pictures
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="uses fork and SIGKILL")
 
@@ -173,7 +173,7 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
     with _nursery(tmp_path, archive, tmp_path / "reports", tiny.path) as nursery:
         # What a run that nobody kills makes of the archive; the second one is timed.
         assert nursery.run(tmp_path / "calm") == 0
-        first = state_of(tmp_path / "calm")
+        first = database_state(tmp_path / "calm")
         started = time.monotonic()
         assert nursery.run(tmp_path / "timed") == 0
         duration = time.monotonic() - started
@@ -194,7 +194,7 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
         # Runs that change, drop and promote images are killed as well.
         _change(archive)
         assert nursery.run(tmp_path / "calm") == 0
-        second = state_of(tmp_path / "calm")
+        second = database_state(tmp_path / "calm")
         while nursery.run(database, rng.uniform(0.02, duration)):
             _check_killed(database)
         _same(database, tmp_path / "calm", second)
@@ -248,7 +248,7 @@ def test_prune_is_killed(archive: Path, tiny: Bundle, tmp_path: Path) -> None:
         _lose(archive)
         rng = random.Random(SEED)
         for path in _killed_until_done(nursery, "prune", start, tmp_path, rng, seen):
-            expected = state_of(calm)
+            expected = database_state(calm)
             _same(path, calm, expected)
             shutil.rmtree(path)
     assert expected["counts"] == {"done": 60, "duplicate": 0, "skipped": 5, "failed": 5}
@@ -271,7 +271,7 @@ def test_other_commands_are_killed(
         _change(archive)
         assert nursery.run(start) == 0
         for path in _killed_until_done(nursery, command, start, tmp_path, rng, set()):
-            expected = state_of(tmp_path / f"calm-{command}")
+            expected = database_state(tmp_path / f"calm-{command}")
             _same(path, tmp_path / f"calm-{command}", expected)
             shutil.rmtree(path)
 
@@ -320,7 +320,7 @@ def _check_killed(database: Path) -> tuple[int, int]:
 
 def _same(database: Path, calm: Path, expected: dict[str, object]) -> None:
     assert verify(database) == []
-    found = state_of(database)
+    found = database_state(database)
     for part, value in expected.items():
         assert found[part] == value, part
     ids = sorted(found["documents"])

@@ -15,8 +15,8 @@ from indexer.simulation import Simulation
 from tests.archive.making import film, make_dicom, to_bytes
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import (
+    database_state,
     misbehaving_reader,
-    state_of,
     write_picture,
     write_pictures,
 )
@@ -58,12 +58,12 @@ def test_an_unchanged_archive_costs_no_work(
     run: Index, archive: Path, database: Path, model_work: list[int]
 ) -> None:
     run(archive)
-    before, shards = state_of(database), sorted((database / "embeddings").iterdir())
+    before, shards = database_state(database), sorted((database / "embeddings").iterdir())
     model_work.clear()
     summary = run(archive)
     assert (summary.total, summary.unchanged, summary.done, summary.left) == (6, 6, 0, 0)
     assert model_work == []
-    assert state_of(database) == before
+    assert database_state(database) == before
     assert sorted((database / "embeddings").iterdir()) == shards
 
 
@@ -80,7 +80,7 @@ def test_new_and_changed_files_are_read(
     assert sum(model_work) == 2
     assert verify(database) == []
     run(archive, database=tmp_path / "fresh")
-    fresh, now = state_of(tmp_path / "fresh"), state_of(database)
+    fresh, now = database_state(tmp_path / "fresh"), database_state(database)
     assert now == fresh
     assert run(archive).unchanged == 7
 
@@ -136,8 +136,10 @@ def test_removed_files_are_reported_and_dropped_on_request(
     assert model_work == []
     assert verify(database) == []
     run(archive, database=tmp_path / "fresh")
-    assert state_of(database) == state_of(tmp_path / "fresh"), "the twin stands for its image"
-    assert len(state_of(database)["texts"]) == 5
+    assert database_state(database) == database_state(tmp_path / "fresh"), (
+        "the twin stands for its image"
+    )
+    assert len(database_state(database)["texts"]) == 5
 
 
 def test_a_moved_file_is_not_read_by_the_model_again(
@@ -149,7 +151,7 @@ def test_a_moved_file_is_not_read_by_the_model_again(
     summary = run(archive, prune=True, prune_limit=1)
     assert (summary.duplicate, summary.pruned) == (1, 1)
     assert model_work == []
-    assert state_of(database)["counts"]["done"] == 6
+    assert database_state(database)["counts"]["done"] == 6
     assert verify(database) == []
 
 
@@ -175,15 +177,15 @@ def test_a_twin_with_burned_in_text_hides_the_picture(
     archive.mkdir()
     (archive / "a.dcm").write_bytes(to_bytes(make_dicom(film())))
     run(archive)
-    (image,) = state_of(database)["pictures"]
-    assert state_of(database)["pictures"][image] is not None
+    (image,) = database_state(database)["pictures"]
+    assert database_state(database)["pictures"][image] is not None
     (archive / "b.dcm").write_bytes(to_bytes(make_dicom(film(), BurnedInAnnotation="YES")))
     assert run(archive).duplicate == 1
-    assert state_of(database)["pictures"] == {image: None}
+    assert database_state(database)["pictures"] == {image: None}
     assert verify(database) == []
     (archive / "a.dcm").unlink()
     run(archive, prune=True, prune_limit=1)
-    assert state_of(database)["pictures"] == {image: None}
+    assert database_state(database)["pictures"] == {image: None}
     assert verify(database) == []
 
 
@@ -198,7 +200,7 @@ def test_another_header_on_the_same_pixels_changes_the_document(
     model_work.clear()
     assert run(archive).done == 1
     assert model_work == []
-    (document,) = state_of(database)["documents"].values()
+    (document,) = database_state(database)["documents"].values()
     assert document["sex"] == "M"
     assert verify(database) == []
 
@@ -217,24 +219,24 @@ def test_new_and_changed_reports_reach_images_that_are_there(
     (reports / "002.txt").write_text("Normal.")
     assert run(archive, reports=reports).reports_changed == 2
     assert run(archive).reports_changed == 0
-    texts = [d["report"] for d in state_of(database)["documents"].values() if d["report"]]
+    texts = [d["report"] for d in database_state(database)["documents"].values() if d["report"]]
     assert {"findings": "Large effusion on the left."} in texts
     assert len(texts) == 2
     assert model_work == []
     assert verify(database) == []
     run(archive, reports=reports, database=tmp_path / "fresh")
-    assert state_of(tmp_path / "fresh") == state_of(database)
+    assert database_state(tmp_path / "fresh") == database_state(database)
 
 
 def test_limit_and_reread(run: Index, archive: Path, database: Path, model_work: list[int]) -> None:
     first = run(archive, limit=4)
     assert (first.done, first.left) == (4, 2)
     assert (run(archive).done, sum(model_work)) == (2, 6)
-    before = state_of(database)
+    before = database_state(database)
     model_work.clear()
     assert run(archive, reread=True).done == 6
     assert sum(model_work) == 6
-    assert state_of(database) == before
+    assert database_state(database) == before
     assert verify(database) == []
 
 

@@ -27,8 +27,8 @@ from indexer.errors import (
 )
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import (
+    database_state,
     make_bundle,
-    state_of,
     write_pictures,
 )
 
@@ -48,7 +48,7 @@ def test_a_database_is_brought_to_another_bundle(
     assert run(archive, compute=Compute(other.path, "cpu"), reread=True).done == 6
     assert verify(database) == []
     run(archive, compute=Compute(other.path, "cpu"), database=tmp_path / "fresh")
-    assert state_of(tmp_path / "fresh") == state_of(database)
+    assert database_state(tmp_path / "fresh") == database_state(database)
     with pytest.raises(DatabaseMismatch, match="--reread"):
         run(archive)
 

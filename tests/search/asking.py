@@ -9,7 +9,7 @@ from search.request import ImageFile, ImageId, Picture, SearchRequest
 from search.results import Results
 from search.service import SearchService
 
-__all__ = ["picture_of", "similar", "together", "words"]
+__all__ = ["as_picture", "similar", "together", "words"]
 
 
 def words(service: SearchService, query: str, **more: Any) -> Results:
@@ -21,16 +21,16 @@ def together(
     service: SearchService, query: str, mode: Any = "hybrid", *, image: Any = None, **more: Any
 ) -> Results:
     """A search by meaning, or by several things at once."""
-    picture = None if image is None else picture_of(image)
+    picture = None if image is None else as_picture(image)
     return service.search(SearchRequest.of(query, mode, picture=picture, **_tuples(more)))
 
 
 def similar(service: SearchService, source: str | Path, k: int = 10, **more: Any) -> Results:
     """The images most like one."""
-    return service.search(SearchRequest(picture=picture_of(source), limit=k, **_tuples(more)))
+    return service.search(SearchRequest(picture=as_picture(source), limit=k, **_tuples(more)))
 
 
-def picture_of(source: str | Path) -> Picture:
+def as_picture(source: str | Path) -> Picture:
     """A file where it is a path, else an id."""
     return ImageFile(source) if isinstance(source, Path) else ImageId(source)
 

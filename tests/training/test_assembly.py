@@ -7,7 +7,7 @@ import torch
 from indexer.annotation import Annotation
 from indexer.cascade.labels import Labels
 from indexer.cascade.networks.encoder import EnsembleMember
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.training.assembly import Ensemble, TrainedMember, join
 from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
@@ -38,7 +38,7 @@ def joined(members: list[TrainedMember]) -> Ensemble:
     assert isinstance(examples[0].annotations[0], Annotation)
     supervision = Supervision.of(examples, Labels(_FINDINGS, (), ()), text=False)
     targets = np.random.default_rng(0).integers(0, 2, (10, 5)).astype(np.float32)
-    goals = Known(targets, np.ones(targets.shape, bool))
+    goals = KnownTargets(targets, np.ones(targets.shape, bool))
     return join(_RECIPE, _FINDINGS, members, goals, supervision)
 
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.training.calibration import calibrate, choose_likely, choose_thresholds, failings
 
 RNG = np.random.default_rng(0)
 
 
-def _known(targets: np.ndarray) -> Known:
-    return Known(targets, np.ones(targets.shape, bool))
+def _known(targets: np.ndarray) -> KnownTargets:
+    return KnownTargets(targets, np.ones(targets.shape, bool))
 
 
 def _sample(scale: float, shift: float, count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def test_a_finding_is_likely_where_every_second_is_right_in_every_data_set() -> 
 def test_what_a_training_failed_at_is_said() -> None:
     rng = np.random.default_rng(0)
     there = rng.random((40, 3)) < 0.4
-    known = Known(there.astype(np.float32), np.ones_like(there))
+    known = KnownTargets(there.astype(np.float32), np.ones_like(there))
     thresholds = {"normal": 0.5, "opacity": 0.5, "nodule": 0.5}
     scores = np.where(there, 2, -2).astype(np.float32)
     lateral = np.where(np.arange(40) % 2, 3, -3).astype(np.float32)
@@ -102,7 +102,7 @@ def test_what_a_training_failed_at_is_said() -> None:
     assert failing == "it calls every val image frontal, of which 20 are lateral"
     (failing,) = failings(thresholds, known, np.full_like(scores, -9), views, lateral)
     assert failing == "it says the same of every val image: nothing"
-    one = Known(np.ones_like(known.targets), known.known)
+    one = KnownTargets(np.ones_like(known.targets), known.known)
     (first, second) = failings(thresholds, one, np.full_like(scores, 9), views, lateral)
     assert first.startswith("of 3 findings only 0 is known both")
     assert second == "it says the same of every val image: normal, opacity, nodule"

@@ -19,7 +19,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.networks.encoder import EnsembleMember, Outputs
 from indexer.datasets.example import Example
 from indexer.datasets.mining import mine
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.errors import TrainingError
 from indexer.paper.loading import Cascade
 from indexer.paper.training.in_bundle import train_in_bundle
@@ -261,7 +261,7 @@ class _Bright(torch.nn.Module):
 
 def test_views_that_nobody_told_are_not_judged() -> None:
     canvases = np.repeat([200, 200, 0, 0], 64).astype(np.uint8).reshape(4, 8, 8)
-    known = Known(np.array([[1], [0], [1], [0]], np.float32), np.ones((4, 1), bool))
+    known = KnownTargets(np.array([[1], [0], [1], [0]], np.float32), np.ones((4, 1), bool))
     device = torch.device("cpu")
     for lateral, share in (([1, 0, np.nan, np.nan], 0.5), ([np.nan] * 4, None)):
         views = np.array(lateral, np.float32)
@@ -276,7 +276,7 @@ def test_a_head_learns_alone() -> None:
     outputs = Outputs(embedding, torch.zeros(200, 1), torch.zeros(200), torch.zeros(200, 0))
     trained = TrainedMember(member, {"train": outputs}, np.array([0]))
     targets = (embedding[:, :1] > 0).float().numpy()
-    goals = Known(targets, np.ones(targets.shape, bool))
+    goals = KnownTargets(targets, np.ones(targets.shape, bool))
     taught = teach(trained, goals, np.array([1]), np.arange(200))
     assert taught.columns.tolist() == [0, 1]
     logits = taught.member.head(embedding * 8**0.5)

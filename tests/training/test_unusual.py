@@ -12,7 +12,7 @@ from cli.training.unusual import main
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.training import unusual
-from indexer.training.unusual import Films, fit_score, fit_unusual, spoilt
+from indexer.training.unusual import FilmStatistics, fit_score, fit_unusual, spoilt
 from tests.pipeline.making import make_bundle
 from tests.training.planted import planted_folder
 
@@ -55,7 +55,7 @@ def test_films_are_told_from_what_is_none() -> None:
     assert UnusualScore.of({"encoder.x": np.zeros(1)}) is None
 
 
-def _statistics(count: int, seed: int, main: float = 1.0, wide: float = 1.0) -> Films:
+def _statistics(count: int, seed: int, main: float = 1.0, wide: float = 1.0) -> FilmStatistics:
     """Of films that differ in ten directions, and hardly in any other.
 
     Parameters
@@ -67,18 +67,18 @@ def _statistics(count: int, seed: int, main: float = 1.0, wide: float = 1.0) -> 
     rng = np.random.default_rng(seed + 1)
     statistics = rng.normal(0, main, (count, 10)) @ directions + rng.normal(0, 0.5, (count, 514))
     vectors = rng.normal(size=(count, 8))
-    return Films((wide * statistics).astype(np.float32), vectors.astype(np.float32))
+    return FilmStatistics((wide * statistics).astype(np.float32), vectors.astype(np.float32))
 
 
 @pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Films]], UnusualScore]:
+def fitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[FilmStatistics]], UnusualScore]:
     """Fits a score in no time: the network does not matter here."""
     monkeypatch.setattr(unusual, "_STEPS", 1)
     return lambda val: fit_score([_statistics(2000, 0)], [_statistics(50, 9)], val)
 
 
 def test_what_is_far_off_where_films_differ_most_is_unusual(
-    fitted: Callable[[list[Films]], UnusualScore],
+    fitted: Callable[[list[FilmStatistics]], UnusualScore],
 ) -> None:
     score = fitted([_statistics(400, 1)])
     far, usual = _statistics(50, 2, main=5), _statistics(400, 3)
@@ -88,7 +88,7 @@ def test_what_is_far_off_where_films_differ_most_is_unusual(
 
 
 def test_at_most_one_in_a_hundred_of_each_source_is_unusual(
-    fitted: Callable[[list[Films]], UnusualScore],
+    fitted: Callable[[list[FilmStatistics]], UnusualScore],
 ) -> None:
     val = [_statistics(1000, 1), _statistics(200, 2, wide=1.3)]
     score = fitted(val)

@@ -36,19 +36,19 @@ _WAVELETS = frozenset(_JPEG + end for end in ("90", "91", "201", "202", "203"))
 #: Transfer syntaxes whose images are known by their codestream, not by their pixels (ADR 0009).
 ENCODED = _DCT | _WAVELETS
 
-# How much longer the sides of the decoded image are than those of the canvas, at least (ADR 0009,
-# measured by benchmarks/reduced.py). The reversible wavelet comes nearest to means.
+# The decoded image must be at least this many times as long as the canvas (ADR 0009, measured by
+# benchmarks/reduced.py). The reversible wavelet needs least, as it is nearest to averaging.
 _DCT_MARGIN, _LOSSY_MARGIN, _REVERSIBLE_MARGIN = 3.0, 3.0, 1.9
 
 _START = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
-# Bytes in which the codestream of a JP2 file begins.
+# The codestream of a JP2 file begins within this many bytes.
 _BOXES = 65536
 # What decoders write after the end marker: padding and item delimiters.
 _TRAILER = 64
 _CODING_STYLE = 0x52
 _START_OF_TILE = 0x90
-# Segments of a JPEG that say nothing of its pixels: comments and applications' data, but Adobe's.
+# JPEG segments that do not affect its pixels: comments and application data, except Adobe's.
 _REMARKS = frozenset({0xFE, *range(0xE0, 0xF0)} - {0xEE})
 
 

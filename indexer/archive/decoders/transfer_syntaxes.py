@@ -122,7 +122,7 @@ def decode_pixels(dataset: Dataset, raw: bool) -> npt.NDArray[Any]:
     causes = []
     for plugin in plugins or ("",):
         try:
-            with _hushed(plugin in _NOISY):
+            with _silenced_stderr(plugin in _NOISY):
                 return pixel_array(dataset, raw=raw, decoding_plugin=plugin)
         except BaseException as error:
             # Codecs raise anything, and those in Rust panic past Exception; the next may cope.
@@ -178,7 +178,7 @@ def prepare_pydicom() -> None:
 
 
 @contextmanager
-def _hushed(noisy: bool) -> Iterator[None]:
+def _silenced_stderr(noisy: bool) -> Iterator[None]:
     if not noisy:
         yield
         return

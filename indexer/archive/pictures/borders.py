@@ -15,14 +15,14 @@ from indexer.archive.windowing import Grid, Picture
 
 __all__ = ["Frame", "cut_borders", "find_frame"]
 
-# A side of the copy in which borders are looked for, in pixels.
+# Borders are looked for in a copy of this many pixels a side.
 _SIDE = 384
-# The grey levels of a border's line are so near to one another, and so near to black or white, but
-# for this share of its pixels on either end.
+# A line belongs to a border if its grey levels span at most `_EVEN` and are below `_DARK` or above
+# `_BRIGHT`. At either end the share `_STRAY` of its pixels is ignored.
 _EVEN, _DARK, _BRIGHT, _STRAY = 6, 24, 231, 0.03
-# No more than this share is cut from one side, and at least this share of each side is left.
+# At most this share is cut from one side, and at least this share of each dimension is left.
 _MAX_CUT, _MIN_SIDE = 0.35, 0.4
-# Borders inside one another, each of another grey level, that are looked for.
+# Up to this many nested borders of different grey levels are cut.
 _TIMES = 3
 # Share of the pixels beyond either end of the shown range, as in `windowing.render`.
 _TAIL = 0.5

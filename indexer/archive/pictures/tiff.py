@@ -18,7 +18,7 @@ __all__ = ["quantised", "read_tiff", "whole_page"]
 _MIN_IS_WHITE, _REDUCED = 0, 1
 # A picture has a few smaller copies at most. The pages of a file are a chain, which a damaged file
 # may close to a ring without an end.
-_MOST_PAGES = 64
+_MAX_PAGES = 64
 # Without a handler of its own a logger writes on stderr, even one that passes nothing on.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -45,8 +45,8 @@ def whole_page(copies: Iterable[bool]) -> int:
         count += 1
         if len(whole) > 1:
             break
-        if count > _MOST_PAGES:
-            raise FailedImage("undecodable_pixels", f"TIFF of more than {_MOST_PAGES} pages")
+        if count > _MAX_PAGES:
+            raise FailedImage("undecodable_pixels", f"TIFF of more than {_MAX_PAGES} pages")
     if count == 1:
         return 0
     if len(whole) != 1:

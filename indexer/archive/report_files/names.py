@@ -17,13 +17,13 @@ __all__ = ["image_names", "is_distinctive", "report_names"]
 
 _UID = re.compile(r"\d+(?:\.\d+){2,}")
 _SEPARATORS = re.compile(r"[\s_\-/\\^:]+")
-# What people put behind the name of what a report is about.
+# Suffixes that people add to the name of what a report is about.
 _REPORT_SUFFIX = re.compile(
     r"[._ -](?:report|rpt|txt|befund|findings?|text|radiology)$", re.IGNORECASE
 )
-# So many digits are not found twice by chance.
+# Numbers of at least this many digits do not match by chance.
 _DIGITS = 5
-# So many folders above a file may tell it from others of its name.
+# Up to this many parent folders tell files of the same name apart.
 _FOLDERS = 3
 
 

@@ -26,7 +26,7 @@ _ALONE = {
         "|conclusioni|impressão|conclusão|conclusie"
     ),
 }
-# A letterhead may say these, so that they are headings with a colon only ...
+# Headings only if a colon follows, as letterheads use the same words ...
 _WITH_COLON = {
     "indication": (
         "indications|indication for exam(?:ination)?|(?:history and )?reason for (?:the |this )?"
@@ -48,7 +48,8 @@ _WITH_COLON = {
         "|impresi[oó]n(?: diagn[oó]stica)?|conclus[aã]o|impress[aã]o(?: diagn[oó]stica)?"
         "|opini[aã]o|sammanfattning|bed[öo]mning|konklusion"
     ),
-    # ... and these may be the title of it all: findings where no heading says so better.
+    # ... and words that may also be the title of the whole report: findings unless another heading
+    # is.
     "report": (
         "(?:radiolog\\w+ |final |preliminary |wet )?(?:report|read)|descriptions?|observations?"
         "|informe|descripci[oó]n|relat[oó]rio|laudo|descri[cç][aã]o|verslag|utlåtande|svar"
@@ -75,7 +76,7 @@ _LINE = (
     rf"^[ \t]*{_MARK}(?:(?:{_any(_ALONE, 'a')}){_MARK_AFTER}(?::[*_]{{0,3}}|(?<=\])|{_DASH}|$)"
     rf"|(?:{_any(_WITH_COLON, 'b')}){_MARK_AFTER}:[*_]{{0,3}}|(?:{_ENDINGS})[ \t]*:)"
 )
-# In a line: behind a sentence, or in capitals.
+# Inside a line a heading follows a sentence or is in capitals.
 _WITHIN = rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:"
 _SENTENCE_ENDS = (".", "!", "?", ";", ":")
 _RULE = re.compile(r"^[ \t]*[=\-_*~]{3,}[ \t]*$", re.MULTILINE)

@@ -20,7 +20,7 @@ _BOMS = (
 _HTML = re.compile(r"<(?:!doctype|html|body|p|br|div|span|table|pre)\b[^<>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:/p|br|/div|/tr|/li|/h\d|/pre)\b[^<>]*>", re.IGNORECASE)
-# What is never closed goes on to the end, as in a browser, and is looked for only once.
+# An element that is never closed goes on to the end, as in a browser.
 _NO_TEXT = re.compile(
     r"<(style|script|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL
 )

@@ -54,7 +54,7 @@ BROKEN = (
 _OPEN_HANDLES = 4
 #: Between the name of a zip or tar inside another archive and the name of a file in it.
 NESTED = "!/"
-# How deep containers in containers are opened, and how large one may be that is.
+# How deep nested containers are opened, and how large a nested one may be.
 _DEPTH, _INNER_BYTES = 4, 2**28
 
 

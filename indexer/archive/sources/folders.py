@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from indexer.archive.sources.names import is_litter
+from indexer.archive.sources.names import is_ignored
 
 __all__ = ["walk"]
 
@@ -64,7 +64,7 @@ def _listed(entry: os.DirEntry[str], root: str, linked: set[str]) -> str:
     except OSError:
         # A link to itself, for one: it is named all the same, and fails when it is read.
         folder = loop = False
-    if loop or is_litter(entry.name, folder=folder):
+    if loop or is_ignored(entry.name, folder=folder):
         return ""
     return entry.name + "/" if folder else entry.name
 

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 __all__ = [
     "has_suffix",
+    "is_ignored",
     "is_left_out",
-    "is_litter",
     "real_path",
     "shown_name",
     "stem",
@@ -23,7 +23,7 @@ _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 
 
-def is_litter(name: str, *, folder: bool) -> bool:
+def is_ignored(name: str, *, folder: bool) -> bool:
     """Whether a file or folder is hidden, other systems' litter, or a DICOMDIR (but no folder)."""
     hidden = name.startswith(".") and name.strip(".") != ""
     return hidden or name.lower() in (_SYSTEM_FOLDERS if folder else _SYSTEM_FILES)
@@ -32,7 +32,7 @@ def is_litter(name: str, *, folder: bool) -> bool:
 def is_left_out(path: str) -> bool:
     """Whether a file in a zip or tar is litter, or lies in a folder that is."""
     *folders, name = path.removeprefix("./").split("/")
-    return is_litter(name, folder=False) or any(is_litter(f, folder=True) for f in folders)
+    return is_ignored(name, folder=False) or any(is_ignored(f, folder=True) for f in folders)
 
 
 def has_suffix(name: str) -> bool:

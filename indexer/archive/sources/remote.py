@@ -15,7 +15,7 @@ from indexer.errors import ArchiveError, FailedImage, MissingExtraError
 
 __all__ = ["RemoteFile", "is_address", "open_address", "read_remote", "remote_files"]
 
-# Of others fsspec may unpack, chain or read this machine's own files.
+# Other schemes of fsspec may unpack, chain addresses or read this machine's files.
 _SCHEMES = ("s3", "https", "http", "gs", "abfs")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _CHAIN = "::"
@@ -49,7 +49,7 @@ def open_address(address: str) -> str:
     scheme = scheme.lower()
     host = rest.partition("/")[0]
     if "@" in host or "?" in rest or "#" in rest:
-        # Not a word of it: it may be a password.
+        # Not quoted, as it may be a password.
         raise ArchiveError(
             f"an address of {scheme}:// holds a login or a query: logins come from the environment "
             "or the configuration of the service (such as AWS_ACCESS_KEY_ID), and never stand in "
@@ -160,7 +160,7 @@ def _time(told: dict[str, Any]) -> int | None:
         return int(found.timestamp() * 1000) * 1_000_000
     tag = str(told.get("ETag") or "")
     if tag:
-        # Servers of the web tell no time to fsspec, but a tag of the content.
+        # Web servers give fsspec no time of change, but a tag of the content.
         return int.from_bytes(tag.encode()[-7:], "big")
     return 0 if "ETag" in told or told.get("type") == "file" else None
 

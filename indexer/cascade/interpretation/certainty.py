@@ -10,7 +10,7 @@ from indexer.annotation import EVEN, NORMAL, Annotation, Certainty, Word
 
 __all__ = ["UNUSUAL", "certainty", "is_unusual", "reported"]
 
-#: Over this a reading's `unusual` calls the picture no chest film.
+#: A picture whose reading has a higher `unusual` is called no chest film.
 UNUSUAL = 0.5
 
 
@@ -53,7 +53,7 @@ def reported(
         Words that go with ``normal``.
     """
     annotations = list(found)
-    # Of a bundle without the label `normal` it is what the likeliest finding leaves.
+    # Without the label `normal`, its probability is what the likeliest finding leaves.
     chance = float(chances.get(NORMAL, 1 - max(chances.values(), default=0.0)))
     unsure = all(annotation.certainty == "possible" for annotation in annotations)
     if not annotations or (unsure and chance >= thresholds.get(NORMAL, math.inf)):

@@ -19,7 +19,7 @@ from indexer.errors import BundleError
 
 __all__ = ["PREFIX", "UnusualScore", "block_statistics"]
 
-#: Of the names of its tensors in a bundle.
+#: Prefix of the names of its tensors in a bundle.
 PREFIX = "unusual."
 
 _SIDE = 16

@@ -12,7 +12,7 @@ from indexer.cascade.networks.backbones import build_backbone
 
 __all__ = ["Encoder", "EnsembleMember", "Outputs"]
 
-# As many numbers as fill two of the widest registers, which are computed at once.
+# Logits are padded to a multiple of this, the numbers in two of the widest registers.
 _REGISTERS = 32
 
 
@@ -74,7 +74,7 @@ class EnsembleMember(nn.Module):
         self.projection = nn.Linear(features, dimensions)
         self.norm = nn.BatchNorm1d(dimensions)
         self.head = nn.Linear(dimensions, labels)
-        # One logit more: is the view lateral?
+        # One more logit tells whether the view is lateral.
         self.view = nn.Linear(dimensions, 1)
         self.sentence = nn.Linear(dimensions, sentences) if sentences else None
 

@@ -9,7 +9,7 @@ from indexer.errors import MemoryLimitError
 __all__ = ["check_memory_limit"]
 
 #: Bytes of address space; OpenVINO and its libraries alone map more.
-_LEAST = 1 << 30
+_MIN_ADDRESS_SPACE = 1 << 30
 
 
 def check_memory_limit() -> None:
@@ -28,7 +28,7 @@ def check_memory_limit() -> None:
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < _LEAST:
+    if limit != resource.RLIM_INFINITY and limit < _MIN_ADDRESS_SPACE:
         raise MemoryLimitError(
             f"the address space of this process is limited to {limit >> 20} MiB, too little to "
             "load the CNN: raise the limit (ulimit -v unlimited)"

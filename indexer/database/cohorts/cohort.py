@@ -12,16 +12,16 @@ from blake3 import blake3
 
 from indexer.errors import QueryError
 
-__all__ = ["MOST_IMAGES", "Cohort", "Summary"]
+__all__ = ["MAX_IMAGES", "Cohort", "CohortSummary"]
 
-#: Images of one cohort; so many a text store takes as a condition.
-MOST_IMAGES = 50_000
+#: A cohort has at most this many images, as a text store takes no more ids in one condition.
+MAX_IMAGES = 50_000
 _LONGEST_NAME, _LONGEST_NOTE = 200, 4000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _IMAGE = re.compile(r"[0-9a-f]{16}")
 
 
-class Summary(NamedTuple):
+class CohortSummary(NamedTuple):
     """A `Cohort` with the number of its images alone."""
 
     id: str
@@ -34,9 +34,9 @@ class Summary(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        said = self._asdict()
-        count = said.pop("images")
-        return {**said, "count": count}
+        fields = self._asdict()
+        count = fields.pop("images")
+        return {**fields, "count": count}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Cohort:
     Raises
     ------
     QueryError
-        A name is empty or too long, an id is none, or there are more than `MOST_IMAGES`.
+        A name is empty or too long, an id is none, or there are more than `MAX_IMAGES`.
     """
 
     id: str
@@ -81,9 +81,9 @@ class Cohort:
                 raise QueryError(f"the {what} of a cohort has at most {most} characters")
             if _CONTROL.search(text):
                 raise QueryError(f"the {what} of a cohort has a character that cannot be shown")
-        if len(self.images) > MOST_IMAGES:
+        if len(self.images) > MAX_IMAGES:
             raise QueryError(
-                f"a cohort holds at most {MOST_IMAGES:,} images, not {len(self.images):,}"
+                f"a cohort holds at most {MAX_IMAGES:,} images, not {len(self.images):,}"
             )
         for image in self.images:
             if not _IMAGE.fullmatch(image):
@@ -109,7 +109,9 @@ class Cohort:
         return {**self.summary.to_json(), "images": list(self.images)}
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> CohortSummary:
         """The same without its images."""
         count = len(self.images)
-        return Summary(self.id, self.name, self.note, self.owner, self.created, self.changed, count)
+        return CohortSummary(
+            self.id, self.name, self.note, self.owner, self.created, self.changed, count
+        )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.database.access import share
-from indexer.database.cohorts.cohort import Cohort, Summary
+from indexer.database.cohorts.cohort import Cohort, CohortSummary
 from indexer.database.durable import writing
 from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, wipe
@@ -61,7 +61,7 @@ class Cohorts:
 
     # ---- asking ---------------------------------------------------------------------------------
 
-    def all(self, owner: str | None = None) -> list[Summary]:
+    def all(self, owner: str | None = None) -> list[CohortSummary]:
         """All cohorts without their images, or those of one owner, the last changed first."""
         query = f"SELECT {_COLUMNS}, images FROM cohorts"
         with self._reading() as connection:
@@ -73,7 +73,7 @@ class Cohorts:
                 rows = connection.execute(
                     f"{query} WHERE owner = ? ORDER BY changed DESC, id", (owner,)
                 ).fetchall()
-            return [Summary(*row) for row in rows]
+            return [CohortSummary(*row) for row in rows]
 
     def get(self, cohort_id: str) -> Cohort:
         """One cohort.

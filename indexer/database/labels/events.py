@@ -67,13 +67,13 @@ class Event(Draft):
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; `from_json` reads it back."""
-        said = self.annotation
+        annotation = self.annotation
         return {
             "number": self.number,
             "image": self.image,
             "action": self.action,
             "finding": self.finding,
-            "annotation": said.to_json() if said is not None else None,
+            "annotation": annotation.to_json() if annotation is not None else None,
             "undoes": self.undoes,
             "person": self.person,
             "at": self.at,
@@ -82,8 +82,10 @@ class Event(Draft):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Event:
         """The event of which `to_json` made `data`."""
-        said = data["annotation"]
-        return cls(**{**data, "annotation": Annotation.from_json(said) if said else None})
+        annotation = data["annotation"]
+        return cls(
+            **{**data, "annotation": Annotation.from_json(annotation) if annotation else None}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +120,14 @@ def verdicts(events: Iterable[Event]) -> dict[str, Verdict]:
     """By finding, what the events of one image say in the end."""
     found: dict[str, Verdict] = {}
     for event in standing(events):
-        said = event.annotation
+        annotation = event.annotation
         if event.action == "withdraw":
             found.pop(event.finding, None)
             continue
-        if said is None or said.disease != event.finding:
+        if annotation is None or annotation.disease != event.finding:
             found[event.finding] = Verdict(None, event)
-        if said is not None:
-            found[said.disease] = Verdict(said, event)
+        if annotation is not None:
+            found[annotation.disease] = Verdict(annotation, event)
     return found
 
 

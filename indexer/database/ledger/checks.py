@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.errors import DatabaseError
 
 __all__ = ["Checks"]
@@ -53,7 +53,7 @@ _TEXTS = {
 }
 
 
-class Checks(Table):
+class Checks(LedgerTable):
     """Comparisons; each gives what is wrong, how often, and in words."""
 
     def is_damaged(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.outcomes import Failed, File, Read, Skipped
 
 __all__ = ["STATUSES", "FileRecord", "Files", "Status"]
@@ -45,7 +45,7 @@ class FileRecord:
     image_id: str | None
 
 
-class Files(Table):
+class Files(LedgerTable):
     """The tables `archives`, `files` and `released`."""
 
     # ---- asking ---------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Files(Table):
         )
         return [FileRecord(*row[1:]) for row in rows]
 
-    def names_of(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+    def names_by_image(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the names of the files that hold it."""
         names: dict[str, list[str]] = {}
         statement = "SELECT image_id, name FROM files WHERE image_id IN ({})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 
 __all__ = ["Forgotten", "Kind"]
 
@@ -14,7 +14,7 @@ Kind: TypeAlias = Literal["patient", "study", "image"]
 _COLUMN = {"patient": "patient", "study": "study", "image": "image_id"}
 
 
-class Forgotten(Table):
+class Forgotten(LedgerTable):
     """The table `forgotten`; it is there once something was forgotten."""
 
     def all(self) -> frozenset[tuple[Kind, str]]:

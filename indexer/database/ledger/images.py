@@ -11,7 +11,7 @@ import orjson
 
 from indexer.database.labels.events import Event
 from indexer.database.ledger.labels import parse_events
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.outcomes import Header, Read
 from indexer.database.text.documents import canonical
 
@@ -26,7 +26,8 @@ Place: TypeAlias = tuple[int, int]
 _COLUMNS = (
     "images.id, image_id, study, patient, metadata, reading, report, report_keys, "
     "document_hash, thumbnail, shard, row, run, pooled, "
-    # What people said of all images of its study; nobody has said anything of most.
+    # Label events of all images of the study. The first test skips the join in databases without
+    # labels.
     "CASE WHEN EXISTS (SELECT 1 FROM labels) THEN (SELECT json_group_array(json(labels.event)) "
     "FROM images mate JOIN labels USING (image_id) WHERE mate.study = images.study) END"
 )
@@ -63,7 +64,7 @@ class ImageRow:
         return Header(self.study, self.patient, metadata, tuple(self.report_keys))
 
 
-class Images(Table):
+class Images(LedgerTable):
     """The table `images`."""
 
     # ---- asking ---------------------------------------------------------------------------------
@@ -173,9 +174,9 @@ class Images(Table):
         statement = "SELECT image_id FROM images WHERE image_id IN ({}) AND thumbnail"
         return {image_id for (image_id,) in self._select_each(image_ids, statement)}
 
-    def mates(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
+    def same_study(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each image that is known, the ids of all images of its study, ascending."""
-        mates: dict[str, list[str]] = {}
+        same_study: dict[str, list[str]] = {}
         rows = self._select_each(
             image_ids,
             "SELECT own.image_id, mate.image_id FROM images own "
@@ -183,8 +184,8 @@ class Images(Table):
             "WHERE own.image_id IN ({}) ORDER BY mate.image_id",
         )
         for own, mate in rows:
-            mates.setdefault(own, []).append(mate)
-        return mates
+            same_study.setdefault(own, []).append(mate)
+        return same_study
 
     def studies_with(self, image_ids: Sequence[str]) -> dict[str, list[str]]:
         """For each study that some images are of, the ids of all its images, ascending."""

@@ -15,13 +15,13 @@ import orjson
 from indexer.database.access import share, unreadable
 from indexer.database.durable import writing
 from indexer.database.labels.events import Draft, Event
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, wipe
 from indexer.database.text.documents import canonical
 from indexer.errors import DatabaseError, LabelsChanged
 
-__all__ = ["LabelFile", "Labels", "parse_events"]
+__all__ = ["LabelFile", "LabelTable", "parse_events"]
 
 _TABLE = """
 BEGIN IMMEDIATE;
@@ -33,7 +33,7 @@ COMMIT;
 """
 
 
-class Labels(Table):
+class LabelTable(LedgerTable):
     """The table `labels`, of the ledger or of the file."""
 
     @property
@@ -167,7 +167,7 @@ class LabelFile:
             self._seal.forget()
             share(path)
         self._file = path.stat().st_ino
-        self.labels = Labels(self._connection, self._lock)
+        self.labels = LabelTable(self._connection, self._lock)
 
     def is_current(self) -> bool:
         """Whether it is still the file of its name, which a repair or a restored copy replaces."""
@@ -214,7 +214,7 @@ class LabelFile:
             self._seal.open(self._connection)
             yield
 
-    def complete(self, known: Labels) -> None:
+    def complete(self, known: LabelTable) -> None:
         """Take over the ledger's events that are missing here, as after the file was lost, or an
         older one took its place.
 

@@ -18,7 +18,7 @@ from indexer.database.ledger.checks import Checks
 from indexer.database.ledger.files import Files
 from indexer.database.ledger.forgotten import Forgotten
 from indexer.database.ledger.images import Images
-from indexer.database.ledger.labels import Labels
+from indexer.database.ledger.labels import LabelTable
 from indexer.database.ledger.listing import ListingTables
 from indexer.database.ledger.outbox import PendingChanges
 from indexer.database.ledger.runs import Runs
@@ -88,7 +88,7 @@ class Ledger:
         self.files = Files(self.connection, self.lock)
         self.images = Images(self.connection, self.lock)
         self.shards = CommittedShards(self.connection, self.lock)
-        self.labels = Labels(self.connection, self.lock)
+        self.labels = LabelTable(self.connection, self.lock)
         self.outbox = PendingChanges(self.connection, self.lock)
         self.runs = Runs(self.connection, self.lock)
         self.forgotten = Forgotten(self.connection, self.lock)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 
 __all__ = ["ListedFile", "ListingTables", "ToRead"]
 
@@ -41,7 +41,7 @@ class ToRead(NamedTuple):
     checksum: str | None
 
 
-class ListingTables(Table):
+class ListingTables(LedgerTable):
     """Tables in a scratch file beside the ledger, so that memory stays flat."""
 
     def attach(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.database.ledger.shards import CommittedShards
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.sqlite import address
 from indexer.database.vectors.shards import Shard
 
@@ -47,7 +47,7 @@ class Offsets:
     shards: int
 
 
-class MergedParts(Table):
+class MergedParts(LedgerTable):
     """The tables of a ledger that takes those of another one over."""
 
     @contextmanager
@@ -171,7 +171,7 @@ class MergedParts(Table):
             "FROM judged WHERE gone OR image_id IS NULL OR taken IS NOT NULL ORDER BY id",
             start, _STEP, offsets.runs, detail,
         )  # fmt: skip
-        # A picture that one file says to have text in it is shown of none.
+        # If one file of an image says that text is burned in, no thumbnail of the image is shown.
         self._change(
             "UPDATE images SET thumbnail = 0 WHERE thumbnail AND image_id IN (SELECT image_id "
             "FROM files WHERE id > ? AND status = 'duplicate' "

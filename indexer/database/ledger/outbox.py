@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from indexer.database.ledger.table import PAGE, Table
+from indexer.database.ledger.table import PAGE, LedgerTable
 
 __all__ = ["Change", "Operation", "PendingChanges"]
 
@@ -20,7 +20,7 @@ class Change(NamedTuple):
     document: str | None
 
 
-class PendingChanges(Table):
+class PendingChanges(LedgerTable):
     """The table `outbox`, and whether the text store is to be filled anew."""
 
     def oldest(self, limit: int = PAGE) -> list[Change]:

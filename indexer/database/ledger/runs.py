@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.text.documents import canonical
 
 __all__ = ["Run", "Runs"]
@@ -27,7 +27,7 @@ class Run:
     counts: dict[str, int]
 
 
-class Runs(Table):
+class Runs(LedgerTable):
     """The tables `runs` and `report_folders`."""
 
     def last(self) -> Run | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.ledger.table import Table
+from indexer.database.ledger.table import LedgerTable
 from indexer.database.vectors.shards import Shard, Shards
 from indexer.errors import DatabaseError
 
@@ -18,7 +18,7 @@ __all__ = ["CommittedShards"]
 _log = logging.getLogger(__name__)
 
 
-class CommittedShards(Table):
+class CommittedShards(LedgerTable):
     """The table `shards`."""
 
     def all(self) -> list[Shard]:
@@ -44,7 +44,7 @@ class CommittedShards(Table):
         rows = self._all("SELECT row FROM images WHERE shard = ? ORDER BY row", number)
         return np.array([row for (row,) in rows], np.int64)
 
-    def vectors_of(
+    def read_vectors(
         self, folder: Path, image_ids: Sequence[str], dimensions: int
     ) -> dict[str, npt.NDArray[np.float32]]:
         """The vectors of some images by id, shape (dimensions,) each.

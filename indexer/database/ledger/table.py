@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 from indexer.errors import DatabaseError
 
-__all__ = ["PAGE", "Table", "corruption"]
+__all__ = ["PAGE", "LedgerTable", "corruption"]
 
 #: Rows that are fetched at once.
 PAGE = 1000
-# SQLite takes some thousands of values in one statement.
+# One statement gets at most this many values, as SQLite limits their number.
 _PARAMETERS = 500
 
 _Row: TypeAlias = tuple[Any, ...]
@@ -32,7 +32,7 @@ def corruption() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        # Of extended codes the lowest byte is the code itself.
+        # The lowest byte of an extended error code is the primary code.
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
@@ -41,7 +41,7 @@ def corruption() -> Iterator[None]:
         ) from error
 
 
-class Table:
+class LedgerTable:
     """Some tables of an open ledger.
 
     What changes them belongs inside `Ledger.transaction`.

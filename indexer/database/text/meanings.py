@@ -28,7 +28,7 @@ __all__ = ["damaged", "kept_meanings", "meanings"]
 
 _log = logging.getLogger(__name__)
 
-# So many texts are encoded before what there is is kept: some ten seconds of work.
+# Texts are encoded in parts of this many, some ten seconds of work, and each part is kept at once.
 _CHUNK = 2048
 
 
@@ -76,7 +76,7 @@ def kept_meanings(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
     try:
         files = sorted(folder.glob(f"annotations-{_model()}-*.vectors"))
     except OSError:
-        # Of a database that this user may not read, whoever opens it says so.
+        # Opening a database that this user may not read raises an error elsewhere.
         return {}
     return {text: vector for file in files for text, vector in (_read(file) or {}).items()}
 

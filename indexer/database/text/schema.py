@@ -43,7 +43,7 @@ LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 #: Names of the analyzers of text: of stems, and of words as they are written.
 STEMMED, PLAIN = "radiology", "radiology_plain"
 NUMBERS = ("age", "year")
-#: Exact fields beside the labels.
+#: Further fields that are matched exactly.
 KEYWORDS = (
     *("view", "projection", "sex", "origin", "section", "absent", "uncertain"),
     *("certainty", "likely", "possible", "unusual", "note"),
@@ -144,7 +144,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
         values.setdefault(name, []).extend(more)
 
     for annotation in document["annotations"]:
-        for field, entries in _values_of(Statement.of(annotation)):
+        for field, entries in _statement_values(Statement.of(annotation)):
             values.setdefault(field, []).extend(entries)
     put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
     put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
@@ -170,7 +170,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
 
 
 @functools.lru_cache(maxsize=8192)
-def _values_of(statement: Statement) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _statement_values(statement: Statement) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """What an annotation adds to the fields of its document."""
     values: list[tuple[str, tuple[str, ...]]] = [
         ("origin", (statement.origin,)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from indexer.database.text.documents import Document
 
 if TYPE_CHECKING:
-    from indexer.database.text.elasticsearch.vectors import Embeddings
+    from indexer.database.text.elasticsearch.vectors import DocumentVectors
 
 __all__ = ["TextStore", "is_outdated", "open_text_store"]
 
@@ -72,7 +72,7 @@ def open_text_store(
     create: bool = False,
     index: str | None = None,
     url: str | None = None,
-    embeddings: Embeddings | None = None,
+    embeddings: DocumentVectors | None = None,
 ) -> TextStore:
     """The writer of the text store that a manifest names.
 

@@ -87,7 +87,7 @@ def _copy(source: Layout, target: Layout) -> int:
     manifest = source.manifest.read_bytes()
     target.embeddings.mkdir()
     target.vectors.mkdir()
-    # First: what the ledger has beyond it is taken over when the copy is opened.
+    # Copied first: labels that the ledger has beyond this copy are added when the backup is opened.
     if source.labels.exists():
         labels = LabelFile(source.labels)
         try:

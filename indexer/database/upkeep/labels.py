@@ -23,7 +23,7 @@ def apply_pending_labels(path: Path) -> int:
     with Database.open(path) as database:
         file = database.labels()
         count = 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
-        # One that was stopped half way has left documents for the text store.
+        # An update that was interrupted may have left documents for the text store.
         is_done = not count and database.ledger.outbox.is_empty
     if not is_done:
         with Writer.maintain(path, brief=True) as writer:

@@ -209,7 +209,7 @@ def _begin(draft: Layout, manifest: Manifest) -> Manifest:
         try:
             before = draft.read_manifest()
         except DatabaseError:
-            # Half a file of a killed merge names nothing.
+            # An incomplete file of a killed merge names no index.
             before = manifest
         if before.text_url == manifest.text_url and before.text_index is not None:
             manifest = replace(manifest, text_index=before.text_index)

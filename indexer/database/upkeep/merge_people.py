@@ -109,12 +109,12 @@ def _events(layout: Layout) -> list[Event]:
 
 
 def _conflicts(by_part: Sequence[Sequence[Event]]) -> int:
-    said = []
+    verdicts_by_part = []
     for events in by_part:
         by_image: dict[str, list[Event]] = {}
         for event in events:
             by_image.setdefault(event.image, []).append(event)
-        said.append(
+        verdicts_by_part.append(
             {
                 (image, finding): verdict.annotation
                 for image, some in by_image.items()
@@ -123,7 +123,7 @@ def _conflicts(by_part: Sequence[Sequence[Event]]) -> int:
         )
     found = {
         key
-        for one, other in combinations(said, 2)
+        for one, other in combinations(verdicts_by_part, 2)
         for key in one.keys() & other.keys()
         if one[key] != other[key]
     }

@@ -70,7 +70,7 @@ def _server(database: Database) -> Iterator[tuple[str, int, str]]:
         found = dict(store.vector_digests())
         known = [image for image in found if image in expected]
         sent = store.vectors(known[:: max(len(known) // _SAMPLE, 1)][:_SAMPLE])
-    own = ledger.shards.vectors_of(folder, [*sent], manifest.dimensions)
+    own = ledger.shards.read_vectors(folder, [*sent], manifest.dimensions)
     waiting = ledger.outbox.images()
     if missing := sum(image not in found for image in expected.keys() - waiting):
         yield "missing", missing, f"{missing} images have no vector in Elasticsearch"

@@ -34,14 +34,14 @@ def load_array(
         It is damaged, or holds something else.
     """
     try:
-        # Mapped in any case: a damaged header may claim any size.
+        # Mapped first, even where a copy is wanted: a damaged header may claim any size.
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         if not mapped or not array.size:
             array = np.array(array)
     except ValueError:
         if shape is None or 0 not in shape:
             raise
-        # An array without a number cannot be mapped.
+        # The operating system cannot map an empty array, so it is read instead.
         array = np.load(path, allow_pickle=False)
     except (EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError) as error:
         raise ValueError(f"{path.name} is damaged") from error

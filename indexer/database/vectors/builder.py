@@ -20,17 +20,18 @@ from indexer.database.vectors.generation import (
     drafted,
     generations,
 )
-from indexer.database.vectors.plan import Plan, choose_plan
+from indexer.database.vectors.plan import IndexPlan, choose_plan
 from indexer.database.vectors.shards import Shard, Shards
-from indexer.database.vectors.tuning import Truth, Tuned, tune
+from indexer.database.vectors.tuning import TrueNeighbours, Tuned, tune
 
 __all__ = ["FRESH_LIMIT", "build_vectors", "lags", "needs_build"]
 
 _log = logging.getLogger(__name__)
 
-#: So many images beside an inverted file are still compared quickly enough.
+#: At most this many new images are searched one by one instead of being put into the index.
 FRESH_LIMIT = 10_000
-# A share of dead entries that is worth removing, and of growth after which recall is measured anew.
+# The index is built anew when this share of its entries is dead. Recall is measured anew when the
+# index has grown by this factor.
 _DEAD, _GROWN = 0.05, 1.3
 _SEED = 20260101
 
@@ -54,7 +55,7 @@ def lags(folder: Path, shards: Sequence[Shard]) -> bool:
     return now is None or any(now.differs(shards))
 
 
-def build_vectors(folder: Path, shards: Shards, *, plan: Plan | None = None) -> Generation:
+def build_vectors(folder: Path, shards: Shards, *, plan: IndexPlan | None = None) -> Generation:
     """Build the next generation from the live rows of the shards and drop the older ones.
 
     An inverted file that still serves is taken over: its dead entries are dropped, and what is new
@@ -129,7 +130,7 @@ def _rows(shards: Shards) -> npt.NDArray[np.int32]:
     return np.concatenate([np.empty(0, np.int32), *parts])
 
 
-def _flat(plan: Plan, shards: Shards) -> Any:
+def _flat(plan: IndexPlan, shards: Shards) -> Any:
     import faiss
 
     index = faiss.index_factory(shards.dimensions, plan.factory, faiss.METRIC_INNER_PRODUCT)
@@ -138,14 +139,14 @@ def _flat(plan: Plan, shards: Shards) -> Any:
     return index
 
 
-def _trained(plan: Plan, shards: Shards) -> tuple[Any, Rows, Truth]:
+def _trained(plan: IndexPlan, shards: Shards) -> tuple[Any, Rows, TrueNeighbours]:
     count = len(shards)
     sample = min(count, ROWS_PER_LIST * plan.lists)
     chosen = np.random.default_rng(_SEED).choice(count, sample, replace=False)
     rows = shards.rows(shards.positions[np.sort(chosen)])
     axes = principal_axes(plan, rows)
     index = train(plan, rows @ axes)
-    filler, truth, first = Filler(index, axes), Truth(shards), 0
+    filler, truth, first = Filler(index, axes), TrueNeighbours(shards), 0
     for rows in shards.live_chunks():
         filler.add(rows, np.arange(first, first + len(rows), dtype=np.int64))
         truth.see(rows, first)
@@ -153,15 +154,15 @@ def _trained(plan: Plan, shards: Shards) -> tuple[Any, Rows, Truth]:
     return index, axes, truth
 
 
-def _truth(shards: Shards) -> Truth:
-    truth, first = Truth(shards), 0
+def _truth(shards: Shards) -> TrueNeighbours:
+    truth, first = TrueNeighbours(shards), 0
     for rows in shards.live_chunks():
         truth.see(rows, first)
         first += len(rows)
     return truth
 
 
-def _extended(folder: Path, plan: Plan, shards: Shards) -> tuple[Generation, Any, Rows] | None:
+def _extended(folder: Path, plan: IndexPlan, shards: Shards) -> tuple[Generation, Any, Rows] | None:
     """The newest generation, its inverted file with the live rows as entries, and its axes.
 
     None where there is none that serves the plan.

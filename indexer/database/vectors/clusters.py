@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.vectors.plan import Plan
+from indexer.database.vectors.plan import IndexPlan
 
 __all__ = ["ROWS_PER_LIST", "Filler", "principal_axes", "renumber", "train"]
 
@@ -21,15 +21,15 @@ ROWS_PER_LIST = 40
 
 _SEED = 20260101
 _ROUNDS = 10
-# Share of the length of vectors that axes may lose, and of what their number is a multiple.
+# Axes may lose this share of the length of vectors; the number of axes is a multiple of 16.
 _LOST, _AXES = 0.01, 16
-# A codebook of 256 vectors is learned from so many times as many.
+# A codebook of 256 vectors is learned from 64 vectors for each of its own.
 _ROWS_PER_CODE = 64
 
 Rows = npt.NDArray[np.float32]
 
 
-def principal_axes(plan: Plan, sample: Rows) -> Rows:
+def principal_axes(plan: IndexPlan, sample: Rows) -> Rows:
     """The axes that carry nearly all of the products of vectors, shape (dimensions, n).
 
     The index holds vectors along these only; what is lost is made good by the shards.
@@ -44,7 +44,7 @@ def principal_axes(plan: Plan, sample: Rows) -> Rows:
     return np.ascontiguousarray(axes[:, :count], np.float32)
 
 
-def train(plan: Plan, sample: Rows) -> Any:
+def train(plan: IndexPlan, sample: Rows) -> Any:
     """An empty FAISS index of inverted lists whose centres and codes fit `sample`.
 
     The centres are learned on a GPU where there is one.

@@ -238,7 +238,7 @@ class Entries:
         found[self._sorted[places] != keys] = -1
         return found
 
-    def unsound(self) -> int:
+    def count_misplaced(self) -> int:
         """How many images it finds twice or at a wrong entry."""
         sound = self.keys[self._entries] == self._sorted
         sound[1:] &= self._sorted[1:] > self._sorted[:-1]

@@ -25,10 +25,10 @@ __all__ = ["Vectors"]
 
 _log = logging.getLogger(__name__)
 
-# So many images are compared with a query sooner than lists and filter are looked through.
+# If a filter leaves at most this many images, comparing all of them is faster than the lists.
 _EXACT_LIMIT = 10_000
 _SEED = 20260101
-# Vectors that lists hold as 8 bits or less may differ from their own by this share.
+# By which share the product of a compressed vector may differ from that of the exact one.
 _SLACK = {"SQfp16": 0.002, "SQ8": 0.1}
 _COARSE_SLACK = 0.3
 
@@ -249,7 +249,7 @@ class Vectors:
         asked = self._projected(vector[None])
         nprobe = self._generation.nprobe
         if nprobe:
-            # As many lists as hold as many images that may be found as without a filter.
+            # Enough lists to hold as many allowed images as without a filter.
             nprobe = min(-(-nprobe * count // available), self._index.nlist)
         while True:
             parameters = search_parameters(self._index, nprobe, selector)
@@ -319,11 +319,11 @@ class Vectors:
         """
         if self._generation is None or self._entries is None:
             return
-        if unsound := self._entries.unsound():
+        if misplaced := self._entries.count_misplaced():
             yield (
                 "keys",
-                unsound,
-                f"{unsound} images of the FAISS index are not found by their keys",
+                misplaced,
+                f"{misplaced} images of the FAISS index are not found by their keys",
             )
         shards = self._shards
         places = {shard.number: index for index, shard in enumerate(shards.shards)}

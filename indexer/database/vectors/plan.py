@@ -7,28 +7,36 @@ from dataclasses import dataclass
 
 from indexer.errors import DatabaseError
 
-__all__ = ["FLAT_LIMIT", "RECALL", "RECALL_AMONG_MANY", "Plan", "choose_plan", "memory_for_index"]
+__all__ = [
+    "FLAT_LIMIT",
+    "RECALL",
+    "RECALL_AMONG_MANY",
+    "IndexPlan",
+    "choose_plan",
+    "memory_for_index",
+]
 
-#: Up to so many images all are compared.
+#: Databases of at most this many images compare the query with every image.
 FLAT_LIMIT = 50_000
-#: Share of the true nearest neighbours that a search is to find, and that it is to find among many:
-#: there the last of them would take most of the time.
+#: Share of the true nearest neighbours that a search is to find. The second is for indexes of many
+#: images, where finding the last few would take most of the time.
 RECALL, RECALL_AMONG_MANY = 0.99, 0.96
 
 _MANY = 2_000_000
 
-_MOST_MEMORY = 4 << 30
-# Filling the lists costs a comparison for each vector and list, so they stay few for long.
+_MAX_MEMORY = 4 << 30
+# At most this many lists, unless the root of the number of images is larger: to fill them costs a
+# comparison for each vector and list.
 _MANY_LISTS = 4096
-# Above so many lists a graph finds the nearest ones faster than comparing all.
+# With more lists than this, a graph finds the nearest lists faster than comparing with all.
 _GRAPH_LISTS = 8192
 _ID_BYTES = 8
-# Lists that were learned from fewer images serve until the plan wants so many times more.
+# The lists are learned anew only when the plan wants more than this many times as many.
 _MAX_GROWTH = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class IndexPlan:
     """A kind of index.
 
     Parameters
@@ -74,8 +82,8 @@ def memory_for_index() -> int:
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return _MOST_MEMORY  # the system does not tell
-    return min(machine // 4, _MOST_MEMORY)
+        return _MAX_MEMORY  # the system does not tell
+    return min(machine // 4, _MAX_MEMORY)
 
 
 def choose_plan(
@@ -85,7 +93,7 @@ def choose_plan(
     memory: int | None = None,
     recall: float | None = None,
     flat_limit: int = FLAT_LIMIT,
-) -> Plan:
+) -> IndexPlan:
     """The index for `count` vectors: exact if they are few, else as precise as memory allows.
 
     Parameters
@@ -110,7 +118,7 @@ def choose_plan(
     if not 0 < recall <= 1:
         raise DatabaseError(f"a recall of {recall} is asked for: it is above 0 and at most 1")
     if count <= flat_limit:
-        return Plan(0, "SQfp16", recall=1.0)
+        return IndexPlan(0, "SQfp16", recall=1.0)
     memory = memory_for_index() if memory is None else memory
     root = count**0.5
     lists = max(1, min(int(4 * root), _MANY_LISTS), int(root))
@@ -121,5 +129,5 @@ def choose_plan(
     )
     for code, size in (("SQ8", dimensions), (f"PQ{fine}x8", fine)):
         if count * (size + _ID_BYTES) <= memory:
-            return Plan(lists, code, lists > _GRAPH_LISTS, recall)
-    return Plan(lists, f"PQ{coarse}x8", lists > _GRAPH_LISTS, recall)
+            return IndexPlan(lists, code, lists > _GRAPH_LISTS, recall)
+    return IndexPlan(lists, f"PQ{coarse}x8", lists > _GRAPH_LISTS, recall)

@@ -37,12 +37,13 @@ __all__ = [
 
 _NAME = re.compile(r"^part-(\d{6,})(?:\.keys)?\.npy(?:\.tmp)?$")
 _CHUNK = 16_384
-# Each row read from a map brings up to 16 pages of 4 KiB into the memory of the process.
+# After this many rows the pages of a memory map are given back: each row may bring up to 16 pages
+# of 4 KiB into the memory of the process.
 _RESIDENT_ROWS = 16_384
-# Maps that are no larger than that together stay: to bring their pages again takes longer than all
-# else of a search.
+# Maps smaller than this in total keep their pages: to read them again would take longer than the
+# rest of a search.
 _RESIDENT_BYTES = _RESIDENT_ROWS * 16 * 4096
-# So much is compared with its checksums before it is used.
+# Files smaller than this are compared with their checksums before they are used.
 _CHECKED_BYTES = 64 << 20
 
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from indexer.database.vectors.shards import Shards
 
-__all__ = ["Truth", "Tuned", "search_parameters", "tune"]
+__all__ = ["TrueNeighbours", "Tuned", "search_parameters", "tune"]
 
-#: So many hits are compared with the true ones, at two depths.
+#: Recall is measured over the first 10 and over the first 100 hits.
 DEPTHS = (10, 100)
 _QUERIES = 400
 _SEED = 20260102
 _RERANK = (1, 2, 3, 4, 6, 8, 12, 16)
 _TIMED_QUERIES = 100
-# Lists are found to this part of their number.
+# The number of lists to probe is determined to a sixteenth of its size.
 _PRECISION = 16
 
 Rows = npt.NDArray[np.float32]
@@ -46,7 +46,7 @@ class Tuned:
     p50_ms: float
 
 
-class Truth:
+class TrueNeighbours:
     """Exact neighbours of some vectors among all, found while these pass by.
 
     A query is one of the vectors, which is left out of its own neighbours.
@@ -106,7 +106,7 @@ def search_parameters(index: Any, nprobe: int, selector: Any = None) -> Any:
     )
 
 
-def tune(index: Any, axes: Rows, truth: Truth, shards: Shards, recall: float) -> Tuned:
+def tune(index: Any, axes: Rows, truth: TrueNeighbours, shards: Shards, recall: float) -> Tuned:
     """Find the fewest lists, then the fewest candidates, that reach `recall` at both depths.
 
     It counts as reached where two standard errors are to spare; where nothing reaches it, all
@@ -171,7 +171,7 @@ def _recall(ranks: list[Numbers], depth: int, rerank: int) -> tuple[float, float
 
 
 def _median_ms(
-    index: Any, axes: Rows, truth: Truth, shards: Shards, nprobe: int, rerank: int
+    index: Any, axes: Rows, truth: TrueNeighbours, shards: Shards, nprobe: int, rerank: int
 ) -> float:
     parameters = search_parameters(index, nprobe)
     wanted = min(rerank * DEPTHS[0], index.ntotal)

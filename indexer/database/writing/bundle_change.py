@@ -41,7 +41,7 @@ def forget_readings(stores: Stores) -> None:
     with ledger.transaction():
         ledger.images.drop_all()
         ledger.files.drop_all_with_images()
-        # Killed before its end, the next `Writer.open` empties the text store by this.
+        # If this is killed, `Writer.open` finds this mark and empties the text store.
         ledger.outbox.mark_refill()
 
 

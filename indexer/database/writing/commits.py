@@ -40,7 +40,8 @@ def commit(
         if one.image.thumbnail and _wants_picture(stores, one, known)
     }
     if pictures:
-        # A picture that was hidden and comes back must not be dropped by what hid it.
+        # A pending removal of the old thumbnail must be finished first, or it would delete the new
+        # one.
         if not known.isdisjoint(pictures):
             sent()
         stores.thumbnails.put(pictures.items())
@@ -60,7 +61,8 @@ def commit(
                 image_id = outcome.image.image_id
                 place = None if outcome.reading is None else places[image_id]
                 if place is not None and stores.manifest.vectors == "elasticsearch":
-                    # Its vector travels with its document, whether that says anything new or not.
+                    # The server keeps the vector in the document, so it is sent even if its text is
+                    # unchanged.
                     moved.add(image_id)
                 studies |= _store(stores, outcome, place, find_report, image_id in known)
                 known.add(image_id)

@@ -12,7 +12,7 @@ from indexer.database.writing.stores import Stores
 
 __all__ = ["Compaction", "Compactor"]
 
-# Shards below this size are merged once there are this many, up to the full size.
+# Shards of fewer rows than `_SMALL_ROWS` are merged once there are more than `_SMALL_SHARDS`.
 _SMALL_ROWS = 16_384
 _SMALL_SHARDS = 32
 _FULL_ROWS = 65_536

@@ -87,7 +87,7 @@ def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | N
                 found |= {
                     n: ledger.forgotten.affected_images(kind, n) for n in _named(key, kind, line)
                 }
-        # What is not there is kept from coming, too, unless it cannot be named.
+        # Names that no image has are remembered as well, so that they cannot be added later.
         names |= dict.fromkeys(found)
         images |= {image: None for some in found.values() for image in some}
         unknown += not any(found.values())
@@ -108,7 +108,7 @@ def _named(key: bytes, kind: Kind, line: str) -> list[str]:
 def forget(stores: Stores, wanted: Wanted) -> None:
     """Drop images with their files, and keep what is meant from coming back."""
     ledger = stores.ledger
-    # First, as afterwards nothing tells any more which images they were.
+    # Written first: after the deletion nothing tells which images were affected.
     Cohorts(stores.layout.cohorts).drop_images(wanted.images)
     drop_images(stores, wanted.images)
     drop_labels(stores, wanted.images)
@@ -131,7 +131,7 @@ def wipe(stores: Stores) -> Sequence[str]:
     shutil.rmtree(stores.layout.semantic, ignore_errors=True)
     cohorts = Cohorts(stores.layout.cohorts)
     last = stores.ledger.runs.last()
-    # Before a run has ended, images that it is to read again may be missing.
+    # While a run is unfinished, images that it is about to read again may be missing.
     if last is not None and last.state == "complete":
         known = stores.ledger.images
         cohorts.drop_images([image for image in cohorts.images() if image not in known])

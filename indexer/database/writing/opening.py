@@ -16,7 +16,7 @@ from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.seals.folder import check, open_seal, seal
 from indexer.database.seals.single import seal_singles
-from indexer.database.text.elasticsearch.vectors import Embeddings
+from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.writing.labels import apply_new_labels
@@ -37,7 +37,7 @@ def opened_stores(
 ) -> Iterator[Stores]:
     """The stores of a locked database, open for writing."""
     with ExitStack() as stack:
-        # Last of all, once everything is closed.
+        # Released last, when everything else is closed.
         stack.callback(set_modes, layout.root)
         stack.callback(seal, layout.root)
         stack.callback(keep_wal_files, layout.root)
@@ -79,11 +79,13 @@ def opened_stores(
         yield stores
 
 
-def _embeddings(layout: Layout, manifest: Manifest, ledger: Ledger) -> Embeddings | None:
+def _embeddings(layout: Layout, manifest: Manifest, ledger: Ledger) -> DocumentVectors | None:
     """The vectors that documents get, where they get any."""
     if manifest.vectors != "elasticsearch":
         return None
-    return Embeddings(manifest.dimensions, partial(ledger.shards.vectors_of, layout.embeddings))
+    return DocumentVectors(
+        manifest.dimensions, partial(ledger.shards.read_vectors, layout.embeddings)
+    )
 
 
 @contextmanager

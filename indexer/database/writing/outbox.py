@@ -42,7 +42,7 @@ class Outbox:
         self._thumbnails = stores.thumbnails
         self._text = stores.text
         self._lock = threading.RLock()
-        # Of a text store that did not answer: the pause before the next try, and its end.
+        # After a text store has not answered: the pause until the next try, and when it ends.
         self._pause = 0.0
         self._try_again = 0.0
 
@@ -136,7 +136,8 @@ class Outbox:
             if self._ledger.outbox.refill:
                 self._fill()
             while batch := self._ledger.outbox.oldest():
-                # Only the last word on an image counts; a picture once hidden stays so.
+                # Only the last change of an image is sent. A thumbnail that was once hidden stays
+                # hidden.
                 last = {change.image_id: change for change in batch if change.operation != "hide"}
                 hidden = [change.image_id for change in batch if change.operation == "hide"]
                 deletes = [name for name, one in last.items() if one.operation == "delete"]
@@ -149,7 +150,8 @@ class Outbox:
 
     def _fill(self) -> None:
         with self._ledger.transaction():
-            # What waits may be of an earlier version; every document is written below.
+            # Waiting documents may have an older form, so they are dropped; all are written anew
+            # below.
             self._ledger.outbox.drop_documents()
         self._text.clear()
         for documents in self._current_documents():

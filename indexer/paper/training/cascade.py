@@ -11,7 +11,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.devices import choose_device
 from indexer.datasets.example import check_apart
 from indexer.memory import keep_freed_memory
-from indexer.paper.annotations import Vocabulary
+from indexer.paper.annotations import PaperVocabulary
 from indexer.paper.cases import Cases, load_cases
 from indexer.paper.classes import commonest_annotations
 from indexer.paper.model import PaperModel
@@ -103,7 +103,9 @@ def train_cascade(
     keep_freed_memory()
     work.mkdir(parents=True, exist_ok=True)
     started = time.time()
-    vocabulary = Vocabulary.of(a for e in (*train.examples, *train.others) for a in e.annotations)
+    vocabulary = PaperVocabulary.of(
+        a for e in (*train.examples, *train.others) for a in e.annotations
+    )
     setup = Setup(recipe, train, val, vocabulary, work, choose_device(device))
     model = PaperModel(
         backbone=recipe.backbone,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from indexer.learning.epochs import Checkpoint
-from indexer.paper.annotations import Vocabulary
+from indexer.paper.annotations import PaperVocabulary
 from indexer.paper.cases import Cases
 from indexer.paper.model import Variant, prepare
 from indexer.paper.recipe import PaperRecipe
@@ -47,7 +47,7 @@ class Setup:
     recipe: PaperRecipe
     train: Cases
     val: Cases
-    vocabulary: Vocabulary
+    vocabulary: PaperVocabulary
     work: Path
     device: torch.device
 

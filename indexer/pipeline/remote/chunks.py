@@ -10,17 +10,18 @@ from itertools import islice
 from indexer.database.outcomes import Failed, Outcome
 from indexer.pipeline.executor import FileTask
 
-__all__ = ["Chunk", "Patience", "chunk_size", "chunks"]
+__all__ = ["Chunk", "ChunkDeadline", "chunk_size", "chunks"]
 
 SMALLEST, LARGEST = 64, 512
-# So many chunks for each place where one is read: all places end at about the same time.
+# Each place reads about this many chunks, so that all places end at about the same time.
 _PER_PLACE = 8
-# A chunk that ended what read it so often is cut, and a single file is given up.
+# A chunk whose reader ended this often is cut into parts; if it is a single file, the file fails.
 _LOSSES = 2
-# Of chunks so large, a file that ends whatever reads it is found in three cuts.
+# Number of these parts: with 512 files, three cuts find the one that ends its readers.
 _PARTS = 8
-# Seconds that a chunk may always take, and times the longest of late.
-_LEAST_SECONDS = 20.0
+# A chunk is overdue after `_MIN_SECONDS` plus `_TIMES` the longest of the last `_REMEMBERED`
+# chunks.
+_MIN_SECONDS = 20.0
 _TIMES = 3.0
 _REMEMBERED = 32
 
@@ -86,7 +87,7 @@ def chunks(tasks: Iterator[FileTask], size: int) -> Iterator[Chunk]:
         yield Chunk(part)
 
 
-class Patience:
+class ChunkDeadline:
     """How long a chunk may take, by what others took of late."""
 
     def __init__(self) -> None:
@@ -99,4 +100,4 @@ class Patience:
     def is_over(self, seconds: float) -> bool:
         """Whether a chunk that has taken so long is overdue; never while none is known."""
         longest = max(self._seconds, default=None)
-        return longest is not None and seconds > _LEAST_SECONDS + _TIMES * longest
+        return longest is not None and seconds > _MIN_SECONDS + _TIMES * longest

@@ -25,11 +25,11 @@ _PROBE_SECONDS = 60.0
 _ENVIRONMENT = {
     # Ray reports its use to its maker otherwise.
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A machine whose cable is out is noticed within seconds, by default within minutes.
+    # A machine that lost its network is noticed within seconds instead of minutes.
     "RAY_grpc_client_keepalive_time_ms": "5000",
     "RAY_grpc_client_keepalive_timeout_ms": "5000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Of a cluster that is started here: as urgent as a run without one.
+    # Workers of a cluster started here get the priority of a run without one.
     "RAY_worker_niceness": "0",
 }
 
@@ -63,9 +63,9 @@ class Share:
 
     def places(self, nodes: list[Node]) -> int:
         """How many chunks so many machines read side by side."""
-        return sum(self.places_of(node) for node in nodes)
+        return sum(self.places_on(node) for node in nodes)
 
-    def places_of(self, node: Node) -> int:
+    def places_on(self, node: Node) -> int:
         """How many chunks a machine reads side by side."""
         by_gpus = node.gpus // self.gpus if self.gpus else node.cpus
         return min(node.cpus // self.cpus, by_gpus)
@@ -131,7 +131,7 @@ class Cluster:
         task = ray.remote(probe)
         waiting = {}
         for node in self.nodes():
-            if not share.places_of(node):
+            if not share.places_on(node):
                 continue
             options = {
                 "num_cpus": 0,
@@ -154,7 +154,7 @@ class Cluster:
             except ray.exceptions.RayTaskError:
                 raise
             except ray.exceptions.RayError:
-                # It ended while it was asked: what it was given would be lost, and read elsewhere.
+                # The machine ended while it was asked, so its work is read elsewhere.
                 continue
             if problem is not None:
                 raise HostMismatch(f"{where}: {problem}")

@@ -16,9 +16,9 @@ from typing import Any
 from indexer.database.outcomes import Outcome
 from indexer.errors import ClusterError, CxrdexError
 from indexer.pipeline.executor import FileTask
-from indexer.pipeline.remote.chunks import Chunk, Patience, chunk_size, chunks
+from indexer.pipeline.remote.chunks import Chunk, ChunkDeadline, chunk_size, chunks
 from indexer.pipeline.remote.cluster import Cluster, Share
-from indexer.pipeline.remote.host import Answer, Plan, Whereabouts, read_chunk
+from indexer.pipeline.remote.host import Answer, HostSettings, Whereabouts, read_chunk
 from indexer.pipeline.stages.meters import Meter, StageUse
 
 __all__ = ["RayExecutor"]
@@ -28,10 +28,11 @@ _log = logging.getLogger(__name__)
 _POLL = 0.2
 # Seconds after which the machines of the cluster are counted again.
 _COUNT_SECONDS = 5.0
-# Chunks on their way for each place where one is read, so that none waits for the driver.
-_AHEAD, _LEAST_AHEAD = 3, 8
-# Hosts that end before they are ready to read, one after the other, until the run is given up.
-_MOST_FAILED_STARTS = 12
+# Chunks handed out for each place that reads them, and at least in all, so that no place waits for
+# the driver.
+_AHEAD, _MIN_AHEAD = 3, 8
+# A run is given up when this many hosts in a row ended before they were ready to read.
+_MAX_FAILED_STARTS = 12
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +42,7 @@ class _Attempt:
     chunk: Chunk
     stream: Any
     since: float
-    #: Of the stream, once it is known; to be fetched.
+    #: Results of the stream, to be fetched once they are known.
     next: Any = None
     where: Whereabouts | None = None
     begun: bool = False
@@ -74,7 +75,7 @@ class _Places:
             nodes = self.cluster.nodes()
             self.counted, self.count = time.monotonic(), self.share.places(nodes)
             self.cores = max(self.cores, sum(node.cpus for node in nodes))
-            self.by_node |= {node.node: self.share.places_of(node) for node in nodes}
+            self.by_node |= {node.node: self.share.places_on(node) for node in nodes}
         return self.count
 
 
@@ -100,7 +101,7 @@ class RayExecutor:
     def __init__(
         self,
         cluster: Cluster,
-        plan: Plan,
+        plan: HostSettings,
         share: Share,
         *,
         files: int,
@@ -117,7 +118,7 @@ class RayExecutor:
         #: Chunks in the order of their files, from the first one that is not given out whole.
         self._window: deque[Chunk] = deque()
         self._attempts: list[_Attempt] = []
-        self._patience = {"begun": Patience(), "queued": Patience()}
+        self._patience = {"begun": ChunkDeadline(), "queued": ChunkDeadline()}
         self._failed_starts = 0
         self._hosts: dict[str, _HostUse] = {}
 
@@ -180,7 +181,7 @@ class RayExecutor:
 
     def _fill(self) -> None:
         """Send out chunks, as many as there is room for."""
-        room = max(_AHEAD * self._places.now(), _LEAST_AHEAD)
+        room = max(_AHEAD * self._places.now(), _MIN_AHEAD)
         while len(self._window) < room and (chunk := next(self._source, None)):
             self._window.append(chunk)
             self._send(chunk)
@@ -275,7 +276,7 @@ class RayExecutor:
             again = chunk.lose()
         else:
             self._failed_starts += 1
-            if self._failed_starts >= _MOST_FAILED_STARTS:
+            if self._failed_starts >= _MAX_FAILED_STARTS:
                 raise ClusterError(
                     f"the hosts of the cluster end before they can read ({what}): their logs are "
                     "in /tmp/ray/session_latest/logs"

@@ -20,7 +20,7 @@ from indexer.archive.id_key import find_key, key_path
 from indexer.cascade.compute import Compute
 from indexer.database.outcomes import Outcome
 from indexer.errors import CxrdexError, HostMismatch
-from indexer.pipeline.executor import FileTask, file_reader, outcome_of
+from indexer.pipeline.executor import FileTask, file_reader, to_outcome
 from indexer.pipeline.pool import DecodePool
 from indexer.pipeline.stages.batches import Batches, CanvasPredictor
 
@@ -31,7 +31,7 @@ __all__ = [
     "Answer",
     "Expected",
     "HostReader",
-    "Plan",
+    "HostSettings",
     "Whereabouts",
     "check",
     "computes",
@@ -41,7 +41,7 @@ __all__ = [
     "whereabouts",
 ]
 
-# What decides which pixels a file has, and what is said of them.
+# Packages whose versions decide which pixels a file has and what is read in them.
 _PACKAGES = (
     "cxrdex", "imagecodecs", "numpy", "openvino", "pillow", "pydicom", "pyjpegls",
     "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm", "timm", "torch",
@@ -91,7 +91,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HostSettings:
     """What a host needs to read files; it travels with each chunk, and holds no secret.
 
     Parameters
@@ -244,7 +244,7 @@ class HostReader:
         As `check`, or the model cannot be loaded.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: HostSettings) -> None:
         check(plan.expected)
         key = find_key()
         assert key is not None
@@ -281,7 +281,7 @@ class HostReader:
         started, decoding = time.monotonic(), self._pool.meter.busy
         with Batches(self._predictor, self._plan.batch_size) as batches:
             for task, answer in self._pool.more(iter(tasks)):
-                batches.add(outcome_of(task, answer), read=True)
+                batches.add(to_outcome(task, answer), read=True)
             batches.flush()
         return Answer(
             batches.take(),
@@ -303,7 +303,9 @@ class HostReader:
 _kept: dict[str, HostReader] = {}
 
 
-def read_chunk(plan: Plan, tasks: Sequence[FileTask]) -> Iterator[Whereabouts | Answer | None]:
+def read_chunk(
+    plan: HostSettings, tasks: Sequence[FileTask]
+) -> Iterator[Whereabouts | Answer | None]:
     """A task of the cluster: where it runs, None once it is ready to read, and the answer.
 
     Raises

@@ -14,7 +14,7 @@ from indexer.archive.deidentify import fingerprint
 from indexer.cascade.compute import Compute
 from indexer.pipeline.remote.cluster import Cluster, Share, connect
 from indexer.pipeline.remote.executor import RayExecutor
-from indexer.pipeline.remote.host import Expected, Plan, versions
+from indexer.pipeline.remote.host import Expected, HostSettings, versions
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodeSettings
@@ -82,7 +82,9 @@ class RemoteRun:
     ) -> RayExecutor:
         """What reads so many files there; the key stays here."""
         settings = replace(settings, key=b"")
-        plan = Plan(secrets.token_hex(8), self.expected, settings, self.share.cpus, batch_size)
+        plan = HostSettings(
+            secrets.token_hex(8), self.expected, settings, self.share.cpus, batch_size
+        )
         return RayExecutor(self.cluster, plan, self.share, files=files, stopped=stopped)
 
 

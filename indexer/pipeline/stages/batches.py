@@ -51,7 +51,7 @@ class Batches:
         self._canvases: dict[int, npt.NDArray[np.uint8]] = {}
         self._running: deque[tuple[list[Outcome], list[int], Future[list[Reading]]]] = deque()
         self._complete: list[Outcome] = []
-        #: Of the threads that read.
+        #: Measures the threads that read.
         self.meter = Meter()
 
     def __enter__(self) -> Batches:

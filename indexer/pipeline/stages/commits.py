@@ -17,8 +17,7 @@ __all__ = ["Committer"]
 T = TypeVar("T")
 
 
-# Commits whose documents may wait for the text store while further ones are made: it is behind by
-# so much at most, unless its server does not answer.
+# At most this many commits are ahead of the text store, unless its server does not answer.
 _AHEAD = 4
 
 
@@ -42,7 +41,7 @@ class Committer:
         self._running: Future[None] | None = None
         self._sending: deque[Future[None]] = deque()
         self._committing: frozenset[str] = frozenset()
-        #: Of the thread that commits, and of the one that sends.
+        #: Measure the thread that commits and the thread that sends.
         self.meter, self.sending = Meter(), Meter()
 
     def __enter__(self) -> Committer:

@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["Meter", "Processor", "StageUse", "StagesUse", "cores"]
 
-# From this share of busy cores on the processor is what limits a run.
+# If at least this share of the cores is busy, the processor is what limits a run.
 _FULL = 0.9
 
 

@@ -105,7 +105,8 @@ class ModelStage:
     def _commit_if_due(self) -> None:
         waited = time.monotonic() - self._committed
         due = max(self._batches.waiting / _COMMIT_FILES, waited / _COMMIT_SECONDS)
-        # With what full batches completed, if any did in time: a part of one costs as much as all.
+        # Waits until full batches are done, up to twice the interval: a part of a batch costs as
+        # much as a full one.
         if due >= 2 or (due >= 1 and self._batches.idle):
             self._batches.flush()
         if due >= 1:

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from indexer.cascade.networks.backbones import build_backbone
 from indexer.cascade.networks.encoder import EnsembleMember
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.errors import TrainingError
 from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.augmentation import augment
@@ -36,7 +36,7 @@ from indexer.training.sources import Start
 from indexer.words import sentences
 
 __all__ = [
-    "Run",
+    "TrainingRun",
     "Validation",
     "check_start",
     "finished_path",
@@ -47,7 +47,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _ByteArray = npt.NDArray[np.uint8]
-# By which the epoch that is kept is chosen.
+# The score that chooses which epoch is kept.
 _MEAN_AREA = Criterion("val_mean_auc", largest=True)
 
 
@@ -70,7 +70,7 @@ class Validation:
     """
 
     canvases: _ByteArray
-    goals: Known
+    goals: KnownTargets
     lateral: npt.NDArray[np.float32]
     source: npt.NDArray[np.int64]
     names: Sequence[str]
@@ -91,7 +91,7 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """Where a training runs.
 
     Parameters
@@ -121,7 +121,7 @@ def train_member(
     supervision: Supervision,
     canvases: _ByteArray,
     validation: Validation,
-    run: Run,
+    run: TrainingRun,
 ) -> tuple[EnsembleMember, list[Row]]:
     """A CNN as the moving average of its weights, after the epoch that does best on val, and its
     scores on val after every epoch.
@@ -300,7 +300,9 @@ def _frozen(backbone: nn.Module, stages: int) -> list[nn.Module]:
     return [*first, *blocks[:stages]]
 
 
-def _new_member(recipe: Recipe, number: int, supervision: Supervision, run: Run) -> EnsembleMember:
+def _new_member(
+    recipe: Recipe, number: int, supervision: Supervision, run: TrainingRun
+) -> EnsembleMember:
     """A member before training, its new layers drawn for it alone."""
     torch.manual_seed(recipe.seed * 100_000 + number)
     backbone = recipe.backbones[number]
@@ -343,7 +345,7 @@ def _start(backbone: nn.Module, recipe: Recipe, name: str) -> None:
 
 
 def identity(
-    recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray, run: Run
+    recipe: Recipe, number: int, supervision: Supervision, canvases: _ByteArray, run: TrainingRun
 ) -> str:
     """What a CNN's checkpoint belongs to: all that changes its training."""
     others = {

@@ -22,9 +22,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from indexer.cascade.bundle import Bundle
-from indexer.datasets.targets import Known
+from indexer.datasets.targets import KnownTargets
 from indexer.errors import TrainingError
-from indexer.training.cnn.member import Run, Validation, finished_path, identity, train_member
+from indexer.training.cnn.member import (
+    TrainingRun,
+    Validation,
+    finished_path,
+    identity,
+    train_member,
+)
 from indexer.training.cnn.supervision import Supervision
 from indexer.training.recipe import Recipe
 from indexer.training.sources import Start
@@ -32,7 +38,7 @@ from indexer.training.sources import Start
 __all__ = ["pack", "train_packed"]
 
 _FACTS, _ARRAYS = "facts.json", "arrays.npz"
-# Of WebP: fifteen thousand films of 256 pixels come to some 35 MB.
+# WebP quality: fifteen thousand films of 256 pixels take some 35 MB.
 _QUALITY = 60
 
 _ByteArray = npt.NDArray[np.uint8]
@@ -45,7 +51,7 @@ def pack(
     supervision: Supervision,
     canvases: _ByteArray,
     validation: Validation,
-    run: Run,
+    run: TrainingRun,
 ) -> None:
     """Write what `train_member` would be called with.
 
@@ -141,14 +147,14 @@ def train_packed(
     )
     validation = Validation(
         _decoded(arrays, "val"),
-        Known(_whole(arrays["val_targets"]), arrays["val_known"]),
+        KnownTargets(_whole(arrays["val_targets"]), arrays["val_known"]),
         _whole(arrays["val_lateral"]),
         arrays["val_source"],
         facts["sources"],
     )
     labels = [tuple(name) if isinstance(name, list) else name for name in facts["labels"]]
     output.mkdir(parents=True, exist_ok=True)
-    run = Run(output, torch.device(device), begin, labels, arrays.get("draw_weight"))
+    run = TrainingRun(output, torch.device(device), begin, labels, arrays.get("draw_weight"))
     canvases = _decoded(arrays, "train")
     member, history = train_member(recipe, facts["number"], supervision, canvases, validation, run)
     finished = finished_path(output, facts["number"], facts["identity"])

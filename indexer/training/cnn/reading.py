@@ -15,7 +15,7 @@ from indexer.cascade.runtimes import openvino_cpu
 
 __all__ = ["read_kept", "read_pictures"]
 
-# To compile a CNN for the processor takes as long as to read some hundreds of pictures with torch.
+# Compiling a CNN takes as long as reading some hundreds of pictures with torch.
 _WORTH_COMPILING = 1000
 
 _ByteArray = npt.NDArray[np.uint8]

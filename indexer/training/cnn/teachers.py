@@ -23,8 +23,8 @@ __all__ = ["VIEWS", "Teachers", "views"]
 _FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
 
-# Of the views after the first, the side as a share of the picture's, and where they begin, as
-# shares of what is left over: in the middle and in each corner.
+# Each further view is a square of this share of the side. It lies in the middle or in a corner;
+# places are shares of the remaining width and height.
 _SIDE = 0.92
 _PLACES = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 #: How many views of a picture there are.
@@ -103,7 +103,9 @@ class Teachers:
             known = [n for n, name in enumerate(names) if name in column]
             taken = [column[names[n]] for n in known]
             logits = self._logits(bundle, canvases, work)
-            total[:, known] += np.mean([1 / (1 + np.exp(-said[:, taken])) for said in logits], 0)
+            total[:, known] += np.mean(
+                [1 / (1 + np.exp(-outputs[:, taken])) for outputs in logits], 0
+            )
             count[known] += 1
         return total / count.clip(1), count > 0
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from search.language.plain.tokens import Token, is_normal, joined, part_kind
-from search.language.plain.understood import Clause, Doubt, Part, PartKind, Phrase
+from search.language.plain.tokens import PlainToken, is_normal, joined, part_kind
+from search.language.plain.understood import Clause, Doubt, Part, PartKind, PlainPhrase
 
 __all__ = ["Assembly"]
 
@@ -56,7 +56,7 @@ class Assembly:
 
     # ---- tokens ---------------------------------------------------------------------------------
 
-    def take(self, token: Token) -> None:
+    def take(self, token: PlainToken) -> None:
         """Add one token."""
         kind = token.kind
         if kind in ("term", "word"):
@@ -67,7 +67,7 @@ class Assembly:
             self._end()
             self._join = "or" if kind == "or" else "vs"
             # What is denied or doubted goes on: "no effusion or edema".
-            if self._clauses and isinstance(last := self._clauses[-1].any_of[-1], Phrase):
+            if self._clauses and isinstance(last := self._clauses[-1].any_of[-1], PlainPhrase):
                 self._negated, self._doubt = last.negated, last.doubt
         elif kind in ("and", ";"):
             self._end()
@@ -104,7 +104,7 @@ class Assembly:
 
     # ---- words ----------------------------------------------------------------------------------
 
-    def _say(self, token: Token) -> None:
+    def _say(self, token: PlainToken) -> None:
         kind = part_kind(token)
         if kind in ("location", "side") and self._denies_alone:
             self._deny_of_finding()
@@ -146,7 +146,7 @@ class Assembly:
         loose = f"{first.words or first.query} AND {second.query}"
         return [replace(first, kind="word", query=query, wording=wording, words=loose)]
 
-    def _part(self, token: Token, kind: PartKind) -> Part:
+    def _part(self, token: PlainToken, kind: PartKind) -> Part:
         number, self._numbers = self._numbers, self._numbers + 1
         wording, words = token.wording, joined(token.wording)
         if is_normal(token):
@@ -157,7 +157,7 @@ class Assembly:
             return Part(number, kind, query, wording, diseases, words)
         return Part(number, kind, words, wording, diseases)
 
-    def _condition(self, token: Token) -> None:
+    def _condition(self, token: PlainToken) -> None:
         found = token.found
         assert found is not None
         if found.kind == "left out":
@@ -169,7 +169,7 @@ class Assembly:
         kind: PartKind = found.kind  # type: ignore[assignment]
         part = Part(number, kind, found.query, found.wording)
         denied = self._negated is not non
-        self._add(Phrase((part,), negated=True) if denied else part)
+        self._add(PlainPhrase((part,), negated=True) if denied else part)
         self._reset()
 
     # ---- phrases --------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Assembly:
             and self._is_open
             and all(map(_is_adjective, (*self._heads, *self._before, *self._after)))
             and len(before) == 1
-            and isinstance(before[0], Phrase)
+            and isinstance(before[0], PlainPhrase)
             and bool(before[0].heads)
             and not before[0].negated
         )
@@ -196,7 +196,7 @@ class Assembly:
     def _deny_of_finding(self) -> None:
         """What comes next says where the finding is: "nodule not calcified RUL"."""
         (finding,) = self._clauses[-1].any_of
-        assert isinstance(finding, Phrase)
+        assert isinstance(finding, PlainPhrase)
         denied = ((_denied(part),) for part in (*self._heads, *self._before, *self._after))
         self._clauses[-1] = Clause((replace(finding, qualifiers=(*finding.qualifiers, *denied)),))
         self._reset()
@@ -217,14 +217,14 @@ class Assembly:
                 self._reset()
             return
         qualifiers = tuple((part,) for part in (*self._before, *self._after))
-        phrase = Phrase(tuple(self._heads), qualifiers, self._negated, self._doubt)
+        phrase = PlainPhrase(tuple(self._heads), qualifiers, self._negated, self._doubt)
         if self._optional:
             self.left_out.append((" ".join(p.wording for p in phrase.parts), _OPTIONAL_REASON))
         else:
             self._add(self._judged(phrase))
         self._reset()
 
-    def _judged(self, phrase: Phrase) -> Phrase:
+    def _judged(self, phrase: PlainPhrase) -> PlainPhrase:
         """Of what is doubted the disease alone is known."""
         named = phrase.heads and any(part.headings for part in phrase.heads)
         if phrase.doubt in ("doubt", "gone") and phrase.qualifiers and named:
@@ -238,10 +238,10 @@ class Assembly:
         self._end()
         if self._clauses:
             last = self._clauses[-1].any_of
-            turned = (replace(p, negated=True) if isinstance(p, Phrase) else p for p in last)
+            turned = (replace(p, negated=True) if isinstance(p, PlainPhrase) else p for p in last)
             self._clauses[-1] = Clause(tuple(turned))
 
-    def _add(self, one: Phrase | Part) -> None:
+    def _add(self, one: PlainPhrase | Part) -> None:
         """Join a phrase or a condition to what stands before it."""
         if not self._clauses:
             self._clauses.append(Clause((one,)))
@@ -280,7 +280,7 @@ def _heads(clause: Clause) -> list[tuple[Part, bool]]:
     return [
         (part, one.negated)
         for one in clause.any_of
-        if isinstance(one, Phrase)
+        if isinstance(one, PlainPhrase)
         for part in one.heads
     ]
 
@@ -291,33 +291,35 @@ def _denied(part: Part) -> Part:
     return replace(part, kind="other", query=f"NOT {part.query}", words=words)
 
 
-def _alike(a: Phrase | Part, b: Phrase | Part) -> bool:
+def _alike(a: PlainPhrase | Part, b: PlainPhrase | Part) -> bool:
     return (
-        isinstance(a, Phrase)
-        and isinstance(b, Phrase)
+        isinstance(a, PlainPhrase)
+        and isinstance(b, PlainPhrase)
         and (a.negated, a.doubt) == (b.negated, b.doubt)
     )
 
 
-def _lone(phrase: Phrase) -> tuple[Part, ...] | None:
+def _lone(phrase: PlainPhrase) -> tuple[Part, ...] | None:
     """The one qualifier that a phrase without a finding is made of."""
     return phrase.qualifiers[0] if not phrase.heads and len(phrase.qualifiers) == 1 else None
 
 
-def _qualifier_index(kind: PartKind, phrase: Phrase) -> int | None:
+def _qualifier_index(kind: PartKind, phrase: PlainPhrase) -> int | None:
     """Which of its qualifiers is of a kind."""
     found = (n for n, any_of in enumerate(phrase.qualifiers) if any_of[0].kind == kind)
     return next(found, None)
 
 
-def _with(phrase: Phrase, place: int, any_of: tuple[Part, ...]) -> Phrase:
+def _with(phrase: PlainPhrase, place: int, any_of: tuple[Part, ...]) -> PlainPhrase:
     qualifiers = (*phrase.qualifiers[:place], any_of, *phrase.qualifiers[place + 1 :])
     return replace(phrase, qualifiers=qualifiers)
 
 
-def _merged(a: Phrase | Part, b: Phrase | Part, *, distribute: bool, placed: bool) -> Phrase | None:
+def _merged(
+    a: PlainPhrase | Part, b: PlainPhrase | Part, *, distribute: bool, placed: bool
+) -> PlainPhrase | None:
     """Two phrases joined by OR as one: "RUL or LUL nodule", "nodule or mass in the RUL"."""
-    if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
+    if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
         return None
     if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
         return _with(b, place, (*lone, *b.qualifiers[place]))
@@ -330,9 +332,9 @@ def _merged(a: Phrase | Part, b: Phrase | Part, *, distribute: bool, placed: boo
     return None
 
 
-def _qualified(a: Phrase | Part, b: Phrase | Part) -> Phrase | None:
+def _qualified(a: PlainPhrase | Part, b: PlainPhrase | Part) -> PlainPhrase | None:
     """A finding with what is said of it after a comma: "effusion, left", "mass, not in the RUL"."""
-    if not (isinstance(a, Phrase) and isinstance(b, Phrase)):
+    if not (isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
         return None
     others = [part for any_of in b.qualifiers for part in any_of]
     if not a.heads or a.negated or b.heads or a.doubt or b.doubt:
@@ -346,9 +348,9 @@ def _qualified(a: Phrase | Part, b: Phrase | Part) -> Phrase | None:
     return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in others)))
 
 
-def _shared(a: Phrase | Part, b: Phrase | Part) -> tuple[Phrase, Phrase] | None:
+def _shared(a: PlainPhrase | Part, b: PlainPhrase | Part) -> tuple[PlainPhrase, PlainPhrase] | None:
     """Two places of one finding joined by AND: "left and right effusion"."""
-    if not (_alike(a, b) and isinstance(a, Phrase) and isinstance(b, Phrase)):
+    if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
         return None
     if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
         return _with(b, place, lone), b

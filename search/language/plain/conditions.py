@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["CONDITIONS", "Found", "ReadText", "extract"]
+__all__ = ["CONDITIONS", "FoundCondition", "ReadText", "extract"]
 
 #: Younger than this, a bare number beside "over" or "at least" is no age.
 _MIN_BARE_AGE = 18
@@ -18,7 +18,7 @@ _MAX_AGE = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCondition:
     """A part of the text that was recognised.
 
     Parameters
@@ -41,7 +41,7 @@ class ReadText:
     """The text with a mark for each part that was recognised: ``\\x01n\\x02`` for the n-th."""
 
     text: str
-    found: tuple[Found, ...]
+    found: tuple[FoundCondition, ...]
 
 
 _N = r"(\d{1,3})"
@@ -52,7 +52,7 @@ _AGED = r"(?:\b(?:aged?|ages|age group)\b[ :=]*)"
 _OVER = r"(?:over|above|older than|greater than|more than|beyond|past|>)"
 _UNDER = r"(?:under|below|younger than|less than|<)"
 _AT_LEAST = r"(?:at least|>=|=>|≥|from)"
-_MOST = r"(?:at most|up to|<=|=<|≤)"
+_AT_MOST = r"(?:at most|up to|<=|=<|≤)"
 _TO = r"\s*(?:-|–|—|to|and|through)\s*"
 _LENGTH = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
 _FIGURE = r"\d+(?:[.,]\d+)?"
@@ -217,7 +217,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (_OVER, "age:[{0} TO 17]"),
                 (_UNDER, "age:<{0}"),
                 (_AT_LEAST, "age:[{0} TO 17]"),
-                (_MOST, "age:<={0}"),
+                (_AT_MOST, "age:<={0}"),
             )
         ),
         *(
@@ -226,7 +226,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (_OVER, "age:>{0}"),
                 (_UNDER, "age:<{0}"),
                 (_AT_LEAST, "age:>={0}"),
-                (_MOST, "age:<={0}"),
+                (_AT_MOST, "age:<={0}"),
             )
         ),
         *(
@@ -239,7 +239,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (_OVER, "age:>{0}"),
                 (_UNDER, "age:<{0}"),
                 (_AT_LEAST, "age:>={0}"),
-                (_MOST, "age:<={0}"),
+                (_AT_MOST, "age:<={0}"),
             )
         ),
         ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
@@ -259,7 +259,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (rf"(?<!\w){_OVER}", "age:>{0}"),
                 (rf"(?<!\w){_UNDER}", "age:<{0}"),
                 (rf"(?<!\w){_AT_LEAST}", "age:>={0}"),
-                (rf"(?<!\w){_MOST}", "age:<={0}"),
+                (rf"(?<!\w){_AT_MOST}", "age:<={0}"),
             )
         ),
         ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
@@ -309,7 +309,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
 
 def extract(text: str) -> ReadText:
     """The conditions in a text, each replaced by a mark."""
-    found: list[Found] = []
+    found: list[FoundCondition] = []
 
     def replace(
         kind: str, meaning: Callable[[re.Match[str]], str | None]
@@ -319,7 +319,7 @@ def extract(text: str) -> ReadText:
             if query is None or "\x01" in match[0]:
                 return match[0]
             wording = " ".join(match[0].split())
-            found.append(Found("age" if kind == "short" else kind, query, wording))
+            found.append(FoundCondition("age" if kind == "short" else kind, query, wording))
             return f" \x01{len(found) - 1}\x02 "
 
         return mark

@@ -25,14 +25,14 @@ from search.language.tree import (
     leaves,
 )
 
-__all__ = ["Reading", "ranked", "read", "read_sentence"]
+__all__ = ["QueryReading", "ranked", "read", "read_sentence"]
 
 # In a query of the language these are words like others.
 _OPERATORS = {"no": "NOT", "not": "NOT", "without": "NOT", "w/o": "NOT", "or": "OR"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class QueryReading:
     """What is searched for.
 
     Parameters
@@ -55,7 +55,7 @@ class Reading:
     given_up: str = ""
     notes: tuple[str, ...] = ()
 
-    def matching(self, count: Callable[[Node], int], vocabulary: Vocabulary | None) -> Reading:
+    def matching(self, count: Callable[[Node], int], vocabulary: Vocabulary | None) -> QueryReading:
         """This reading, or the first looser one that anything matches.
 
         Parameters
@@ -82,7 +82,7 @@ class Reading:
         return {"query": self.query, "left_out": left_out, "given_up": self.given_up or None}
 
 
-def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = False) -> Reading:
+def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = False) -> QueryReading:
     """What a query asks for.
 
     Parameters
@@ -102,10 +102,10 @@ def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = Fal
     understood = understand(text) if not literal and _is_readable(text) else None
     if understood is None:
         tree = parse(text, vocabulary)
-        return Reading(tree, text, notes=() if literal or is_free(text) else _operators(tree))
+        return QueryReading(tree, text, notes=() if literal or is_free(text) else _operators(tree))
     query = understood.query
     notes = tuple(f'"{wording}" was left out: {reason}' for wording, reason in understood.left_out)
-    return Reading(parse(query, vocabulary), query, understood, notes=notes)
+    return QueryReading(parse(query, vocabulary), query, understood, notes=notes)
 
 
 def ranked(tree: Node) -> Node:
@@ -139,7 +139,7 @@ def _labels(node: Node) -> bool:
 
 def read_sentence(
     text: str, vocabulary: Vocabulary | None = None, *, literal: bool = False
-) -> Reading | None:
+) -> QueryReading | None:
     """A sentence that is searched for by its meaning, where it can be read as well; else None."""
     if literal or not text.strip() or not _is_readable(text):
         return None

@@ -11,14 +11,14 @@ from typing import Literal, TypeAlias
 from indexer.annotation import NORMAL
 from indexer.words.headings import Heading
 from search.language.lexicon import Lexicon
-from search.language.plain.conditions import Found, ReadText
+from search.language.plain.conditions import FoundCondition, ReadText
 from search.language.plain.cues import CUES, FILLERS, REASONS
 from search.language.plain.understood import PartKind
 
-__all__ = ["Token", "TokenKind", "is_known", "is_normal", "joined", "part_kind", "tokens"]
+__all__ = ["PlainToken", "TokenKind", "is_known", "is_normal", "joined", "part_kind", "tokens"]
 
 _PIECE = re.compile(r"\x01(\d+)\x02|[^\W_]+(?:['.-][^\W_]+)*|[,;/]|\.(?=\s)")
-# Words of the longest form of the lexicon, or cue.
+# Most words in a form of the lexicon or in a cue.
 _LONGEST = 9
 # A denial by one of these goes on over AND: "free of effusion and edema".
 _OF_ALL = re.compile(
@@ -42,7 +42,7 @@ TokenKind: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class PlainToken:
     """A term, word, cue, filler, condition or mark of the text.
 
     Parameters
@@ -60,10 +60,10 @@ class Token:
     kind: TokenKind
     wording: str
     headings: tuple[Heading, ...] = ()
-    found: Found | None = None
+    found: FoundCondition | None = None
 
 
-def tokens(text: ReadText, lexicon: Lexicon) -> list[Token]:
+def tokens(text: ReadText, lexicon: Lexicon) -> list[PlainToken]:
     """The tokens of a text, without fillers, and with commas as what they stand for."""
     found = [t for t in _cut(text.text, text.found, lexicon) if t.kind != "filler"]
     return list(_settled(found, lexicon))
@@ -86,14 +86,14 @@ def _tables() -> dict[str, tuple[TokenKind, str]]:
     return known
 
 
-def _cut(text: str, found: Sequence[Found], lexicon: Lexicon) -> Iterator[Token]:
+def _cut(text: str, found: Sequence[FoundCondition], lexicon: Lexicon) -> Iterator[PlainToken]:
     pieces = list(_PIECE.finditer(text))
     start, negated = 0, False
     while start < len(pieces):
         if (number := pieces[start][1]) is not None:
             condition = found[int(number)]
             if condition.kind != "left out" and condition.query != "*":
-                yield Token("condition", condition.wording, found=condition)
+                yield PlainToken("condition", condition.wording, found=condition)
             start += 1
             continue
         # "non calcified nodule" is no calcified nodule.
@@ -104,13 +104,15 @@ def _cut(text: str, found: Sequence[Found], lexicon: Lexicon) -> Iterator[Token]
             wording = " ".join(words)
             cue = _tables().get(wording.lower().replace("-", " ")) or _tables().get(wording.lower())
             if headings := lexicon.senses(wording):
-                yield Token("term", wording, headings)
+                yield PlainToken("term", wording, headings)
             elif cue is not None and cue[0] == "condition":
-                yield Token("condition", wording, found=Found("indication", cue[1], wording))
+                yield PlainToken(
+                    "condition", wording, found=FoundCondition("indication", cue[1], wording)
+                )
             elif cue is not None:
-                yield Token(cue[0], wording)
+                yield PlainToken(cue[0], wording)
             elif stop == start + 1:
-                yield _number(wording) if wording.isdigit() else Token("word", wording)
+                yield _number(wording) if wording.isdigit() else PlainToken("word", wording)
             else:
                 continue
             start = stop
@@ -127,21 +129,23 @@ def _run(pieces: Sequence[re.Match[str]], start: int) -> int:
     return end
 
 
-def _number(wording: str) -> Token:
-    return Token(
-        "condition", wording, found=Found("left out", "a number alone says nothing", wording)
+def _number(wording: str) -> PlainToken:
+    return PlainToken(
+        "condition",
+        wording,
+        found=FoundCondition("left out", "a number alone says nothing", wording),
     )
 
 
-def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
+def _settled(found: Sequence[PlainToken], lexicon: Lexicon) -> Iterator[PlainToken]:
     """Normal organs are denied findings of them, and a comma is what the end of its list says."""
     heads = sum(1 for token in found if token.kind == "term" and part_kind(token) == "head")
     lists = _lists(found)
     for place, token in enumerate(found):
         following = found[place + 1] if place + 1 < len(found) else None
         names = [heading.name for heading in token.headings]
-        beside = part_kind(following) if following is not None else None
-        if is_normal(token) and beside in ("organ", "location"):
+        next_kind = part_kind(following) if following is not None else None
+        if is_normal(token) and next_kind in ("organ", "location"):
             yield replace(token, kind="not", headings=())
         elif (
             heads > 1
@@ -157,7 +161,7 @@ def _settled(found: Sequence[Token], lexicon: Lexicon) -> Iterator[Token]:
             yield replace(token, kind="and") if token.kind == "," else token
 
 
-def _lists(found: Sequence[Token]) -> set[int]:
+def _lists(found: Sequence[PlainToken]) -> set[int]:
     """The commas and ANDs that stand for OR.
 
     They do in a list that ends in OR, and in one that is denied as a whole: by its commas, or by a
@@ -195,11 +199,11 @@ def is_known(word: str, lexicon: Lexicon) -> bool:
     return not _whole_words(lexicon).isdisjoint((word, word.removesuffix("s")))
 
 
-def is_normal(token: Token) -> bool:
+def is_normal(token: PlainToken) -> bool:
     return any(heading.name == NORMAL for heading in token.headings)
 
 
-def part_kind(token: Token) -> PartKind:
+def part_kind(token: PlainToken) -> PartKind:
     """What a term or word says."""
     if not token.headings:
         return "word"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal, TypeAlias
 
-__all__ = ["Clause", "Doubt", "Part", "PartKind", "Phrase", "Understood"]
+__all__ = ["Clause", "Doubt", "Part", "PartKind", "PlainPhrase", "Understood"]
 
 PartKind: TypeAlias = Literal[
     "head", "organ", "location", "side", "severity", "other", "word",
@@ -20,12 +20,12 @@ PartKind: TypeAlias = Literal[
 ]  # fmt: skip
 Doubt: TypeAlias = Literal["", "doubt", "asked", "past", "gone"]
 
-#: What is given up first, where nothing matches everything.
+#: The order in which parts are given up when nothing matches everything.
 _RELAX_ORDER: tuple[PartKind, ...] = (
     "severity", "word", "other", "view", "year", "indication", "side", "location", "organ", "age",
     "sex", "head",
 )  # fmt: skip
-#: So many looser queries are tried.
+#: At most this many looser queries are tried.
 MAX_RELAXED = 40
 
 
@@ -64,7 +64,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Phrase:
+class PlainPhrase:
     """Parts that speak of one thing.
 
     Parameters
@@ -90,7 +90,7 @@ class Phrase:
         """All of them, in order."""
         return (*self.heads, *(part for any_of in self.qualifiers for part in any_of))
 
-    def kept(self, given_up: frozenset[int]) -> Phrase | None:
+    def kept(self, given_up: frozenset[int]) -> PlainPhrase | None:
         """What is left of it without some parts; None where that is nothing."""
         heads = tuple(p for p in self.heads if p.number not in given_up)
         groups = (
@@ -142,14 +142,14 @@ class Phrase:
 class Clause:
     """Phrases or conditions of which any must hold."""
 
-    any_of: tuple[Phrase | Part, ...]
+    any_of: tuple[PlainPhrase | Part, ...]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All of them, in order."""
         found: list[Part] = []
         for one in self.any_of:
-            found += one.parts if isinstance(one, Phrase) else (one,)
+            found += one.parts if isinstance(one, PlainPhrase) else (one,)
         return tuple(found)
 
     def written(self, given_up: frozenset[int] = frozenset(), *, loose: bool = False) -> str:
@@ -244,7 +244,7 @@ class Understood:
 
         def positive(without: frozenset[int]) -> bool:
             return any(
-                isinstance(one, Phrase) and not one.negated and one.kept(without) is not None
+                isinstance(one, PlainPhrase) and not one.negated and one.kept(without) is not None
                 for clause in self.clauses
                 for one in clause.any_of
             )

@@ -27,7 +27,7 @@ from search.language.tree import (
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import SUGGESTIONS, Found, Looked, Page, TextQuery
+from search.stores.backend import SUGGESTIONS, FoundImage, Looked, Page, TextQuery
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
 from search.stores.elasticsearch.together import looked_up, looking_up
 
@@ -39,14 +39,14 @@ __all__ = ["ElasticsearchBackend"]
 _SECONDS = 2.0
 # Beyond the server's own limit, so that its answer "timed out" arrives.
 _CLIENT_SECONDS = 5.0
-# The server's index.max_result_window, and documents fetched at a time: the window of a fused
-# ranking, and the one that tells of a next page.
+# The server's `index.max_result_window`, and how many documents are fetched at a time: the window
+# of a fused ranking and one more, which tells of a next page.
 _WINDOW = 10_000
 _FETCHED = 1_001
 # Enough for a shard to count every value of a facet.
 _SHARD_VALUES = 65_000
 _KEEP_ALIVE = "1m"
-# What the index holds is asked anew after that.
+# Seconds for which the contents of the index are taken as known.
 _SECONDS_KNOWN = 5.0
 _CANDIDATES = 50
 # Sort values by which the server puts missing numbers last.
@@ -74,7 +74,7 @@ class ElasticsearchBackend:
         self._client = client.options(request_timeout=_CLIENT_SECONDS, max_retries=1)
         self._index = index
         self._seconds = seconds
-        #: Lengths of vectors for which the index was looked at; None for its version alone.
+        #: Lengths of vectors that the index was checked for; None if only its version was.
         self._checked: set[int | None] = set()
 
     @classmethod
@@ -109,7 +109,8 @@ class ElasticsearchBackend:
         for name in asked.facets:
             counting[name] = _terms_aggregation(name, asked.facet_size)
             if name in asked.chosen:
-                # Over more images than are hits, and maybe of a query that is narrowed less.
+                # Facets of a choice count more images than are hits, maybe by a query with fewer
+                # conditions.
                 wider = {"filter": compile_both(asked.words, asked.conditions_without(name))}
                 counting[name] = {
                     "global": {},
@@ -317,11 +318,11 @@ def _answering(index: str) -> Iterator[None]:
             raise QueryError(f"Elasticsearch refuses the query: {innermost(error.body)}") from error
 
 
-def _found(hit: dict[str, Any], sort: Sort) -> Found:
+def _found(hit: dict[str, Any], sort: Sort) -> FoundImage:
     document: Document = hit["_source"]["document"]
     score = float(hit["_score"])
     value = score if sort.by == "score" else document[sort.by]
-    return Found(
+    return FoundImage(
         document["id"], score, document["study"], document["patient"], value, lambda: document
     )
 

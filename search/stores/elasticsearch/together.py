@@ -20,8 +20,8 @@ from search.stores.matches import Matches
 __all__ = ["Brought", "brought", "looked_up", "looking_up", "nearest_and_matches"]
 
 _NEAREST, _NAMED, _WORDS = "nearest", "named", "words"
-# So much more than words can reach, whatever weights a query gives them, that images found by their
-# vector or by their id come first and none of them is cut off.
+# A boost that no score of words can reach, so that images found by vector or by id come first and
+# none of them is cut off.
 _FIRST = 1e30
 
 

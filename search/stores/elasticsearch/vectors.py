@@ -15,17 +15,17 @@ from search.stores.backend import TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.elasticsearch.query import compile_tree
 from search.stores.elasticsearch.together import brought, nearest_and_matches
-from search.stores.vectors import EVERYTHING, Bounds, Found, Keys
+from search.stores.vectors import EVERYTHING, Bounds, Keys, Neighbours
 
 __all__ = ["ElasticsearchVectors"]
 
-# Of each shard the graph is asked for so many at least.
+# Each shard is asked for at least this many candidates.
 _CANDIDATES = 150
-# So many times as many as are wanted are compared by their own numbers, not by single bits.
+# This many times as many candidates are rescored by their full vectors instead of single bits.
 _OVERSAMPLE = 4
-# What the server takes at most in one search, and of how many images it can compare as many.
-_MOST_CANDIDATES = 10_000
-_MOST = _MOST_CANDIDATES // _OVERSAMPLE
+# The server's limit of candidates in one search, and so how many neighbours it can be asked for.
+_MAX_CANDIDATES = 10_000
+_MAX_NEIGHBOURS = _MAX_CANDIDATES // _OVERSAMPLE
 
 
 class ElasticsearchVectors:
@@ -63,7 +63,9 @@ class ElasticsearchVectors:
         """Vectors of images by key, from the shards."""
         return self._held.stored_vectors(keys)
 
-    def search(self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING) -> Found:
+    def search(
+        self, query: npt.NDArray[np.floating], k: int, bounds: Bounds = EVERYTHING
+    ) -> Neighbours:
         """The `k` most similar images, best first; more than 2,500 are looked for in the shards.
 
         Raises
@@ -75,7 +77,7 @@ class ElasticsearchVectors:
         TextStoreUnavailable
             The server does not answer.
         """
-        if k > _MOST:
+        if k > _MAX_NEIGHBOURS:
             keys = None if bounds.choice is None else bounds.choice.keys
             return self._held.search(query, k, keys=keys, excluded=bounds.barred)
         vector = np.asarray(query, np.float32).reshape(-1)
@@ -84,12 +86,12 @@ class ElasticsearchVectors:
         while True:
             candidates = self._candidates(vector, wanted, bounds)
             found = self._held.search(vector, k, keys=candidates)
-            # Images that are gone since are found by the server, but not here.
-            if len(found[1]) == k or len(candidates) < wanted or wanted == _MOST:
+            # The server may still find images that are deleted here.
+            if len(found[1]) == k or len(candidates) < wanted or wanted == _MAX_NEIGHBOURS:
                 return found
-            wanted = min(2 * wanted, _MOST)
+            wanted = min(2 * wanted, _MAX_NEIGHBOURS)
 
-    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Found:
+    def rank(self, query: npt.NDArray[np.floating], k: int, keys: Keys) -> Neighbours:
         """As `search`, of some images, without the server."""
         return self._held.search(query, k, keys=keys)
 

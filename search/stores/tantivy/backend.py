@@ -16,7 +16,7 @@ import orjson
 
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
-from indexer.database.text.tantivy.facet_columns import Column, counted
+from indexer.database.text.tantivy.facet_columns import BitColumn, counted
 from indexer.database.text.tantivy.schema import schema
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.fields import FIELDS
@@ -26,10 +26,10 @@ from search.language.spelling import most_edits
 from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import SUGGESTIONS, Found, Looked, Page, TextQuery
+from search.stores.backend import SUGGESTIONS, FoundImage, Looked, Page, TextQuery
 from search.stores.tantivy.pages import Pager, Place
 from search.stores.tantivy.query import compile_both, is_uniform, weightless
-from search.stores.tantivy.state import State
+from search.stores.tantivy.state import IndexState
 
 if TYPE_CHECKING:
     import tantivy
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedBackend"]
 
 _ALL_VALUES = 65_000
-# Whole annotations are too many to fetch: of the commonest so many are put in order.
+# Only this many of the commonest whole annotations are sorted, as there are too many to fetch all.
 _MANY_VALUES = 2000
-# No query takes any number of ids.
+# A query looks up at most this many ids.
 _LOOKED_UP = 1_000
 
 
@@ -50,9 +50,9 @@ class EmbeddedBackend:
         self._store = store
         self._findings = Findings()
         self._lock = threading.Lock()
-        self._newest: State | None = None
+        self._newest: IndexState | None = None
         #: The one state of the index that is asked; None for the newest, whichever that is.
-        self._only: State | None = None
+        self._only: IndexState | None = None
         self._beside = ThreadPoolExecutor(2, "facets")
 
     def search(self, asked: TextQuery) -> Page:
@@ -64,7 +64,7 @@ class EmbeddedBackend:
             compiled = compile_both(state, words, conditions)
             return Pager(state.searcher, compiled, is_uniform(words))
 
-        # What is asked with its facets is a page that is seen again, or that others follow.
+        # A request with facets is kept, as the same page or the next one is likely to be asked for.
         pager = state.kept.get((Pager, words, conditions), make) if asked.facets else make()
         questions = [
             (words, others, tuple(some), asked.facet_size) for some, others in _counted(asked)
@@ -160,15 +160,15 @@ class EmbeddedBackend:
         self._beside.shutdown()
         self._store.close()
 
-    def _state(self) -> State:
+    def _state(self) -> IndexState:
         return self._only or self._refreshed()
 
-    def _refreshed(self) -> State:
+    def _refreshed(self) -> IndexState:
         with self._lock:
             self._store.refresh()
             stamp = self._store.seen
             if self._newest is None or self._newest.stamp != stamp:
-                self._newest = State(
+                self._newest = IndexState(
                     self._store.index.searcher(), self._findings, self._store.columns, stamp
                 )
             return self._newest
@@ -190,12 +190,13 @@ class EmbeddedBackend:
 
     @staticmethod
     def _facets(
-        state: State, query: Node, conditions: Node, names: tuple[str, ...], size: int
+        state: IndexState, query: Node, conditions: Node, names: tuple[str, ...], size: int
     ) -> dict[str, Sequence[FacetCount]]:
         def count() -> dict[str, Sequence[FacetCount]]:
             left_out = _left_out(conjunction(query, conditions))
             if left_out is not None and not any(FIELDS[name] == "open" for name in names):
-                # Nearly all images are counted once, and what is left out is taken off.
+                # If nearly all images match, count those that do not and subtract them from the
+                # counts of all.
                 every = EmbeddedBackend._facets(state, MatchAll(), MatchAll(), names, _ALL_VALUES)
                 less = EmbeddedBackend._facets(state, left_out, MatchAll(), names, _ALL_VALUES)
                 return {name: _without(every[name], less[name], size) for name in names}
@@ -248,7 +249,7 @@ def _terms_aggregation(facet: str, size: int) -> dict[str, Any]:
 
 
 def _by_column(
-    buckets: Mapping[str, list[dict[str, Any]]], columns: Sequence[Column], size: int
+    buckets: Mapping[str, list[dict[str, Any]]], columns: Sequence[BitColumn], size: int
 ) -> list[FacetCount]:
     found: dict[str, int] = {}
     for column in columns:
@@ -269,12 +270,12 @@ def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
     return sorted(counts, key=lambda count: (-count.count, count.value))[:size]
 
 
-def _found(searcher: tantivy.Searcher, place: Place, score: float, sort: Sort) -> Found:
+def _found(searcher: tantivy.Searcher, place: Place, score: float, sort: Sort) -> FoundImage:
     data: bytes = searcher.doc(place.address)["document"][0]
     value = place.id if sort.by == "id" else place.value
     # Most images of a page of studies are asked for no more than these.
     study, patient = _pseudonym(data, b',"study":"'), _pseudonym(data, b',"patient":"')
-    return Found(place.id, score, study, patient, value, lambda: _document(data))
+    return FoundImage(place.id, score, study, patient, value, lambda: _document(data))
 
 
 def _pseudonym(data: bytes, member: bytes) -> str:
@@ -293,7 +294,7 @@ def _document(data: bytes) -> Document:
     return document
 
 
-def _near(state: State, word: str) -> list[str]:
+def _near(state: IndexState, word: str) -> list[str]:
     """Words a letter or two off, by how far they are, then by how many images have them."""
     found: dict[str, tuple[int, int]] = {}
     most = most_edits(word)

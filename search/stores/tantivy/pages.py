@@ -17,13 +17,13 @@ __all__ = ["Pager", "Place"]
 
 # Hits looked at beyond a page, to hold the groups of equal score at its ends.
 _MARGIN = 100
-# Hits that a slice of the ids should hold, to begin with.
+# The first slice of the id range is chosen to hold about this many hits.
 _SLICE = 256
 _LARGEST_SLICE = 16_384
-# Of the best hits so many are remembered.
+# At most this many of the best hits are remembered.
 _KEPT = 400
 _KEYS = 1 << 64
-# Ids that are looked up one by one.
+# Up to this many ids are looked up one by one.
 _MAX_SINGLE_LOOKUPS = 2_000
 _VALUES = 65_000
 # Scores that differ in the last bits only are equal: sums may be made in any order.

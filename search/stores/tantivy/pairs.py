@@ -33,7 +33,7 @@ from search.language.tree import (
 
 __all__ = ["ItemPairs"]
 
-_MOST = 5_000
+_MAX_PAIRS = 5_000
 # Items that are no words of an annotation.
 _ATTRIBUTES = ("origin", "certainty")
 
@@ -61,7 +61,7 @@ class ItemPairs:
         if finding.origin:
             node = conjunction(Value("origin", finding.origin), node)
         ways = self._ways(node)
-        if ways is None or sum(len(a) * len(b[0] if b else "1") for a, *b in ways) > _MOST:
+        if ways is None or sum(len(a) * len(b[0] if b else "1") for a, *b in ways) > _MAX_PAIRS:
             return None
         return sorted({pair_term(*pair) for way in ways for pair in product(*way)})
 
@@ -87,7 +87,7 @@ class ItemPairs:
                     if ways is None:
                         return None
                     joined = [(*before, *way) for before in joined for way in ways]
-                    if len(joined) > _MOST or any(len(way) > 2 for way in joined):
+                    if len(joined) > _MAX_PAIRS or any(len(way) > 2 for way in joined):
                         return None
                 return joined
             case Boost(child):

@@ -35,7 +35,7 @@ from search.language.tree import (
     required_origin,
 )
 from search.stores.backend import ANNOTATION_WEIGHT
-from search.stores.tantivy.state import State
+from search.stores.tantivy.state import IndexState
 
 if TYPE_CHECKING:
     import tantivy
@@ -55,7 +55,7 @@ def is_uniform(query: Node) -> bool:
 
 
 def compile_both(
-    state: State, query: Node, conditions: Node, *, scored: bool = True
+    state: IndexState, query: Node, conditions: Node, *, scored: bool = True
 ) -> tantivy.Query:
     """Both trees as one query, in which the conditions weigh nothing.
 
@@ -119,7 +119,7 @@ def _unscored(tree: Node) -> Node:
 class _Compiler:
     """One method per kind of node."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: IndexState) -> None:
         import tantivy
 
         self._tantivy = tantivy

@@ -9,7 +9,7 @@ from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.schema import PAIR_SEPARATOR
 from indexer.errors import QueryError
 from search.language.findings import Findings
-from search.language.shapes import Terms, compile_shape
+from search.language.shapes import TermIndex, compile_shape
 from search.language.tree import Finding
 from search.models import Recent
 from search.stores.tantivy.pairs import ItemPairs
@@ -17,15 +17,15 @@ from search.stores.tantivy.pairs import ItemPairs
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["State"]
+__all__ = ["IndexState"]
 
 _MAX_EXPANSIONS = 50_000
 _KEPT = 2048
-# Too many values to look at each of them.
+# Fields with too many distinct values to go through.
 _ALL_DISTINCT = frozenset({"id", "study", "patient"})
 
 
-class State:
+class IndexState:
     """A searcher with the terms of its fields.
 
     Parameters
@@ -51,12 +51,12 @@ class State:
         self.columns = columns
         self.stamp = stamp
         self._findings = findings
-        self._terms: dict[str, Terms] = {}
+        self._terms: dict[str, TermIndex] = {}
         self._learnt = False
         self._pairs: ItemPairs | None = None
-        # Of what is learnt from the terms once.
+        # Held while the terms are read for the first time.
         self._learning = threading.Lock()
-        #: What was worked out of this commit for some questions.
+        #: Answers that were computed from this commit.
         self.kept = Recent(_KEPT)
 
     def pairs(self, finding: Finding) -> list[str] | None:
@@ -92,7 +92,7 @@ class State:
         with self._learning:
             if field not in self._terms:
                 every = self.searcher.terms_with_prefix(field, "")
-                self._terms[field] = Terms(term for term, _ in every)
+                self._terms[field] = TermIndex(term for term, _ in every)
         return _bounded(list(self._terms[field].of_shape(pattern)), f'are like "{pattern}"')
 
 

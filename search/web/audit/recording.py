@@ -8,15 +8,15 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from search.web.audit.trail import Event, now
+from search.web.audit.trail import AuditEvent, now
 from search.web.audit.writing import Audit, AuditFailed
 from search.web.pages.rendering import error_response
 
 __all__ = ["Recorder"]
 
-# Characters that are kept of ids and of what was asked.
-_MOST = 1000
-# What of an address is no question: secrets of uploaded films, and where a page begins.
+# At most this many characters of ids and of a question are kept.
+_MAX_CHARACTERS = 1000
+# Parameters that are not recorded: secrets of uploaded films, page tokens and sign-in codes.
 _LEFT_OUT = frozenset({"token", "after", "to", "code", "state"})
 
 
@@ -52,7 +52,7 @@ class Recorder:
                     if event is not None:
                         self._audit.record(event)
                 except AuditFailed:
-                    # Nothing is shown of which nobody would know.
+                    # If the audit cannot be written, the answer is withheld.
                     refused = True
                     answer = error_response(Request(scope), 503, "the audit cannot be written")
                     await answer(scope, receive, send)
@@ -62,7 +62,7 @@ class Recorder:
         await self._app(scope, receive, noted)
 
 
-def _event(scope: MutableMapping[str, Any], status: int) -> Event | None:
+def _event(scope: MutableMapping[str, Any], status: int) -> AuditEvent | None:
     state = scope["state"]
     action = state.get("does", "nothing")
     if status in (403, 429) and action == "nothing":
@@ -73,13 +73,13 @@ def _event(scope: MutableMapping[str, Any], status: int) -> Event | None:
     ids = (str(v) for k, v in scope.get("path_params", {}).items() if k not in _LEFT_OUT)
     asked = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
     detail = " ".join(f"{k}={v}" for k, v in asked if k not in _LEFT_OUT)
-    return Event(
+    return AuditEvent(
         time=now(),
         person=state.get("tried") or (person.name if person else ""),
         address=state.get("address", ""),
         action=action,
         status=status,
         route=getattr(scope.get("route"), "path", ""),
-        subject=" ".join(ids)[:_MOST],
-        detail=(state.get("detail") or detail)[:_MOST],
+        subject=" ".join(ids)[:_MAX_CHARACTERS],
+        detail=(state.get("detail") or detail)[:_MAX_CHARACTERS],
     )

@@ -21,7 +21,7 @@ from typing import Any
 from indexer.database.sqlite import connect
 from indexer.errors import DatabaseError, InconsistentError
 
-__all__ = ["Event", "Head", "Row", "Trail", "now"]
+__all__ = ["AuditEvent", "Head", "Row", "Trail", "now"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -43,7 +43,7 @@ def now() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class AuditEvent:
     """Something that was done or tried.
 
     Parameters
@@ -75,7 +75,7 @@ class Event:
     detail: str = ""
 
 
-_COLUMNS = tuple(field.name for field in fields(Event))
+_COLUMNS = tuple(field.name for field in fields(AuditEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Row:
     """An event as it stands in the file."""
 
     number: int
-    event: Event
+    event: AuditEvent
     seal: str
 
     def to_json(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Trail:
         ).fetchone()
         return Head(*row) if row else self._beginning()
 
-    def add(self, events: Sequence[Event]) -> list[Row]:
+    def add(self, events: Sequence[AuditEvent]) -> list[Row]:
         """Add rows; they are on the disk when it returns.
 
         Raises
@@ -208,7 +208,7 @@ class Trail:
         most = -1 if limit is None else limit
         with closing(self._connection.cursor()) as cursor:
             for number, *columns, seal in cursor.execute(sql, (*values, most)):
-                yield Row(number, Event(**dict(zip(_COLUMNS, columns, strict=True))), seal)
+                yield Row(number, AuditEvent(**dict(zip(_COLUMNS, columns, strict=True))), seal)
 
     def verify(self, head: str | None = None) -> Head:
         """Check every row against the one before it.
@@ -258,9 +258,9 @@ class Trail:
         return hmac.new(self._key, f"{before}\n{text}".encode(), hashlib.sha256).hexdigest()
 
 
-def _values(event: Event) -> tuple[str | int, ...]:
+def _values(event: AuditEvent) -> tuple[str | int, ...]:
     return tuple(getattr(event, name) for name in _COLUMNS)
 
 
-def _text(number: int, event: Event) -> str:
+def _text(number: int, event: AuditEvent) -> str:
     return json.dumps([number, *_values(event)])

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from indexer.errors import CxrdexError, DatabaseLocked
 from search.web.audit.key import audit_key
 from search.web.audit.syslog import Syslog
-from search.web.audit.trail import Event, Head, Trail, now
+from search.web.audit.trail import AuditEvent, Head, Trail, now
 
 __all__ = ["Audit", "AuditFailed", "Details"]
 
@@ -83,14 +83,14 @@ class Audit:
         except BaseException:
             self._lock.release()
             raise
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[AuditEvent] = deque()
         self._changed = threading.Condition()
         self._failure: str | None = None
         self._ends = False
         self._told: Head | None = None
         self._thread = threading.Thread(target=self._run, name="audit")
         self._thread.start()
-        self.record(Event(time=now(), person="", address="", action="start"))
+        self.record(AuditEvent(time=now(), person="", address="", action="start"))
 
     def __enter__(self) -> Audit:
         return self
@@ -109,7 +109,7 @@ class Audit:
         with self._changed:
             if self._ends:
                 return
-            self._waiting.append(Event(time=now(), person="", address="", action="stop"))
+            self._waiting.append(AuditEvent(time=now(), person="", address="", action="stop"))
             self._ends = True
             self._changed.notify_all()
         self._thread.join()
@@ -127,7 +127,7 @@ class Audit:
         """Whether what is done now can be written."""
         return self._failure is None and not self._ends and len(self._waiting) < _WAITING
 
-    def record(self, event: Event) -> None:
+    def record(self, event: AuditEvent) -> None:
         """Take an event; it is written soon.
 
         Raises
@@ -169,7 +169,7 @@ class Audit:
             if ends and (not self._waiting or self._failure is not None):
                 return
 
-    def _write(self, batch: list[Event]) -> None:
+    def _write(self, batch: list[AuditEvent]) -> None:
         try:
             rows = self._trail.add(batch)
         except (sqlite3.Error, OSError) as error:

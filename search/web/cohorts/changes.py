@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from indexer.database.cohorts.cohort import Cohort, Summary
+from indexer.database.cohorts.cohort import Cohort, CohortSummary
 from indexer.errors import QueryError
 from search.web.people.access import current_person
 from search.web.state import State
@@ -60,12 +60,12 @@ def check_owner(request: Request, cohort: Cohort) -> None:
         )
 
 
-def seen_by(request: Request, state: State) -> list[Summary]:
+def seen_by(request: Request, state: State) -> list[CohortSummary]:
     """The cohorts that a person has listed: their own, or all where they administrate."""
     return state.cohorts.all(None if is_administrator(request) else current_owner(request))
 
 
-def own_cohorts(request: Request, state: State) -> list[Summary]:
+def own_cohorts(request: Request, state: State) -> list[CohortSummary]:
     """The cohorts that a person may add to, the last changed first, without others' own."""
     return state.cohorts.all(current_owner(request))
 

@@ -10,15 +10,22 @@ import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
 
-__all__ = ["CompositeMap", "MapPoint", "composite_map", "composite_places", "label_query", "spread"]
+__all__ = [
+    "CompositeLayout",
+    "MapPoint",
+    "composite_map",
+    "composite_places",
+    "label_query",
+    "spread",
+]
 
 WIDTH, HEIGHT = 1000, 520
 _MARGIN = 30
 _ROUNDS = 200
 _GAP = 26.0
-# Nearer to a side than this, a title begins or ends at its point.
+# A title nearer to the left or right side than this starts or ends at its point.
 _EDGE = 90
-# What the names of clusters say that no finding does.
+# Words in the names of clusters that are no finding.
 _NOTHING = frozenset({"unspecified", "mixed"})
 
 
@@ -58,7 +65,7 @@ class MapPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class CompositeMap:
+class CompositeLayout:
     """Composite labels in two dimensions."""
 
     points: tuple[MapPoint, ...]
@@ -145,7 +152,7 @@ def composite_map(
     places: Mapping[str, tuple[float, float]],
     queries: Mapping[str, str],
     counts: Mapping[str, int],
-) -> CompositeMap:
+) -> CompositeLayout:
     """Labels at their places, the larger the more images have them.
 
     Parameters
@@ -158,7 +165,7 @@ def composite_map(
         Images by label.
     """
     if not places:
-        return CompositeMap(())
+        return CompositeLayout(())
     names = [*places]
     found = np.array([counts.get(name, 0) for name in names], np.float64)
     most = max(found.max(), 1.0)
@@ -192,7 +199,7 @@ def composite_map(
                 titled=shown,
             )
         )
-    return CompositeMap(tuple(points))
+    return CompositeLayout(tuple(points))
 
 
 def _title_box(title: str, x: float, bottom: float) -> tuple[float, float, float, float]:

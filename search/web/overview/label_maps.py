@@ -9,7 +9,7 @@ from search.models import Once
 from search.request import SearchRequest
 from search.service import SearchService
 from search.web.overview.composite_map import (
-    CompositeMap,
+    CompositeLayout,
     composite_map,
     composite_places,
     label_query,
@@ -23,18 +23,18 @@ class LabelMaps:
 
     def __init__(self) -> None:
         self._places: Once[Mapping[str, tuple[float, float]]] = Once()
-        self._map: Once[CompositeMap] = Once()
+        self._map: Once[CompositeLayout] = Once()
 
-    def of(self, service: SearchService) -> CompositeMap:
+    def of(self, service: SearchService) -> CompositeLayout:
         """The map of a database; without points where its bundle is not here."""
         try:
             bundle = service.bundle()
         except CxrdexError:
-            # Which the page says under the health of its parts.
-            return CompositeMap(())
+            # The page reports this under the health of its parts.
+            return CompositeLayout(())
         places = self._places.get(bundle.hash, lambda: composite_places(bundle))
 
-        def make() -> CompositeMap:
+        def make() -> CompositeLayout:
             queries = {label: label_query(label, bundle.findings) for label in places}
             counts = {
                 label: service.search(SearchRequest(words=query, facets=(), limit=0)).total

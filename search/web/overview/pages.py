@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from indexer.database.cohorts.cohort import MOST_IMAGES
+from indexer.database.cohorts.cohort import MAX_IMAGES
 from search.web.cohorts.changes import is_administrator
 from search.web.overview.health import health_checks
 from search.web.pages.facets import TITLES, facet_lists
@@ -43,7 +43,7 @@ def overview(request: Request, state: _State, _: _Nothing) -> str:
         facets=facet_lists(found, "/search", ()),
         sources=[(n, path if named else f"archive {n}", count) for n, path, count in sources],
         most_of_source=max((count for *_, count in sources), default=1),
-        linked=MOST_IMAGES,
+        linked=MAX_IMAGES,
         map=state.maps.of(state.service),
         health=health_checks(state.service, now),
         runs=state.runs(_RUNS),

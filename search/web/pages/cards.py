@@ -85,12 +85,12 @@ class Card:
 def hit_cards(service: SearchService, results: Results) -> list[Card]:
     """A card for each hit."""
     with service.snapshot() as snapshot:
-        mates = snapshot.database.mates([hit.id for hit in results.hits])
-        shown = {mate for images in mates.values() for mate in images}
+        same_study = snapshot.database.same_study([hit.id for hit in results.hits])
+        shown = {mate for images in same_study.values() for mate in images}
         thumbnails = load_thumbnails(snapshot, shown | {hit.id for hit in results.hits})
     cards = []
     for hit in results.hits:
-        images = (hit.id, *(mate for mate in mates.get(hit.id, ()) if mate != hit.id))
+        images = (hit.id, *(mate for mate in same_study.get(hit.id, ()) if mate != hit.id))
         films = tuple(thumbnails[image] for image in images[:_IMAGES])
         more = len(images) - len(films)
         cards.append(Card(hit, films, more, ranked_annotations(hit.document), tuple(_reasons(hit))))
@@ -114,16 +114,16 @@ def cards_of_images(
 def _reasons(hit: Hit) -> Iterator[Why]:
     marks = hit.highlights
     if marks is not None:
-        said: dict[str, list[Fragment]] = {}
+        by_text: dict[str, list[Fragment]] = {}
         for fragment in _most_trusted(marks.annotations):
-            said.setdefault(fragment.text, []).append(fragment)
-        for same in [*said.values()][:_FRAGMENTS]:
+            by_text.setdefault(fragment.text, []).append(fragment)
+        for same in [*by_text.values()][:_FRAGMENTS]:
             origins = dict.fromkeys(fragment.origin for fragment in same if fragment.origin)
             yield Why(", ".join(origins), same[0].pieces())
         for says, fragments in (
             ("denied by the report", marks.absent),
             ("doubted by the report", marks.uncertain),
-            ("report says", marks.report[: 1 if said else _FRAGMENTS]),
+            ("report says", marks.report[: 1 if by_text else _FRAGMENTS]),
         ):
             for fragment in fragments[:_FRAGMENTS]:
                 yield Why(says, fragment.pieces())
@@ -167,10 +167,10 @@ def ranked_annotations(document: Document) -> tuple[dict[str, Any], ...]:
     for a in annotations:
         if told and a["text"] == NORMAL:
             continue
-        said_by = [] if a["origin"] == "predicted" else [a["origin"]]
+        origins = [] if a["origin"] == "predicted" else [a["origin"]]
         before = merged.get(a["text"])
         if before is None:
-            merged[a["text"]] = {**a, "origins": said_by, "predicted": None}
+            merged[a["text"]] = {**a, "origins": origins, "predicted": None}
         elif a["origin"] == "predicted":
             before["predicted"] = a["confidence"]
         elif a["origin"] not in before["origins"]:

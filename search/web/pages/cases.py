@@ -46,10 +46,10 @@ def image(
     document = shown.record.document
     with state.service.snapshot() as snapshot:
         database = snapshot.database
-        mates = sorted(m for m in database.image_ids(study=document["study"]) if m != image_id)
+        others = sorted(m for m in database.image_ids(study=document["study"]) if m != image_id)
         patient = sorted(database.image_ids(patient=document["patient"]))
         moments = timeline(document, [*database.documents(patient)])
-        films = load_thumbnails(snapshot, [*mates, *(one.document["id"] for one in moments)])
+        films = load_thumbnails(snapshot, [*others, *(one.document["id"] for one in moments)])
     earlier, later = neighbours(moments)
     similar = state.service.search(
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
@@ -64,10 +64,10 @@ def image(
         shown=shown.to_json(sources=is_administrator(request)),
         image=document,
         findings=ranked_annotations(document),
-        origins=[o for o in get_args(Origin) if any(_said_by(document, o))],
+        origins=[o for o in get_args(Origin) if any(_has_origin(document, o))],
         report=marked_report(document),
         film=films[image_id],
-        mates=[films[mate] for mate in mates],
+        others=[films[mate] for mate in others],
         timeline=[(d, films[d["id"]], when) for d, when in moments],
         earlier=earlier,
         later=later,
@@ -83,7 +83,7 @@ def image(
     )
 
 
-def _said_by(document: Document, origin: Origin) -> Iterator[bool]:
+def _has_origin(document: Document, origin: Origin) -> Iterator[bool]:
     return (annotation["origin"] == origin for annotation in document["annotations"])
 
 

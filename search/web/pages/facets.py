@@ -13,7 +13,7 @@ from search.web.queries import BoundQuery
 
 __all__ = ["TITLES", "ActiveFilter", "FacetList", "active_filters", "address_with", "facet_lists"]
 
-# What begins anew when another choice is made.
+# Parameters that are dropped when another choice is made.
 _PLACES = ("page", "after")
 # Facets whose values stand in their own order, not the commonest first.
 _IN_ORDER = ("year", "age")
@@ -84,7 +84,7 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
     lists = []
     base = address_with(address, (), but=("choose", *_PLACES))
     base += "&" if "?" in base else "?"
-    # All that is chosen stands in every address.
+    # Every link repeats all choices.
     before = "".join(f"{urlencode({'choose': choice})}&" for choice in chosen)
     for name, counts in results.facets.items():
         if name in _IN_ORDER:

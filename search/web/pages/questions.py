@@ -15,7 +15,7 @@ from search.web.queries import FacetQuery, SearchQuery
 
 __all__ = ["Question", "askings", "example_questions", "questions_of_films"]
 
-# So many findings are tried for a question, the commonest first.
+# At most this many findings are tried for a question, the commonest first.
 _TRIED = 5
 _LOOKED_AT = 200
 
@@ -46,7 +46,7 @@ def example_questions(service: SearchService) -> list[Question]:
     """Questions that the database answers; those without an answer are left out."""
     found = service.search(FacetQuery(facet=["disease", "view", "absent"], size=40).request())
     counts = [count for count in found.facets.get("disease", ()) if count.value != NORMAL]
-    # What most images have tells nothing apart.
+    # Findings that most images have come last, as they make no useful question.
     counts.sort(key=lambda count: 2 * count.count > found.total)
     names = [str(count.value) for count in counts][:_TRIED]
     views = [str(count.value) for count in found.facets.get("view", ())]
@@ -127,7 +127,7 @@ def questions_of_films(service: SearchService, names: Sequence[str]) -> list[Que
         return []
     with service.snapshot() as snapshot:
         thumbnails = load_thumbnails(snapshot, (hit.id for hit in hits))
-    # A film that may not be shown answers nobody; where none may, it is what there is.
+    # Films that may be shown come first; without any, the others are taken.
     hits = [hit for hit in hits if thumbnails[hit.id].is_there] or hits
     questions = [Question("Which studies are like this one?", f"/images/{hits[0].id}#similar")]
     studies: dict[str, dict[str, str]] = {}

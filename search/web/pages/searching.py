@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from indexer.errors import QueryError
-from search.collecting import MOST_COLLECTED
+from search.collecting import MAX_COLLECTED
 from search.request import Mode
 from search.results import Results
 from search.web.cohorts.changes import own_cohorts
@@ -28,11 +28,11 @@ router = APIRouter(
 )
 
 _State = Annotated[State, Depends(app_state)]
-# By meaning and by several things at once so many are ranked.
+# Searches by meaning and by several things at once rank this many images.
 _RANKED = 1000
 _LIKE = 24
 _SENT_SIZE = 512
-# Not the name of a field, nor an operator.
+# A word that is neither the name of a field nor an operator.
 _WORD = re.compile(r"\b(?!AND\b|NOT\b)[^\W\d_]{4,}\b(?!:)")
 _WORDS = 12
 
@@ -68,7 +68,7 @@ def _answer_to_words(request: Request, state: State, query: SearchQuery) -> str:
         literally=address_with(address, [("literal", "true")], but=("literal", "after", "page")),
         by_meaning=address_with(address, [("mode", "hybrid")], but=("mode", "after", "page")),
         table=_table(query, results),
-        most=MOST_COLLECTED if query.mode == "words" else _RANKED,
+        most=MAX_COLLECTED if query.mode == "words" else _RANKED,
         cohorts=own_cohorts(request, state),
     )
 
@@ -179,6 +179,6 @@ def _answer_to_film(request: Request, state: State, token: str, query: SimilarQu
         active=active_filters(address, query.choose, query.filter, query),
         near=_near(state, query.q, address, results),
         following=address_with(address, place, but=("page",)) if full else None,
-        most=MOST_COLLECTED,
+        most=MAX_COLLECTED,
         cohorts=own_cohorts(request, state),
     )

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from search.web.people.person import Person, Role
-from search.web.state import state_of
+from search.web.state import request_state
 
 __all__ = [
     "Action",
@@ -100,10 +100,10 @@ def noted(request: Request, detail: str) -> None:
 def sees_reports(request: Request) -> bool:
     """Whether the person who asks may see the text of reports.
 
-    `search.web.state.state_of` gives them a service that shows it or does not; only what reads
+    `search.web.state.request_state` gives them a service that shows it or does not; only what reads
     documents of a snapshot itself has to ask here.
     """
-    return current_person(request).may(state_of(request).settings.reports)
+    return current_person(request).may(request_state(request).settings.reports)
 
 
 async def undeclared_is_for_administrators(request: Request) -> None:

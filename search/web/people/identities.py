@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.web.people.limits import Patience, Rate
+from search.web.people.limits import FailureDelay, Rate
 from search.web.people.person import Person
 from search.web.people.sessions import Sessions
 from search.web.people.users import Users, is_name
@@ -10,7 +10,8 @@ from search.web.settings import SignInSettings, WebSettings
 
 __all__ = ["Identities"]
 
-# Wrong tries that cost nothing: of one name, and of one address, behind which may be a whole ward.
+# Wrong passwords before there is a delay: for one name, and for one address, which a whole ward may
+# share.
 _FREE_OF_NAME, _FREE_OF_ADDRESS = 5, 20
 
 
@@ -38,8 +39,8 @@ class Identities:
         )
         self.requests = Rate(limits.request_rate)
         self.uploads = Rate(limits.upload_rate)
-        self.names = Patience(_FREE_OF_NAME)
-        self.guesses = Patience(_FREE_OF_ADDRESS)
+        self.names = FailureDelay(_FREE_OF_NAME)
+        self.guesses = FailureDelay(_FREE_OF_ADDRESS)
 
     def by_name(self, name: str, stamp: str | None = None) -> Person | None:
         """Someone whom the proxy, the provider or a session names; None where they have no role.

@@ -8,9 +8,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-__all__ = ["Patience", "Rate", "client_network", "is_address"]
+__all__ = ["FailureDelay", "Rate", "client_network", "is_address"]
 
-# Callers that are remembered; whoever was silent for longest is forgotten first.
+# At most this many callers are remembered; the one silent for longest is forgotten first.
 _REMEMBERED = 10_000
 
 
@@ -66,7 +66,7 @@ class Rate:
         return 0.0 if takes else (1 - left) * 60 / self._most
 
 
-class Patience:
+class FailureDelay:
     """Longer and longer waits after failures.
 
     Parameters

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _COOKIE = "cxrdex-openid"
 # Seconds that someone has for signing in at the provider.
 _PATIENCE = 600
-# Signatures that a provider can make and those who read them cannot.
+# Signature algorithms with a private key of the provider: who can verify cannot sign.
 _ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}) | frozenset(
     {"ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
@@ -82,12 +82,12 @@ class _Provider:
 
     async def client(self) -> StarletteOAuth2App:
         """What speaks with it, once it has said who it is."""
-        said = await self._client.load_server_metadata()
-        if str(said.get("issuer", "")).rstrip("/") != self.settings.issuer.rstrip("/"):
+        metadata = await self._client.load_server_metadata()
+        if str(metadata.get("issuer", "")).rstrip("/") != self.settings.issuer.rstrip("/"):
             self._client.server_metadata.clear()
-            raise OAuthError("wrong_issuer", f"it calls itself {said.get('issuer')}")
-        offered = said.get("id_token_signing_alg_values_supported") or ["RS256"]
-        said["id_token_signing_alg_values_supported"] = [
+            raise OAuthError("wrong_issuer", f"it calls itself {metadata.get('issuer')}")
+        offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
+        metadata["id_token_signing_alg_values_supported"] = [
             one for one in offered if one in _ALGORITHMS
         ]
         return self._client

@@ -14,7 +14,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 __all__ = ["COOKIE", "Session", "Sessions"]
 
 COOKIE = "cxrdex-session"
-_MOST = 10_000
+_MAX_SESSIONS = 10_000
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Sessions:
             mine = [one.id for one in self._open.values() if one.name == name]
             for old in mine[: max(0, len(mine) + 1 - self._each)]:
                 del self._open[old]
-            while len(self._open) >= _MOST:
+            while len(self._open) >= _MAX_SESSIONS:
                 self._open.popitem(last=False)
             self._open[session.id] = session
         value = self._signer.dumps(session.id)

@@ -80,7 +80,7 @@ def router(known: Identities) -> APIRouter:
     ) -> Response:
         """Open a session for the right name and password."""
         name = name.strip()
-        # What is no name may be a password in the wrong field.
+        # Input that is no name may be a password typed into the wrong field, so it is not recorded.
         request.state.tried = name if is_name(name) else ""
         address = client_network(request.state.address)
         wait = known.guesses.attempt(address) or known.names.attempt(name)

@@ -26,13 +26,13 @@ from indexer.database.durable import sync_folder
 from indexer.errors import CxrdexError, MissingExtraError, NotFoundError
 from search.web.people.person import ROLES, Person, Role
 
-__all__ = ["LEAST_PASSWORD", "Busy", "Token", "User", "Users", "is_name"]
+__all__ = ["MIN_PASSWORD_LENGTH", "Busy", "Token", "User", "Users", "is_name"]
 
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-#: Characters that a password has at least.
-LEAST_PASSWORD = 12
-# Hashes that are computed at once, each in 64 MiB of memory.
+#: A password has at least this many characters.
+MIN_PASSWORD_LENGTH = 12
+# At most this many hashes are computed at once, each in 64 MiB of memory.
 _HASHING = threading.BoundedSemaphore(2)
 # Seconds that a password waits for its turn, so that a flood of them does not take all threads.
 _PATIENCE = 5.0
@@ -318,8 +318,8 @@ def _digest(text: str) -> str:
 
 
 def _hash(password: str) -> str:
-    if len(password) < LEAST_PASSWORD:
-        raise CxrdexError(f"a password has at least {LEAST_PASSWORD} characters")
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise CxrdexError(f"a password has at least {MIN_PASSWORD_LENGTH} characters")
     return str(_hasher().hash(password))
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from indexer.errors import LabelsChanged
-from search.labels.labelling import ImageLabels, Statement
+from search.labels.labelling import ImageLabels, LabelStatement
 from search.web.people.access import Asking, require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import NoQuery
@@ -118,7 +118,8 @@ def put_labels(
     if tag is None and if_match.strip() != "*":
         raise LabelsChanged(f"{if_match} is no ETag of these labels: read them again")
     statements = [
-        Statement(one.finding, one.verdict == "present", tuple(one.words)) for one in wanted.labels
+        LabelStatement(one.finding, one.verdict == "present", tuple(one.words))
+        for one in wanted.labels
     ]
     after = int(tag[1]) if tag is not None else None
     found = room.labelling.put(image_id, statements, person.name, after=after)

@@ -72,7 +72,7 @@ def review(
     noted(request, f"image {film.image}")
     document = state.service.show(ImageId(film.image)).record.document
     labels = room.labelling.of(film.image)
-    said = ranked_annotations(document)
+    annotations = ranked_annotations(document)
     return page(
         request,
         "review.html",
@@ -80,11 +80,12 @@ def review(
         film=film,
         following=following[0] if following else None,
         image=document,
-        # Where others name a finding, it is not said that the cascade calls the film normal.
-        shown=[a for a in said if a["disease"] == query.label]
+        # If people or the report name a finding, it is not shown that the cascade calls the film
+        # normal.
+        shown=[a for a in annotations if a["disease"] == query.label]
         or [a for a in document["annotations"] if a["disease"] == query.label],
         verdict=labels.verdicts.get(query.label),
-        others=[a for a in said if a["disease"] != query.label],
+        others=[a for a in annotations if a["disease"] != query.label],
         report=marked_report(document) if sees_reports(request) else [],
         number=labels.number,
         choices=_choices(findings),
@@ -111,12 +112,12 @@ class Judgement(BaseModel):
             room.labelling.undo(image, person, finding=finding, after=self.number)
         else:
             document = room.labelling.shown(image)
-            judged, said = self._said(document)
-            draft = make_draft(document, judged, said)
+            judged, annotation = self._parsed(document)
+            draft = make_draft(document, judged, annotation)
             room.labelling.record(image, [draft], person, after=self.number)
         room.updater.soon()
 
-    def _said(self, document: Document) -> tuple[str, Annotation | None]:
+    def _parsed(self, document: Document) -> tuple[str, Annotation | None]:
         """The finding that is judged, and what is there."""
         known = document["probabilities"]
         judged = parse_label(self.label, (), known)

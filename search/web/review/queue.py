@@ -103,7 +103,7 @@ class Queues:
             best: dict[str, Film] = {}
             studies: dict[str, str] = {}
             for image, study, chance in images.chances(finding):
-                # Where images speak for themselves, each is judged for itself.
+                # If readings are not pooled by study, each image is judged for itself.
                 unit = study if pooled else image
                 studies[image] = unit
                 best.setdefault(unit, Film(image, unit, chance))

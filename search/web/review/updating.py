@@ -15,8 +15,8 @@ from indexer.errors import CxrdexError, DatabaseLocked
 __all__ = ["LabelUpdater"]
 
 _log = logging.getLogger(__name__)
-# Seconds in which further corrections come along, before the next try where a run writes, and
-# where something is wrong.
+# Seconds to wait for further corrections, before the next try while a run writes, and after an
+# error.
 _GATHER, _LOCKED, _WRONG = 0.3, 1.0, 30.0
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.database.cohorts.cohort import MOST_IMAGES, Cohort
+from indexer.database.cohorts.cohort import MAX_IMAGES, Cohort
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.layout import Layout
 from indexer.database.upkeep.backup import back_up, relocate
@@ -68,7 +68,7 @@ def test_made_changed_deleted(path: Path, cohorts: Cohorts) -> None:
         ("x", "y" * 4001, (), "note of a cohort has at most 4000"),
         ("a\x1b[31m", "", (), "cannot be shown"),
         ("x", "", ("../passwd",), "no image id"),
-        ("x", "", tuple(f"{n:016x}" for n in range(MOST_IMAGES + 1)), "at most 50,000 images"),
+        ("x", "", tuple(f"{n:016x}" for n in range(MAX_IMAGES + 1)), "at most 50,000 images"),
     ],
 )
 def test_what_no_cohort_may_be(

@@ -23,7 +23,7 @@ from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import Wanted
 from tests.database.merging.conftest import Split
-from tests.pipeline.making import state_of
+from tests.pipeline.making import database_state
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def merged(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def files_of(path: Path) -> list[tuple[Any, ...]]:
+def read_files(path: Path) -> list[tuple[Any, ...]]:
     with Database.open(path) as database:
         return [
             (f.archive, f.name, f.status, f.reason, f.detail, f.attempts, f.image_id)
@@ -44,19 +44,19 @@ def files_of(path: Path) -> list[tuple[Any, ...]]:
         ]
 
 
-def vectors_of(path: Path, ids: list[str]) -> Any:
+def read_vectors(path: Path, ids: list[str]) -> Any:
     with Database.open(path) as database:
         return database.vectors().stored_vectors(vector_keys(ids))
 
 
 def same(found: Path, expected: Path) -> None:
     assert verify(found) == []
-    one, other = state_of(found), state_of(expected)
+    one, other = database_state(found), database_state(expected)
     for part, value in other.items():
         assert one[part] == value, part
-    assert files_of(found) == files_of(expected)
+    assert read_files(found) == read_files(expected)
     ids = sorted(other["documents"])
-    np.testing.assert_array_equal(vectors_of(found, ids), vectors_of(expected, ids))
+    np.testing.assert_array_equal(read_vectors(found, ids), read_vectors(expected, ids))
     with Database.open(found) as first, Database.open(expected) as second:
         both = first, second
         for what in ("pooled", "header", "report_keys"):
@@ -156,7 +156,10 @@ def test_a_part_of_the_same_archive(split: Split, tmp_path: Path) -> None:
     twice = merge([split.parts[0], shutil.copytree(split.parts[0], tmp_path / "copy")],
                   tmp_path / "db", Choices("embedded"))  # fmt: skip
     assert twice.shared_files == twice.files
-    assert (twice.images, twice.shared_images) == (len(state_of(split.parts[0])["readings"]), 0)
+    assert (twice.images, twice.shared_images) == (
+        len(database_state(split.parts[0])["readings"]),
+        0,
+    )
     same(tmp_path / "db", split.parts[0])
 
 

@@ -11,20 +11,20 @@ import pytest
 
 from indexer.database.vectors.builder import build_vectors
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.plan import Plan
+from indexer.database.vectors.plan import IndexPlan
 from indexer.database.vectors.shards import Shard, Shards, write_shard
 
 COUNT, DIMENSIONS = 4000, 24
 
 
-INVERTED = Plan(120, "SQ8")
+INVERTED = IndexPlan(120, "SQ8")
 
 
 PLANS = {
-    "flat": Plan(0, "SQfp16"),
+    "flat": IndexPlan(0, "SQfp16"),
     "lists": INVERTED,
-    "graph": Plan(120, "SQ8", graph=True),
-    "product": Plan(120, "PQ12x8", recall=0.95),
+    "graph": IndexPlan(120, "SQ8", graph=True),
+    "product": IndexPlan(120, "PQ12x8", recall=0.95),
 }
 
 

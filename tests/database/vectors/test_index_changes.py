@@ -17,7 +17,7 @@ from indexer.database.vectors import builder
 from indexer.database.vectors.builder import build_vectors, needs_build
 from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.plan import Plan
+from indexer.database.vectors.plan import IndexPlan
 from indexer.database.vectors.shards import Shards
 from indexer.errors import NotFoundError
 from tests.database.vectors.conftest import (
@@ -57,11 +57,14 @@ def test_new_images_are_added_and_dead_ones_dropped(
 
 
 def test_an_outgrown_index_is_trained_anew(store: Store, tmp_path: Path) -> None:
-    build_vectors(tmp_path / "vectors", store.now(), plan=Plan(40, "SQ8"))
+    build_vectors(tmp_path / "vectors", store.now(), plan=IndexPlan(40, "SQ8"))
     store.add(_rows(100, 9), np.arange(10_000, 10_100))
-    assert build_vectors(tmp_path / "vectors", store.now(), plan=Plan(80, "SQ8")).lists == 40
-    assert build_vectors(tmp_path / "vectors", store.now(), plan=Plan(81, "SQ8")).lists == 81
-    assert build_vectors(tmp_path / "vectors", store.now(), plan=Plan(81, "PQ8x8")).code == "PQ8x8"
+    assert build_vectors(tmp_path / "vectors", store.now(), plan=IndexPlan(80, "SQ8")).lists == 40
+    assert build_vectors(tmp_path / "vectors", store.now(), plan=IndexPlan(81, "SQ8")).lists == 81
+    assert (
+        build_vectors(tmp_path / "vectors", store.now(), plan=IndexPlan(81, "PQ8x8")).code
+        == "PQ8x8"
+    )
     assert build_vectors(tmp_path / "vectors", store.now()).kind == "flat"
 
 

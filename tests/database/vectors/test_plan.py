@@ -10,7 +10,7 @@ from indexer.database.vectors.plan import (
     FLAT_LIMIT,
     RECALL,
     RECALL_AMONG_MANY,
-    Plan,
+    IndexPlan,
     choose_plan,
     memory_for_index,
 )
@@ -64,7 +64,7 @@ def test_recall_is_asked_for_or_refused() -> None:
 
 
 def test_a_plan_is_outgrown_by_twice_the_lists_or_another_code() -> None:
-    plan = Plan(100, "SQ8")
+    plan = IndexPlan(100, "SQ8")
     assert not plan.outgrows(100, "SQ8")
     assert not plan.outgrows(50, "SQ8")
     assert plan.outgrows(49, "SQ8")

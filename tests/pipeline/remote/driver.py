@@ -16,6 +16,6 @@ from tests.pipeline.remote.readers import slow_reader
 if __name__ == "__main__":
     seconds, marks, *words = sys.argv[1:]
     reader = partial(slow_reader, float(seconds), Path(marks))
-    starting.Plan = partial(starting.Plan, reader=reader)  # type: ignore[attr-defined, assignment]
+    starting.HostSettings = partial(starting.HostSettings, reader=reader)  # type: ignore[attr-defined, assignment]
     sys.argv = ["cxrdex", *words]
     main()

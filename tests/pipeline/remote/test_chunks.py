@@ -10,7 +10,7 @@ import pytest
 from indexer.archive.sources.members import Member
 from indexer.database.outcomes import Failed, Skipped
 from indexer.pipeline.executor import FileTask
-from indexer.pipeline.remote.chunks import Chunk, Patience, chunk_size, chunks
+from indexer.pipeline.remote.chunks import Chunk, ChunkDeadline, chunk_size, chunks
 
 
 def tasks(count: int) -> list[FileTask]:
@@ -73,7 +73,7 @@ def test_an_answer_to_the_whole_counts_after_it_was_cut() -> None:
 
 
 def test_a_chunk_is_overdue_by_what_others_took() -> None:
-    patience = Patience()
+    patience = ChunkDeadline()
     assert not patience.is_over(1e6)
     patience.add(10.0)
     assert not patience.is_over(49.0)

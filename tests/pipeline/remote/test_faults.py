@@ -29,7 +29,7 @@ from indexer.database.reader import Database
 from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
 from indexer.pipeline.run import index
-from tests.pipeline.making import make_bundle, state_of, write_pictures
+from tests.pipeline.making import database_state, make_bundle, write_pictures
 from tests.pipeline.remote.hosts import Hosts, unavailable
 from tests.pipeline.remote.readers import SLOW
 
@@ -98,7 +98,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     hosts = Hosts(folder, 3, Path(os.environ["CXRDEX_KEY_FILE"]))
     try:
         hosts.start(0, *hosts.numbers)
-        yield Bench(hosts, folder, bundle, archive, plain, state_of(plain))
+        yield Bench(hosts, folder, bundle, archive, plain, database_state(plain))
     finally:
         hosts.stop()
 
@@ -131,7 +131,7 @@ def begin(bench: Bench, tmp_path: Path) -> Iterator[Begin]:
 def same(bench: Bench, database: Path) -> None:
     """Files, readings, vectors, documents, texts and pictures are those of the plain run."""
     assert verify(database) == []
-    found = state_of(database)
+    found = database_state(database)
     for part, value in bench.expected.items():
         assert found[part] == value, part
     ids = sorted(found["documents"])
@@ -272,7 +272,7 @@ def test_files_that_end_what_reads_them(bench: Bench, begin: Begin, tmp_path: Pa
     run = begin(0.0, archive)
     assert run.end() == 0, run.printed
     assert verify(run.database) == []
-    found = state_of(run.database)
+    found = database_state(run.database)
     failed = {name: reason for _, name, status, reason, _ in found["files"] if status == "failed"}
     ended = {name: reason for name, reason in failed.items() if "broken" not in name}
     assert ended == {

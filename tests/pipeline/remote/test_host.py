@@ -21,7 +21,14 @@ from indexer.database.outcomes import Failed, Read
 from indexer.errors import BundleError, ClusterError, HostMismatch, MissingExtraError
 from indexer.pipeline.executor import FileTask
 from indexer.pipeline.remote.cluster import Node, Share, connect
-from indexer.pipeline.remote.host import Expected, HostReader, Plan, check, computes, versions
+from indexer.pipeline.remote.host import (
+    Expected,
+    HostReader,
+    HostSettings,
+    check,
+    computes,
+    versions,
+)
 from indexer.pipeline.run import index
 from tests.pipeline.making import make_bundle, misbehaving_reader, write_pictures
 
@@ -81,7 +88,7 @@ def test_another_way_to_compute_is_refused(expected: Expected) -> None:
 
 
 def test_a_plan_holds_no_key(expected: Expected, tiny: Bundle) -> None:
-    plan = Plan("r", expected, DecodeSettings(tiny.size, tiny.squash), 1, 8)
+    plan = HostSettings("r", expected, DecodeSettings(tiny.size, tiny.squash), 1, 8)
     assert load_key() not in pickle.dumps(plan)
 
 
@@ -89,7 +96,7 @@ def test_a_host_reads_chunk_after_chunk(expected: Expected, tiny: Bundle, archiv
     """The processes stay; one that crashes costs its file alone, and readings are the model's."""
     write_pictures(archive / "crash", 1, 50)
     members = sorted(open_archive(archive).members(), key=lambda member: member.name)
-    plan = Plan(
+    plan = HostSettings(
         "r", expected, DecodeSettings(tiny.size, tiny.squash), 2, 8, reader=misbehaving_reader
     )
     reader = HostReader(plan)
@@ -119,8 +126,8 @@ def test_a_host_reads_chunk_after_chunk(expected: Expected, tiny: Bundle, archiv
 
 def test_shares_of_hosts() -> None:
     nodes = [Node("a", "10.0.0.1", 16, 0), Node("b", "10.0.0.2", 40, 0), Node("c", "c", 8, 2)]
-    assert [Share(8, 0).places_of(node) for node in nodes] == [2, 5, 1]
-    assert [Share(4, 1).places_of(node) for node in nodes] == [0, 0, 2]
+    assert [Share(8, 0).places_on(node) for node in nodes] == [2, 5, 1]
+    assert [Share(4, 1).places_on(node) for node in nodes] == [0, 0, 2]
     assert Share(8, 0).places(nodes) == 8
 
 

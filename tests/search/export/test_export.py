@@ -14,7 +14,7 @@ import pytest
 from indexer.errors import QueryError
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
-from search.export.columns import Column
+from search.export.columns import ExportColumn
 from search.export.exporting import ExportRequest, export
 from search.export.files import open_table
 from search.request import SearchRequest
@@ -133,7 +133,10 @@ def test_what_is_wrong_is_said_and_nothing_is_left(
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
-    columns = [Column("maker", "text", lambda _: None), Column("words", "texts", lambda _: None)]
+    columns = [
+        ExportColumn("maker", "text", lambda _: None),
+        ExportColumn("words", "texts", lambda _: None),
+    ]
     with open_table(tmp_path / "a.csv", columns) as table:
         table.write({"maker": text, "words": [text, "b"]})
     with (tmp_path / "a.csv").open(newline="") as file:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.language.shapes import Terms, compile_shape, distance, folded, matcher
+from search.language.shapes import TermIndex, compile_shape, distance, folded, matcher
 from search.language.tree import Fuzzy, Prefix, Wildcard
 
 _TERM = st.text("abc", min_size=1, max_size=7)
@@ -16,17 +16,17 @@ _PATTERN = st.text("abc*?", min_size=1, max_size=7).filter(lambda p: set(p) & se
 @given(_PATTERN, st.lists(_TERM, unique=True))
 def test_patterns_match_as_shells_do(pattern: str, terms: list[str]) -> None:
     expected = [term for term in terms if fnmatchcase(term, pattern)]
-    assert list(Terms(terms).of_shape(pattern)) == expected
+    assert list(TermIndex(terms).of_shape(pattern)) == expected
     assert [term for term in terms if compile_shape(pattern).fullmatch(term)] == expected
 
 
 def test_what_a_regular_expression_would_read_otherwise() -> None:
     terms = ["a.c", "abc", "a+", "(a", "tube, inserted", "a\nb"]
-    assert list(Terms(terms).of_shape("a.*")) == ["a.c"]
-    assert list(Terms(terms).of_shape("*a+*")) == ["a+"]
-    assert list(Terms(terms).of_shape("(*")) == ["(a"]
-    assert list(Terms(terms).of_shape("tube,*d")) == ["tube, inserted"]
-    assert list(Terms(terms).of_shape("a*b")) == []
+    assert list(TermIndex(terms).of_shape("a.*")) == ["a.c"]
+    assert list(TermIndex(terms).of_shape("*a+*")) == ["a+"]
+    assert list(TermIndex(terms).of_shape("(*")) == ["(a"]
+    assert list(TermIndex(terms).of_shape("tube,*d")) == ["tube, inserted"]
+    assert list(TermIndex(terms).of_shape("a*b")) == []
 
 
 def _plainly(one: str, other: str) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.database.vectors.builder import build_vectors
 from indexer.database.vectors.index import Vectors
-from indexer.database.vectors.plan import Plan, choose_plan
+from indexer.database.vectors.plan import IndexPlan, choose_plan
 from indexer.database.vectors.shards import Shard, Shards, id_from_key, vector_keys, write_shard
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
@@ -36,7 +36,7 @@ class _Keys(Choice):
         self.keys = keys
 
 
-def _vectors(folder: Path, plan: Plan) -> FaissVectors:
+def _vectors(folder: Path, plan: IndexPlan) -> FaissVectors:
     checksum = write_shard(folder, 1, ROWS, vector_keys(IDS))
     shards = Shards(folder, [Shard(1, COUNT, COUNT, checksum)], None, DIMENSIONS)
     build_vectors(folder / "vectors", shards, plan=plan)
@@ -50,7 +50,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> FaissVectors:
 
 @pytest.fixture(scope="module")
 def inverted(tmp_path_factory: pytest.TempPathFactory) -> FaissVectors:
-    return _vectors(tmp_path_factory.mktemp("inverted"), Plan(90, "SQ8"))
+    return _vectors(tmp_path_factory.mktemp("inverted"), IndexPlan(90, "SQ8"))
 
 
 def _brute_force(
@@ -131,20 +131,20 @@ def test_filters_of_words(
 def test_groups(vectors: FaissVectors, k: int) -> None:
     asked: list[str] = []
 
-    def study_of(images: Sequence[str]) -> dict[str, str]:
+    def own_study(images: Sequence[str]) -> dict[str, str]:
         asked.extend(images)
         return {image: STUDIES[image] for image in images}
 
     def look(bounds: Bounds = EVERYTHING) -> Callable[[int], list[str]]:
         return lambda wanted: [image for image, _ in nearest(vectors, ROWS[3], wanted, bounds)]
 
-    found = nearest_groups(look(), k, study_of, COUNT)
+    found = nearest_groups(look(), k, own_study, COUNT)
     ranked = [image for image, _ in _brute_force(ROWS[3], COUNT, IDS)]
     assert found == ranked[: len(found)]
     assert len({STUDIES[image] for image in found}) >= min(k, COUNT // 5)
     assert len(asked) == len(set(asked))
     only = vector_keys(IDS[:12])
-    two = nearest_groups(look(Bounds(_Keys(only), only[:5])), k, study_of, COUNT)
+    two = nearest_groups(look(Bounds(_Keys(only), only[:5])), k, own_study, COUNT)
     assert {STUDIES[image] for image in two} <= {"study 1", "study 2"}
     assert len({STUDIES[image] for image in two}) >= min(k, 2)
-    assert len(nearest_groups(look(), 1, study_of, COUNT, at_least=50)) == 50
+    assert len(nearest_groups(look(), 1, own_study, COUNT, at_least=50)) == 50

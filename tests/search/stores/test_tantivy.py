@@ -116,7 +116,7 @@ def _matches(node: Node, document: Document) -> bool:
         case Boost(child):
             return _matches(child, document)
         case Finding(child, origin):
-            return any(_holds(child, a) for a in document["annotations"] if _of(a, origin))
+            return any(_holds(child, a) for a in document["annotations"] if _has_origin(a, origin))
         case Range(field, low, high):
             number = document[field]  # type: ignore[literal-required]
             return (
@@ -130,17 +130,19 @@ def _matches(node: Node, document: Document) -> bool:
             return value in {a["disease"] for a in document[field]}
         case Value(field, value, origin):
             if field in (*_LABELS, "composite"):
-                labels = (_values(a, field) for a in document["annotations"] if _of(a, origin))
+                labels = (
+                    _values(a, field) for a in document["annotations"] if _has_origin(a, origin)
+                )
                 return any(value in some for some in labels)
             return str(document[field]).lower() == value  # type: ignore[literal-required]
         case Prefix() | Wildcard() | Fuzzy() if node.field in (*_LABELS, "composite"):
-            annotations = (a for a in document["annotations"] if _of(a, node.origin))
+            annotations = (a for a in document["annotations"] if _has_origin(a, node.origin))
             values = (_values(a, node.field) for a in annotations)
             return any(_is_shape(node, value) for some in values for value in some)
         case Word() | Phrase() | Prefix() | Wildcard() | Fuzzy():
             texts = []
             if node.field in (None, "annotation"):
-                texts += [a["text"] for a in document["annotations"] if _of(a, node.origin)]
+                texts += [a["text"] for a in document["annotations"] if _has_origin(a, node.origin)]
             if node.field is None and node.origin is None:
                 texts += document["statements"].values()
             if node.field not in (None, "annotation"):
@@ -150,7 +152,7 @@ def _matches(node: Node, document: Document) -> bool:
     raise AssertionError(node)
 
 
-def _of(annotation: Mapping[str, Any], origin: Origin | None) -> bool:
+def _has_origin(annotation: Mapping[str, Any], origin: Origin | None) -> bool:
     return origin in (None, annotation["origin"])
 
 

@@ -18,22 +18,23 @@ __all__ = ["inflated", "is_dicom", "read_header", "split_at_pixels"]
 
 _DEFLATED, _EXPLICIT = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1"
 _TRANSFER_SYNTAX = b"\x02\0\x10\0UI"
-# Bytes that the meta group fits in, and that are inflated at once.
+# Bytes that hold the meta group, and bytes that are inflated at a time.
 _META, _CHUNK = 2048, 2**20
-# A header of a million empty elements is made to cost time: pydicom reads each by itself.
-_MOST_READS = 500_000
+# Most reads of a header: pydicom reads each element by itself, so millions of empty ones cost
+# minutes.
+_MAX_READS = 500_000
 # A deflated data set starts at once (PS3.5 A.5); zlib and gzip put a header of their own first.
 _DEFLATE_WINDOWS = (-zlib.MAX_WBITS, 32 + zlib.MAX_WBITS)
 
 
 class _Counted(BytesIO):
-    """A file that is read in no more than `_MOST_READS` pieces."""
+    """A file that is read in no more than `_MAX_READS` pieces."""
 
     reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
-        if self.reads > _MOST_READS:
+        if self.reads > _MAX_READS:
             raise FailedImage("too_large", "more DICOM elements than any header has")
         return super().read(size)
 

@@ -32,7 +32,7 @@ def padding_ranges(dataset: Dataset) -> list[tuple[int, int]]:
         ends = [value - wrap if value >= wrap // 2 else value for value in ends]
     top = 1 << (int(dataset.BitsStored) - (dataset.PixelRepresentation == 1))
     if max(ends) >= top:
-        # Above the bits stored: no decoded value can have it, see `raw_padding`.
+        # A value above the bits stored, which no decoded pixel has; see `raw_padding`.
         return []
     return [(min(ends), max(ends))]
 

@@ -41,9 +41,9 @@ _PHOTOMETRIC_SYNONYMS = {
     "PALETTE_COLOR": "PALETTE COLOR",
 }
 _START = b"\xff\x4f\xff\x51"
-# Mean step between neighbours, in parts of the range, from which the byte order is doubted.
+# If the mean step between neighbours is above this part of the range, the byte order is doubted.
 _ROUGH = 0.1
-# Part of the values above the top of their bits from which the depth is doubted.
+# If more than this part of the values needs more bits than stated, the depth is doubted.
 _ABOVE = 0.01
 # Neutral chroma of YBR, which grey images stored so have everywhere.
 _NEUTRAL = 128

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["presentations"]
 
-# How far a table may go up and down, in multiples of its range: 1 for one that only goes up or
-# down, hundreds for one whose bytes were taken for something else.
+# How far a lookup table may rise and fall in total, in multiples of its range. A table that only
+# rises has 1; bytes read as something else have hundreds.
 _MAX_TURNS = 4.0
-# Part of its entries that a table may lack without a word.
+# A table with fewer of its entries than this is noted as completed.
 _COMPLETE = 0.99
 
 
@@ -49,7 +49,8 @@ def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
     ways += (partial(_chain, modality, window) for window in _windows(dataset))
     ways.append(modality)
     if tables:
-        # A table that hides the film, as one may that is too short, is not used either.
+        # A last way without the table, in case the table hides the film, as one that is too short
+        # may.
         ways.append(plain)
     return tuple(ways), tuple(notes)
 

@@ -19,9 +19,9 @@ __all__ = [
     "innermost",
 ]
 
-#: Statuses that another try may change.
+#: HTTP statuses after which a request is worth repeating.
 PASSING = frozenset({429, 502, 503, 504})
-# What a shard says of a query that it cannot answer; all else may pass.
+# Errors of a shard that mean that the query itself is wrong. After all others a retry may help.
 _REFUSED = frozenset(
     {
         "illegal_argument_exception",

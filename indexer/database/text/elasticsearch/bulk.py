@@ -19,13 +19,13 @@ from indexer.database.text.elasticsearch.schema import source_fields
 from indexer.database.text.elasticsearch.vectors import vector_json
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["Action", "Patience", "bulk_actions", "chunks", "index_action", "undone"]
+__all__ = ["Action", "Backoff", "bulk_actions", "chunks", "index_action", "undone"]
 
-# A request holds at most so many documents and bytes; the server's own limit is 100 MB.
+# A request holds at most this many documents and bytes; the server's own limit is 100 MB.
 _CHUNK_DOCUMENTS = 500
 _CHUNK_BYTES = 4 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-# From its beginning on, as a value that the server quotes further on may read like this, too.
+# Matched at the start of the message only: a value that the server quotes later may look the same.
 _FIELD = re.compile(
     r"(?:\[\d+:\d+\] )?(?:failed to parse field|mapping set to strict, dynamic introduction of)"
     r" \[([\w .-]+)\]"
@@ -45,7 +45,7 @@ class Action:
         return sum(map(len, self.lines))
 
 
-class Patience:
+class Backoff:
     """Waits longer and longer between tries, and gives up in the end."""
 
     def __init__(self, seconds: float) -> None:

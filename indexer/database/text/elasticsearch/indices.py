@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from indexer.database.text.elasticsearch.answers import answering
 from indexer.database.text.elasticsearch.schema import mappings, settings
-from indexer.database.text.elasticsearch.vectors import Embeddings, check_server
+from indexer.database.text.elasticsearch.vectors import DocumentVectors, check_server
 from indexer.errors import DatabaseError
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-__all__ = ["Indices", "number_of"]
+__all__ = ["Indices", "index_number"]
 
 T = TypeVar("T")
 _Json: TypeAlias = dict[str, Any]
 
 _GRACE_SECONDS = 1.0
-# What is set aside while an empty index is filled, and how it is filled faster. Copies stay: what
-# the server has confirmed is not sent again, so the loss of a node must not lose it.
+# Settings while an empty index is filled: it is not refreshed. Replicas are kept, as confirmed
+# documents are not sent again and must survive the loss of a node.
 _WHILE_LOADING: Mapping[str, Any] = {"refresh_interval": "-1"}
 
 
@@ -41,7 +41,7 @@ class Indices:
     """
 
     def __init__(
-        self, client: Elasticsearch, alias: str, shards: int, embeddings: Embeddings | None
+        self, client: Elasticsearch, alias: str, shards: int, embeddings: DocumentVectors | None
     ) -> None:
         self._client = client
         self._alias = alias
@@ -65,7 +65,7 @@ class Indices:
             raise DatabaseError(f"the alias {self._alias} names several indices: {names}")
         return str(names[0]) if names else None
 
-    def strays(self, kept: str | None) -> list[str]:
+    def leftovers(self, kept: str | None) -> list[str]:
         """Indices of ours that no alias leads to: what a killed `migrate` left."""
         answer = self.ask(lambda client: client.indices.get(index=f"{self._alias}-*"))
         return [name for name in answer if name != kept]
@@ -110,7 +110,7 @@ class Indices:
             {"remove": {"index": old, "alias": self._alias}},
         ]
         self.ask(lambda client: client.indices.update_aliases(actions=actions))
-        # A search that found the old index by its alias may just be about to ask it.
+        # A search may have looked up the alias just before it moved, and still ask the old index.
         time.sleep(_GRACE_SECONDS)
         self.drop([old])
 
@@ -158,6 +158,6 @@ class Indices:
             return request(self._client)
 
 
-def number_of(physical: str) -> int:
+def index_number(physical: str) -> int:
     """The number of an index."""
     return int(physical.rpartition("-")[2])

@@ -28,7 +28,7 @@ _VARIABLES = {
     "shards": "CXRDEX_ELASTICSEARCH_SHARDS",
 }
 _PORT = 9200
-_MOST_SHARDS = 1024
+_MAX_SHARDS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,10 @@ def checked_urls(text: str) -> tuple[str, ...]:
 
 def _shards(found: Mapping[str, str]) -> int:
     text = found.get("shards", "1")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_SHARDS):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_SHARDS):
         raise DatabaseError(
             f"Elasticsearch: an index of {text!r} shards is asked for: write a number from 1 to "
-            f"{_MOST_SHARDS}"
+            f"{_MAX_SHARDS}"
         )
     return int(text)
 

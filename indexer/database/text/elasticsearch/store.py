@@ -14,19 +14,19 @@ from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.answers import REFILL, check_whole
 from indexer.database.text.elasticsearch.bulk import (
     Action,
-    Patience,
+    Backoff,
     bulk_actions,
     chunks,
     index_action,
     undone,
 )
-from indexer.database.text.elasticsearch.indices import Indices, number_of
+from indexer.database.text.elasticsearch.indices import Indices, index_number
 from indexer.database.text.elasticsearch.schema import check_version
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.text.elasticsearch.vectors import (
     DIGEST,
     FIELD,
-    Embeddings,
+    DocumentVectors,
     check_dimensions,
 )
 from indexer.errors import CxrdexError, DatabaseError, TextStoreUnavailable
@@ -80,7 +80,7 @@ class ElasticsearchTextStore:
         *,
         patience: float = 30.0,
         shards: int = 1,
-        embeddings: Embeddings | None = None,
+        embeddings: DocumentVectors | None = None,
     ) -> None:
         self.client = client
         self.index = index
@@ -94,7 +94,7 @@ class ElasticsearchTextStore:
 
     @classmethod
     def connect(
-        cls, index: str, default_url: str | None = None, embeddings: Embeddings | None = None
+        cls, index: str, default_url: str | None = None, embeddings: DocumentVectors | None = None
     ) -> ElasticsearchTextStore:
         """The store of an index on the server that the settings name.
 
@@ -134,7 +134,7 @@ class ElasticsearchTextStore:
         if physical is None:
             fresh()
             self._indices.put_template()
-            self._indices.drop(self._indices.strays(None))
+            self._indices.drop(self._indices.leftovers(None))
             self._indices.create(1, alias=True)
             self._indices.begin_load(self._indices.name(1))
             self._loading = self._fits = True
@@ -233,8 +233,8 @@ class ElasticsearchTextStore:
             return  # It was made just now.
         old = self._indices.physical()
         self._indices.put_template()
-        self._indices.drop(self._indices.strays(old))
-        number = 1 + (number_of(old) if old else 0)
+        self._indices.drop(self._indices.leftovers(old))
+        number = 1 + (index_number(old) if old else 0)
         self._indices.create(number, alias=old is None)
         self._indices.begin_load(self._indices.name(number))
         self._loading = self._fits = True
@@ -252,9 +252,9 @@ class ElasticsearchTextStore:
         if old is None:
             raise DatabaseError(f"there is no Elasticsearch index {self.index}; {REFILL}")
         self._indices.put_template()
-        self._indices.drop(self._indices.strays(old))
-        new = self._indices.name(number_of(old) + 1)
-        self._indices.create(number_of(old) + 1, alias=False)
+        self._indices.drop(self._indices.leftovers(old))
+        new = self._indices.name(index_number(old) + 1)
+        self._indices.create(index_number(old) + 1, alias=False)
         self._indices.begin_load(new)
         self._fits = True
         self._apply(new, self._actions(documents), [])
@@ -322,7 +322,7 @@ class ElasticsearchTextStore:
     def _deliver(self, index: str, actions: Sequence[Action]) -> None:
         """Send actions until each is done; those that are refused for good end it."""
         pending = list(actions)
-        patience = Patience(self.patience)
+        patience = Backoff(self.patience)
         while pending:
             try:
                 answer = self._bulk(index, pending)
@@ -340,7 +340,7 @@ class ElasticsearchTextStore:
                 continue
             left = undone(pending, answer["items"])
             if len(left) < len(pending):
-                patience = Patience(self.patience)
+                patience = Backoff(self.patience)
             pending = left
             if pending:
                 patience.wait(TextStoreUnavailable("Elasticsearch is too busy to take documents"))

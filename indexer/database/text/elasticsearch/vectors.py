@@ -22,7 +22,7 @@ from indexer.errors import DatabaseMismatch
 __all__ = [
     "DIGEST",
     "FIELD",
-    "Embeddings",
+    "DocumentVectors",
     "check_dimensions",
     "check_server",
     "vector_digest",
@@ -31,15 +31,15 @@ __all__ = [
     "vector_settings",
 ]
 
-#: Names of the fields of a vector and of what tells it from others.
+#: Fields of the document that hold its vector and the digest by which vectors are compared.
 FIELD, DIGEST = "vector", "vector_hash"
-#: Neighbours of a node in the graph, and those that are looked at when one is put into it.
+#: Parameters `m` and `ef_construction` of the HNSW graph.
 _LINKS, _LOOKED_AT = 16, 100
-#: Merging makes no larger segments: under a condition a graph of 300,000 images loses a tenth of
-#: the neighbours, graphs of 40,000 to 150,000 one in fifty.
+#: Segments are not merged beyond this size. With a filter, a search in a graph of 300,000 images
+#: misses a tenth of the neighbours, in graphs of 40,000 to 150,000 one in fifty.
 _LARGEST_SEGMENT = "250mb"
-# The server takes single bits of vectors that are as long.
-_LEAST_FOR_BITS = 64
+# Shorter vectors are not accepted by the server's index of single bits.
+_MIN_DIMENSIONS_FOR_BITS = 64
 _OLDEST = (9, 4)
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
@@ -47,7 +47,7 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class Embeddings:
+class DocumentVectors:
     """Where the vectors of documents are found.
 
     Parameters
@@ -80,7 +80,7 @@ def vector_properties(dimensions: int) -> dict[str, Any]:
             "index": True,
             "similarity": "max_inner_product",
             "index_options": {
-                "type": "bbq_hnsw" if dimensions >= _LEAST_FOR_BITS else "int8_hnsw",
+                "type": "bbq_hnsw" if dimensions >= _MIN_DIMENSIONS_FOR_BITS else "int8_hnsw",
                 "m": _LINKS,
                 "ef_construction": _LOOKED_AT,
             },

@@ -16,16 +16,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-__all__ = ["BITS", "COLUMNS", "Column", "FacetColumns", "counted"]
+__all__ = ["BITS", "COLUMNS", "BitColumn", "FacetColumns", "counted"]
 
 BITS = 10
-#: Names of the columns; values beyond them are counted without.
+#: Names of the columns. Values that find no place in them are counted without columns.
 COLUMNS = tuple(f"facet_{number:02d}" for number in range(96))
 
 _FILE = "facets.json"
 
 #: A column of a field, with the value that each of its bits stands for.
-Column: TypeAlias = tuple[str, tuple[str, ...]]
+BitColumn: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class FacetColumns:
                     self._places.pop((name, value), None)
                     self._changed = True
 
-    def of(self, name: str) -> list[Column] | None:
+    def of(self, name: str) -> list[BitColumn] | None:
         """The columns of a field; None where they do not hold all of its values."""
         if name in self.partial:
             return None
@@ -135,7 +135,7 @@ class FacetColumns:
         return place
 
 
-def counted(column: Column, numbers: Iterable[tuple[int, int]]) -> dict[str, int]:
+def counted(column: BitColumn, numbers: Iterable[tuple[int, int]]) -> dict[str, int]:
     """Images by value, from the images of each number of a column; values of none are left out."""
     bits, counts = np.array([*numbers], dtype=np.int64).reshape(-1, 2).T
     totals = (bits >> np.arange(BITS)[:, None] & 1) @ counts

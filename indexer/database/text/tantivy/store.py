@@ -92,7 +92,8 @@ class EmbeddedTextStore:
             else:
                 check_open(path.parent, f"{path.name}/")
             _check_version(path)
-            # Where the folder cannot be written, tantivy's own locks cannot be taken in it.
+            # A folder that cannot be written is read through a mirror, as tantivy needs to place
+            # locks.
             readable = create or os.access(path, os.W_OK)
             self._mirror = None if readable else Mirror(path)
             self.index = tantivy.Index.open(str(self._mirror.folder if self._mirror else path))
@@ -117,11 +118,11 @@ class EmbeddedTextStore:
                 if self._mirror is not None:
                     self._mirror.sync()
                 self.index.reload()
-                # After the commit, which they are written before.
+                # Loaded after the index: a commit writes the columns first.
                 self.columns = FacetColumns.load(self.path)
                 self.seen = stamp
             except (OSError, ValueError) as error:
-                # A commit meanwhile takes away the files of the one before.
+                # Another commit may have deleted the files of the one that was being opened.
                 if stamp == self.stamp():
                     raise _error(self.path, error) from error
 

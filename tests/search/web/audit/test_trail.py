@@ -19,13 +19,13 @@ from cli.main import cxrdex
 from indexer.errors import CxrdexError, DatabaseLocked, InconsistentError
 from search.web.audit.key import audit_key
 from search.web.audit.syslog import Syslog, message
-from search.web.audit.trail import Event, Row, Trail, now
+from search.web.audit.trail import AuditEvent, Row, Trail, now
 from search.web.audit.writing import Audit, AuditFailed
 
 
-def event(detail: str = "q=effusion", **more: Any) -> Event:
+def event(detail: str = "q=effusion", **more: Any) -> AuditEvent:
     values = {"person": "ada", "address": "192.0.2.7", "action": "search", "status": 200, **more}
-    return Event(time=now(), detail=detail, **values)
+    return AuditEvent(time=now(), detail=detail, **values)
 
 
 @pytest.fixture

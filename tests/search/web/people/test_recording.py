@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from search.web.audit.trail import Event, Trail
+from search.web.audit.trail import AuditEvent, Trail
 from search.web.audit.writing import Audit
 from search.web.people.users import Users
 from tests.search.web.people.conftest import PASSWORD, sign_in
@@ -25,7 +25,7 @@ def audit(tmp_path: Path) -> Iterator[Audit]:
         yield audit
 
 
-def events(audit: Audit) -> list[Event]:
+def events(audit: Audit) -> list[AuditEvent]:
     assert audit.flush()
     with Trail(audit.path) as trail:
         return [row.event for row in trail.all()][1:]

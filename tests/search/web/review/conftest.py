@@ -63,9 +63,9 @@ class Judged:
         with self.service.snapshot() as snapshot:
             for document in snapshot.database.documents():
                 said = {a["disease"]: a["origin"] for a in document["annotations"]}
-                mates = snapshot.database.mates([document["id"]])[document["id"]]
+                same_study = snapshot.database.same_study([document["id"]])[document["id"]]
                 for name, origin in said.items():
-                    if origin == "predicted" and name != "normal" and len(mates) == 1:
+                    if origin == "predicted" and name != "normal" and len(same_study) == 1:
                         return document["id"], name
         raise AssertionError("nothing is predicted")
 

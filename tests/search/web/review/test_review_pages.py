@@ -33,7 +33,7 @@ class _Forms(HTMLParser):
             self.forms[-1][2].append(values["value"])
 
 
-def text_of(judged: Judged, address: str, status: int = 200) -> str:
+def page_text(judged: Judged, address: str, status: int = 200) -> str:
     answer = judged.client.get(address)
     assert answer.status_code == status, answer.text
     return answer.text
@@ -48,10 +48,10 @@ def press(judged: Judged, page: str, action: str, **more: Any) -> str:
         address, data={**fields, "action": action, **more}, follow_redirects=False
     )
     assert sent.status_code == 303, sent.text
-    return text_of(judged, sent.headers["location"])
+    return page_text(judged, sent.headers["location"])
 
 
-def image_of(page: str) -> str:
+def shown_image(page: str) -> str:
     found = re.search(r'action="/review/([0-9a-f]{16})"', page)
     assert found is not None, page
     return found[1]
@@ -79,38 +79,38 @@ def _held(judged: Judged, image: str) -> list[dict[str, Any]]:
 
 
 def test_one_after_the_other(judged: Judged, order: list[str]) -> None:
-    page = text_of(judged, f"/review?label={FINDING}")
-    assert image_of(page) == order[0]
+    page = page_text(judged, f"/review?label={FINDING}")
+    assert shown_image(page) == order[0]
     assert progress(page) == (0, len(order))
     assert f"/v1/images/{order[0]}/pixels?size=1024" in page
     assert f"/v1/images/{order[0]}/heatmap?size=1024&amp;label={FINDING}" in page
     assert f'data-next-film="/v1/images/{order[1]}/pixels' in page
 
     page = press(judged, page, "accept")
-    assert (image_of(page), progress(page)) == (order[1], (1, len(order)))
+    assert (shown_image(page), progress(page)) == (order[1], (1, len(order)))
     page = press(judged, page, "reject")
-    assert (image_of(page), progress(page)) == (order[2], (2, len(order)))
+    assert (shown_image(page), progress(page)) == (order[2], (2, len(order)))
     # The next one, without a judgement; then back, and the judgement of the second undone.
-    skipped = text_of(judged, f"/review?label={FINDING}&after={order[2]}")
-    assert image_of(skipped) == order[3]
-    back = text_of(judged, f"/review?label={FINDING}&image={order[1]}")
+    skipped = page_text(judged, f"/review?label={FINDING}&after={order[2]}")
+    assert shown_image(skipped) == order[3]
+    back = page_text(judged, f"/review?label={FINDING}&image={order[1]}")
     assert "said it is not there" in " ".join(back.split())
     page = press(judged, back, "undo")
-    assert (image_of(page), progress(page)) == (order[1], (1, len(order)))
+    assert (shown_image(page), progress(page)) == (order[1], (1, len(order)))
     history = judged.labels(order[1])[0]["history"]
     assert [event["action"] for event in history] == ["reject", "undo"]
     # What was said of another finding since stays.
     judged.put(order[0], *_held(judged, order[0]), {"finding": "goiter", "verdict": "absent"})
-    again = text_of(judged, f"/review?label={FINDING}&image={order[0]}")
+    again = page_text(judged, f"/review?label={FINDING}&image={order[0]}")
     press(judged, again, "undo")
     assert [one["finding"] for one in judged.labels(order[0])[0]["labels"]] == ["goiter"]
     judged.put(order[0], *_held(judged, order[0]), {"finding": FINDING, "verdict": "present"})
     # Who begins anew meets those that nobody judged.
-    assert image_of(text_of(judged, f"/review?label={FINDING}")) == order[1]
+    assert shown_image(page_text(judged, f"/review?label={FINDING}")) == order[1]
 
 
 def test_a_correction(judged: Judged, order: list[str]) -> None:
-    page = text_of(judged, f"/review?label={FINDING}&image={order[4]}")
+    page = page_text(judged, f"/review?label={FINDING}&image={order[4]}")
     page = press(
         judged, page, "correct", finding="pleural effusion", words=["left", ""], more="base, small"
     )
@@ -150,23 +150,23 @@ def test_someone_else_was_quicker(judged: Judged, order: list[str]) -> None:
 
 
 def test_the_end(judged: Judged, order: list[str]) -> None:
-    page = text_of(judged, f"/review?label={FINDING}&after={order[-1]}&last={order[-1]}")
+    page = page_text(judged, f"/review?label={FINDING}&after={order[-1]}&last={order[-1]}")
     assert "That was the last film" in page
     assert "Begin again" in page
 
 
 def test_the_choice_of_findings_counts(judged: Judged, order: list[str]) -> None:
-    page = " ".join(text_of(judged, "/review").split())
+    page = " ".join(page_text(judged, "/review").split())
     assert re.search(rf'label={FINDING}">{FINDING}</a> <span class="count">\d+ judged', page)
-    assert "no probabilities of" in text_of(judged, "/review?label=flu", 404)
-    assert "none that is judged" in text_of(
+    assert "no probabilities of" in page_text(judged, "/review?label=flu", 404)
+    assert "none that is judged" in page_text(
         judged, f"/review?label={FINDING}&image={'0' * 16}", 404
     )
 
 
 def test_a_case_is_judged_on_its_page(judged: Judged) -> None:
     image, finding = judged.predicted()
-    page = text_of(judged, f"/images/{image}")
+    page = page_text(judged, f"/images/{image}")
     parsed = _Forms()
     parsed.feed(page)
     address, fields, _ = next(
@@ -174,15 +174,15 @@ def test_a_case_is_judged_on_its_page(judged: Judged) -> None:
     )
     sent = judged.client.post(address, data={**fields, "action": "reject"}, follow_redirects=False)
     assert sent.headers["location"] == f"/images/{image}#findings"
-    assert f"<s>{finding}</s>" in text_of(judged, f"/images/{image}")
-    press(judged, text_of(judged, f"/images/{image}"), "undo")
-    assert f"<s>{finding}</s>" not in text_of(judged, f"/images/{image}")
+    assert f"<s>{finding}</s>" in page_text(judged, f"/images/{image}")
+    press(judged, page_text(judged, f"/images/{image}"), "undo")
+    assert f"<s>{finding}</s>" not in page_text(judged, f"/images/{image}")
 
 
 def test_readers_see_no_forms(judged: Judged, as_role: Callable[[Role], None]) -> None:
     image, _ = judged.predicted()
     as_role("reader")
-    assert f'action="/images/{image}/labels"' not in text_of(judged, f"/images/{image}")
+    assert f'action="/images/{image}/labels"' not in page_text(judged, f"/images/{image}")
     assert judged.client.get(f"/review?label={FINDING}").status_code == 403
     data = {"label": FINDING, "number": "0", "action": "reject"}
     assert judged.client.post(f"/images/{image}/labels", data=data).status_code == 403

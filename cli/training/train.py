@@ -296,7 +296,8 @@ def train(
             start=start,
             teachers=teachers,
         )
-        echo(f"{pack}: what the first CNN learns from")
+        size = pack.stat().st_size / 2**20
+        echo(f"{pack}: what the first CNN learns from, {size:.1f} MiB")
         return
     trained = train_bundle(
         datasets,

@@ -38,7 +38,7 @@ from indexer.training.sources import Start
 __all__ = ["pack", "train_packed"]
 
 _FACTS, _ARRAYS = "facts.json", "arrays.npz"
-# WebP quality: fifteen thousand films of 256 pixels take some 35 MB.
+# WebP quality: fifteen thousand films of 256 pixels take some 45 MB.
 _QUALITY = 60
 
 _ByteArray = npt.NDArray[np.uint8]

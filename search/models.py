@@ -125,7 +125,7 @@ class Film:
 
     def look(self) -> tuple[npt.NDArray[np.float32], str]:
         """Its vector and view, without a word on what it shows."""
-        return self._predictor().view_of(self._encode())
+        return self._predictor().vector_and_view(self._encode())
 
     def read(self) -> Reading:
         """Its reading."""

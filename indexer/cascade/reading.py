@@ -144,7 +144,7 @@ class Predictor:
         return self._judged(self.interpret(encoded), canvases)
 
     @staticmethod
-    def view_of(encoded: Encoded) -> tuple[npt.NDArray[np.float32], str]:
+    def vector_and_view(encoded: Encoded) -> tuple[npt.NDArray[np.float32], str]:
         """Vector and view of one encoded picture: a reading without words."""
         embedding, _, view = encoded
         return embedding[0], _view(float(sigmoid(view)[0]))

@@ -15,9 +15,10 @@ from indexer.errors import DatabaseError, DatabaseLocked
 __all__ = ["hold", "may_hold", "watch"]
 
 _LOCK, _HOLDER = "writer.lock", "writer.pid"
-# Who holds the lock, where no process has said so yet, and where one does for a moment only.
+# What the lock file says instead of a process id: nothing yet, or a process that holds the lock for
+# a moment only.
 _UNKNOWN, _BRIEF = "unknown", "that brings labels into it"
-# Seconds for which such a one is waited for, one that has just been killed, and between two tries.
+# Seconds to wait for such a short lock, for a process that was just killed, and between tries.
 _PATIENCE, _ENDING, _PAUSE = 20.0, 2.0, 0.05
 
 
@@ -124,7 +125,7 @@ def _patience(name: str) -> float:
     try:
         os.kill(int(name), 0)
     except ProcessLookupError:
-        # The system lets go of the lock of a process that was killed a moment after its end.
+        # The system releases the lock of a killed process a moment after its end.
         return _ENDING
     except OSError:
         return 0.0

@@ -29,7 +29,7 @@ from indexer.training.cnn.member import (
     train_member,
 )
 from indexer.training.cnn.reading import read_kept
-from indexer.training.cnn.supervision import Supervision, common_text, views_of
+from indexer.training.cnn.supervision import Supervision, common_text, view_targets
 from indexer.training.cnn.teachers import Teachers
 from indexer.training.feedback import Composites, find_composites
 from indexer.training.likeness import fit_likeness, group_means
@@ -84,7 +84,7 @@ class Training:
         self.validation = Validation(
             sources.canvases["val"],
             sources.known["val"].columns(np.arange(count)),
-            views_of(val),
+            view_targets(val),
             sources.source["val"],
             sources.names,
         )

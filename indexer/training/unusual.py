@@ -35,7 +35,7 @@ _FloatArray = npt.NDArray[np.float32]
 
 _HIDDEN, _DROPOUT = 64, 0.2
 # How many main directions of films there are, and the spread below which one counts as none.
-_DIRECTIONS, _LEAST_SPREAD = 100, 0.1
+_DIRECTIONS, _MIN_SPREAD = 100, 0.1
 _STEPS, _BATCH, _RATE, _DECAY = 500, 256, 2e-3, 0.3
 # Label smoothing, since a film may be odd and a spoilt one may look normal.
 _SMOOTHING = 0.05
@@ -238,7 +238,7 @@ def _main_directions(blocks: npt.NDArray[np.floating]) -> _FloatArray:
     usual as the rest: with all of them, what is left over is Mahalanobis's distance."""
     spreads, directions = np.linalg.eigh(blocks.T @ blocks / len(blocks))
     spreads, directions = spreads[-_DIRECTIONS:], directions[:, -_DIRECTIONS:]
-    lengths = np.sqrt(spreads.clip(0) / (spreads.clip(0) + _LEAST_SPREAD))
+    lengths = np.sqrt(spreads.clip(0) / (spreads.clip(0) + _MIN_SPREAD))
     return np.ascontiguousarray((directions * lengths).T, np.float32)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,9 @@ def test_a_bundle_of_before_reads_as_it_did(tmp_path: Path) -> None:
     assert (bundle.hash, bundle.name) == ("66caebb5939c992c", "tiny")
     noise = [np.random.default_rng(seed).integers(0, 256, (64, 64)) for seed in (0, 1)]
     readings = Predictor(bundle, Compute(device="cpu")).read(np.stack(noise).astype(np.uint8))
-    found = [(r.probabilities["opacity"], r.probabilities["normal"], r.view) for r in readings]
+    found: list[tuple[Any, ...]] = [
+        (r.probabilities["opacity"], r.probabilities["normal"], r.view) for r in readings
+    ]
     assert found == [
         (pytest.approx(0.6610, abs=0.005), pytest.approx(0.3630, abs=0.005), "frontal"),
         (pytest.approx(0.6619, abs=0.005), pytest.approx(0.3558, abs=0.005), "frontal"),

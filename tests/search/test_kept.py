@@ -73,7 +73,7 @@ def test_filters_and_what_marks_annotations_are_made_once(
     request = SearchRequest(
         words="opacity left", filters=("age:[20 TO 60]", "disease:opacity"), limit=100
     )
-    found = search_words(request, backend, understanding.Terms(backend, {}))
+    found = search_words(request, backend, understanding.DatabaseTerms(backend, {}))
     assert made.count("parse_filters") == 1
     texts = {a["text"] for hit in found.hits for a in hit.document["annotations"]}
     sections = {name for hit in found.hits for name in hit.document["report"] or ()}
@@ -86,7 +86,7 @@ def test_filters_and_what_marks_annotations_are_made_once(
         search_words(
             SearchRequest(words="left", filters=("colour:red",)),
             backend,
-            understanding.Terms(backend, {}),
+            understanding.DatabaseTerms(backend, {}),
         )
 
 

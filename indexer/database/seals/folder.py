@@ -40,9 +40,10 @@ CHECKSUMS = "checksums.json"
 _FORMAT = 1
 _FOLDERS = ("text", "vectors")
 _FILES = ("manifest.json", "ledger.sqlite", "thumbnails.sqlite")
-# Of an embedded text store, what a commit replaces; all else is written once.
+# Files of an embedded text store that each commit replaces. All other files are written once.
 _REPLACED = ("meta.json", ".managed.json", "facets.json", "schema.json")
-# So much is read to the end when it is opened; of larger files only the size is looked at.
+# Files smaller than this are read whole when a database is opened; of larger ones only the size is
+# compared.
 _QUICK_BYTES = 64 << 20
 _TRIES = 3
 
@@ -193,7 +194,7 @@ def _entry(root: Path, name: str, before: _Entry | None) -> _Entry:
 
 
 def _digest(path: Path) -> str:
-    # In this thread: others of its pool would not live in a process that was forked from here.
+    # Hashed in this thread alone: a pool of threads would not survive a fork of this process.
     digest = blake3()
     if path.stat().st_size:
         digest.update_mmap(path)

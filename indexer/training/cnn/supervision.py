@@ -17,7 +17,7 @@ from indexer.datasets.dataset import Example
 from indexer.datasets.targets import encode_targets
 from indexer.words import sentences
 
-__all__ = ["Supervision", "common_text", "views_of"]
+__all__ = ["Supervision", "common_text", "view_targets"]
 
 # Temperatures of the two softmax functions over sentence vectors.
 _PHRASE_TEMPERATURE, _REPORT_TEMPERATURE = 0.05, 0.1
@@ -68,7 +68,7 @@ class Supervision:
         return cls(
             torch.from_numpy(targets),
             torch.from_numpy(known).float(),
-            torch.from_numpy(views_of(examples)),
+            torch.from_numpy(view_targets(examples)),
             phrases,
             phrase_shares,
             reports,
@@ -126,7 +126,7 @@ class Supervision:
         return loss + text_weight * text
 
 
-def views_of(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
+def view_targets(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
     """Shape (n,): 1 for a lateral view, 0 for a frontal one, not a number where it is unknown."""
     return np.array([_LATERAL.get(e.view or "", np.nan) for e in examples], np.float32)
 

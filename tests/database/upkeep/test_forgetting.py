@@ -187,6 +187,15 @@ def test_elasticsearch_keeps_nothing(
     assert _found(data, _canary(4))
     assert _found(path, _canary(2), _canary(3)) == set()
     assert verify(path) == []
+    # The same of what is gone from the archive.
+    gone = [number for number in NUMBERS if number // 2 == 4]
+    with Writer.maintain(path) as writer:
+        writer.remove_files(1, [f"{number}.png" for number in gone])
+        assert writer.settle() == len(gone) > 0
+    _run("compact", "--database", path)
+    assert _found(data, _canary(4), *map(image_id, gone)) == set()
+    assert _found(path, _canary(4), *map(image_id, gone)) == set()
+    assert verify(path) == []
 
 
 def test_elasticsearch_keeps_no_vector(

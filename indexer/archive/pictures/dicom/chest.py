@@ -41,6 +41,8 @@ _CHEST_CODES = frozenset(
     {"51185008", "39607008", "816094009", "78904004", "113197003", "302551006", "43799004"}
     | {"T-D3000", "T-28000", "T-D3050", "T-11300", "R-FAB57"}
 )
+# Alone, or with nothing but a side or view, it is a hand in French; elsewhere it may be English.
+_MAIN = re.compile(r"mains?(?: (?:d|dte|droite|g|gche|gauche|bilat\w*|face|profil))*")
 _SERIES = (
     "SeriesDescription",
     "ProtocolName",
@@ -120,7 +122,9 @@ def _require_radiograph(header: Dataset) -> tuple[str, ...]:
 
 
 def _require_place(header: Dataset) -> tuple[str, ...]:
-    stated = body_region(_readings(text(header, "BodyPartExamined"))) or _region(header)
+    examined = text(header, "BodyPartExamined")
+    stated = "elsewhere" if _MAIN.fullmatch(_plain(examined)) else body_region(_readings(examined))
+    stated = stated or _region(header)
     series, study = (_described(header, keywords) for keywords in (_SERIES, _STUDY))
     if stated == "chest":
         if series == study == "elsewhere":

@@ -151,7 +151,7 @@ class Annotation:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Annotation:
-        """The annotation of which `to_json` made `data`."""
+        """The annotation that `to_json` turned into `data`."""
         words = tuple(Word(w["text"], w["kind"], w["confidence"]) for w in data["words"])
         return cls(data["origin"], words, stored_certainty(data))
 

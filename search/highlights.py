@@ -112,7 +112,7 @@ class Highlighter:
         text = annotation["text"]
         meant = {_ALONE}
         if self._asked:
-            # An annotation that a finding as a whole does not mean is not marked at all.
+            # If the finding as a whole does not match an annotation, none of its words are marked.
             known = _finding(finding_term(annotation))
             meant |= {n for n, finding in enumerate(self._asked) if known.matching(finding)}
         whole, labels, texts = self._wanted(annotation["origin"], frozenset(meant))

@@ -81,7 +81,7 @@ class Cursor:
 
     @classmethod
     def read(cls, token: str, signature: str) -> Cursor:
-        """The cursor of which `token` was made.
+        """The cursor that was turned into `token`.
 
         Raises
         ------

@@ -140,7 +140,7 @@ class _VectorCache:
 
 
 class Snapshots:
-    """The moments of one database, of which each request gets the newest.
+    """The snapshots of one database; each request gets the newest.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) ->
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A search in one text store, of which pages are wanted."""
+    """A search in one text store whose pages are wanted."""
 
     text: Backend
     query: TextQuery

@@ -101,7 +101,7 @@ class Metadata:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Metadata:
-        """The metadata of which `to_json` made `data`."""
+        """The metadata that `to_json` turned into `data`."""
         # Databases made before version 0.3 have no notes.
         return cls(**{**data, "notes": tuple(data.get("notes", ()))})
 

@@ -61,7 +61,7 @@ class Report:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Report:
-        """The report of which `to_json` made `data`."""
+        """The report that `to_json` turned into `data`."""
         annotations = tuple(Annotation.from_json(a) for a in data["annotations"])
         return cls(data["uid"], dict(data["sections"]), annotations, tuple(data["images"]))
 

@@ -64,7 +64,7 @@ class Reading:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], embedding: npt.NDArray[np.float32]) -> Reading:
-        """The reading of which `to_json` made `data`."""
+        """The reading that `to_json` turned into `data`."""
         annotations = tuple(Annotation.from_json(a) for a in data["annotations"])
         return cls(
             data["probabilities"],

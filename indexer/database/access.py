@@ -105,7 +105,7 @@ def unreadable(path: Path) -> str | None:
     place = path
     while not os.path.exists(place) and place != place.parent:
         place = place.parent
-    # What leads to it need only be gone through.
+    # Folders above it need only be searchable.
     wanted = os.X_OK if place != path else os.R_OK | (os.X_OK if os.path.isdir(path) else 0)
     if not os.path.exists(place) or os.access(place, wanted):
         return None

@@ -14,7 +14,7 @@ from indexer.errors import CxrdexError, DatabaseError, DiskFullError
 __all__ = ["sync_files", "sync_folder", "write_all_durably", "write_durably", "writing"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-# Of libraries that raise their own exceptions only the system's words come through.
+# From exceptions of libraries only the system's message is passed on.
 _FULL_TEXTS = tuple(os.strerror(code) for code in sorted(_FULL))
 
 

@@ -77,7 +77,7 @@ class Header:
 
     @classmethod
     def from_text(cls, text: str) -> Header:
-        """The header of which `to_text` made `text`."""
+        """The header that `to_text` turned into `text`."""
         data = json.loads(text)
         metadata = Metadata.from_json(data["metadata"])
         return cls(data["study"], data["patient"], metadata, tuple(data["report_keys"]))

@@ -103,7 +103,7 @@ def verify(path: Path) -> list[Problem]:
     with layout.still():
         problems = list(_checksums(layout))
         if any(problem.where in ("manifest", "ledger") for problem in problems):
-            # What else there is cannot be compared with it.
+            # The rest cannot be compared with it.
             return problems
         wrong = {problem.where for problem in problems}
         checks = {
@@ -199,7 +199,7 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
     for damage in check(layout.root):
         part = damage.name.partition("/")[0]
         place = layout.root / part
-        # What is gone as a whole is told below, with the number of images that it touches.
+        # Missing files are reported below, with the number of images that they affect.
         if part in ("manifest.json", "ledger.sqlite") or any(
             p.is_file() for p in (place, *place.rglob("*"))
         ):
@@ -285,7 +285,7 @@ def _text(database: Database) -> Iterator[Problem]:
         yield Problem("text", "version", len(database), str(error), advice)
         return
     except (CxrdexError, ValueError, RuntimeError) as error:
-        # What a library says may quote what it could not read.
+        # The library's message may quote what it could not read.
         why = error if isinstance(error, CxrdexError) else type(error).__name__
         yield Problem("text", "damaged", len(database), f"the text store cannot be read: {why}")
         return

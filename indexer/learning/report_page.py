@@ -40,7 +40,7 @@ def check_report(path: Path) -> None:
 
 
 def write_page(path: Path, sections: Sequence[Section]) -> None:
-    """Write sections, the first of which is titled as the page is.
+    """Write sections; the first has the title of the page.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from indexer.datasets.mining import PAPER_CLASSES
 
 __all__ = ["CLASSES", "annotation_words", "commonest_annotations", "in_a_class", "paper_class"]
 
-#: The paper's name for them; which they are stands with the mining.
+#: The paper's name for the classes; `indexer.datasets.mining` says which they are.
 CLASSES = PAPER_CLASSES
 
 

@@ -24,7 +24,7 @@ from indexer.paper.scores import final_variant
 
 __all__ = ["CASCADE", "Cascade"]
 
-#: The variant whose class the calibrated scores say, at the operating point.
+#: The variant that takes the class from the calibrated scores, at the operating point.
 CASCADE = "cascade"
 _FILES = ("paper.json", "paper.safetensors")
 

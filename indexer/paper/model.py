@@ -193,7 +193,7 @@ class PaperModel:
 
     @classmethod
     def from_parts(cls, description: Mapping[str, Any], tensors: Mapping[str, Any]) -> PaperModel:
-        """The model of which `description` and `to_tensors` gave the parts.
+        """The model made of what `description` and `to_tensors` gave.
 
         Raises
         ------

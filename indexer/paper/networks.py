@@ -87,7 +87,7 @@ def build_classifier(
 
 
 class PaperAnnotator(Annotator):
-    """An RNN, the state of every layer of which starts as the image embedding.
+    """An RNN in which every layer's state starts as the image embedding.
 
     As in the paper the embedding itself is the state where the sizes agree and `project` is
     false; else a learned projection of it. An LSTM's cell starts like its output.

@@ -79,7 +79,7 @@ class Executor(Protocol):
         """
 
     def uses(self, seconds: float) -> Sequence[StageUse]:
-        """How its stages spent so many seconds, which is what `run` has taken."""
+        """How its stages spent the seconds that `run` has taken."""
 
 
 class ProcessExecutor:

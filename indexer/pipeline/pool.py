@@ -92,7 +92,7 @@ class DecodePool(Generic[T, R]):
         self._closed = False
         self._condition = threading.Condition()
         self._wake_receiver, self._wake_sender = multiprocessing.Pipe(duplex=False)
-        #: Of all workers together.
+        #: Measures all workers together.
         self.meter = Meter()
         self._pump = threading.Thread(target=self._run, name="decode-pump", daemon=True)
 

@@ -312,7 +312,7 @@ class _Run:
             raise
 
     def processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
-        """What reads so many files on this machine."""
+        """The executor that reads this many files on this machine."""
         options = self._options
         return ProcessExecutor(
             file_reader(settings),

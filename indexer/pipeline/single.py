@@ -54,8 +54,8 @@ class FileDecoder:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._closed = False
-        # Workers do not mind a signal to end, so a process that forgot to close its decoder would
-        # wait for them as it ends.
+        # Workers ignore signals to end, so a process that did not close its decoder would wait for
+        # them at its end.
         util.Finalize(self, _end, args=(self._idle,), exitpriority=1)
 
     def __enter__(self) -> FileDecoder:
@@ -200,5 +200,5 @@ def _decode(
             source = read_path(source, settings.limits.file_bytes)
         return decode(source, name, settings)
     except (SkippedImage, FailedImage) as error:
-        # The message alone travels: a chain of causes may not survive pickling.
+        # Only the message is sent: a chain of causes may not survive pickling.
         return type(error)(error.reason, error.detail)

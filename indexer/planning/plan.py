@@ -112,7 +112,7 @@ def make_plan(
     hours: float = 168.0,
     cores: int | None = None,
 ) -> Plan:
-    """What an archive of so many chest films needs.
+    """What an archive of this many chest films needs.
 
     Parameters
     ----------

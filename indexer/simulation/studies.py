@@ -122,7 +122,8 @@ def image_header(header: dict[str, object], number: int, image: int) -> dict[str
         "SOPInstanceUID": make_uid(header["StudyInstanceUID"], image),
         "SeriesNumber": 1,
         "InstanceNumber": image,
-        # Several ways to say the same greys: none, slope and intercept, and a window beside them.
+        # The same greys encoded in several ways: plainly, with slope and intercept, and with a
+        # window.
         "RescaleSlope": (1, 2, 0.5)[number % 3],
         "RescaleIntercept": (0, -1024, 100)[number % 3],
     }

@@ -43,7 +43,7 @@ class Composites:
 
     @classmethod
     def none(cls, images: Mapping[str, int]) -> Composites:
-        """No labels, for so many images of each part."""
+        """No labels, for this many images of each part."""
         goals = {part: np.zeros((count, 0), np.float32) for part, count in images.items()}
         return cls((), goals, np.zeros((0, 0), np.float32), ())
 

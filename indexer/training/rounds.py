@@ -175,7 +175,7 @@ class Training:
             "record": record,
             "paper": paper.description if paper else None,
         }
-        # What is unusual is learnt from search vectors as the bundle itself computes them.
+        # The unusual score is learned from search vectors as the bundle itself computes them.
         bundle = Bundle.save(output, weights=weights, **description)
         films = {part: self.sources.canvases_by_source(part) for part in PARTS}
         score, record["unusual"] = learn_unusual(bundle, films, device, recipe.seed)

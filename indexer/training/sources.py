@@ -191,7 +191,7 @@ class Sources:
 
 
 def _load_part(path: Path, part: str, unlabelled: bool) -> list[Example]:
-    """The images of a part of which anything is known that can be learnt."""
+    """The images of a part for which something is known that can be learnt."""
     needs: Needs = "picture"
     found = load_examples(path, part, needs)
     if unlabelled and part == "train":

@@ -137,7 +137,7 @@ def _prepared(
     taught_by = Teachers(telling, recipe.teacher_views, device)
     taught_by.check(recipe.size)
     torch.manual_seed(recipe.seed)
-    # A training step frees gigabytes, and needs them again at once.
+    # A training step frees gigabytes and needs them again at once, so they are kept.
     keep_freed_memory(-1)
     sources = Sources.load(
         [datasets] if isinstance(datasets, Path) else datasets,

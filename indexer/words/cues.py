@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CUES", "NORMAL_STATEMENTS", "PART_OF_ANOTHER_EXAM", "PART_OF_THE_REPORT"]
 
-# Statements that a whole chest, or what was looked for in it, is well.
+# Statements that the whole chest, or what was looked for in it, is normal.
 NORMAL_STATEMENTS = (
     r"no (?:evidence of |radiographic evidence of )?(?:acute|active|significant)\b"
     r"|(?:lungs?|chest|heart|mediastin\w+|silhouettes?|contours?|cardio\w*|examination|exam|study) "
@@ -77,7 +77,7 @@ CUES: tuple[tuple[str, str], ...] = (
         rf"|not (?:\w+ly )?{_SHOWN} (?:on|in) (?:the |an? )?(?:previous|prior|last|earlier|outside)"
         rf"|not (?:\w+ly )?{_SHOWN} (?:previously|before|earlier)"
         r"|(?:most|strongly|highly) (?:suggestive of|compatible with|consistent with)"
-        # What fits a history is seen.
+        # A finding that fits the history is present.
         r"|(?:consistent|compatible) with (?:(?:the|a|an|patient's|known|reported|given) )*"
         r"history of",
     ),

@@ -65,7 +65,7 @@ class SentenceNetwork:
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors of texts, shape (n, size)."""
         pieces = [encoded.ids for encoded in self._tokenizer.encode_batch(list(texts))]
-        # By their pieces: what stands beside a longer text is computed to that one's length.
+        # Sorted by length: a batch is padded to its longest text.
         order = sorted(range(len(texts)), key=lambda place: len(pieces[place]))
         vectors: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(texts)
         for start in range(0, len(order), _BATCH):

@@ -88,7 +88,7 @@ class Findings:
         self._terms.append(term)
 
     def matching(self, finding: Finding) -> list[str]:
-        """The terms of which the whole of `finding` holds."""
+        """The terms for which all of `finding` holds."""
         with self._lock:
             found = self._narrowed(self._evaluate(finding.node), finding.origin)
             return [self._terms[number] for number in sorted(found)]

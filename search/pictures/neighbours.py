@@ -45,7 +45,7 @@ def nearest_groups(
     *,
     at_least: int = 0,
 ) -> list[str]:
-    """The nearest images, so many that `k` groups are among them, nearest first.
+    """The nearest images, nearest first, until they are of `k` groups.
 
     Asks for more and more images until there are `k` groups, or no images left.
 

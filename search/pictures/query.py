@@ -30,7 +30,7 @@ NEAR = 200
 
 @dataclass(frozen=True, slots=True)
 class QueryPicture:
-    """A picture to find the like of.
+    """A picture to find similar ones to.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class Matches:
         wanted = dict.fromkeys(image_ids)
         new = [image for image in wanted if image not in self._looked]
         if new:
-            # Where all matches are known, no other image is one.
+            # If all matches are known, no other image is one.
             done = self._best is not None and len(self._best) < self.count
             words = MatchAll() if done else self.words
             for image in new:

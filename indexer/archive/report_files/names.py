@@ -77,7 +77,7 @@ def image_names(path: str, numbers: list[str]) -> Iterator[str]:
     for number in (own, *numbers):
         yield number
         yield written(number)
-    # A report beside the folder of its study (MIMIC-CXR), or named by that folder.
+    # A report next to its study's folder (MIMIC-CXR), or named like that folder.
     for above, folder in zip(folders[-2::-1], folders[:0:-1], strict=False):
         yield f"{written(above)}/{written(folder)}"
     for folder in folders[::-1]:

@@ -133,7 +133,7 @@ def unpacked(data: bytes, name: str, most: int) -> bytes:
 
 
 def entries(path: str) -> Iterator[ContainerEntry]:
-    """The files in a zip or tar, but for litter; raises one of `BROKEN` where it is damaged.
+    """The files in a zip or tar, without ignored ones; raises one of `BROKEN` where it is damaged.
 
     A zip or tar in it is opened in its turn, down to four in each other, and its files are named
     ``inner.zip!/name``; where it cannot be, it stands for itself.

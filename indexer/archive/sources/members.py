@@ -118,7 +118,7 @@ class Archive:
     def members(self) -> Iterator[Member]:
         """All files in a fixed order, one at a time.
 
-        Left out are hidden files, litter of other systems (``Thumbs.db``), DICOMDIRs (they name
+        Left out are hidden files, those of operating systems (``Thumbs.db``), DICOMDIRs (they name
         files that are listed anyway) and files that are called reports below `reports`.
         """
         if self.kind == "address":

@@ -1,4 +1,4 @@
-"""Names of files: as text that can be stored, back to real ones, and which of them are litter."""
+"""Names of files: as text that can be stored, back to real ones, and which are ignored."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
 
 
 def is_ignored(name: str, *, folder: bool) -> bool:
-    """Whether a file or folder is hidden, other systems' litter, or a DICOMDIR (but no folder)."""
+    """Whether a file or folder is hidden, a system's own, or a DICOMDIR (but no folder)."""
     hidden = name.startswith(".") and name.strip(".") != ""
     return hidden or name.lower() in (_SYSTEM_FOLDERS if folder else _SYSTEM_FILES)
 
 
 def is_left_out(path: str) -> bool:
-    """Whether a file in a zip or tar is litter, or lies in a folder that is."""
+    """Whether a file in a zip or tar is ignored, or lies in a folder that is."""
     *folders, name = path.removeprefix("./").split("/")
     return is_ignored(name, folder=False) or any(is_ignored(f, folder=True) for f in folders)
 
@@ -58,7 +58,7 @@ def shown_name(name: str) -> str:
 
 
 def real_path(path: str) -> str:
-    """The path of which `shown_name` made `path`."""
+    """The path that `shown_name` turned into `path`."""
     if "\\x" not in path or os.path.lexists(path):
         return path
     raw = re.sub(rb"\\x([89a-f][0-9a-f])", lambda m: bytes.fromhex(m[1].decode()), path.encode())

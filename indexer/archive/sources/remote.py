@@ -73,7 +73,7 @@ def open_address(address: str) -> str:
 
 
 def remote_files(address: str) -> Iterator[RemoteFile]:
-    """All files below an address by name, or the one file that it is of; none of the litter."""
+    """All files below an address by name, or the one file that it is of; without ignored ones."""
     try:
         system, path = _system(address)
         found: dict[str, dict[str, Any]] = system.find(path, detail=True)

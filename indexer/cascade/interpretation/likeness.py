@@ -63,5 +63,5 @@ class Likeness:
         return 1 / (1 + math.exp(-(self.slope * share + self.intercept)))
 
     def to_json(self) -> dict[str, float]:
-        """A JSON object, of which `of` makes it again."""
+        """A JSON object, from which `of` makes it again."""
         return asdict(self)

@@ -81,7 +81,7 @@ class Event(Draft):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Event:
-        """The event of which `to_json` made `data`."""
+        """The event that `to_json` turned into `data`."""
         annotation = data["annotation"]
         return cls(
             **{**data, "annotation": Annotation.from_json(annotation) if annotation else None}
@@ -90,14 +90,14 @@ class Event(Draft):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What stands of a finding.
+    """What people decided about a finding of an image, by their last event.
 
     Parameters
     ----------
     annotation
-        What is there; None where the finding is not.
+        The finding as they describe it; None if they say that it is absent.
     event
-        That decided so last.
+        The last event about the finding.
     """
 
     annotation: Annotation | None

@@ -10,7 +10,7 @@ from indexer.errors import DatabaseError
 
 __all__ = ["Checks"]
 
-# What is wrong, how it is counted, and in words.
+# Name of a check, the statement that counts what is wrong, and its text.
 _LEDGER = {
     "image_without_file": (
         "SELECT count(*) FROM images i WHERE NOT EXISTS (SELECT 1 FROM files f WHERE "

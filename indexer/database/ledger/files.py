@@ -133,7 +133,7 @@ class Files(LedgerTable):
         return row is not None
 
     def images_in(self, archive: int, most: int) -> list[str]:
-        """Ids of the images that are read from an archive, by its number; at most so many."""
+        """Ids of the images read from the archive of a number, at most `most` of them."""
         rows = self._all(
             "SELECT image_id FROM files WHERE archive = ? AND status = 'done' LIMIT ?",
             archive, most,

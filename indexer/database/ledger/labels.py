@@ -62,7 +62,7 @@ class LabelTable(LedgerTable):
         return sorted(events, key=lambda event: event.number)
 
     def about(self, finding: str) -> list[Event]:
-        """All events, in order, of the images of which an event is about a finding."""
+        """All events, in order, of the images with an event about a finding."""
         rows = self._all(
             "SELECT event FROM labels WHERE image_id IN (SELECT image_id FROM labels "
             "WHERE json_extract(event, '$.finding') = ?1 "

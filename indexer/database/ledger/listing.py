@@ -47,7 +47,7 @@ class ListingTables(LedgerTable):
     def attach(self, path: Path) -> None:
         """Make the file anew and open it."""
         path.unlink(missing_ok=True)
-        # Made here with the ledger's mode: names of files may hold names of patients.
+        # Created with the ledger's permissions: names of files may hold names of patients.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         with self._lock:
             self._connection.execute("ATTACH ? AS scratch", (str(path),))

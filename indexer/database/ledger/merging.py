@@ -98,7 +98,7 @@ class MergedParts(LedgerTable):
             "UPDATE meta SET value = value + 1 + (SELECT coalesce(max(number), 0) "
             "FROM part.shards) WHERE key = 'shard'"
         )
-        # A fingerprint that no folder has: the next run compares all reports with all images.
+        # This matches no folder, so the next run compares all reports with all images.
         self._change(
             "INSERT OR IGNORE INTO report_folders SELECT path, '' FROM part.report_folders"
         )

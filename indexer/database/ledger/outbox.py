@@ -39,7 +39,7 @@ class PendingChanges(LedgerTable):
         return waiting
 
     def images(self) -> set[str]:
-        """Ids of the images of which something waits."""
+        """Ids of the images with a change that waits."""
         return {image_id for (image_id,) in self._all("SELECT DISTINCT image_id FROM outbox")}
 
     @property

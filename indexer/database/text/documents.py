@@ -183,5 +183,5 @@ def document_hash(document: Document) -> str:
 
 
 def text_hash(text: str) -> str:
-    """`document_hash` of the document of which `canonical` made a text."""
+    """`document_hash` of a document, from its text by `canonical`."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Reading ``.npy`` files of which it is known what they must hold."""
+"""Reading ``.npy`` files whose type and shape are known."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class IndexPlan:
 
     @property
     def factory(self) -> str:
-        """The string of which FAISS makes the index."""
+        """The factory string from which FAISS makes the index."""
         if not self.lists:
             return self.code
         # "np": without an order of codes that only a search without tables would use.
@@ -73,7 +73,7 @@ class IndexPlan:
         return f"IVF{self.lists}{'_HNSW32' if self.graph else ''},{code}"
 
     def outgrows(self, lists: int, code: str) -> bool:
-        """Whether an index of so many lists and such codes no longer serves what this plans for."""
+        """Whether an index of these lists and codes is too small for what this plans."""
         return code != self.code or self.lists > _MAX_GROWTH * lists
 
 

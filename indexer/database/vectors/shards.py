@@ -79,7 +79,7 @@ def vector_key(image_id: str) -> int:
 
 
 def id_from_key(key: int) -> str:
-    """The image id of which `vector_key` made `key`."""
+    """The image id that `vector_key` turned into `key`."""
     return int(key).to_bytes(8, "big", signed=True).hex()
 
 

@@ -51,7 +51,7 @@ def train_in_bundle(
         of_val.vectors[rows],
         [annotation_words(of_val.examples[n]) for n in rows],
     )
-    # The record stands in that of the bundle.
+    # The record is part of the bundle's record.
     description = model.description() | {"record": {}}
     if point is not None:
         description |= {"operating_point": point.to_json()}

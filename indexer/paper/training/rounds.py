@@ -27,7 +27,7 @@ __all__ = ["composite_labels", "composite_map", "first_labels", "train_round"]
 
 log = logging.getLogger(__name__)
 
-# How far the balancing of the epochs may be taken back in the decision; val says how far.
+# How far the decision corrects for balanced epochs; the best of these on val is chosen.
 _PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

@@ -77,7 +77,7 @@ class Chunk:
 
 
 def chunk_size(files: int, places: int) -> int:
-    """Files of a chunk, for so many files and places where chunks are read side by side."""
+    """How many files a chunk has, given all files and the places that read chunks."""
     return min(max(files // (max(places, 1) * _PER_PLACE), SMALLEST), LARGEST)
 
 
@@ -88,16 +88,16 @@ def chunks(tasks: Iterator[FileTask], size: int) -> Iterator[Chunk]:
 
 
 class ChunkDeadline:
-    """How long a chunk may take, by what others took of late."""
+    """How long a chunk may take, judged by the last chunks that were read."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
 
     def add(self, seconds: float) -> None:
-        """Another chunk was read, in so many seconds."""
+        """Another chunk was read, in this many seconds."""
         self._seconds.append(seconds)
 
     def is_over(self, seconds: float) -> bool:
-        """Whether a chunk that has taken so long is overdue; never while none is known."""
+        """Whether a chunk that has taken this long is overdue; never before the first was read."""
         longest = max(self._seconds, default=None)
         return longest is not None and seconds > _MIN_SECONDS + _TIMES * longest

@@ -62,11 +62,11 @@ class Share:
     gpus: int
 
     def places(self, nodes: list[Node]) -> int:
-        """How many chunks so many machines read side by side."""
+        """How many chunks these machines read at the same time."""
         return sum(self.places_on(node) for node in nodes)
 
     def places_on(self, node: Node) -> int:
-        """How many chunks a machine reads side by side."""
+        """How many chunks a machine reads at the same time."""
         by_gpus = node.gpus // self.gpus if self.gpus else node.cpus
         return min(node.cpus // self.cpus, by_gpus)
 
@@ -104,7 +104,7 @@ class Cluster:
         return found
 
     def share(self, workers: int | None, device: str) -> Share:
-        """What reading a chunk takes, for so many decoding processes and a device.
+        """What reading a chunk takes, with this many decoding processes and a device.
 
         Without a number of processes, the smallest machine reads one chunk at a time, or one for
         each of its GPUs. Where there are GPUs they read, unless the device is ``"cpu"``.

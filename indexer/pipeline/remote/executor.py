@@ -257,7 +257,8 @@ class RayExecutor:
         use.predicting += answer.predicting
         if not attempt.chunk.settled:
             attempt.chunk.answer = answer.outcomes
-            # Those that have begun go on, as ending them would cost their host what it keeps.
+            # Chunks that were begun go on, as cancelling them would cost their host what it has
+            # loaded.
             for other in [a for a in self._attempts if a.chunk is attempt.chunk and not a.begun]:
                 self._ray.cancel(other.stream)
 

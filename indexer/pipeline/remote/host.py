@@ -321,7 +321,8 @@ def read_chunk(
     try:
         answer = _kept[plan.run].read(tasks)
     except BaseException:
-        # Cancelled or failed halfway: its processes still work on files that nobody waits for.
+        # After a cancelled or failed chunk, its processes still work on files that nobody waits
+        # for.
         _drop()
         raise
     yield answer

@@ -80,7 +80,7 @@ class RemoteRun:
     def executor(
         self, settings: DecodeSettings, batch_size: int, files: int, stopped: Callable[[], bool]
     ) -> RayExecutor:
-        """What reads so many files there; the key stays here."""
+        """The executor that reads this many files there; the key stays here."""
         settings = replace(settings, key=b"")
         plan = HostSettings(
             secrets.token_hex(8), self.expected, settings, self.share.cpus, batch_size

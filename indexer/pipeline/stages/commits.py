@@ -77,13 +77,13 @@ class Committer:
             self._writer.outbox.drain()
 
     def _wait_for_sending(self, ahead: int = 0) -> None:
-        """Wait until no more than so many commits are unsent, and raise what stopped one."""
+        """Wait until at most this many commits are unsent, and raise the error that stopped one."""
         with self.meter.waiting("send"):
             while self._sending and (len(self._sending) > ahead or self._sending[0].done()):
                 self._sending.popleft().result()
 
     def uses(self, seconds: float) -> tuple[StageUse, StageUse]:
-        """How its two threads spent so many seconds."""
+        """How its two threads spent these seconds."""
         return (
             StageUse.of("commit", self.meter, seconds, rest="model"),
             StageUse.of("send", self.sending, seconds, rest="commit"),

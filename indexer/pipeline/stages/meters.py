@@ -155,7 +155,7 @@ class Processor:
         return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
     def use(self, seconds: float, stages: Sequence[StageUse], cores: int) -> StagesUse:
-        """What was used since, over so many seconds."""
+        """What was used since then, over these seconds."""
         used = self._used()
         share = None
         if used is not None and self._begun is not None:

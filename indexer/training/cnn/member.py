@@ -147,7 +147,7 @@ def train_member(
     model = model.to(device)
     model.to(memory_format=torch.channels_last)
     half = _half_precision(device)
-    # In float32 the usual way is as fast.
+    # Only needed for bfloat16: in float32 the usual way is as fast.
     if device.type == "cpu" and half is not None:
         speed_up(model)
     frozen = _frozen(model.backbone, recipe.frozen)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 __all__ = ["CONDITIONS", "FoundCondition", "ReadText", "extract"]
 
-#: Younger than this, a bare number beside "over" or "at least" is no age.
+#: After "over" or "at least" a smaller number than this without a unit is no age.
 _MIN_BARE_AGE = 18
 _MAX_AGE = 120
 
@@ -271,7 +271,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
         ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
         ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
-        # Counts: what is left of numbers beside a comparison.
+        # Counts: a comparison with a number that nothing above has read.
         (
             "left out",
             r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"

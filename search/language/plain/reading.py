@@ -1,4 +1,4 @@
-"""A query as it was typed to the tree that is searched for: free text read, all else parsed."""
+"""From a query as typed to the tree that is searched for: free text is read, the rest parsed."""
 
 from __future__ import annotations
 

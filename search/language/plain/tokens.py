@@ -24,7 +24,7 @@ _LONGEST = 9
 _OF_ALL = re.compile(
     r"^(?:free|clear|negative|neg|absence|lack\w*|no signs?|no evidence|neither)\b"
 )
-# Findings that are called by a place alone: beside another finding they are its place.
+# Findings whose name is only a place: next to another finding the name is that finding's place.
 _PLACES = {
     "lung left": "left",
     "lung right": "right",

@@ -140,7 +140,7 @@ class PlainPhrase:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Phrases or conditions of which any must hold."""
+    """Phrases or conditions that are alternatives: any must hold."""
 
     any_of: tuple[PlainPhrase | Part, ...]
 

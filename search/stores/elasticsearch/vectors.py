@@ -150,6 +150,6 @@ def _condition(bounds: Bounds) -> Node:
     if len(bounds.excluded):
         conditions.append(Not(Among(tuple(map(id_from_key, bounds.excluded.tolist())))))
     if len(bounds.unusual):
-        # They may be many, so they are named by what their documents say.
+        # There may be many, so the query describes them by a field instead of their ids.
         conditions.append(Not(Value("unusual", "yes")))
     return conjunction(*conditions)

@@ -34,10 +34,10 @@ from search.language.tree import (
 __all__ = ["ItemPairs"]
 
 _MAX_PAIRS = 5_000
-# Items that are no words of an annotation.
+# Fields of items that are not words of an annotation.
 _ATTRIBUTES = ("origin", "certainty")
 
-#: Ways to say it: each one or two sets of items, of which an annotation has one each.
+#: Alternatives: each is one or two sets of items, and an annotation must have one item of each.
 _Ways: TypeAlias = list[tuple[frozenset[str], ...]]
 
 
@@ -56,7 +56,7 @@ class ItemPairs:
         self._first = {stems[0] for stems in self._stems.values() if stems}
 
     def terms(self, finding: Finding) -> list[str] | None:
-        """The pair terms of which a finding has one; None where it is no such set."""
+        """The pair terms that each mean the finding; None where it is no set of them."""
         node = finding.node
         if finding.origin:
             node = conjunction(Value("origin", finding.origin), node)

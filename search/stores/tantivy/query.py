@@ -96,7 +96,7 @@ def keys_between(low: int, high: int, *, few: bool = False) -> tantivy.Query:
 
 
 def numbers_between(field: str, low: int | None, high: int | None) -> tantivy.Query:
-    """Images whose age or year, of which there are few, lies between two, both included."""
+    """Images whose age or year lies between two, both included; there are few distinct ones."""
     import tantivy
 
     kind = tantivy.FieldType.Integer
@@ -153,7 +153,7 @@ class _Compiler:
                 return numbers_between(field, low, high)
 
     def _parts(self, node: Node) -> list[tantivy.Query]:
-        """The queries of which any must match."""
+        """The queries that are alternatives: any must match."""
         match node:
             case Or(nodes):
                 # One union of all: unions within unions take longer.

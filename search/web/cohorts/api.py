@@ -81,7 +81,7 @@ class WholeCohort(_Body):
 
 
 class Changes(_Body):
-    """What of a cohort is changed; all else stays."""
+    """The changes to a cohort; what is not named stays."""
 
     name: _Name | None = None
     note: _Note | None = None

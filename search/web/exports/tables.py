@@ -20,7 +20,7 @@ _TYPES = {
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",
 }
-#: The answer as OpenAPI describes it.
+#: The response as described for OpenAPI.
 TABLE_CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table.",

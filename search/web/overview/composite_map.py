@@ -114,7 +114,7 @@ def _flat(rows: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
     for axis in range(2):
         if places[np.abs(places[:, axis]).argmax(), axis] < 0:
             places[:, axis] *= -1
-    # By rank along each axis, so that no crowd lies on one spot.
+    # Places are ranks along each axis, so that labels do not crowd.
     ranks = places.argsort(0, kind="stable").argsort(0, kind="stable") / max(len(rows) - 1, 1)
     span = np.maximum(np.ptp(places, axis=0), 1e-12)
     mixed = 0.5 * ranks + 0.5 * (places - places.min(0)) / span

@@ -19,7 +19,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _State = Annotated[State, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
-# Fields of the query language, together those that belong together.
+# Fields of the query language, grouped.
 _FIELDS = (
     (("disease", "organ", "location", "side", "severity"), "findings, whoever says them"),
     (("finding",), "words of one and the same finding: finding:(effusion AND left)"),

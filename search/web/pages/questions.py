@@ -73,7 +73,7 @@ def example_questions(service: SearchService) -> list[Question]:
 def askings(
     names: Sequence[str], views: Sequence[str], denied: Sequence[str]
 ) -> list[list[tuple[str, str]]]:
-    """Kinds of questions, each as texts with their queries, of which the first may do.
+    """Kinds of questions; of the texts and queries of each, the first with an answer is used.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Door:
         try:
             self._come_in(self._identities, request, peer)
         except CxrdexError as error:
-            # Where it cannot be known who may come in, nobody does.
+            # If the users cannot be read, nobody gets in.
             _log.error("%s", error)
             answer = error_response(
                 request, 503, "it cannot be found out who you are: tell its keeper"
@@ -93,7 +93,7 @@ class Door:
             return
 
         async def unstored(message: _Scope) -> None:
-            # What one person saw is not for the next one at the same machine.
+            # Not cached, as others may use the same browser.
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 if not any(name == b"cache-control" for name, _ in headers):

@@ -40,7 +40,7 @@ class LabelUpdater:
 
     def __enter__(self) -> LabelUpdater:
         if Layout(self.database).labels.exists():
-            # A server that ended, or a run, may have left some.
+            # An earlier server or run may have left some.
             self.soon()
         return self
 

@@ -93,15 +93,15 @@ def _likely_scores(
     names, likely = bundle.findings, bundle.likely or {}
     limits = np.array([1.1 if name == NORMAL else likely.get(name, 1.1) for name in names])
     finding = np.array([name != NORMAL for name in names])
-    said = (chances >= limits) & known
-    hits, there = (goals & said).sum(), (goals & known)[:, finding].sum()
+    reported = (chances >= limits) & known
+    hits, there = (goals & reported).sum(), (goals & known)[:, finding].sum()
     normal = goals[:, names.index(NORMAL)] if NORMAL in names else np.zeros(len(goals), bool)
     return {
-        "precision": _rounded(hits / said.sum()) if said.any() else None,
+        "precision": _rounded(hits / reported.sum()) if reported.any() else None,
         "recall": _rounded(hits / there) if there else None,
-        "said": int(said.sum()),
+        "said": int(reported.sum()),
         "normal_images": int(normal.sum()),
-        "normal_images_with_one": int(said[normal].any(1).sum()),
+        "normal_images_with_one": int(reported[normal].any(1).sum()),
     }
 
 

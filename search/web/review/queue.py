@@ -11,10 +11,10 @@ from search.models import Once
 from search.service import SearchService
 from search.snapshot import Snapshot
 
-__all__ = ["Film", "Queue", "Queues"]
+__all__ = ["Queue", "QueuedFilm", "Queues"]
 
 
-class Film(NamedTuple):
+class QueuedFilm(NamedTuple):
     """A film of one study: image id, study id, and the finding's calibrated probability."""
 
     image: str
@@ -34,7 +34,7 @@ class Queue:
         By study id, what people said of the finding.
     """
 
-    films: Sequence[Film]
+    films: Sequence[QueuedFilm]
     judged: Mapping[str, Verdict]
 
     @property
@@ -42,11 +42,11 @@ class Queue:
         """How many of its films are judged."""
         return sum(film.study in self.judged for film in self.films)
 
-    def of(self, image: str) -> Film | None:
+    def of(self, image: str) -> QueuedFilm | None:
         """The film of an image; None where it is not among them."""
         return next((film for film in self.films if film.image == image), None)
 
-    def following(self, after: str | None, count: int) -> list[Film]:
+    def following(self, after: str | None, count: int) -> list[QueuedFilm]:
         """The first films without a judgement that follow an image."""
         start = 0
         if after is not None:
@@ -66,7 +66,7 @@ class Queues:
 
     def __init__(self, service: SearchService) -> None:
         self._service = service
-        self._kept: Once[tuple[tuple[Film, ...], dict[str, str]]] = Once()
+        self._kept: Once[tuple[tuple[QueuedFilm, ...], dict[str, str]]] = Once()
 
     def findings(self) -> list[str]:
         """What the database has probabilities of."""
@@ -93,20 +93,22 @@ class Queues:
                 counts[finding] = counts.get(finding, 0) + 1
         return counts
 
-    def _films(self, finding: str, snapshot: Snapshot) -> tuple[tuple[Film, ...], dict[str, str]]:
+    def _films(
+        self, finding: str, snapshot: Snapshot
+    ) -> tuple[tuple[QueuedFilm, ...], dict[str, str]]:
         images = snapshot.database.ledger.images
         # Readings change with the bundle or with the images there are, and with nothing else.
         key = (finding, images.changes, snapshot.manifest.bundle)
 
-        def make() -> tuple[tuple[Film, ...], dict[str, str]]:
+        def make() -> tuple[tuple[QueuedFilm, ...], dict[str, str]]:
             pooled = snapshot.manifest.thresholds is not None
-            best: dict[str, Film] = {}
+            best: dict[str, QueuedFilm] = {}
             studies: dict[str, str] = {}
             for image, study, chance in images.chances(finding):
                 # If readings are not pooled by study, each image is judged for itself.
                 unit = study if pooled else image
                 studies[image] = unit
-                best.setdefault(unit, Film(image, unit, chance))
+                best.setdefault(unit, QueuedFilm(image, unit, chance))
             films = sorted(best.values(), key=lambda f: (abs(f.chance - 0.5), f.image))
             return tuple(films), studies
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 __all__ = ["EXIT_CODE", "message", "unforeseen"]
 
-#: That of an internal error, as sysexits.h has it.
+#: Exit code of an internal error (EX_SOFTWARE of sysexits.h).
 EXIT_CODE = 70
 _PACKAGES = (
     "cxrdex", "click", "elasticsearch", "faiss-cpu", "faiss-gpu", "imagecodecs", "numpy",

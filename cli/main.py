@@ -88,7 +88,7 @@ class _LazyGroup(click.Group):
         except CxrdexError as error:
             raise _Failure(error) from error
         except click.ClickException as error:
-            # It quotes what was typed, which a script may have taken from an archive.
+            # The message quotes what was typed, which a script may have taken from an archive.
             error.message = harmless(error.message)  # type: ignore[misc]
             raise
         except KeyboardInterrupt:

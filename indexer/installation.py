@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PACKAGES", "Installation"]
 
-#: What decides how files are read, and how fast.
+#: Packages that decide how files are read, and how fast.
 PACKAGES = (
     "cxrdex",
     "torch",

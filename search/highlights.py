@@ -211,7 +211,7 @@ class _Wanted:
     """
 
     def __init__(self, leaves: Iterable[Leaf]) -> None:
-        #: By its first stem, each phrase as stems.
+        #: Phrases as stems, by their first stem.
         self._phrases: dict[str, list[tuple[str, ...]]] = {}
         self._shapes: list[Callable[[str], bool]] = []
         for leaf in leaves:

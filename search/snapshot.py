@@ -164,7 +164,7 @@ class Snapshots:
         #: Open ledgers that no request uses.
         self._resting = [Database.open(path)]
         self._resting[0].rest()
-        #: What the database was made with, when it was opened.
+        #: The manifest when the database was opened.
         self.manifest = self._resting[0].manifest
         self._text: Backend | None = None
         self._watch: sqlite3.Connection | None = None

@@ -42,7 +42,7 @@ def demo(folder: Path | None, studies: int) -> None:
         made = simulate_archive(archive, studies)
         echo(f"{archive}: {len(made.files)} files of a simulated archive")
         films = [f for f in made.files if f.outcome == "done" and (archive / f.name).is_file()]
-        # One with an effusion alone where there is one, as in a small archive there need not be.
+        # Films whose only finding is an effusion come first; a small archive may have none.
         films.sort(key=lambda film: [f.kind for f in film.findings] != ["effusion"])
         example = films[0].name
         reports = ["--reports", str(made.reports)]

@@ -160,18 +160,19 @@ def serve(
             door.bind((host, port))
         except OSError as error:
             raise CxrdexError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-        # Whoever reads the line below may ask at once.
+        # Listening begins before the address is printed, so that whoever reads it can connect at
+        # once.
         door.listen()
         name = names[0] if names else f"[{host}]" if ":" in host else host
         scheme = "https" if tls_cert else "http"
         echo(f"{scheme}://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")
-        # What people ask is in no log.
+        # The access log is off: questions are never logged.
         config = uvicorn.Config(
             create_app(service, settings, trail),
             log_level="warning",
             access_log=False,
             lifespan="on",
-            # Whose word on where a request comes from is taken, `search.web.people.door` knows.
+            # Proxy headers are left to `search.web.people.door`, which knows the trusted proxies.
             proxy_headers=False,
             server_header=False,
             ssl_certfile=tls_cert,

@@ -18,7 +18,7 @@ from indexer.paper.recipe import RECIPES, PaperRecipe, named
 __all__ = ["train"]
 
 _PRODUCT = "product"
-# What one kind of recipe has and the other has not.
+# Options that only one kind of recipe has.
 _OF_PRODUCT = (
     "name",
     "backbones",
@@ -259,7 +259,7 @@ def train(
         interpolation=interpolate,
         teacher_views=teacher_views,
         frozen=frozen,
-        # One collection's films look alike; those of several do not.
+        # The films of one collection look alike, those of several do not.
         strong=len(datasets) > 1,
         seed=seed,
     )

@@ -69,7 +69,7 @@ def bone_is_white(canvas: npt.NDArray[np.uint8]) -> float:
     if not step:
         return 0.0
     side = step * len(weights)
-    # First whole rows, which is several times as fast as blocks at once.
+    # Whole rows first: several times as fast as blocks.
     rows = canvas[:side, :side].reshape(len(weights), step, side).sum(1, dtype=np.uint32)
     sums = rows.reshape(len(weights), len(weights), step).sum(2)
     means = (sums / step**2).astype(np.float32)

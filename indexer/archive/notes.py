@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["NOTES"]
 
-#: By its stable code, what a note means to the person who looks at the image.
+#: Texts of notes, by their stable codes.
 NOTES: dict[str, str] = {
     "encapsulation_mended": "the frame's delimiters or offsets are wrong; the picture is whole",
     "encoding_as_found": "its pixels are encoded otherwise than the transfer syntax says",

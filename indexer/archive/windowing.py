@@ -183,7 +183,7 @@ def pixel_digest(image: GreyImage) -> bytes:
         return blake3(b"encoded" + meaning + image.encoded).digest()
     top = -1 if signed else 2**image.bits - 1
     digest = blake3(struct.pack("<II", *image.pixels.shape))
-    # By blocks that stay in the cache.
+    # In blocks that stay in the cache.
     for start in range(0, len(image.pixels), _ROWS):
         values = image.pixels[start : start + _ROWS].astype("<i4", order="C")
         if image.inverted:
@@ -344,7 +344,7 @@ def _indexed(
     """Indices (rows, columns) into a ramp of at most 65,536 stored values."""
     if pixels.dtype.itemsize <= 2:
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
-        # Of 12 bits a table of all that 16 could hold would be sixteen times as long as is needed.
+        # For 12 bits, a table for all 16 would be sixteen times as long as needed.
         short = low >= 0 and pixels.dtype.isnative
         top = high if short else 2 ** (8 * unsigned.itemsize) - 1
         ramp = np.arange(top + 1, dtype=unsigned)

@@ -15,7 +15,7 @@ IntArray = npt.NDArray[np.intp]
 #: The word that ends a line.
 END = 0
 
-#: What a network remembers of each line: arrays of shape (n, beam, ...).
+#: A network's state for each line: arrays of shape (n, beam, ...).
 State = tuple[FloatArray, ...]
 
 #: From the last words, shape (n, beam), and the state, the logits of the next word, shape

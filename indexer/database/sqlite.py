@@ -66,7 +66,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            # What is deleted is overwritten, however SQLite was built.
+            # Overwrite deleted content, whatever SQLite's build would do.
             connection.execute("PRAGMA secure_delete = ON")
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except sqlite3.DatabaseError:

@@ -20,7 +20,7 @@ __all__ = ["FILE", "ROLES", "Annotations", "Claim", "Description", "LabelMeaning
 
 #: The description that a folder carries itself.
 FILE = "dataset.toml"
-#: What the columns of a table may be of an image; `image` has to be.
+#: Roles that columns of a table may have; `image` is required.
 ROLES = ("image", "picture", "patient", "study", "view", "split", "annotations", "labels", "text")
 
 Claim: TypeAlias = Literal["yes", "no", "soft", "unknown"]

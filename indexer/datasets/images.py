@@ -29,7 +29,7 @@ _KEY = b"training set"
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+|\n+")
 # Numbers of a list and the like are no sentences.
 _SHORTEST_SENTENCE = 5
-# What a view is called where a description does not say.
+# Names of views where the description gives none.
 _VIEWS = {
     **dict.fromkeys(("frontal", "pa", "ap", "posteroanterior", "anteroposterior"), "frontal"),
     **dict.fromkeys(("lateral", "ll", "rl", "lat", "l", "left lateral"), "lateral"),

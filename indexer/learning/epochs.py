@@ -14,7 +14,7 @@ from torch import nn
 
 __all__ = ["Checkpoint", "Criterion", "Row", "run_epochs"]
 
-#: What an epoch scored, by name.
+#: Scores of an epoch, by name.
 Row: TypeAlias = dict[str, Any]
 
 log = logging.getLogger(__name__)

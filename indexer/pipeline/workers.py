@@ -138,7 +138,7 @@ def _serve(function: Callable[[Any], Any], connection: Connection, memory: int |
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(None)
-        # What decoders print may quote a header, and nobody reads it in order.
+        # Decoders may print parts of a header, and the lines of workers would mix.
         sink = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
             os.dup2(sink, stream)

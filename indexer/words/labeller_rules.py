@@ -67,7 +67,7 @@ def _forms(name: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def _findings() -> Iterator[FindingRule]:
-    # What names its organ comes first: "degenerative lumbar spine" is of those vertebrae.
+    # Terms that name their organ come first: "degenerative lumbar spine" is about those vertebrae.
     for kind in (*_QUALIFIERS, "disease"):
         for name, entry in vocabulary()[kind].items():
             organ = entry.get("organ", "")

@@ -16,7 +16,7 @@ from search.export.columns import ExportColumn
 __all__ = ["SUFFIXES", "RowWriter", "open_table"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-# What a spreadsheet would take for a formula.
+# First characters that make a spreadsheet take text for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_PER_GROUP = 4096
 

@@ -137,7 +137,7 @@ def _diagnosis(text: str, position: int) -> str:
 
 
 def _refuse(position: int, message: str) -> NoReturn:
-    # What is quoted of the query must neither break the line nor steer a terminal.
+    # A quoted part of the query must not break the line or control a terminal.
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message)
     raise QueryError(f"column {position + 1}: {shown}")
 

@@ -54,7 +54,7 @@ class _Candidate(NamedTuple):
     study: str
     #: Whether it is the very same picture.
     same: bool
-    #: Of the mean vector of its study, or its own.
+    #: Likeness of its study's mean vector, or of its own.
     share: float
     own: float
 

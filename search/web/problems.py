@@ -22,7 +22,7 @@ __all__ = ["PROBLEM", "PROBLEMS", "http_status", "of_server", "problem"]
 
 #: Content of an answer that says what is wrong, as OpenAPI describes it.
 PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
-#: What any route may answer.
+#: Errors that any route may return.
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": PROBLEM}
     for status, text in (

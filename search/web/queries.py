@@ -19,7 +19,7 @@ __all__ = [
     "TableQuery",
 ]
 
-#: What a table may be written as.
+#: Formats of a table.
 Form: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 _Cohort = Annotated[str | None, Field(pattern="^[0-9a-f]{20}$", description="Id of a cohort.")]

@@ -44,7 +44,7 @@ _START = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
 # The codestream of a JP2 file begins within this many bytes.
 _BOXES = 65536
-# What decoders write after the end marker: padding and item delimiters.
+# Bytes after the end marker: padding and item delimiters.
 _TRAILER = 64
 _CODING_STYLE = 0x52
 _START_OF_TILE = 0x90

@@ -201,7 +201,7 @@ def _pillow_remarks(kind: str) -> Iterator[None]:
     except UnidentifiedImageError:
         raise FailedImage("undecodable_pixels", f"{kind} with a damaged header") from None
     except Exception as error:  # noqa: BLE001 - Pillow's readers raise anything on damaged files
-        # It has no type for it: a file that ends early is an OSError that says so.
+        # Pillow has no class for this: a file that ends early is an OSError that says so.
         early = any(word in str(error).lower() for word in ("truncated", "broken", "end of"))
         if early or isinstance(error, EOFError):
             raise FailedImage("truncated", f"the {kind} file ends early") from None

@@ -27,7 +27,7 @@ _BROKEN = (
 )
 
 
-# What stands behind a file id in the name that a file has got.
+# Suffixes and versions that copying adds to a file id.
 _SUFFIX = re.compile(r"(?:\.[a-z][a-z0-9]{0,7}|\.)?(?:;\d+)?$")
 
 

@@ -56,7 +56,7 @@ __all__ = [
 Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir", "address"]
 
 OPEN_I_REPORTS = "ecgen-radiology"
-#: What reports are called.
+#: Suffixes of report files.
 REPORT_SUFFIXES = (".xml", ".txt", ".hl7", ".rtf", ".html", ".htm")
 
 _MEDIA_DIRECTORY = b"1.2.840.10008.1.3.10"

@@ -17,7 +17,7 @@ def too_large(most: int) -> SkippedImage:
 def read_regular_file(path: str, most: int) -> bytes:
     """A file of at most `most` bytes; never opens, nor waits for, a pipe, device or socket."""
     _require_regular(os.stat(path))
-    # Once more when it is open, as something else may have taken its name meanwhile.
+    # Checked again once it is open, as another file may have taken its name.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         _require_regular(status)

@@ -32,7 +32,7 @@ __all__ = [
     "load_localiser",
 ]
 
-#: What may be asked for; ``auto`` takes the first of cuda, openvino and torch that is there.
+#: Choices of a runtime; ``auto`` takes the first of cuda, openvino and torch that is available.
 NAMES = ("auto", "torch", "openvino", "cuda")
 #: ``auto`` is the fastest that keeps the cosine to float32 over .999 (docs/adr/0008).
 PRECISIONS = ("auto", "float32", "bf16", "int8")

@@ -50,9 +50,9 @@ class ImageRow:
     shard: int
     row: int
     run: int
-    #: What the images of its study say together, where there are several and they are pooled.
+    #: The pooled reading of its study, if it has several images and they are pooled.
     pooled: dict[str, Any] | None
-    #: What people said of the images of its study, in no order.
+    #: Label events of all images of its study, in no order.
     label_events: tuple[Event, ...] = ()
 
     @property

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
-#: What a label field says of a finding; the composite label is all its words.
+#: Label fields, each a property of a finding; the composite label is all its words.
 LABELS = ("disease", "organ", "location", "side", "severity", "composite")
 #: Names of the analyzers of text: of stems, and of words as they are written.
 STEMMED, PLAIN = "radiology", "radiology_plain"

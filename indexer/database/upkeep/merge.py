@@ -36,7 +36,7 @@ __all__ = ["Merged", "merge"]
 
 _log = logging.getLogger(__name__)
 
-# What must be the same in all parts, and how it is called.
+# Fields of the manifest that must be the same in all parts, and what messages call them.
 _SAME = {
     "format": "the format",
     "bundle": "the bundle",

@@ -350,7 +350,7 @@ class Vectors:
         )
         places_found = self._positions(np.maximum(entries[:, 0], 0))
         known = (entries[:, 0] >= 0) & (places_found >= 0)
-        # What is found must be as near as the index says, and no farther than the image itself.
+        # The hit must have the score that the index says, and be no farther than the image itself.
         nearest = shards.rows(places_found[known])
         own = (vectors[known] ** 2).sum(1)
         slack = _SLACK.get(self._generation.code, _COARSE_SLACK) * own

@@ -261,7 +261,7 @@ class Shards:
             except ShardMissing:
                 raise
             except DatabaseError:
-                # What is damaged is told when it is needed.
+                # A damaged file raises an error when it is needed.
                 continue
 
     def mapped(self, index: int) -> npt.NDArray[np.float16]:
@@ -287,7 +287,7 @@ class Shards:
         if index in self._unchecked:
             shard = self.shards[index]
             found = shard_checksum(self._folder, shard.number)
-            # What is missing is told when it is loaded.
+            # A missing file raises an error when it is loaded.
             if found is not None and found != shard.checksum:
                 raise DatabaseError(
                     f"the shard {_paths(self._folder, shard.number)[0]} is damaged: run "

@@ -105,7 +105,7 @@ class Outbox:
             document for page in self._current_documents() for document in page
         )
         with self._ledger.transaction():
-            # All of these are in the new index, in their present form.
+            # The new index has all of these documents in their present form.
             self._ledger.outbox.drop_documents()
             self._ledger.outbox.refilled()
         self.sync()

@@ -135,7 +135,7 @@ class Cluster:
                 continue
             options = {
                 "num_cpus": 0,
-                # It must see the GPU to tell what it computes with.
+                # The task must see the GPU to tell what it computes with.
                 "num_gpus": 0.001 if share.gpus else 0,
                 "max_retries": 0,
                 "label_selector": {"ray.io/node-id": node.node},

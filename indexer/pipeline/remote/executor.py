@@ -67,7 +67,7 @@ class _Places:
     counted: float = field(default=-_COUNT_SECONDS)
     count: int = 0
     cores: int = 0
-    #: By Ray's id of a machine.
+    #: Places by Ray's id of the machine.
     by_node: dict[str, int] = field(default_factory=dict)
 
     def now(self) -> int:

@@ -66,7 +66,7 @@ class Assembly:
         elif kind in ("or", "vs"):
             self._end()
             self._join = "or" if kind == "or" else "vs"
-            # What is denied or doubted goes on: "no effusion or edema".
+            # A denial or doubt goes on over "or": "no effusion or edema".
             if self._clauses and isinstance(last := self._clauses[-1].any_of[-1], PlainPhrase):
                 self._negated, self._doubt = last.negated, last.doubt
         elif kind in ("and", ";"):

@@ -157,7 +157,8 @@ _YEAR = r"((?:19|20)\d\d)\b"
 CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | None]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE if kind != "short" else 0), meaning)
     for kind, pattern, meaning in (
-        # What cannot be judged: the longest first, so that no number of it is left over.
+        # Conditions that cannot be judged; the longest first, so that none of their numbers is
+        # left.
         (
             "left out",
             rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:\s*{_LENGTH})?"

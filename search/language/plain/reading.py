@@ -27,7 +27,7 @@ from search.language.tree import (
 
 __all__ = ["QueryReading", "ranked", "read", "read_sentence"]
 
-# In a query of the language these are words like others.
+# In the query language these are ordinary words.
 _OPERATORS = {"no": "NOT", "not": "NOT", "without": "NOT", "w/o": "NOT", "or": "OR"}
 
 
@@ -146,7 +146,7 @@ def read_sentence(
     try:
         reading = read(text, vocabulary)
     except QueryError:
-        # What is too long for a query may still mean something.
+        # A text that is too long for a query may still have a meaning.
         return None
     return reading if reading.understood is not None else None
 

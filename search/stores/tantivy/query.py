@@ -156,7 +156,7 @@ class _Compiler:
         """The queries that are alternatives: any must match."""
         match node:
             case Or(nodes):
-                # One union of all: unions within unions take longer.
+                # One flat union: nested unions take longer.
                 return [query for child in nodes for query in self._parts(child)]
             case Word(text, field, origin) | Phrase(text, field, origin):
                 stems = stemmed(text)

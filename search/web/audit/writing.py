@@ -24,7 +24,7 @@ __all__ = ["Audit", "AuditFailed", "Details"]
 
 _log = logging.getLogger(__name__)
 
-#: What is kept of questions: their words, a keyed hash that tells equal ones, or nothing.
+#: How questions are recorded: in words, as a keyed hash that tells equal ones, or not at all.
 Details: TypeAlias = Literal["full", "keyed", "none"]
 
 # Events that may wait for the disk; with more than this, requests are refused.

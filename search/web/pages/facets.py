@@ -26,7 +26,7 @@ TITLES = {
     "certainty": "Certainty",
     "year": "Year",
 }
-# What values are called that are letters in the index.
+# Names of values that are letters in the index.
 _WORDS = {"sex": {"f": "female", "m": "male", "o": "other"}}
 
 

@@ -47,9 +47,9 @@ async def _person(request: Request) -> Person:
 Asking = Annotated[Person, Depends(_person)]
 
 
-#: What a request is to the audit; ``"nothing"`` for what says nothing about a patient.
+#: The kind of a request in the audit; ``"nothing"`` if it shows nothing about a patient.
 Action: TypeAlias = Literal["search", "open", "export", "change", "sign in", "sign out", "nothing"]
-#: What a route may be for: a role, or those too who have not signed in.
+#: Whom a route is for: a role, or everyone, even without a sign-in.
 Audience: TypeAlias = Role | Literal["anyone"]
 
 

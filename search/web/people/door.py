@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 _Scope = MutableMapping[str, Any]
 
-#: What someone who has not signed in may see: how to sign in.
+#: Paths that are open without a sign-in, as its page needs them.
 OPEN = frozenset(
     {"/sign-in", "/sign-in/openid", "/sign-in/openid/callback"}
     | {"/static/style.css", "/static/icon.svg"}

@@ -163,13 +163,13 @@ def router(known: Identities, settings: OpenIdSettings) -> APIRouter:
     return router
 
 
-# What a provider, or whoever plays one, can do wrong: say no, sign wrongly, not answer, not speak
-# JSON or leave something out.
+# Errors of a provider, or of someone who poses as one: refusals, wrong signatures, no answer,
+# malformed or incomplete JSON.
 _FAILURES = (OAuthError, JoseError, httpx2.HTTPError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 def _failed(error: Exception, status: int) -> HTTPException:
-    # What the provider says may name a person: of its words only the kind is logged.
+    # The provider's message may name a person, so only its kind is logged.
     kind = error.error if isinstance(error, OAuthError) else type(error).__name__
     _log.warning("a sign-in at the provider failed: %s", str(kind)[:100])
     return HTTPException(status, "the sign-in at the provider did not succeed: begin again")

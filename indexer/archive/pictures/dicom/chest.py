@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RADIOGRAPHS", "Place", "body_region", "is_capture", "require_chest"]
 
-#: Where a name says that a film was taken; None where it says nothing that is known.
+#: The body region that a name means; None if the name means nothing known.
 Place: TypeAlias = Literal["chest", "elsewhere"] | None
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -34,7 +34,7 @@ _MODALITY = re.compile(
     r"|RESP|RF|RG|RT(?:DOSE|IMAGE|INTENT|PLAN|RAD|RECORD|SEGANN|STRUCT)|RWV|SEG|SM|SMR|SR|SRF|STAIN"
     r"|TEXTUREMAP|TG|US|VA|XA|XAPROTOCOL|XC"
 )
-# What is written for CR and DX where it is no, or another, defined term.
+# Other spellings that stand for CR and DX.
 _RADIOGRAPHY_SYNONYMS = frozenset({"DR", "RG", "XR", "XRAY", "X-RAY", "CR/DX", "CXR"})
 # SNOMED codes of Anatomic Region (CID 4031): thorax, lung, chest wall and their old SRT codes.
 _CHEST_CODES = frozenset(

@@ -21,7 +21,7 @@ _UNDEFINED = 0xFFFFFFFF
 _SOI, _J2K, _JP2 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 _STARTS = (_SOI, _J2K, _JP2)
 _EOI = b"\xff\xd9"
-# What may follow the end of a codestream: padding and item delimiters.
+# Bytes that may follow the end of a codestream: padding and item delimiters.
 _TRAILER = 64
 _JPEG = "1.2.840.10008.1.2.4."
 _RLE = "1.2.840.10008.1.2.5"

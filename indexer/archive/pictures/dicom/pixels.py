@@ -35,7 +35,7 @@ _SAME_DECODER = (
     frozenset(_JPEG + end for end in ("201", "202", "203")),
     frozenset({_RLE}),
 )
-# What is written for the defined terms of Photometric Interpretation.
+# Other spellings of the defined terms of Photometric Interpretation.
 _PHOTOMETRIC_SYNONYMS = {
     "GRAYSCALE": "MONOCHROME2",
     "PALETTE_COLOR": "PALETTE COLOR",
@@ -233,7 +233,7 @@ def _attach_native(
     wanted = _native_bytes(dataset, *size)
     if len(value) < wanted or not value:
         message = f"the pixel data ends after {len(value)} bytes of {wanted}"
-        # All that was announced is there.
+        # All announced bytes are there.
         wrong = ": it is cut short, or rows, columns or bits of the header are wrong"
         raise FailedImage("truncated", message + (wrong if found.whole else ""))
     dataset.PixelData = value
@@ -266,7 +266,7 @@ def _size_by_length(dataset: Dataset, size: tuple[int, int], length: int) -> tup
     """Rows and columns, of which one is missing, by the length of the pixel data."""
     known = max(size)
     line = known * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
-    # One byte more may fill up the element.
+    # The element may be padded by one byte.
     other = length // line if line and length % line <= 1 else 0
     if not known or not other:
         raise _no_size()
@@ -357,7 +357,7 @@ def _wider(dataset: Dataset, values: npt.NDArray[Any]) -> npt.NDArray[Any] | Non
         return None
     dataset.Columns = found
     wider = decode_pixels(dataset, raw=True)
-    # One pixel more or less turns each row a little against the one above.
+    # With one pixel too many or too few, each row is shifted against the one above.
     if roughness(wider)[1] < roughness(values)[1]:
         return wider
     dataset.Columns = columns
@@ -375,7 +375,7 @@ def _deeper(dataset: Dataset, values: npt.NDArray[Any]) -> npt.NDArray[Any] | No
     above = raw[:: max(1, len(raw) // 24)] >= 1 << bits
     if np.mean(above) < _ABOVE:
         return None
-    # What is in the unused bits on purpose, such as an overlay, leaves the values below it smooth.
+    # Deliberate content of the unused bits, such as an overlay, leaves the values below it smooth.
     noise = roughness(values)[0] > _ROUGH and fits_better(raw, values)
     return raw.astype(np.uint16) if noise or is_smoother(raw, values) else None
 
@@ -390,7 +390,7 @@ def _grey_of_colour(dataset: Dataset, native: bool, palette: bool) -> tuple[npt.
     grey = grey_channel(colour)
     if grey is None and native:
         planes = colour.reshape(3, *colour.shape[:2])
-        # By planes where the header says by pixel; or YBR without chroma where it says RGB.
+        # Stored by planes where the header says by pixel, or YBR without chroma where it says RGB.
         if int(dataset.get("PlanarConfiguration") or 0) == 0:
             grey = grey_channel(np.moveaxis(planes, 0, 2))
         if grey is None and (np.abs(colour[:, :, 1:].astype(int) - _NEUTRAL) <= 1).all():

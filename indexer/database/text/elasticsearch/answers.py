@@ -32,7 +32,7 @@ _REFUSED = frozenset(
         "too_many_nested_clauses",
     }
 )
-# What the server's types of errors look like; nothing else is taken for one.
+# How the server spells types of errors; other text is not taken for one.
 _TYPE = re.compile(r"[a-z_]{1,80}")
 #: What to do where an index is missing.
 REFILL = "run `cxrdex verify --repair`, which fills it anew"

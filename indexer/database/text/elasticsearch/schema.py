@@ -65,7 +65,7 @@ def settings(shards: int = 1, *, vectors: bool = False) -> _Json:
         "auto_expand_replicas": "0-1",
         "mapping": {"total_fields": {"limit": 2000}},
         "analysis": {
-            # What Rust calls alphanumeric, the rule of tantivy's tokenizer.
+            # The characters that Rust calls alphanumeric, as in tantivy's tokenizer.
             "tokenizer": {
                 "radiology": {"type": "pattern", "pattern": r"[^\p{IsAlphabetic}\p{N}]+"}
             },

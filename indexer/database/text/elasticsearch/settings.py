@@ -102,7 +102,7 @@ class ElasticsearchSettings:
         """
         from elasticsearch import Elasticsearch
 
-        # It logs whole documents for debugging, and each failure that we report ourselves.
+        # The client logs whole documents for debugging, and failures that are reported here anyway.
         logging.getLogger("elastic_transport").setLevel(logging.ERROR)
         more: dict[str, Any] = {}
         if self.api_key:
@@ -152,7 +152,7 @@ def _checked(url: str) -> str:
         parts: SplitResult = urlsplit(url)
         port = parts.port or _PORT
     except ValueError:
-        # What is malformed may hold a password, so it is not repeated.
+        # A malformed address may hold a password, so it is not repeated.
         raise DatabaseError("the address of Elasticsearch is malformed") from None
     if "@" in url:
         raise DatabaseError(

@@ -299,7 +299,7 @@ def _check_version(path: Path) -> None:
 
 def _error(path: Path, error: Exception, *, writing: bool = False) -> DatabaseError | DiskFullError:
     """What tantivy or the system says of the folder, in our words."""
-    # What tantivy quotes may be a report's text; a path is named below.
+    # Cut at the first quote, as the error may quote a report's text; the path is named below.
     reason = re.split("[\"'`\n\r]", str(error))[0].rstrip(" :") or type(error).__name__
     full = getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in reason.lower()
     # tantivy's writer thread dies of a full disk and says only that it was killed.

@@ -51,7 +51,7 @@ class Generation:
     kind
         ``"flat"``, ``"ivf<lists>,sq8"`` or ``"ivf<lists>,pq<parts>x8"``.
     lists, code
-        Of its `Plan`.
+        Of its `IndexPlan`.
     axes
         Numbers it keeps of each vector, along the vectors' principal axes.
     nprobe

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
 
 from indexer.errors import RequestError
+from indexer.planning.answer import How, Limit, Number, Plan
 from indexer.planning.measurements import Measurement, load_measurements
 
-__all__ = ["DEFAULT_MIX", "ENCODINGS", "Limit", "Number", "Plan", "make_plan"]
-
-How: TypeAlias = Literal["asked", "measured", "extrapolated", "advice"]
+__all__ = ["DEFAULT_MIX", "ENCODINGS", "FULL_ROWS", "Limit", "Number", "Plan", "make_plan"]
 
 #: Encodings by the names of `--modality-mix`; all are films of 2,000 x 2,500 pixels.
 ENCODINGS = (
@@ -25,6 +22,8 @@ ENCODINGS = (
 #: Percent of the films; nobody has counted archives, so it is an example and no measurement.
 DEFAULT_MIX: Mapping[str, float] = {"uncompressed": 50, "jpeg2000": 25, "jpeg-lossless": 25}
 
+#: Vectors in a file of embeddings after compaction; a test compares it with the writer's.
+FULL_ROWS = 65_536
 # A size within this factor of the one measured counts as measured.
 _NEAR = 1.5
 _MIB, _GB = 2.0**20, 1e9
@@ -34,75 +33,12 @@ _SHARD_BYTES = 40e9
 _SLOW_MS = 1000.0
 # The recall that `indexer.database.vectors.plan` asks of the vector index.
 _RECALL = 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One number of a plan.
-
-    Parameters
-    ----------
-    name, value, unit
-        Such as ``"hours"``, 31.2, ``"h"``.
-    how
-        ``"measured"`` at about this size; ``"extrapolated"`` from a smaller one; ``"advice"`` of
-        others, or an assumption; ``"asked"`` for by the caller.
-    sources
-        The measurements behind it.
-    note
-        What it assumes.
-    """
-
-    name: str
-    value: float
-    unit: str
-    how: How
-    sources: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What ends to work well, at how many images, and what to do then."""
-
-    what: str
-    images: float
-    how: How
-    sources: tuple[str, ...]
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The answer.
-
-    Parameters
-    ----------
-    numbers
-        In the order of what a person asks.
-    limits
-        What breaks, the first first; also what lies beyond this archive.
-    commands
-        To be run in this order.
-    """
-
-    images: int
-    mix: dict[str, float]
-    numbers: tuple[Number, ...]
-    limits: tuple[Limit, ...]
-    commands: tuple[str, ...]
-
-    def __getitem__(self, name: str) -> Number:
-        return next(number for number in self.numbers if number.name == name)
-
-    @property
-    def first_limit(self) -> Limit:
-        """What breaks first, whether this archive reaches it or not."""
-        return self.limits[0]
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
+#: The most that one index of Elasticsearch may have; a test compares it with the setting's.
+MOST_SHARDS = 1024
+# Encodings of which whole runs were measured (`benchmarks.index_run`).
+_RUN = {"uncompressed", "jpeg2000", "jpeg-lossless"}
+# Cores that one machine is taken to have at most.
+_ONE_MACHINE = 64
 
 
 def make_plan(
@@ -150,6 +86,17 @@ class _Planner:
         self._cores = cores
         self._known = load_measurements()
         self._numbers: list[Number] = []
+        text = images * self._at("stored text").value
+        beside = images * self._at("elasticsearch vector bytes").value
+        slow = images * self._at("slowest elasticsearch").value / 1e6
+        self._served = text + beside
+        # Vectors a shard as in the measurement; larger shards were not measured.
+        measured = self._at("elasticsearch vector recall").at or 0
+        self._per_shard = measured / self._at("elasticsearch vector shards").value
+        self._nodes = max(1, math.ceil(slow / _SLOW_MS))
+        shards = max(math.ceil(self._served / _SHARD_BYTES), math.ceil(images / self._per_shard))
+        # As many on each node, and one at least: a node without a shard answers nothing.
+        self._shards = min(MOST_SHARDS, math.ceil(shards / self._nodes) * self._nodes)
 
     def _at(self, name: str) -> Measurement:
         return self._known[name]
@@ -189,29 +136,59 @@ class _Planner:
         spent = (decode + model) / self._at("efficiency").value
         other = self._mix.get("other", 0) / 100
         skipping = 1000 * 2 / self._at("skipping").value * other
+        spent_by = [*decoded, "model", "efficiency", *(["skipping"] if other else [])]
+        run = not other and {name for name, share in self._mix.items() if share} <= _RUN
         total = spent + skipping
         commit = self._at("commit").value
         fed = total / commit
-        self._add("core time per image", total, "core-ms", *decoded, "model", "efficiency",
-                  how="measured", note="decoding by the mix, model on the CPU, and what a run "
-                  "loses between them, at 900 images")  # fmt: skip
-        self._add("core time", self._images * total / 3.6e6, "core-hours", *decoded, "model",
-                  "efficiency")  # fmt: skip
-        self._add("cores that one driver feeds", fed, "cores", "commit", *decoded, "model",
+        self._add(
+            "core time per image",
+            total,
+            "core-ms",
+            *spent_by,
+            how="measured" if run else "extrapolated",
+            note="decoding by the mix, model on the CPU, and what a run of 900 uncompressed "
+            "films loses between them" + ("; and looking at other files" if other else ""),
+        )
+        self._add(
+            "core time", self._images * total / 3.6e6, "core-hours", *spent_by, how="extrapolated"
+        )
+        self._add("cores that one driver feeds", fed, "cores", "commit", *spent_by,
                   how="extrapolated", note="core time of an image by that of "
                   "the driver, as if its threads never ran at once")  # fmt: skip
         wanted = self._images * total / 3.6e6 / self._hours
         cores = float(self._cores) if self._cores else max(1.0, math.ceil(wanted))
-        self._numbers.append(
-            Number("cores", cores, "cores", "asked" if self._cores else "extrapolated", (),
-                   "" if self._cores else f"to end the first run in {self._hours:g} hours")
-        )  # fmt: skip
+        self._add(
+            "cores",
+            cores,
+            "cores",
+            *([] if self._cores else spent_by),
+            how="asked" if self._cores else "extrapolated",
+            note="" if self._cores else f"to end the first run in {self._hours:g} hours",
+        )
         self._parts = max(1, math.ceil(cores / fed - 1e-9))
         rate = 1000 * cores / total
-        self._add("rate", rate, "images/s", "commit", *decoded, "model", how="extrapolated",
+        self._add("rate", rate, "images/s", *spent_by, how="extrapolated",
                   note="all cores of the speed of those measured")  # fmt: skip
-        self._add("hours of the first run", self._images / rate / 3600, "h", *decoded, "model",
-                  "efficiency", how="extrapolated")  # fmt: skip
+        self._add(
+            "through Ray: rate on the same two cores, by that without",
+            self._at("remote share").value,
+            "times",
+            "remote share",
+            how="measured",
+            note="three hosts on one machine; its disk and cores were the bound of both",
+        )
+        self._add(
+            "through Ray: rate of eight workers, by that of one",
+            self._at("remote growth").value,
+            "times",
+            "remote growth",
+            how="measured",
+            note="two hosts, and a model of 100 ms that sleeps in the place of the real one",
+        )
+        self._add(
+            "hours of the first run", self._images / rate / 3600, "h", *spent_by, how="extrapolated"
+        )
         self._numbers.append(
             Number("drivers", self._parts, "runs side by side", "extrapolated",
                    (self._at("commit").source,),
@@ -238,7 +215,8 @@ class _Planner:
         back = sum(self._at(f"stored {part}").value for part in stored)
         self._add("sent by workers to drivers", rate * back / 1e6, "MB/s", "stored thumbnails",
                   "stored embeddings", "stored ledger", how="extrapolated",
-                  note="no more than what is stored of an image")  # fmt: skip
+                  note="reckoned as what the database keeps of an image; "
+                  "what crosses a network was not measured")  # fmt: skip
         return cores
 
     def _disk(self) -> None:
@@ -246,33 +224,46 @@ class _Planner:
         for part in ("ledger", "thumbnails", "embeddings", "vectors", "text"):
             bytes_ = self._images * self._at(f"stored {part}").value
             total += bytes_
-            self._add(f"disk, {part}", bytes_ / _GB, "GB", f"stored {part}")
+            notes = {"vectors": "FAISS", "text": "the embedded store"}
+            self._add(f"disk, {part}", bytes_ / _GB, "GB", f"stored {part}",
+                      note=notes.get(part, ""))  # fmt: skip
         self._add("disk, database", total / _GB, "GB", *(f"stored {part}" for part in
-                  ("ledger", "thumbnails", "embeddings", "vectors", "text")))  # fmt: skip
+                  ("ledger", "thumbnails", "embeddings", "vectors", "text")),
+                  note="with words and vectors in its folder")  # fmt: skip
+        self._add("disk, Elasticsearch, each copy", self._served / _GB, "GB", "stored text",
+                  "elasticsearch vector bytes", how="extrapolated",
+                  note="in the place of text and vectors there; words reckoned as in the embedded "
+                  "store, vectors with their documents as measured")  # fmt: skip
         if self._parts > 1:
             self._add("disk, while parts are merged", 2 * total / _GB, "GB", "stored ledger",
                       "stored thumbnails", how="extrapolated")  # fmt: skip
-        text = self._images * self._at("stored text").value
-        shards = max(1, math.ceil(text / _SHARD_BYTES))
         self._numbers.append(
-            Number("shards in Elasticsearch", shards, "primary shards", "advice",
-                   (self._at("stored text").source,),
-                   "40 GB each (Elastic advises up to 50), by the size of the embedded index")
+            Number("shards in Elasticsearch", self._shards, "primary shards", "extrapolated",
+                   tuple(self._at(name).source for name in
+                         ("elasticsearch vector shards", "stored text", "slowest elasticsearch")),
+                   f"of {self._per_shard:,.0f} vectors, as measured, and of 40 GB at most (Elastic "
+                   f"advises up to 50); as many on each of {self._nodes:,} nodes")
         )  # fmt: skip
-        self._add("files of embeddings", math.ceil(self._images / 65_536), "shards", how="advice",
-                  note="65,536 vectors each, after compaction")  # fmt: skip
+        self._add("files of embeddings", math.ceil(self._images / FULL_ROWS), "shards",
+                  "stored embeddings", how="extrapolated",
+                  note=f"{FULL_ROWS:,} vectors each, after compaction")  # fmt: skip
 
     def _memory(self, cores: float) -> None:
         self._add("memory of a driver while reading", self._at("driver memory").value, "MiB",
-                  "driver memory", note="flat from 10,000 to 1,000,000 files")  # fmt: skip
+                  "driver memory", note="the most while a million files were read")  # fmt: skip
         worker = self._at("worker memory").value
         self._add("memory of all decoding workers", cores * worker / 1024, "GiB",
                   "worker memory", how="extrapolated",
                   note="small pictures; --worker-memory bounds each at 2 GiB")  # fmt: skip
         at, build = self._nearest("building memory")
         grown = build.value * max(1.0, self._images / at) if self._images > at else build.value
-        self._add("memory to build the vector index", grown / 1024, "GiB",
-                  f"building memory {at}")  # fmt: skip
+        self._add(
+            "memory to build the vector index",
+            grown / 1024,
+            "GiB",
+            f"building memory {at}",
+            note="FAISS; Elasticsearch needs no such step",
+        )
 
     def _nearest(self, figure: str) -> tuple[int, Measurement]:
         """The measurement of the size that is nearest, by ratio."""
@@ -291,37 +282,53 @@ class _Planner:
         at, speed = self._nearest("similar")
         factor = max(1.0, self._images / at)
         self._add("similar images, p50", speed.value * factor, "ms", f"similar {at}")
+        name = "elasticsearch vector recall"
+        self._add(
+            "similar images in Elasticsearch, recall@10",
+            self._at(name).value,
+            "",
+            name,
+            note="where it is extrapolated: as many vectors a shard as measured",
+        )
+        self._add("similar images in Elasticsearch, p50", self._at("elasticsearch vector p50").value
+                  * max(1.0, self._images / self._nodes / 1e6), "ms", "elasticsearch vector p50",
+                  "slowest elasticsearch", note="of two cores each, evenly filled")  # fmt: skip
         for store in ("embedded", "elasticsearch"):
             slow = self._at(f"slowest {store}").value * self._images / 1e6
             self._add(f"slowest query by words, {store}, p50", slow, "ms", f"slowest {store}",
                       note="one node" if store == "elasticsearch" else "")  # fmt: skip
             if store == "elasticsearch":
-                self._add("nodes of Elasticsearch until that takes a second",
-                          math.ceil(slow / _SLOW_MS), "nodes", f"slowest {store}",
+                self._add("nodes of Elasticsearch, so that it takes a second",
+                          self._nodes, "nodes", f"slowest {store}",
                           how="extrapolated", note="of two cores, evenly filled")  # fmt: skip
             hours = self._images / self._at(f"loading {store}").value / 3600
             self._add(f"filling the text store anew, {store}", hours, "h", f"loading {store}")
 
+    def _too_many_for_faiss(self) -> list[int]:
+        """Sizes measured at which an index of FAISS finds too few."""
+        sizes = (10**4, 10**5, 10**6, 10**7)
+        return [at for at in sizes if self._at(f"recall {at}").value < _RECALL]
+
     def _limits(self) -> list[Limit]:
         embedded, served = self._at("slowest embedded"), self._at("slowest elasticsearch")
         build, commit = self._at("building memory 10000000"), self._at("commit")
-        bad = [
-            at for at in (10**4, 10**5, 10**6, 10**7) if self._at(f"recall {at}").value < _RECALL
-        ]
+        served_recall = self._at("elasticsearch vector recall")
         limits = [
             Limit(
                 f"recall of similar images falls under {_RECALL:g} in one FAISS index", at,
-                "measured", (self._at(f"recall {at}").source,),
-                "search parts one by one, or keep vectors in a store that has shards",
+                "measured", (self._at(f"recall {at}").source, served_recall.source),
+                f"--vector-store elasticsearch, {self._per_shard:,.0f} vectors a shard "
+                f"(CXRDEX_ELASTICSEARCH_SHARDS): recall@10 of {served_recall.value:g} at a million",
             )
-            for at in bad[:1]
+            for at in self._too_many_for_faiss()[:1]
         ]  # fmt: skip
         return [
             *limits,
             Limit(
                 "the slowest kind of query by words takes a second in the embedded index",
                 1e6 * _SLOW_MS / embedded.value, "extrapolated", (embedded.source,),
-                "--text-store elasticsearch with shards on several nodes; a node of two cores "
+                "--text-store elasticsearch, a shard at least on each of several nodes "
+                "(CXRDEX_ELASTICSEARCH_SHARDS); a node of two cores "
                 f"takes a second at {_rounded(1e6 * _SLOW_MS / served.value):,.0f} images",
             ),
             Limit(
@@ -332,20 +339,34 @@ class _Planner:
             Limit(
                 "building the vector index needs over 32 GiB of memory",
                 1e7 * 32 * 1024 / build.value, "extrapolated", (build.source,),
-                "a machine with more memory for the last step, or parts",
+                "--vector-store elasticsearch, or a machine with more memory for the last step",
+            ),
+            Limit(
+                f"one index of Elasticsearch has no more than {MOST_SHARDS:,} shards",
+                MOST_SHARDS * self._per_shard, "advice",
+                (self._at("elasticsearch vector shards").source,),
+                "several databases, searched one by one; larger shards were not measured",
             ),
         ]  # fmt: skip
 
     def _commands(self, cores: float) -> list[str]:
         slow = self._images * self._at("slowest embedded").value / 1e6 > _SLOW_MS
-        store = " --text-store elasticsearch --elasticsearch-url URL" if slow else ""
+        served = any(at <= self._images for at in self._too_many_for_faiss())
+        store, first = "", []
+        if slow or served:
+            store = " --text-store elasticsearch --elasticsearch-url URL"
+            first = [f"export CXRDEX_ELASTICSEARCH_SHARDS={self._shards}"]
+        if served:
+            store += " --vector-store elasticsearch"
         if self._parts == 1:
-            where = f" --workers {cores:.0f}" if cores <= 64 else " --on ray://HOST:PORT"
-            return [f"cxrdex index ARCHIVE --database DB{where}{store}"]
+            one = cores <= _ONE_MACHINE
+            where = f" --workers {cores:.0f}" if one else " --on ray://HOST:PORT"
+            return [*first, f"cxrdex index ARCHIVE --database DB{where}{store}"]
         each = math.ceil(cores / self._parts)
         return [
             f"cxrdex index PART-n --database DB-n --on ray://HOST-n:PORT --text-store embedded"
             f"    # {self._parts} parts, {each} cores each",
+            *first,
             f"cxrdex merge DB-1 ... DB-{self._parts} --database DB{store}",
             "cxrdex verify --database DB",
         ]

@@ -12,9 +12,11 @@ from click.testing import CliRunner
 from benchmarks import figures
 from cli.main import cxrdex
 from docs import scaling
+from indexer.database.text.elasticsearch import settings
+from indexer.database.writing import compaction
 from indexer.errors import RequestError
 from indexer.planning.measurements import load_measurements
-from indexer.planning.plan import DEFAULT_MIX, ENCODINGS, make_plan
+from indexer.planning.plan import DEFAULT_MIX, ENCODINGS, FULL_ROWS, MOST_SHARDS, make_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +28,7 @@ def test_the_figures_are_those_of_the_results() -> None:
         result = json.loads((ROOT / file).read_text())
         if not fields.startswith("("):
             for field in fields.split("/"):
-                result = result[field]
+                result = result[int(field) if isinstance(result, list) else field]
             assert result == known.value
 
 
@@ -43,7 +45,7 @@ def test_every_number_says_where_it_comes_from(images: int) -> None:
         assert math.isfinite(number.value), number.name
         assert number.value >= 0
         assert set(number.sources) <= known
-        if number.how in ("measured", "extrapolated") and number.name != "cores":
+        if number.how in ("measured", "extrapolated"):
             assert number.sources, number.name
     assert [limit.images for limit in plan.limits] == sorted(limit.images for limit in plan.limits)
     assert all(set(limit.sources) <= known and limit.advice for limit in plan.limits)
@@ -89,6 +91,46 @@ def test_the_mix_counts() -> None:
         make_plan(10**6, {"dicom": 100})
     with pytest.raises(RequestError, match="come to 60 percent"):
         make_plan(10**6, {"rle": 60})
+
+    for plan in (make_plan(10**6, {"uncompressed": 100}), make_plan(10**6)):
+        assert plan["core time per image"].how == "measured"
+    assert make_plan(10**6, {"rle": 100})["core time per image"].how == "extrapolated"
+    assert beside["core time per image"].how == "extrapolated"
+    for name in ("core time per image", "core time", "cores", "rate", "hours of the first run"):
+        assert any("first/files_per_second" in source for source in beside[name].sources), name
+        assert not any("scale.json" in source for source in make_plan(10**6)[name].sources), name
+
+
+@pytest.mark.parametrize("images", [1000, 10**6, 3 * 10**6, 10**7, 4 * 10**7, 10**8, 3 * 10**8])
+@pytest.mark.parametrize("hours", [2, 168, 10_000])
+def test_numbers_advice_and_commands_agree(images: int, hours: float) -> None:
+    plan = make_plan(images, hours=hours)
+    shards = plan["shards in Elasticsearch"].value
+    nodes = plan["nodes of Elasticsearch, so that it takes a second"].value
+    # A node without a shard answers nothing, and one with more than others keeps them waiting.
+    assert shards >= nodes
+    assert shards == MOST_SHARDS or shards % nodes == 0
+    assert images / shards <= 10**6 / 3
+    (faiss,) = (limit for limit in plan.limits if "FAISS" in limit.what)
+    made = [c for c in plan.commands if "index ARCHIVE" in c or c.startswith("cxrdex merge")]
+    assert len(made) == 1
+    assert "--vector-store elasticsearch" in faiss.advice
+    assert ("--vector-store elasticsearch" in made[0]) == (images >= faiss.images)
+    told = f"export CXRDEX_ELASTICSEARCH_SHARDS={shards:.0f}"
+    assert (told in plan.commands) == ("--text-store elasticsearch" in made[0])
+    if told in plan.commands:
+        assert plan.commands.index(told) < plan.commands.index(made[0])
+
+
+def test_what_is_said_twice_is_said_alike() -> None:
+    assert (FULL_ROWS, MOST_SHARDS) == (compaction._FULL_ROWS, settings._MAX_SHARDS)
+    kept = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+            for name in ("committer", "scale")}  # fmt: skip
+    larger = max(
+        kept["scale"]["runs"]["1000000"]["first"]["peak_rss_reading_mib"],
+        *(step["rss_mib"] for step in kept["committer"]["steps"]),
+    )
+    assert load_measurements()["driver memory"].value == larger
 
 
 def test_the_command() -> None:

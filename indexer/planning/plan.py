@@ -34,7 +34,7 @@ _SLOW_MS = 1000.0
 # The recall that `indexer.database.vectors.plan` asks of the vector index.
 _RECALL = 0.99
 #: The most that one index of Elasticsearch may have; a test compares it with the setting's.
-MOST_SHARDS = 1024
+MAX_SHARDS = 1024
 # Encodings of which whole runs were measured (`benchmarks.index_run`).
 _RUN = {"uncompressed", "jpeg2000", "jpeg-lossless"}
 # Cores that one machine is taken to have at most.
@@ -96,7 +96,7 @@ class _Planner:
         self._nodes = max(1, math.ceil(slow / _SLOW_MS))
         shards = max(math.ceil(self._served / _SHARD_BYTES), math.ceil(images / self._per_shard))
         # As many on each node, and one at least: a node without a shard answers nothing.
-        self._shards = min(MOST_SHARDS, math.ceil(shards / self._nodes) * self._nodes)
+        self._shards = min(MAX_SHARDS, math.ceil(shards / self._nodes) * self._nodes)
 
     def _at(self, name: str) -> Measurement:
         return self._known[name]
@@ -342,8 +342,8 @@ class _Planner:
                 "--vector-store elasticsearch, or a machine with more memory for the last step",
             ),
             Limit(
-                f"one index of Elasticsearch has no more than {MOST_SHARDS:,} shards",
-                MOST_SHARDS * self._per_shard, "advice",
+                f"one index of Elasticsearch has no more than {MAX_SHARDS:,} shards",
+                MAX_SHARDS * self._per_shard, "advice",
                 (self._at("elasticsearch vector shards").source,),
                 "several databases, searched one by one; larger shards were not measured",
             ),

@@ -16,7 +16,7 @@ from indexer.database.text.elasticsearch import settings
 from indexer.database.writing import compaction
 from indexer.errors import RequestError
 from indexer.planning.measurements import load_measurements
-from indexer.planning.plan import DEFAULT_MIX, ENCODINGS, FULL_ROWS, MOST_SHARDS, make_plan
+from indexer.planning.plan import DEFAULT_MIX, ENCODINGS, FULL_ROWS, MAX_SHARDS, make_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_numbers_advice_and_commands_agree(images: int, hours: float) -> None:
     nodes = plan["nodes of Elasticsearch, so that it takes a second"].value
     # A node without a shard answers nothing, and one with more than others keeps them waiting.
     assert shards >= nodes
-    assert shards == MOST_SHARDS or shards % nodes == 0
+    assert shards == MAX_SHARDS or shards % nodes == 0
     assert images / shards <= 10**6 / 3
     (faiss,) = (limit for limit in plan.limits if "FAISS" in limit.what)
     made = [c for c in plan.commands if "index ARCHIVE" in c or c.startswith("cxrdex merge")]
@@ -123,7 +123,7 @@ def test_numbers_advice_and_commands_agree(images: int, hours: float) -> None:
 
 
 def test_what_is_said_twice_is_said_alike() -> None:
-    assert (FULL_ROWS, MOST_SHARDS) == (compaction._FULL_ROWS, settings._MAX_SHARDS)
+    assert (FULL_ROWS, MAX_SHARDS) == (compaction._FULL_ROWS, settings._MAX_SHARDS)
     kept = {name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
             for name in ("committer", "scale")}  # fmt: skip
     larger = max(

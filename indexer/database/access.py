@@ -96,8 +96,10 @@ def keep_wal_files(root: Path) -> None:
     for name in _SQLITE:
         if (root / name).exists():
             for suffix in ("-wal", "-shm"):
+                # One that is there may be in use, and would lose its locks when it is closed here.
                 with suppress(OSError):
-                    os.close(os.open(root / f"{name}{suffix}", os.O_RDWR | os.O_CREAT, 0o600))
+                    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+                    os.close(os.open(root / f"{name}{suffix}", flags, 0o600))
 
 
 def unreadable(path: Path) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["address", "connect", "copy", "is_marked", "mark", "settled", "wipe"]
+__all__ = ["address", "connect", "copy", "file_bytes", "is_marked", "mark", "settled", "wipe"]
 
 # KiB of pages that SQLite caches. A reader needs the inner pages of the indexes for every look-up.
 # A writer changes some 15 MB in a commit of a thousand images, and so writes each page once.
@@ -18,6 +20,75 @@ _CACHE = 32_768
 _LOG_PAGES = 8_192
 # Milliseconds for which a wipe waits for readers to end.
 _WIPE_PATIENCE = 2000
+# Bytes of a file that are read at once.
+_PIECE = 1 << 20
+
+
+class _OpenFiles:
+    """The files that this process has open, by device and inode, and who uses them.
+
+    POSIX gives up every lock that a process has on a file as soon as it closes any descriptor of
+    it. SQLite knows this of its own descriptors; one that reads the bytes of a file is kept until
+    the last connection to it is closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: Counter[tuple[int, int]] = Counter()
+        self._descriptors: dict[tuple[int, int], int] = {}
+
+    def enter(self, path: Path) -> tuple[int, int]:
+        """Note one user more of a file; gives the key by which to leave it."""
+        status = path.stat()
+        key = status.st_dev, status.st_ino
+        with self._lock:
+            self._users[key] += 1
+        return key
+
+    def leave(self, key: tuple[int, int]) -> None:
+        with self._lock:
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key]
+                if key in self._descriptors:
+                    os.close(self._descriptors.pop(key))
+
+    def descriptor(self, key: tuple[int, int], path: Path) -> int:
+        """A descriptor for reading, which stands until the last user has left."""
+        with self._lock:
+            if key not in self._descriptors:
+                self._descriptors[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._descriptors[key]
+
+
+_files = _OpenFiles()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that is known to use its file until it is closed."""
+
+    key: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        super().close()
+        key, self.key = self.key, None
+        if key is not None:
+            _files.leave(key)
+
+
+def file_bytes(path: Path) -> Iterator[bytes]:
+    """The bytes of a SQLite file as they lie on the disk, in pieces.
+
+    Connections of this process keep their locks on it.
+    """
+    key = _files.enter(path)
+    try:
+        descriptor, place = _files.descriptor(key, path), 0
+        while piece := os.pread(descriptor, _PIECE, place):
+            place += len(piece)
+            yield piece
+    finally:
+        _files.leave(key)
 
 
 def address(path: Path, *, write: bool = False) -> str:
@@ -58,8 +129,10 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         timeout=60,
+        factory=_Connection,
     )
     try:
+        connection.key = _files.enter(path)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         if write:

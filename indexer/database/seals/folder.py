@@ -20,6 +20,7 @@ from blake3 import blake3
 
 from indexer.database.access import unreadable
 from indexer.database.durable import write_durably, writing
+from indexer.database.sqlite import file_bytes
 from indexer.errors import DatabaseError
 
 __all__ = [
@@ -196,7 +197,10 @@ def _entry(root: Path, name: str, before: _Entry | None) -> _Entry:
 def _digest(path: Path) -> str:
     # Hashed in this thread alone: a pool of threads would not survive a fork of this process.
     digest = blake3()
-    if path.stat().st_size:
+    if path.suffix == ".sqlite":
+        for piece in file_bytes(path):
+            digest.update(piece)
+    elif path.stat().st_size:
         digest.update_mmap(path)
     return digest.hexdigest()
 

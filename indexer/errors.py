@@ -4,6 +4,7 @@
 
     CxrdexError                 1   anything below, and nothing else
     ├── ArchiveError            3   an archive, report folder or image file cannot be read
+    │   ├── ArchiveUnavailable      an archive that was there cannot be had any more
     │   ├── SkippedImage            one file is no chest radiograph to index
     │   └── FailedImage             one file should have been read, but could not be
     ├── DatabaseError           4   a database is missing, unwritable or damaged
@@ -34,6 +35,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArchiveError",
+    "ArchiveUnavailable",
     "BundleError",
     "ClusterError",
     "CxrdexError",
@@ -70,6 +72,10 @@ class ArchiveError(CxrdexError):
     """An archive, a report folder or an image file cannot be read."""
 
     exit_code = 3
+
+
+class ArchiveUnavailable(ArchiveError):  # noqa: N818
+    """An archive that was there cannot be had any more, so nothing is known of its files."""
 
 
 class ImageError(ArchiveError):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
-from indexer.errors import FailedImage
+from indexer.errors import ArchiveUnavailable, FailedImage
 from indexer.pipeline.stages.meters import Meter
 from indexer.pipeline.workers import (
     MAX_CRASHES,
@@ -211,6 +211,8 @@ class DecodePool(Generic[T, R]):
             except (EOFError, OSError):
                 self._after_its_end(worker)
                 continue
+            if isinstance(answer, ArchiveUnavailable):
+                raise answer
             now = time.monotonic()
             if worker.ready:
                 self.meter.busy += now - worker.since

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from indexer.errors import CxrdexError, FailedImage
+from indexer.errors import ArchiveUnavailable, CxrdexError, FailedImage
 from indexer.memory import keep_freed_memory
 
 __all__ = [
@@ -146,6 +146,8 @@ def _serve(function: Callable[[Any], Any], connection: Connection, memory: int |
             task = connection.recv()
             try:
                 answer = function(task)
+            except ArchiveUnavailable as error:
+                answer = error
             except MemoryError:
                 answer = FailedImage("too_large", "needs more memory than a worker may take")
             except Exception as error:  # noqa: BLE001 - any error of one file is that file's

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.cascade.heatmap import HeatMap, HeatMaps
-from indexer.errors import ArchiveError, ImageError, NotFoundError
+from indexer.errors import ArchiveError, ArchiveUnavailable, ImageError, NotFoundError
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
@@ -113,7 +113,7 @@ def source_bytes(record: Record, most: int) -> tuple[bytes, str]:
     for file in record.files:
         try:
             return read_named(file.archive, file.name, most), file.name
-        except ImageError:
+        except (ImageError, ArchiveUnavailable):
             continue
     raise NotFoundError(
         f"no file of the image {record.id} can be read any more: the archive has moved, or the "

@@ -11,7 +11,7 @@ import pytest
 
 from indexer.archive.sources.members import Member
 from indexer.database.outcomes import Read
-from indexer.errors import CxrdexError, FailedImage
+from indexer.errors import ArchiveUnavailable, CxrdexError, FailedImage
 from indexer.pipeline.executor import FileTask, file_reader
 from indexer.pipeline.pool import DecodePool
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
@@ -29,6 +29,8 @@ def obey(task: str) -> str:
             time.sleep(600)
         case "slow":
             time.sleep(0.05)
+        case "gone":
+            raise ArchiveUnavailable("archive https://host: nothing is there")
         case "raise":
             raise ZeroDivisionError
         case "modules":
@@ -78,6 +80,12 @@ def test_a_hanging_task_fails_alone_and_after_its_time() -> None:
 
 def test_an_exception_in_a_worker_belongs_to_its_task() -> None:
     assert _reasons(_answers(["raise:0", "fast:1"])) == ["decoder_crashed", "1"]
+
+
+def test_an_archive_that_is_gone_ends_the_iteration() -> None:
+    """No file is to blame, so none is given up for it."""
+    with pytest.raises(ArchiveUnavailable, match="archive https://host: nothing is there"):
+        _answers(["fast:0", "gone:1", "fast:2"])
 
 
 def test_ctrl_c_does_not_reach_workers() -> None:

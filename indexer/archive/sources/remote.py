@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from indexer.archive.sources.names import is_left_out
 from indexer.archive.sources.regular_file import too_large
-from indexer.errors import ArchiveError, FailedImage, MissingExtraError
+from indexer.errors import ArchiveError, ArchiveUnavailable, FailedImage, MissingExtraError
 
 __all__ = ["RemoteFile", "is_address", "open_address", "read_remote", "remote_files"]
 
@@ -103,6 +103,8 @@ def read_remote(address: str, name: str, most: int) -> bytes:
 
     Raises
     ------
+    ArchiveUnavailable
+        It is not the file: the address cannot be seen from here, or what opens it is missing.
     FailedImage
         ``missing_file`` or ``unreadable_file``.
     SkippedImage
@@ -110,16 +112,33 @@ def read_remote(address: str, name: str, most: int) -> bytes:
     """
     try:
         system, path = _system(address)
-        full = path if _is_itself(system, path, name) else f"{path.rstrip('/')}/{name}"
+    except Exception as error:  # noqa: BLE001 - each client has errors of its own
+        raise ArchiveUnavailable(f"archive {address}: {_why(error)}") from None
+    full = path
+    try:
+        if not _is_itself(system, path, name):
+            full = f"{path.rstrip('/')}/{name}"
         with system.open(full, "rb") as file:
             data: bytes = file.read(most + 1)
     except FileNotFoundError:
+        # Servers of the web that refuse a login are told as if nothing were there, too.
+        if path.rpartition("/")[2] != name:
+            _check(address)
         raise FailedImage("missing_file", "the file is named, but is not there") from None
     except Exception as error:  # noqa: BLE001 - each client has errors of its own
+        _check(address)
         raise FailedImage("unreadable_file", f"cannot be read: {_why(error)}") from None
     if len(data) > most:
         raise too_large(most)
     return data
+
+
+def _check(address: str) -> None:
+    """Whatever a file has come to, its archive must be there: else the file is not to blame."""
+    try:
+        open_address(address)
+    except (ArchiveError, MissingExtraError) as error:
+        raise ArchiveUnavailable(str(error)) from None
 
 
 def _is_itself(system: Any, path: str, name: str) -> bool:
@@ -136,9 +155,11 @@ def _system(address: str) -> tuple[Any, str]:
         # A listing is never older than the run that asks for it.
         system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
+        # Fsspec raises an error of its own for a package that is not there.
+        missing = error.name or getattr(error.__cause__, "name", None) or "a package"
         raise MissingExtraError(
-            f"{address.partition('://')[0]}:// needs {error.name or 'a package'}, which is not "
-            'installed: pip install "cxrdex[remote]"'
+            f"{address.partition('://')[0]}:// needs {missing}, which is not installed: "
+            'pip install "cxrdex[remote]"'
         ) from error
     return system, str(path).rstrip("/")
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from indexer.archive.deidentify import fingerprint
 from indexer.archive.id_key import find_key, key_path
+from indexer.archive.sources.remote import is_address, open_address
 from indexer.cascade.compute import Compute
 from indexer.database.outcomes import Outcome
-from indexer.errors import CxrdexError, HostMismatch
+from indexer.errors import ArchiveError, CxrdexError, HostMismatch, MissingExtraError
 from indexer.pipeline.executor import FileTask, file_reader, to_outcome
 from indexer.pipeline.pool import DecodePool
 from indexer.pipeline.stages.batches import Batches, CanvasPredictor
@@ -46,20 +47,28 @@ _PACKAGES = (
     "cxrdex", "imagecodecs", "numpy", "openvino", "pillow", "pydicom", "pyjpegls",
     "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm", "timm", "torch",
 )  # fmt: skip
+# And those that open addresses.
+_OPENERS = ("aiohttp", "fsspec", "s3fs")
 
 
-def versions() -> dict[str, str]:
+def versions(remote: bool = False) -> dict[str, str]:
     """Versions of the packages that decide what is read; empty for one that is not installed.
 
     What follows a plus sign names the build, such as that of torch without CUDA, and is left out.
+
+    Parameters
+    ----------
+    remote
+        Whether an archive is an address.
     """
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package).split("+")[0]
-        except PackageNotFoundError:
-            found[package] = ""
-    return found
+    return {name: _version(name) for name in (*_PACKAGES, *(_OPENERS if remote else ()))}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package).split("+")[0]
+    except PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,8 @@ class Expected:
     compute
         Where the bundle is, the same on every host, and what computes it.
     places
-        Paths that must be there: the archives, and of each folder something that it holds.
+        Paths and addresses that must be there: the archives, and of each folder something that it
+        holds.
     computes
         What `computes` gives; None where that is not known yet.
     """
@@ -172,7 +182,7 @@ def check(expected: Expected) -> None:
         Its key file or its bundle cannot be used.
     """
     for package, wanted in expected.versions.items():
-        found = versions()[package]
+        found = _version(package)
         if found != wanted:
             raise HostMismatch(
                 f"{package} is {found or 'missing'} there and {wanted or 'missing'} here: install "
@@ -196,7 +206,9 @@ def check(expected: Expected) -> None:
             "must be the same, at the same path, on every host"
         )
     for place in expected.places:
-        if not os.path.lexists(place):
+        if is_address(place):
+            _check_address(place)
+        elif not os.path.lexists(place):
             raise HostMismatch(
                 f"an archive is not to be seen there ({os.path.dirname(place)} lacks what it holds "
                 "here): mount it at the same path on every host"
@@ -207,6 +219,16 @@ def check(expected: Expected) -> None:
             "which does not give the same readings: choose what all of them have with --runtime, "
             "--device and --precision"
         )
+
+
+def _check_address(address: str) -> None:
+    try:
+        open_address(address)
+    except (ArchiveError, MissingExtraError) as error:
+        raise HostMismatch(
+            f"an archive cannot be opened there: {error}; each host needs the extra `remote`, and "
+            "the login in its environment before `ray start`"
+        ) from None
 
 
 def probe(expected: Expected) -> tuple[Whereabouts, str | None, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.archive.deidentify import fingerprint
+from indexer.archive.sources.remote import is_address
 from indexer.cascade.compute import Compute
 from indexer.pipeline.remote.cluster import Cluster, Share, connect
 from indexer.pipeline.remote.executor import RayExecutor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from indexer.archive.sources.members import Archive
     from indexer.cascade.bundle import Bundle
 
-__all__ = ["RemoteRun"]
+__all__ = ["RemoteRun", "expectation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,7 @@ class RemoteRun:
         MissingExtraError
             Ray is not installed.
         """
-        # Relative paths would mean something else on each host.
-        compute = replace(compute, bundle=None if bundle.place is None else Path(bundle.place))
-        places = tuple(place for archive in archives for place in _places(archive.path))
-        expected = Expected(versions(), fingerprint(key), bundle.hash, compute, places)
+        expected = expectation(key, bundle, compute, archives)
         with connect(address) as cluster:
             share = cluster.share(workers, compute.device)
             yield cls(cluster, cluster.check(expected, share), share)
@@ -88,12 +86,21 @@ class RemoteRun:
         return RayExecutor(self.cluster, plan, self.share, files=files, stopped=stopped)
 
 
+def expectation(
+    key: bytes, bundle: Bundle, compute: Compute, archives: Sequence[Archive]
+) -> Expected:
+    """What each host must have to read these archives as this machine would."""
+    # Relative paths would mean something else on each host.
+    compute = replace(compute, bundle=None if bundle.place is None else Path(bundle.place))
+    remote = any(is_address(archive.path) for archive in archives)
+    places = tuple(place for archive in archives for place in _places(archive.path))
+    return Expected(versions(remote), fingerprint(key), bundle.hash, compute, places)
+
+
 def _places(archive: str) -> Iterator[str]:
-    """An archive, and something in it: where it is not mounted there may be an empty folder."""
-    if "://" in archive:
-        return
+    """An archive, and something in its folder, which is empty where it is not mounted."""
     yield archive
-    if os.path.isdir(archive):
+    if not is_address(archive) and os.path.isdir(archive):
         with os.scandir(archive) as entries:
             first = next(entries, None)
         if first is not None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,13 +19,16 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
+from indexer.archive.id_key import load_key
 from indexer.archive.sources.members import open_archive, read_member, read_named
 from indexer.archive.sources.remote import is_address
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.reader import Database
 from indexer.database.verify import verify
-from indexer.errors import ArchiveError, FailedImage, SkippedImage
+from indexer.errors import ArchiveError, ArchiveUnavailable, FailedImage, HostMismatch, SkippedImage
+from indexer.pipeline.remote.host import check, versions
+from indexer.pipeline.remote.starting import expectation
 from indexer.pipeline.run import index
 from tests.pipeline.conftest import tiny
 from tests.pipeline.making import write_picture, write_pictures
@@ -184,11 +188,23 @@ def test_refused(s3: Any, tmp_path: Path, address: str, words: str) -> None:
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
+def refused() -> set[str]:
+    """What `web` gives nobody, by how its path begins."""
+    return set()
+
+
+@pytest.fixture
+def web(tmp_path: Path, refused: set[str]) -> Iterator[str]:
     """Address of a folder that a server of the web lists."""
     write_pictures(tmp_path / "www" / "films", 3)
 
     class Quiet(SimpleHTTPRequestHandler):
+        def send_head(self) -> Any:
+            if any(self.path.startswith(start) for start in refused):
+                self.send_error(401)
+                return None
+            return super().send_head()
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
@@ -210,6 +226,51 @@ def test_a_server_of_the_web(web: str, tiny: Bundle, tmp_path: Path) -> None:
     assert (again.unchanged, again.done) == (3, 0)
     (single,) = open_archive(f"{web}/001.png").members()
     assert read_member(single) == (tmp_path / "www" / "films" / "001.png").read_bytes()
+
+
+def test_a_refused_login_is_no_fault_of_a_file(
+    web: str, refused: set[str], tiny: Bundle, tmp_path: Path
+) -> None:
+    first, second, _ = open_archive(web).members()
+    refused.add("/films/000.png")
+    with pytest.raises(FailedImage):
+        read_member(first)
+    assert read_member(second)
+    refused.add("/films")
+    with pytest.raises(ArchiveUnavailable, match="this login may not see it"):
+        read_member(second)
+    refused.clear()
+    # What opens addresses is missing: gs:// needs gcsfs.
+    code = (
+        "import sys; sys.modules['gcsfs'] = None\n"
+        "from indexer.archive.sources.members import read_named\n"
+        "from indexer.errors import ArchiveUnavailable\n"
+        "try: read_named('gs://bucket/films', '000.png')\n"
+        "except ArchiveUnavailable as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'gs:// needs gcsfs, which is not installed: pip install "cxrdex[remote]"' in done.stdout
+
+
+def test_a_host_that_cannot_open_an_address_is_refused(
+    web: str, refused: set[str], tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a message before anything is read, as where a path is missing."""
+    archives = [open_archive(web)]
+    expected = expectation(load_key(), tiny, Compute(tiny.path, "cpu"), archives)
+    assert expected.places == (web,)
+    assert {"fsspec", "s3fs"} <= expected.versions.keys() - versions().keys()
+    check(expected)
+    refused.add("/films")
+    with pytest.raises(HostMismatch, match=r"cannot be opened there: .* the login in its environ"):
+        check(expected)
+    refused.clear()
+    other = replace(expected, versions={**expected.versions, "s3fs": "2020.1"})
+    with pytest.raises(HostMismatch, match=r"s3fs is .+ there and 2020\.1 here"):
+        check(other)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(HostMismatch, match="gs:// needs gcsfs, which is not installed"):
+        check(replace(expected, places=("gs://bucket/films",)))
 
 
 def test_without_the_extra(tmp_path: Path) -> None:

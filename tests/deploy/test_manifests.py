@@ -70,6 +70,8 @@ def test_nodes_are_of_one_version_and_one_cluster() -> None:
         settings = services[node]["environment"]
         assert settings["node.name"] == node
         assert node in settings["discovery.seed_hosts"]
+        # By default the server maps more files than vm.max_map_count of many machines allows.
+        assert settings["node.store.allow_mmap"] == "false"
         assert settings["cluster.initial_master_nodes"] == settings["discovery.seed_hosts"]
         assert settings["xpack.security.transport.ssl.certificate"] == f"certs/{node}/{node}.crt"
         assert node in services["ray-head"]["environment"]["CXRDEX_ELASTICSEARCH_URL"]
@@ -88,6 +90,10 @@ def test_ray_is_the_one_that_is_tested() -> None:
         for entry in container["env"]:
             if "TOKEN" in entry["name"] or "PASSWORD" in entry["name"]:
                 assert "secretKeyRef" in entry["valueFrom"]
+        # Those of the operator would want wget and Ray's dashboard, which the image has not.
+        for probe in ("readinessProbe", "livenessProbe"):
+            port = container[probe]["tcpSocket"]["port"]
+            assert str(port) == group["rayStartParams"]["node-manager-port"]
         # The same archive at the same path, and a key that its owner alone can read.
         mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
         assert mounts["archive"]["mountPath"] == "/archive"

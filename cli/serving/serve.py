@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+# An idle connection is kept for longer than nginx (60 s) and browsers keep one: a request that is
+# sent while the server closes its connection is lost.
+_IDLE_SECONDS = 75
+
 
 @click.command()
 @database_option
@@ -175,6 +179,7 @@ def serve(
             # Proxy headers are left to `search.web.people.door`, which knows the trusted proxies.
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=_IDLE_SECONDS,
             ssl_certfile=tls_cert,
             ssl_keyfile=tls_key,
         )

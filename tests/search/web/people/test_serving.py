@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
 
 from cli.main import cxrdex
 from search.web.people.users import Users
+from tests.database.making import fill
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,19 @@ def test_a_password_is_no_argument(tmp_path: Path) -> None:
     Users(tmp_path / "users.json").add("ada", "reader", None)
     words = ["user", "passwd", "ada", "a long password", "--users", path]
     assert CliRunner().invoke(cxrdex, words).exit_code == 2
+
+
+def test_idle_connections_outlast_those_of_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx keeps one for a minute; what it sends on one that is being closed is lost."""
+    kept: list[int] = []
+
+    def note(server: uvicorn.Server, sockets: object = None) -> None:
+        kept.append(server.config.timeout_keep_alive)
+
+    monkeypatch.setattr(uvicorn.Server, "run", note)
+    words = ["serve", "--database", str(fill(tmp_path / "db", 1)), "--port", "0"]
+    done = CliRunner().invoke(cxrdex, words)
+    assert done.exit_code == 0, done.output
+    assert kept[0] > 60

@@ -28,6 +28,7 @@ from cxrdex.reading import FileReading, read
 from indexer.cascade.compute import Compute
 from indexer.errors import (
     ArchiveError,
+    ArchiveUnavailable,
     BundleError,
     ClusterError,
     CxrdexError,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotation",
     "ArchiveError",
+    "ArchiveUnavailable",
     "BundleError",
     "ClusterError",
     "Compute",

@@ -364,7 +364,8 @@ def _labels(database: Database) -> Iterator[Problem]:
 
 def _semantic(database: Database) -> Iterator[Problem]:
     for path in damaged(database.layout.semantic):
-        detail = f"semantic/{path.name} is damaged; searches by meaning do not use it"
+        name = path.relative_to(database.layout.root)
+        detail = f"{name} is damaged; searches by meaning do not use it"
         yield Problem("semantic", "damaged", 0, detail)
 
 

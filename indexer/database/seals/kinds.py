@@ -19,7 +19,8 @@ _FILES = frozenset(
         *(f"{name}.sqlite{end}" for name in _SQLITE for end in ("", "-wal", "-shm")),
     }
 )
-_FOLDERS = frozenset({"embeddings", "vectors", "text", "semantic"})
+# Not "semantic": what is kept there is made anew where it cannot be read.
+_FOLDERS = frozenset({"embeddings", "vectors", "text"})
 # Those in which there are files alone; text and vectors are built anew with all that is in them.
 _OF_FILES = ("embeddings", "semantic")
 

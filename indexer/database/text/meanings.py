@@ -82,7 +82,12 @@ def kept_meanings(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def damaged(folder: Path) -> list[Path]:
-    """Files of the cache that cannot be read; they are made anew when they are needed."""
+    """Files of the cache that cannot be read; they are made anew when they are needed.
+
+    A file where the folder should be is one.
+    """
+    if folder.is_file():
+        return [folder]
     return [path for path in sorted(folder.glob("*.vectors")) if _read(path) is None]
 
 

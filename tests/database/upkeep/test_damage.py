@@ -225,6 +225,7 @@ def test_a_folder_where_a_file_should_be_is_named(whole: Path, tmp_path: Path) -
         for item in sorted(path.rglob("*"))
         if (name := item.relative_to(path)).parts[0] not in derived or len(name.parts) == 1
     ]
+    names.remove(Path("semantic"))
     assert {Path("manifest.json"), Path("labels.sqlite"), Path("text")} < set(names)
     for name in names:
         (path / name).rename(tmp_path / "aside")
@@ -240,6 +241,17 @@ def test_a_folder_where_a_file_should_be_is_named(whole: Path, tmp_path: Path) -
         (path / name).unlink() if (path / name).is_file() else (path / name).rmdir()
         (tmp_path / "aside").rename(path / name)
     assert _answers(path) == _answers(whole)
+
+
+def test_a_file_in_place_of_the_folder_of_meanings_goes(whole: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(whole, tmp_path / "db"))
+    shutil.rmtree(path / "semantic")
+    (path / "semantic").write_bytes(b"a file")
+    assert _answers(path) == _answers(whole)
+    assert [(p.where, p.what) for p in verify(path)] == [("semantic", "damaged")]
+    repair(path)
+    assert verify(path) == []
+    assert not (path / "semantic").exists()
 
 
 def test_a_folder_inside_what_is_derived_is_built_anew(whole: Path, tmp_path: Path) -> None:

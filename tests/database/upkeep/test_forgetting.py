@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,13 +84,16 @@ def sqlite_build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """As if SQLite had been built with secure deletion or without it, and knew no pragma for it."""
     real = sqlite3.connect
 
-    class Connection(sqlite3.Connection):
-        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-            if "secure_delete" in sql:
-                sql = f"PRAGMA secure_delete = {'ON' if request.param else 'OFF'}"
-            return super().execute(sql, *values)  # type: ignore[arg-type]
+    def connect(*given: Any, factory: Any = sqlite3.Connection, **options: Any) -> Any:
+        class Connection(factory):  # type: ignore[misc]
+            def execute(self, sql: str, *values: object) -> Any:
+                if "secure_delete" in sql:
+                    sql = f"PRAGMA secure_delete = {'ON' if request.param else 'OFF'}"
+                return super().execute(sql, *values)
 
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: real(*a, factory=Connection, **k))
+        return real(*given, factory=Connection, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
 
 
 @pytest.mark.usefixtures("sqlite_build")

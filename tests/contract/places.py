@@ -108,9 +108,19 @@ class Place:
             writer.text.finish()
             writer.end_run("complete", {})
 
-    def fill(self, path: Path, images: Sequence[int], *, per_commit: int = 100) -> Path:
+    def fill(
+        self,
+        path: Path,
+        images: Sequence[int],
+        *,
+        per_commit: int = 100,
+        dimensions: int = DIMENSIONS,
+    ) -> Path:
         """A database of some images."""
-        with self.writing(path) as writer:
+        bundle = make_bundle()
+        bundle.dimensions = dimensions  # type: ignore[misc]
+        with self.writing(path, bundle) as writer:
             for start in range(0, len(images), per_commit):
-                writer.commit([film(number) for number in images[start : start + per_commit]])
+                part = images[start : start + per_commit]
+                writer.commit([film(number, dimensions=dimensions) for number in part])
         return path

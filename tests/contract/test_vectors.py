@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexer.database.layout import Layout
+from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.vectors.shards import id_from_key, vector_keys
 from search.language.tree import And, MatchAll, Node, Not, Or, Range, Value
 from search.request import GROUPS, Group, ImageId, SearchRequest
@@ -199,3 +201,27 @@ def test_one_request_finds_what_several_find(
     assert len(bodies) - asked > asked
     assert "knn" in bodies[0]
     assert "query" in bodies[0]
+
+
+def test_vectors_of_a_length_whose_graph_has_single_bits(
+    elasticsearch_url: str, tmp_path: Path
+) -> None:
+    """As bundles have them; shorter ones, as elsewhere here, are in a graph of eight bits."""
+    count, length = 300, 64
+    served, plain = Place("elasticsearch", elasticsearch_url), Place("faiss", None)
+    path = served.fill(tmp_path / "served", range(count), dimensions=length)
+    other = plain.fill(tmp_path / "plain", range(count), dimensions=length)
+    index = Layout(path).read_manifest().text_index
+    with ElasticsearchSettings((elasticsearch_url,)).client() as client:
+        (made,) = client.indices.get_mapping(index=str(index)).body.values()
+    assert made["mappings"]["properties"]["vector"]["index_options"]["type"] == "bbq_hnsw"
+    with SearchService(path) as service, SearchService(other) as expected:
+        for number in (4, 9, 58):
+            for filters in FILTERS[:4]:
+                request = SearchRequest(
+                    picture=ImageId(IDS[number]), filters=filters, exclude="study",
+                    include_unusual=True, limit=12,
+                )  # fmt: skip
+                found = service.search(request)
+                _same(found, expected.search(request))
+                assert found.hits

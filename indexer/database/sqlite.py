@@ -7,10 +7,22 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-__all__ = ["address", "connect", "copy", "file_bytes", "is_marked", "mark", "settled", "wipe"]
+from indexer.database.durable import sync_folder
+
+__all__ = [
+    "address",
+    "connect",
+    "copy",
+    "file_bytes",
+    "is_marked",
+    "make",
+    "mark",
+    "settled",
+    "wipe",
+]
 
 # KiB of pages that SQLite caches. A reader needs the inner pages of the indexes for every look-up.
 # A writer changes some 15 MB in a commit of a thousand images, and so writes each page once.
@@ -146,6 +158,33 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def make(path: Path, tables: str) -> None:
+    """Make a file with its tables, where there is none.
+
+    It has its name only when it is whole: of a process that is killed in between, nothing is seen.
+
+    Raises
+    ------
+    OSError, sqlite3.DatabaseError
+        It cannot be written.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        with closing(connect(draft, write=True)) as connection:
+            connection.executescript(tables)
+        try:
+            # Unlike a rename, this leaves one that another process has made meanwhile.
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        except OSError:
+            # Not all file systems give a file two names.
+            draft.replace(path)
+        sync_folder(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def wipe(connection: sqlite3.Connection) -> bool:

@@ -17,7 +17,7 @@ from indexer.database.durable import writing
 from indexer.database.labels.events import Draft, Event
 from indexer.database.ledger.table import LedgerTable
 from indexer.database.seals.single import Seal
-from indexer.database.sqlite import connect, copy, wipe
+from indexer.database.sqlite import connect, copy, make, wipe
 from indexer.database.text.documents import canonical
 from indexer.errors import DatabaseError, LabelsChanged
 
@@ -147,6 +147,8 @@ class LabelFile:
         self._seal = Seal(path)
         made = write and not path.exists()
         try:
+            if made:
+                make(path, _TABLE)
             self._connection = connect(path, write=write)
             if write:
                 self._connection.executescript(_TABLE)

@@ -1,16 +1,19 @@
-"""A process that reads the bytes of a SQLite file keeps the locks that it has on it."""
+"""SQLite files: locks that are kept, and files that are there whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 from indexer.database.access import keep_wal_files
+from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import Database
-from indexer.database.sqlite import connect, file_bytes
+from indexer.database.sqlite import connect, file_bytes, make
+from indexer.database.verify import verify
 from tests.database.making import fill
 
 _COMMIT = """
@@ -55,3 +58,39 @@ def test_bytes_are_read_as_they_lie_on_the_disk(tmp_path: Path) -> None:
         assert b"".join(file_bytes(path)) == path.read_bytes()
     assert b"".join(file_bytes(path)) == path.read_bytes()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from indexer.database import sqlite
+from indexer.database.ledger.labels import LabelFile
+
+def killed(path, **options):
+    connect(path, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+connect, sqlite.connect = sqlite.connect, killed
+LabelFile(Path(sys.argv[1]), write=True)
+"""
+
+
+def test_a_file_that_is_killed_while_it_is_made_was_never_there(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 3)
+    for file in path.glob("labels.*"):
+        file.unlink()
+    labels = path / "labels.sqlite"
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(labels)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not labels.exists()
+    LabelFile(labels, write=True).close()
+    assert verify(path) == []
+
+
+def test_of_two_that_make_a_file_the_first_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file.sqlite"
+    for name in ("first", "second"):
+        make(path, f"CREATE TABLE {name} (a)")
+    with closing(connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("first",)]
+    assert not [*tmp_path.glob("*.tmp*")]

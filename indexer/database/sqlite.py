@@ -170,6 +170,9 @@ def make(path: Path, tables: str) -> None:
     OSError, sqlite3.DatabaseError
         It cannot be written.
     """
+    for left in path.parent.glob(f"{path.name}.*.tmp*"):
+        if not _is_running(int(left.name.removeprefix(f"{path.name}.").partition("-")[0])):
+            left.unlink(missing_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with closing(connect(draft, write=True)) as connection:
@@ -185,6 +188,17 @@ def make(path: Path, tables: str) -> None:
         sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Of another user.
+        return True
+    return True
 
 
 def wipe(connection: sqlite3.Connection) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from indexer.database.access import unreadable
-from indexer.database.sqlite import connect, copy, wipe
+from indexer.database.sqlite import connect, copy, make, wipe
 from indexer.errors import DatabaseError
 
 __all__ = ["Thumbnails"]
@@ -38,6 +38,8 @@ class Thumbnails:
         self._path = path
         self._lock = threading.Lock()
         with self._readable():
+            if write and not path.exists():
+                make(path, _SCHEMA)
             self._connection: sqlite3.Connection = connect(path, write=write)
         if write:
             self._connection.executescript(_SCHEMA)

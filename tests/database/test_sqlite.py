@@ -83,7 +83,9 @@ def test_a_file_that_is_killed_while_it_is_made_was_never_there(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", _KILLED, str(labels)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not labels.exists()
+    assert [*path.glob("*.tmp*")]
     LabelFile(labels, write=True).close()
+    assert not [*path.glob("*.tmp*")]
     assert verify(path) == []
 
 

@@ -1,4 +1,5 @@
 """Documents and the stores that hold them for full text: tantivy or Elasticsearch.
 
-May import: `indexer.database.access`, `indexer.database.seals`, `indexer.archive`, `indexer.words`.
+May import: `indexer.database.access`, `indexer.database.durable`, `indexer.database.seals`,
+`indexer.archive`, `indexer.words`.
 """

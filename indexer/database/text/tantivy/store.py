@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.database.access import share
+from indexer.database.durable import sync_files, sync_folder
 from indexer.database.seals.folder import check_open
 from indexer.database.text.documents import Document, canonical, text_hash
 from indexer.database.text.schema import (
@@ -254,19 +255,23 @@ class EmbeddedTextStore:
 
 
 def _create(path: Path) -> None:
-    """Make an empty index; its other files come first, so that no index stands without them."""
+    """Make an empty index where there is none; it has its place only when it is whole."""
     import tantivy
 
-    path.mkdir(parents=True, exist_ok=True)
-    if not tantivy.Index.exists(str(path)):
-        FacetColumns().save(path, always=True)
-        draft = path / f"{_VERSION_FILE}.tmp"
-        with draft.open("w") as file:
-            json.dump({"version": SCHEMA_VERSION}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path / _VERSION_FILE)
-        tantivy.Index(schema(), path=str(path))
+    if path.exists() and tantivy.Index.exists(str(path)):
+        return
+    draft = path.with_name(f"{path.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    FacetColumns().save(draft, always=True)
+    with (draft / _VERSION_FILE).open("w") as file:
+        json.dump({"version": SCHEMA_VERSION}, file)
+    tantivy.Index(schema(), path=str(draft))
+    sync_files(draft)
+    # What is left of one that was being taken away.
+    shutil.rmtree(path, ignore_errors=True)
+    draft.rename(path)
+    sync_folder(path.parent)
 
 
 def is_outdated(path: Path) -> bool:

@@ -93,6 +93,8 @@ def test_words_are_searched_by_keys_and_suggested_while_typed(opened: Opening) -
     expect(page.locator(".card.chosen")).to_have_attribute("data-id", found[1])
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/images/{found[1]}"))
+    # The address changes before the page's scripts are there.
+    page.wait_for_load_state()
     page.keyboard.press("?")
     expect(page).to_have_url(re.compile("/help#keys"))
 

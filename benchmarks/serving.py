@@ -35,7 +35,7 @@ from benchmarks.made_database import make_database
 from benchmarks.record import write_result
 from benchmarks.text_stores import make_queries
 from indexer.simulation import simulate_archive
-from search.web.pages.facets import TITLES
+from search.web.rendering.facets import TITLES
 
 __all__ = ["busy_seconds", "count_images", "served"]
 

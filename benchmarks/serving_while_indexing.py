@@ -27,7 +27,7 @@ from benchmarks.asking import Asked, Request, ask
 from benchmarks.record import write_result
 from benchmarks.serving import busy_seconds, count_images, served
 from benchmarks.text_stores import make_queries
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 
 _LOOK_SECONDS = 0.2
 
@@ -71,7 +71,7 @@ async def _run(
         waiting: list[tuple[int, float]] = []
         longest, last = 0.0, 0
         while not ended.is_set() or waiting:
-            with Database.open(database) as found:
+            with DatabaseReader.open(database) as found:
                 there = len(found)
             if there > last:
                 waiting.append((there, time.perf_counter()))

@@ -44,9 +44,9 @@ class Embeddings:
     """
 
     def __init__(self, database: Path) -> None:
-        from indexer.database.reader import Database
+        from indexer.database.reader import DatabaseReader
 
-        with Database.open(database) as opened:
+        with DatabaseReader.open(database) as opened:
             self._shards = opened.ledger.shards.open(
                 opened.layout.embeddings, opened.manifest.dimensions
             )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from indexer.database.layout import Layout, Manifest
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.sqlite import connect
 from indexer.database.text.documents import Document
 from indexer.database.vectors.generation import generations
@@ -51,7 +51,7 @@ class Snapshot:
 
     def __init__(
         self,
-        database: Database,
+        database: DatabaseReader,
         text: Backend | None,
         vectors: _VectorCache,
         version: int,
@@ -116,7 +116,7 @@ class _VectorCache:
         self._text = text
         self._known: tuple[object, VectorStore] | None = None
 
-    def of(self, database: Database) -> VectorStore:
+    def of(self, database: DatabaseReader) -> VectorStore:
         from indexer.database.vectors.index import Vectors
 
         folder = database.layout.vectors
@@ -162,7 +162,7 @@ class Snapshots:
         self._vectors = _VectorCache(self._open_text)
         self._stamp = _stamp(self.layout.manifest)
         #: Open ledgers that no request uses.
-        self._resting = [Database.open(path)]
+        self._resting = [DatabaseReader.open(path)]
         self._resting[0].rest()
         #: The manifest when the database was opened.
         self.manifest = self._resting[0].manifest
@@ -279,13 +279,13 @@ class Snapshots:
             return True
         return snapshot.database.ledger.outbox.is_empty and snapshot.has_current_text()
 
-    def _ledger(self) -> Database:
+    def _ledger(self) -> DatabaseReader:
         """An open ledger, of the manifest as it is now."""
         if self._stamp != (stamp := _stamp(self.layout.manifest)):
             for database in self._resting:
                 database.close()
             self._resting, self._stamp = [], stamp
-        return self._resting.pop() if self._resting else Database.open(self.layout.root)
+        return self._resting.pop() if self._resting else DatabaseReader.open(self.layout.root)
 
     def _end(self, snapshot: Snapshot) -> None:
         snapshot.database.rest()

@@ -36,13 +36,13 @@ def failures(database: Path, kind: str, reason: str | None, limit: int | None, f
     from itertools import islice
 
     from indexer.database.ledger.files import Status
-    from indexer.database.reader import Database
+    from indexer.database.reader import DatabaseReader
 
     statuses: tuple[Status, ...] = tuple(
         name for name in get_args(Status) if name == kind or kind == "all"
     )
     statuses = tuple(name for name in statuses if name in ("skipped", "failed"))
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         found = islice(opened.failures(statuses, reason), limit)
         rows = ({name: asdict(record)[name] for name in _COLUMNS} for record in found)
         if form == "json":

@@ -21,10 +21,10 @@ __all__ = ["status"]
 @format_option("json")
 def status(database: Path, form: str) -> None:
     """Count what a database holds, and say what it was made with."""
-    from indexer.database.reader import Database
+    from indexer.database.reader import DatabaseReader
     from indexer.database.upkeep.status import DatabaseStatus
 
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         found = DatabaseStatus.of(opened)
     if form == "json":
         emit_json(found.to_json())

@@ -15,7 +15,7 @@ from cli.options import (
     images_option,
     show_option,
 )
-from cli.output import HIT_FORMATS, emit_hits
+from cli.searching.output import HIT_FORMATS, emit_hits
 from cli.searching.pictures import named_picture
 from cli.searching.thumbnails import thumbnail_drawer
 from cli.terminal import echo

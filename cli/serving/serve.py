@@ -23,7 +23,7 @@ from cli.terminal import echo
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
     from search.web.people.person import Role
-    from search.web.settings import SignInSettings
+    from search.web.people.settings import SignInSettings
 
 __all__ = ["serve"]
 

@@ -13,7 +13,7 @@ from cli.serving.user import ROLE, USERS_VARIABLE
 
 if TYPE_CHECKING:
     from search.web.people.person import Role
-    from search.web.settings import OpenIdSettings, SignInSettings
+    from search.web.people.settings import OpenIdSettings, SignInSettings
 
 __all__ = ["sign_in_options"]
 
@@ -94,7 +94,7 @@ def sign_in_options(function: F) -> F:
         provider = _provider(openid, openid_client, openid_secret_file, openid_claim)
         sign_in: SignInSettings | None = None
         if users or proxies or proxy_header or provider or unlisted:
-            from search.web.settings import SignInSettings
+            from search.web.people.settings import SignInSettings
 
             sign_in = SignInSettings(
                 users=users,
@@ -118,7 +118,7 @@ def _provider(
     if issuer is None or client is None or secret_file is None:
         raise click.UsageError("--openid, --openid-client and --openid-secret-file go together")
     from indexer.errors import CxrdexError
-    from search.web.settings import OpenIdSettings
+    from search.web.people.settings import OpenIdSettings
 
     try:
         secret = secret_file.read_text().strip()

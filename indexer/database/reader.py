@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from indexer.database.thumbnails import Thumbnails
     from indexer.database.vectors.index import Vectors
 
-__all__ = ["Database", "Record"]
+__all__ = ["DatabaseReader", "Record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Record:
         return self.document["id"]
 
 
-class Database:
+class DatabaseReader:
     """A database as it is at one moment, whatever a writer does meanwhile; made by `open`.
 
     Parameters
@@ -80,10 +79,11 @@ class Database:
         self.ledger = Ledger(layout.ledger)
         self.ledger.snapshot()
         self._thumbnails: Thumbnails | None = None
+        self._vectors: Vectors | None = None
         self._labels: LabelFile | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Database:
+    def open(cls, path: Path) -> DatabaseReader:
         """Open the database in the folder `path`; a context manager.
 
         Raises
@@ -103,7 +103,7 @@ class Database:
         if self._labels is not None:
             self._labels.close()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> DatabaseReader:
         return self
 
     def __exit__(
@@ -117,7 +117,7 @@ class Database:
     def refresh(self) -> None:
         """Move on to what has been committed since."""
         self.ledger.snapshot()
-        self.__dict__.pop("_vectors", None)
+        self._vectors = None
 
     def rest(self) -> None:
         """Let go of the moment, until `refresh`: nothing may be asked meanwhile."""
@@ -210,14 +210,13 @@ class Database:
 
     def vectors(self) -> Vectors:
         """All vectors; loads FAISS when first asked for."""
-        return self._vectors
+        with self.ledger.lock:
+            if self._vectors is None:
+                from indexer.database.vectors.index import Vectors
 
-    @cached_property
-    def _vectors(self) -> Vectors:
-        from indexer.database.vectors.index import Vectors
-
-        shards = self.ledger.shards.open(self.layout.embeddings, self.manifest.dimensions)
-        return Vectors(self.layout.vectors, shards)
+                shards = self.ledger.shards.open(self.layout.embeddings, self.manifest.dimensions)
+                self._vectors = Vectors(self.layout.vectors, shards)
+            return self._vectors
 
     # ---- files and runs -------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import CHECKSUMS, Damage, check, is_whole, kept_manifest
 from indexer.database.seals.kinds import check_kinds
 from indexer.database.seals.single import Seal, remembers_checksums
@@ -116,7 +116,7 @@ def verify(path: Path) -> list[Problem]:
             "labels": _labels,
             "semantic": _semantic,
         }
-        with Database.open(path) as database:
+        with DatabaseReader.open(path) as database:
             for where, look in checks.items():
                 if where not in wrong:
                     problems += look(database)
@@ -211,7 +211,7 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
         layout.read_manifest()
 
 
-def _ledger(database: Database) -> Iterator[Problem]:
+def _ledger(database: DatabaseReader) -> Iterator[Problem]:
     checks = database.ledger.checks
     if database.ledger.is_outdated:
         detail = "the ledger is of an earlier version, and its documents say less"
@@ -234,7 +234,7 @@ def _ledger(database: Database) -> Iterator[Problem]:
         yield Problem("ledger", "pooled", stale, detail)
 
 
-def _shards(database: Database) -> Iterator[Problem]:
+def _shards(database: DatabaseReader) -> Iterator[Problem]:
     for shard in database.ledger.shards.all():
         found = shard_checksum(database.layout.embeddings, shard.number)
         if found == shard.checksum:
@@ -245,7 +245,7 @@ def _shards(database: Database) -> Iterator[Problem]:
         yield Problem("shards", what, shard.live, detail, _REREAD, shard.number)
 
 
-def _rows(database: Database, number: int) -> Iterator[Problem]:
+def _rows(database: DatabaseReader, number: int) -> Iterator[Problem]:
     """Whether the keys of a shard are those of the ledger, row by row, and its vectors numbers."""
     ledger = database.ledger
     expected = np.array([vector_key(i) for i in ledger.images.in_shard(number)], np.int64)
@@ -258,11 +258,11 @@ def _rows(database: Database, number: int) -> Iterator[Problem]:
         yield Problem("shards", "rows", wrong, detail, _REREAD, number)
 
 
-def _vectors(database: Database) -> Iterator[Problem]:
+def _vectors(database: DatabaseReader) -> Iterator[Problem]:
     return (Problem("vectors", *found) for found in disagreements(database))
 
 
-def _text(database: Database) -> Iterator[Problem]:
+def _text(database: DatabaseReader) -> Iterator[Problem]:
     layout, manifest = database.layout, database.manifest
     if database.ledger.outbox.refill:
         return
@@ -293,7 +293,7 @@ def _text(database: Database) -> Iterator[Problem]:
         yield Problem("text", what, count, detail)
 
 
-def _thumbnails(database: Database) -> Iterator[Problem]:
+def _thumbnails(database: DatabaseReader) -> Iterator[Problem]:
     layout, checks = database.layout, database.ledger.checks
     try:
         pictures = Thumbnails(layout.thumbnails) if layout.thumbnails.exists() else None
@@ -318,7 +318,7 @@ def _thumbnails(database: Database) -> Iterator[Problem]:
         yield Problem("thumbnails", "unknown", unknown, detail)
 
 
-def _cohorts(database: Database) -> Iterator[Problem]:
+def _cohorts(database: DatabaseReader) -> Iterator[Problem]:
     cohorts = Cohorts(database.layout.cohorts)
     if cohorts.seal.is_lost:
         detail = "cohorts.sqlite is missing, with all cohorts"
@@ -339,7 +339,7 @@ def _cohorts(database: Database) -> Iterator[Problem]:
     yield from found
 
 
-def _labels(database: Database) -> Iterator[Problem]:
+def _labels(database: DatabaseReader) -> Iterator[Problem]:
     path, count = database.layout.labels, len(database.ledger.labels.images())
     seal = Seal(path)
     if not path.exists():
@@ -362,7 +362,7 @@ def _labels(database: Database) -> Iterator[Problem]:
         file.close()
 
 
-def _semantic(database: Database) -> Iterator[Problem]:
+def _semantic(database: DatabaseReader) -> Iterator[Problem]:
     for path in damaged(database.layout.semantic):
         name = path.relative_to(database.layout.root)
         detail = f"{name} is damaged; searches by meaning do not use it"

@@ -13,7 +13,7 @@ from indexer.errors import QueryError
 from search.labels.labelling import label_text, make_draft, parse_label
 
 if TYPE_CHECKING:
-    from indexer.database.reader import Database
+    from indexer.database.reader import DatabaseReader
     from search.labels.labelling import Labelling
     from search.service import SearchService
 
@@ -96,7 +96,9 @@ def read_table(path: Path, service: SearchService, person: str) -> LabelsTable:
     return LabelsTable(drafts)
 
 
-def _draft(row: Mapping[str, str | None], where: str, database: Database) -> tuple[str, Draft]:
+def _draft(
+    row: Mapping[str, str | None], where: str, database: DatabaseReader
+) -> tuple[str, Draft]:
     image, verdict = ((row[name] or "").strip().lower() for name in ("image", "verdict"))
     if image not in database:
         raise QueryError(f"{where}, column image: no image has the id {image!r}")

@@ -13,10 +13,10 @@ from search.request import ImageId, Upload
 from search.results import document_without_report
 from search.web.completions import completions
 from search.web.films import Window
-from search.web.pages.rendering import json_response
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
+from search.web.rendering.responses import json_response
 from search.web.review import api as labels
 from search.web.state import State, app_state
 

@@ -25,13 +25,16 @@ from search.web.exports import api as exports_api
 from search.web.films import Films
 from search.web.guard import Guard
 from search.web.metrics import Metrics
-from search.web.pages import routes
-from search.web.pages.rendering import error_response
+from search.web.overview import pages as overview
+from search.web.overview.label_maps import LabelMaps
+from search.web.pages import about, cases, failures, searching
 from search.web.people import signing
 from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
 from search.web.people.identities import Identities
 from search.web.problems import http_status, of_server
+from search.web.rendering.responses import error_response
+from search.web.review import pages as review
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import State
@@ -58,7 +61,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     films = Films(service)
     uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
     state = State(service, settings, films, uploads)
-    identities = Identities(settings.sign_in, settings) if settings.sign_in is not None else None
+    identities = _identities(settings)
 
     room = ReviewContext.of(service)
 
@@ -80,12 +83,12 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     )
     app.state.cxrdex = state
     app.state.review = room
+    app.state.label_maps = LabelMaps()
     app.include_router(api.router)
     app.include_router(cohorts_api.router)
     app.include_router(exports_api.router)
-    app.include_router(routes.router)
-    app.include_router(cohorts_pages.router)
-    app.include_router(audit_routes.router)
+    for pages in (overview, searching, cases, review, failures, about, cohorts_pages, audit_routes):
+        app.include_router(pages.router)
     if identities is not None:
         app.include_router(signing.router(identities))
         if identities.settings.openid is not None:
@@ -101,6 +104,14 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     state.metrics = Metrics(app)
     door = Door(state.metrics, identities)
     return Guard(door if audit is None else Recorder(door, audit), settings)
+
+
+def _identities(settings: WebSettings) -> Identities | None:
+    if settings.sign_in is None:
+        return None
+    return Identities(
+        settings.sign_in, request_rate=settings.request_rate, upload_rate=settings.upload_rate
+    )
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -19,7 +19,6 @@ from indexer.errors import NotFoundError, QueryError
 from search.service import SearchService
 from search.web.films import Films
 from search.web.metrics import Metrics
-from search.web.overview.label_maps import LabelMaps
 from search.web.queries import BoundQuery
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
@@ -40,8 +39,6 @@ class State:
 
     Parameters
     ----------
-    maps
-        The bundle's composite labels as the overview shows them.
     metrics
         Set once the application is wrapped in it.
     """
@@ -50,7 +47,6 @@ class State:
     settings: WebSettings
     films: Films
     uploads: Uploads
-    maps: LabelMaps = field(default_factory=LabelMaps)
     metrics: Metrics | None = None
     _searches: CapacityLimiter = field(init=False)
     _readings: CapacityLimiter = field(init=False)

@@ -86,7 +86,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
         secret = "Doe^Jane"  # noqa: F841 - a value in a frame
         raise error
 
-    monkeypatch.setattr("indexer.database.reader.Database.open", fail)
+    monkeypatch.setattr("indexer.database.reader.DatabaseReader.open", fail)
     return CliRunner().invoke(cxrdex, ["status", "--database", "/archive/Doe^Jane"])
 
 

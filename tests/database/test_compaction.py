@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.shards import id_from_key, vector_keys
 from indexer.database.verify import verify
@@ -68,7 +68,7 @@ def _thinned(path: Path) -> list[str]:
 
 def _check(path: Path, ids: list[str]) -> None:
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert sorted(database.image_ids()) == sorted(ids)
         vectors = database.vectors()
         expected = [vector(number) for number in range(COUNT) if number % 3]
@@ -80,7 +80,7 @@ def _check(path: Path, ids: list[str]) -> None:
 def test_dead_rows_are_dropped_from_shards_and_index(tmp_path: Path) -> None:
     path = tmp_path / "db"
     ids = _thinned(path)
-    with Database.open(path) as reader:
+    with DatabaseReader.open(path) as reader:
         held = reader.vectors()
         with opened(path) as writer:
             assert sum(s.rows - s.live for s in writer.ledger.shards.all()) == 20

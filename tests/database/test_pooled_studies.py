@@ -12,7 +12,7 @@ from indexer.annotation import Annotation, Word
 from indexer.cascade.reading import Reading
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Read
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
@@ -35,7 +35,7 @@ def _entry(number: int) -> Read:
 def _answers(path: Path) -> dict[int, tuple[str, float]]:
     """Per image, the first annotation of its document, which the text store has, too."""
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         found = {}
         for number in CHANCES:
             if image_id(number) in database:
@@ -62,7 +62,7 @@ def test_the_order_of_images_does_not_matter(
 def test_each_image_keeps_its_own_reading(tmp_path: Path) -> None:
     with opened(tmp_path) as writer:
         writer.commit([_entry(number) for number in CHANCES])
-    with Database.open(tmp_path) as database:
+    with DatabaseReader.open(tmp_path) as database:
         records = {number: database.image(image_id(number)) for number in CHANCES}
     assert {n: r.reading["probabilities"]["opacity"] for n, r in records.items()} == CHANCES
     assert {n: r.pooled for n, r in records.items()} == {SURE: True, UNSURE: True, OTHER: False}

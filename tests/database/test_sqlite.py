@@ -11,7 +11,7 @@ from pathlib import Path
 
 from indexer.database.access import keep_wal_files
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.sqlite import connect, file_bytes, make
 from indexer.database.verify import verify
 from tests.database.making import fill
@@ -30,7 +30,7 @@ def commit_elsewhere(ledger: Path, key: str) -> None:
     subprocess.run([sys.executable, "-c", _COMMIT, str(ledger), key], check=True)
 
 
-def keys(database: Database) -> set[str]:
+def keys(database: DatabaseReader) -> set[str]:
     database.ledger.snapshot()
     found = {row[0] for row in database.ledger.connection.execute("SELECT key FROM meta")}
     database.ledger.rest()
@@ -39,9 +39,9 @@ def keys(database: Database) -> set[str]:
 
 def test_a_reader_sees_each_commit_though_the_database_is_opened_again(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 3)
-    with Database.open(path) as first:
+    with DatabaseReader.open(path) as first:
         keys(first)
-        with Database.open(path) as second:
+        with DatabaseReader.open(path) as second:
             keys(second)
         keep_wal_files(path)
         for key in ("one", "two"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexer.archive.reports import Report
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
 from indexer.database.text import documents
 from indexer.database.text.documents import Document
@@ -37,7 +37,7 @@ def _sql(path: Path, file: str, *statements: str) -> None:
 
 
 def _text(path: Path, change: str) -> None:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         document: Document = next(database.documents())
     store = open_text_store("tantivy", path / "text")
     if change == "delete":
@@ -151,7 +151,7 @@ def test_what_is_lost_is_read_again_by_the_next_run(tmp_path: Path, name: str) -
     path = fill(tmp_path / "db", COUNT)
     damage(path)
     repair(path)
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         # As the listing compares: a file that is unknown, or of another time.
         known = database.ledger.connection.execute(
             "SELECT count(*) FROM files WHERE mtime_ns = 20 AND checksum IS NOT NULL"
@@ -164,7 +164,7 @@ def test_what_is_lost_is_read_again_by_the_next_run(tmp_path: Path, name: str) -
         writer.build_vectors()
         writer.end_run("complete", {})
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert len(database) == COUNT
         assert all(database.thumbnail(image_id(n)) for n in range(COUNT))
 
@@ -174,7 +174,7 @@ def test_rows_that_belong_to_other_images_are_found(tmp_path: Path) -> None:
     _swap_keys(path)
     assert ("shards", "rows") in {(p.where, p.what) for p in verify(path)}
     assert repair(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert len(database) == COUNT - 10
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from indexer.archive.deidentify import Metadata
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
 from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys
 from indexer.database.verify import repair, verify
@@ -29,7 +29,7 @@ from tests.database.making import KEY, entry, failure, fill, image_id, make_bund
 
 
 def _ids(path: Path) -> set[str]:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return set(database.image_ids())
 
 
@@ -46,7 +46,7 @@ def test_keys_and_ids() -> None:
 def test_a_commit_reaches_every_store(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 25)
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert len(database) == 25
         assert database.counts() == {"done": 25, "duplicate": 0, "skipped": 0, "failed": 0}
         assert len(list((path / "embeddings").glob("part-*.keys.npy"))) == 3
@@ -81,7 +81,7 @@ def test_a_commit_that_fails_leaves_nothing_and_may_be_repeated(
 
 def test_a_reader_keeps_its_moment(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 5)
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         with opened(path) as writer:
             writer.commit([entry(100)])
             writer.remove_files(1, ["0.png"])
@@ -141,7 +141,7 @@ def test_images_live_as_long_as_a_file_holds_them(tmp_path: Path) -> None:
         }
         writer.remove_files(1, ["1.png"])
         assert writer.settle() == 0
-        (document,) = list(Database.open(path).documents())
+        (document,) = list(DatabaseReader.open(path).documents())
         assert (document["sex"], document["study"]) == ("F", "5" * 12)
         # The same file with other pixels.
         writer.commit([entry(2, "twin")])
@@ -160,7 +160,7 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_SMALL_SHARDS", 4)
     monkeypatch.setattr(module, "_FULL_ROWS", 25)
     path = fill(tmp_path / "db", 60, per_shard=6)
-    with Database.open(path) as before:
+    with DatabaseReader.open(path) as before:
         ids = sorted(before.image_ids())
         vectors = before.vectors().stored_vectors(vector_keys(ids))
         with opened(path) as writer:
@@ -175,7 +175,7 @@ def test_many_small_shards_are_merged(tmp_path: Path, monkeypatch: pytest.Monkey
         assert writer.compact() == Compaction(0, 0)
     assert verify(path) == []
     kept = [i for i in ids if i not in (image_id(3), image_id(17))]
-    with Database.open(path) as after:
+    with DatabaseReader.open(path) as after:
         assert sorted(after.image_ids()) == kept
         found = after.vectors().stored_vectors(vector_keys(kept))
         np.testing.assert_array_equal(found, vectors[[ids.index(i) for i in kept]])
@@ -229,12 +229,12 @@ def test_refusals(tmp_path: Path) -> None:
     text = (path / "manifest.json").read_text()
     (path / "manifest.json").write_text(text.replace('"format": 1', '"format": 9'))
     with pytest.raises(DatabaseMismatch, match="format 9"):
-        Database.open(path)
+        DatabaseReader.open(path)
     (path / "manifest.json").write_text("{")
     with pytest.raises(DatabaseError, match="damaged"):
-        Database.open(path)
+        DatabaseReader.open(path)
     with pytest.raises(DatabaseError, match="cxrdex index ARCHIVE --database"):
-        Database.open(tmp_path / "nowhere")
+        DatabaseReader.open(tmp_path / "nowhere")
     with pytest.raises(DatabaseError, match="no database at"):
         Layout(tmp_path / "nowhere").read_manifest()
 

@@ -21,7 +21,7 @@ from cli.main import cxrdex
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.elasticsearch.bulk import Backoff
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.verify import repair, verify
@@ -65,7 +65,7 @@ def commit(writer: Writer, numbers: range) -> None:
 
 
 def waiting(path: Path) -> int:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return database.ledger.outbox.count
 
 

@@ -16,7 +16,7 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.labels import Labels
 from indexer.database.outcomes import Outcome
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import open_text_store
 from indexer.pipeline.executor import FileTask, file_reader
 
@@ -92,7 +92,7 @@ def _misbehave(settings: DecodeSettings, task: FileTask) -> Outcome:
 
 def database_state(path: Path) -> dict[str, Any]:
     """All that may be asked of a database, without what differs from run to run."""
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         made = database.manifest
         store = open_text_store(
             made.text, database.layout.text, index=made.text_index, url=made.text_url

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from indexer.archive.limits import Limits
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from tests.pipeline.conftest import Index
 from tests.pipeline.hostile_files import KINDS, MEMORY_FOLDER, hostile_reader, write_hostile_files
 from tests.pipeline.making import write_pictures
@@ -29,7 +29,7 @@ def test_two_hundred_hostile_files_cost_nothing_but_themselves(
     assert (summary.total, summary.done, summary.duplicate) == (2000, 1800, 0)
     assert summary.skipped + summary.failed == 200
     assert not summary.left
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         files = {f.name: f for f in database.ledger.files.records()}
     ends: dict[str, Counter[str]] = {}
     for name, kind in hostile.items():

@@ -20,7 +20,7 @@ from indexer.archive.deidentify import fingerprint
 from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.database.choices import Choices
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
@@ -135,7 +135,7 @@ def _nursery(folder: Path, *arguments: Path) -> Iterator[Nursery]:
 
 
 def _vectors(path: Path, ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return database.vectors().stored_vectors(vector_keys(ids))
 
 
@@ -309,7 +309,7 @@ def _check_killed(database: Path) -> tuple[int, int]:
     try:
         if verify(database):
             raise AssertionError(verify(database))
-        with Database.open(database) as opened:
+        with DatabaseReader.open(database) as opened:
             return sum(opened.counts().values()), opened.ledger.images.count
     except DatabaseError as error:
         # Killed before there was anything to read.

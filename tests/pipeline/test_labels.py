@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.errors import TrainingError
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import write_picture, write_pictures
@@ -15,7 +15,7 @@ from tests.pipeline.making import write_picture, write_pictures
 def _human(database: Path) -> dict[str, list[str]]:
     """By file name, what people say of it."""
     found = {}
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         for file in opened.ledger.files.records(statuses=("done",)):
             assert file.image_id is not None
             document = opened.image(file.image_id).document
@@ -47,7 +47,7 @@ def test_reports_keep_their_words_beside_labels(run: Index, tmp_path: Path) -> N
     (reports / "000.txt").write_text("FINDINGS: Left effusion.")
     (archive / "annotations.csv").write_text("image_id,annotation\n000,Pneumonia\n")
     run(archive, labels=[archive], reports=reports)
-    with Database.open(tmp_path / "db") as opened:
+    with DatabaseReader.open(tmp_path / "db") as opened:
         (document,) = opened.documents()
     labels_and_words = {(a["origin"], a["text"]) for a in document["annotations"]}
     assert {("human", "pneumonia"), ("report", "pleural effusion, left")} <= labels_and_words

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexer.archive.limits import Limits
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from indexer.pipeline.run import Progress
 from indexer.simulation import Simulation
@@ -37,7 +37,7 @@ def test_every_file_ends_once_with_a_reason(
     assert verify(database) == []
     last = shown[-1]
     assert (last.total, last.done, last.duplicate) == (9, 6, 1)
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         assert opened.counts() == {"done": 6, "duplicate": 1, "skipped": 1, "failed": 1}
         statuses = {f.name: f for f in opened.ledger.files.records()}
         twin = statuses["zzz.png"]
@@ -99,7 +99,7 @@ def test_checksum_finds_what_size_and_time_hide(
     summary = run(archive, checksum=True)
     assert (summary.failed, summary.unchanged) == (1, 5)
     assert verify(database) == []
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         assert len(opened) == 5
 
 
@@ -111,7 +111,7 @@ def test_retry_failed_reads_failures_only(run: Index, archive: Path, database: P
     assert run(archive).unchanged == 6
     summary = run(archive, retry_failed=True)
     assert (summary.failed, summary.unchanged) == (1, 5)
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         (failure,) = opened.failures()
         assert (failure.name, failure.attempts) == ("004.png", 2)
     (archive / "004.png").write_bytes(whole)
@@ -129,7 +129,7 @@ def test_removed_files_are_reported_and_dropped_on_request(
     for name in ("000.png", "001.png"):
         (archive / name).unlink()
     assert run(archive).removed == 2
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         assert len(opened) == 6
     summary = run(archive, prune=True, prune_limit=1)
     assert (summary.removed, summary.pruned) == (2, 2)
@@ -166,7 +166,7 @@ def test_what_cannot_be_listed_is_not_taken_for_removed(
     (archive / "more.zip").write_bytes(b"damaged")
     summary = run(archive, prune=True, prune_limit=1)
     assert (summary.failed, summary.removed, summary.pruned) == (1, 0, 0)
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         assert len(opened) == 3
 
 
@@ -245,7 +245,7 @@ def test_a_simulated_hospital_archive(run: Index, simulation: Simulation, databa
     counts = summary.done + summary.duplicate + summary.skipped + summary.failed
     assert counts == summary.total
     assert verify(database) == []
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         ends = {f.name: (f.status, f.reason) for f in opened.ledger.files.records()}
         assert any(d["report"] for d in opened.documents())
     for file in simulation.files:

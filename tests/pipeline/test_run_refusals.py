@@ -15,7 +15,7 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import (
@@ -183,7 +183,7 @@ def test_a_full_disk_is_named_and_what_was_committed_is_safe(
     assert answer.returncode == 9, answer.stderr
     # Which of its files meets the end of the disk depends on how many commits there were.
     assert re.search(f"no space is left (to write|for the text index at) {disk}/db", answer.stdout)
-    with Database.open(tmp_path / "saved") as opened:
+    with DatabaseReader.open(tmp_path / "saved") as opened:
         saved = len(opened)
     assert 0 < saved < 400
     assert verify(tmp_path / "saved") == []
@@ -252,7 +252,7 @@ def test_ctrl_c_commits_what_was_read(
     assert 20 < done < 1500
     assert done + left == 1500
     assert verify(database) == []
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         last = opened.last_run()
         assert last is not None
         assert last.state == "interrupted"

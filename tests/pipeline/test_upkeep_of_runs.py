@@ -21,7 +21,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Outcome
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.backup import relocate
 from indexer.database.verify import verify
 from indexer.errors import DatabaseError, PruneRefused
@@ -73,7 +73,7 @@ def test_prune_refuses_what_may_only_be_out_of_reach(
     refused = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--quiet"])
     assert refused.exit_code == 13, refused.output
     assert "--prune --yes" in refused.output
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         assert len(database) == 20
     assert run(archive, prune=True, prune_limit=0.15).pruned == 3
     for path in archive.iterdir():
@@ -82,7 +82,7 @@ def test_prune_refuses_what_may_only_be_out_of_reach(
         run(archive, prune=True, prune_limit=0.99)
     agreed = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--yes", "--quiet"])
     assert agreed.exit_code == 0, agreed.output
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         assert len(database) == 0
     assert verify(tmp_path / "db") == []
 
@@ -116,7 +116,7 @@ def test_a_caller_ends_a_run(tiny: Bundle, tmp_path: Path, run: Index) -> None:
     assert again.interrupted
     last = run(archive, executor=_Here(tiny), stop=threading.Event())
     assert not last.interrupted
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         assert len(database) == 24
 
 
@@ -131,7 +131,7 @@ def test_a_withdrawn_report_goes(tiny: Bundle, tmp_path: Path, run: Index) -> No
     # Without a look at the reports nothing is known of them.
     assert run(archive).reports_changed == 0
     assert run(archive, reports=reports).reports_changed == 1
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         texts = [str(document["report"]) for document in database.documents()]
     assert sum("wordforreport" in text for text in texts) == 2
     assert not any("wordforreport1" in text for text in texts)
@@ -151,7 +151,7 @@ def test_what_was_forgotten_does_not_come_back(tiny: Bundle, tmp_path: Path, run
     assert CliRunner().invoke(cxrdex, [*arguments, "--yes"]).exit_code == 0
     summary = run(archive, executor=_Here(tiny))
     assert summary.reasons["skipped"] == {"forgotten": 1}
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         (gone,) = database.failures(("skipped",))
         assert (gone.name, len(database)) == ("001.png", 2)
 
@@ -171,7 +171,7 @@ def test_a_database_remembers_the_polarity_of_a_maker(
         return file
 
     def overridden() -> list[bool]:
-        with Database.open(path) as database:
+        with DatabaseReader.open(path) as database:
             documents = sorted(database.documents(), key=lambda d: d["id"])
             return ["polarity_overridden" in d["notes"] for d in documents]
 
@@ -220,7 +220,7 @@ def test_a_database_of_an_earlier_version_is_read_anew_with_the_bundle_of_today(
     (path / "manifest.json").write_text(json.dumps(manifest))
     with closing(sqlite3.connect(path / "ledger.sqlite")) as ledger:
         (old,) = ledger.execute("SELECT path FROM archives").fetchone()
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         before = sorted(database.image_ids())
     assert relocate(path, old, str(archive)) == 6
     with pytest.raises(DatabaseError, match="--reread"):
@@ -228,7 +228,7 @@ def test_a_database_of_an_earlier_version_is_read_anew_with_the_bundle_of_today(
     summary = index([archive], path, workers=1, reread=True)
     assert (summary.done, summary.failed, summary.duplicate) == (6, 0, 0)
     shipped = Compute().load_bundle()
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert database.manifest.bundle == shipped.hash
         images = sorted(database.image_ids())
         # Images are named by another checksum since; nothing of the old names stays.

@@ -149,7 +149,7 @@ def test_a_hit_names_its_owners_without_its_document(backend: EmbeddedBackend) -
 
 
 def test_an_answer_is_json_whatever_a_report_holds() -> None:
-    from search.web.pages.rendering import json_response
+    from search.web.rendering.responses import json_response
 
     data = {"report": 'half a pair \ud83d, "quoted"', "score": 0.5, "none": None}
     assert json.loads(bytes(json_response(data).body)) == data

@@ -12,7 +12,7 @@ from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import sync_folder, writing
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.vectors.generation import current_path
 from indexer.database.writer import Writer
@@ -94,7 +94,7 @@ def _copy(source: Layout, target: Layout) -> int:
             labels.copy_to(target.labels)
         finally:
             labels.close()
-    with Database.open(source.root) as database:
+    with DatabaseReader.open(source.root) as database:
         database.ledger.copy_to(target.ledger)
         for shard in database.ledger.shards.all():
             for file in shard.files(source.embeddings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.writer import Writer
 
 __all__ = ["apply_pending_labels"]
@@ -20,7 +20,7 @@ def apply_pending_labels(path: Path) -> int:
     TextStoreUnavailable
         Elasticsearch does not answer; the documents wait for it.
     """
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         file = database.labels()
         count = 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
         # An update that was interrupted may have left documents for the text store.

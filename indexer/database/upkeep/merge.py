@@ -16,7 +16,7 @@ from indexer.database.choices import Choices
 from indexer.database.durable import sync_folder, write_durably, writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.merging import MergedParts, Offsets
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.thumbnails import Thumbnails
 from indexer.database.upkeep.merge_people import (
     CohortCount,
@@ -163,16 +163,16 @@ def _check_names(parts: Sequence[Path], target: Path) -> None:
     refuse_foreign(target)
 
 
-def _open_part(path: Path, stack: ExitStack) -> Database:
+def _open_part(path: Path, stack: ExitStack) -> DatabaseReader:
     """A part at one moment; nobody writes it meanwhile, where that can be seen to."""
     layout = Layout(path)
     layout.read_manifest()
     if os.access(path, os.W_OK):
         stack.enter_context(layout.lock(existing=True))
-    return stack.enter_context(Database.open(path))
+    return stack.enter_context(DatabaseReader.open(path))
 
 
-def _common(databases: Sequence[Database], kind: str, url: str | None) -> Manifest:
+def _common(databases: Sequence[DatabaseReader], kind: str, url: str | None) -> Manifest:
     """The manifest of the new database; refuses parts that do not go together."""
     first = databases[0]
     for other in databases:
@@ -229,7 +229,7 @@ def _empty(folder: Path, keep: str | None = None) -> None:
             path.unlink()
 
 
-def _build(draft: Layout, manifest: Manifest, databases: Sequence[Database]) -> Merged:
+def _build(draft: Layout, manifest: Manifest, databases: Sequence[DatabaseReader]) -> Merged:
     forgotten = frozenset().union(*(one.ledger.forgotten.all() for one in databases))
     counts = _Counts()
     with opened_stores(draft, manifest) as stores:
@@ -264,7 +264,7 @@ def _build(draft: Layout, manifest: Manifest, databases: Sequence[Database]) -> 
 
 
 def _take(
-    stores: Stores, database: Database, forgotten: frozenset[tuple[Any, str]], counts: _Counts
+    stores: Stores, database: DatabaseReader, forgotten: frozenset[tuple[Any, str]], counts: _Counts
 ) -> None:
     ledger = stores.ledger
     parts = MergedParts(ledger.connection, ledger.lock)
@@ -289,7 +289,7 @@ def _take(
 
 
 def _copy_shards(
-    stores: Stores, database: Database, shards: Iterable[Shard], offsets: Offsets
+    stores: Stores, database: DatabaseReader, shards: Iterable[Shard], offsets: Offsets
 ) -> None:
     """Copy the files of shards, whose checksums stay what they were."""
     source, target = database.layout.embeddings, stores.layout.embeddings
@@ -312,7 +312,7 @@ def _copy_shards(
 
 
 def _copy_pictures(
-    stores: Stores, database: Database, parts: MergedParts, offsets: Offsets
+    stores: Stores, database: DatabaseReader, parts: MergedParts, offsets: Offsets
 ) -> None:
     if not database.layout.thumbnails.exists():
         return

@@ -13,7 +13,7 @@ from indexer.database.cohorts.store import Cohorts
 from indexer.database.labels.events import Event, verdicts
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.writing.stores import Stores
 
 __all__ = ["CohortCount", "LabelCount", "merge_cohorts", "merge_labels"]
@@ -52,7 +52,7 @@ class CohortCount:
     conflicts: int
 
 
-def _left_out(stores: Stores, parts: Sequence[Database]) -> Callable[[str], bool]:
+def _left_out(stores: Stores, parts: Sequence[DatabaseReader]) -> Callable[[str], bool]:
     """Tells whether an image is not taken over because it was forgotten; of one that is gone for
     another reason, such as a repair, all is kept until it is read again."""
     forgotten = {name for kind, name in stores.ledger.forgotten.all() if kind == "image"}
@@ -65,7 +65,7 @@ def _left_out(stores: Stores, parts: Sequence[Database]) -> Callable[[str], bool
     return is_left_out
 
 
-def merge_labels(stores: Stores, parts: Sequence[Database]) -> LabelCount:
+def merge_labels(stores: Stores, parts: Sequence[DatabaseReader]) -> LabelCount:
     """Bring the events of all parts into one order of time, under new numbers."""
     by_part = [_events(part.layout) for part in parts]
     conflicts = _conflicts(by_part)
@@ -130,7 +130,7 @@ def _conflicts(by_part: Sequence[Sequence[Event]]) -> int:
     return len(found)
 
 
-def merge_cohorts(stores: Stores, parts: Sequence[Database]) -> CohortCount:
+def merge_cohorts(stores: Stores, parts: Sequence[DatabaseReader]) -> CohortCount:
     """Take over the cohorts of all parts, without what any part forgot."""
     target, count, conflicts = Cohorts(stores.layout.cohorts), 0, 0
     is_left_out = _left_out(stores, parts)

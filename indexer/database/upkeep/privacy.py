@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 
 __all__ = ["Holding", "Privacy", "look"]
 
@@ -84,7 +84,7 @@ def look(path: Path) -> Privacy:
     DatabaseError
         There is none, or it may not be read.
     """
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         layout, images = database.layout, database.ledger.images
         holdings = [
             Holding(name, holds, _size(layout.root / name), _readers(layout.root, name))

@@ -8,7 +8,7 @@ from typing import Any
 from indexer.database.layout import Manifest
 from indexer.database.ledger.files import Status
 from indexer.database.ledger.runs import Run
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.generation import Generation, current_generation
 
 __all__ = ["DatabaseStatus"]
@@ -54,7 +54,7 @@ class DatabaseStatus:
     dead: int
 
     @classmethod
-    def of(cls, database: Database) -> DatabaseStatus:
+    def of(cls, database: DatabaseReader) -> DatabaseStatus:
         """The status of a database at the moment it was opened."""
         ledger, images = database.ledger, len(database)
         generation = current_generation(database.layout.vectors)

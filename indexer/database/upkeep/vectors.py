@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.database.text.elasticsearch.vectors import vector_digest
 from indexer.database.vectors.generation import current_generation
@@ -21,7 +21,7 @@ __all__ = ["disagreements"]
 _SAMPLE = 500
 
 
-def disagreements(database: Database) -> Iterator[tuple[str, int, str]]:
+def disagreements(database: DatabaseReader) -> Iterator[tuple[str, int, str]]:
     """What is wrong: a code, how many images it touches, and in words.
 
     Shards that cannot be read, and an index of which nothing can be read, are no matter of this:
@@ -41,7 +41,7 @@ def disagreements(database: Database) -> Iterator[tuple[str, int, str]]:
         return
 
 
-def _faiss(database: Database) -> Iterator[tuple[str, int, str]]:
+def _faiss(database: DatabaseReader) -> Iterator[tuple[str, int, str]]:
     count, folder = len(database), database.layout.vectors
     last = database.last_run()
     generation = current_generation(folder)
@@ -56,7 +56,7 @@ def _faiss(database: Database) -> Iterator[tuple[str, int, str]]:
     yield from vectors.disagreements()
 
 
-def _server(database: Database) -> Iterator[tuple[str, int, str]]:
+def _server(database: DatabaseReader) -> Iterator[tuple[str, int, str]]:
     """Compare the digest of every vector, and the numbers of some."""
     manifest, ledger, folder = database.manifest, database.ledger, database.layout.embeddings
     if ledger.outbox.refill or manifest.text_index is None:

@@ -10,9 +10,9 @@ import hashlib
 import io
 import mmap
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -176,6 +176,10 @@ class Shards:
         self.dimensions = dimensions
         #: First position of each shard, and the end.
         self.starts = np.cumsum([0, *(shard.rows for shard in shards)], dtype=np.int64)
+        # Threads that share this wait for the one that fills these two.
+        self._lock = threading.RLock()
+        self._positions: npt.NDArray[np.int64] | None = None
+        self._keys: npt.NDArray[np.int64] | None = None
         self._maps: dict[int, npt.NDArray[np.float16]] = {}
         self._files: list[mmap.mmap] = []
         self._touched = 0
@@ -202,17 +206,23 @@ class Shards:
         keys = self._load(_paths(self._folder, shard.number)[1], (shard.rows,))
         return keys.astype(np.int64, copy=False)
 
-    @cached_property
+    @property
     def positions(self) -> npt.NDArray[np.int64]:
         """Positions of all live rows, ascending."""
-        parts = [self.starts[index] + self.live(index) for index in range(len(self.shards))]
-        return np.concatenate([np.empty(0, np.int64), *parts])
+        with self._lock:
+            if self._positions is None:
+                parts = [self.starts[index] + self.live(index) for index in range(len(self.shards))]
+                self._positions = np.concatenate([np.empty(0, np.int64), *parts])
+            return self._positions
 
-    @cached_property
+    @property
     def keys(self) -> npt.NDArray[np.int64]:
         """Keys of the rows at `positions`."""
-        parts = [self.keys_in(index) for index in range(len(self.shards))]
-        return np.concatenate([np.empty(0, np.int64), *parts])[self.positions]
+        with self._lock:
+            if self._keys is None:
+                parts = [self.keys_in(index) for index in range(len(self.shards))]
+                self._keys = np.concatenate([np.empty(0, np.int64), *parts])[self.positions]
+            return self._keys
 
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Vectors at `positions`, shape (n, dimensions)."""

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from search.web.audit.trail import AuditEvent, now
 from search.web.audit.writing import Audit, AuditFailed
-from search.web.pages.rendering import error_response
+from search.web.rendering.responses import error_response
 
 __all__ = ["Recorder"]
 

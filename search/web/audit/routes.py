@@ -12,10 +12,10 @@ from pydantic import Field
 
 from indexer.errors import NotFoundError
 from search.web.audit.trail import Trail
-from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.problems import PROBLEMS
 from search.web.queries import NoQuery
+from search.web.rendering.responses import page
 
 __all__ = ["router"]
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from indexer.database.cohorts.cohort import Cohort, CohortSummary
 from indexer.errors import QueryError
-from search.web.people.access import current_person
+from search.web.people.access import current_person, is_administrator
 from search.web.state import State
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "combine",
     "current_owner",
     "edited",
-    "is_administrator",
     "may_change",
     "own_cohorts",
     "seen_by",
@@ -34,11 +33,6 @@ Combination: TypeAlias = Literal["union", "difference", "intersection"]
 def current_owner(request: Request) -> str:
     """The name of the person who asks, as cohorts keep it."""
     return current_person(request).name
-
-
-def is_administrator(request: Request) -> bool:
-    """Whether the person who asks administrates the server, as everybody does without sign-in."""
-    return current_person(request).may("administrator")
 
 
 def may_change(request: Request, cohort: Cohort) -> bool:

@@ -24,11 +24,11 @@ from search.web.cohorts.changes import (
     may_change,
     seen_by,
 )
-from search.web.pages.cards import cards_of_images
-from search.web.pages.facets import TITLES, facet_lists
-from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
+from search.web.rendering.cards import cards_of_images
+from search.web.rendering.facets import TITLES, facet_lists
+from search.web.rendering.responses import page
 from search.web.state import State, app_state
 
 __all__ = ["router"]

@@ -8,13 +8,12 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from indexer.database.cohorts.cohort import MAX_IMAGES
-from search.web.cohorts.changes import is_administrator
 from search.web.overview.health import health_checks
-from search.web.pages.facets import TITLES, facet_lists
-from search.web.pages.rendering import THEME, page
-from search.web.people.access import require
+from search.web.people.access import is_administrator, require
 from search.web.people.signing import way_back
 from search.web.queries import FacetQuery, NoQuery
+from search.web.rendering.facets import TITLES, facet_lists
+from search.web.rendering.responses import THEME, page
 from search.web.state import State, app_state
 
 __all__ = ["router"]
@@ -44,7 +43,7 @@ def overview(request: Request, state: _State, _: _Nothing) -> str:
         sources=[(n, path if named else f"archive {n}", count) for n, path, count in sources],
         most_of_source=max((count for *_, count in sources), default=1),
         linked=MAX_IMAGES,
-        map=state.maps.of(state.service),
+        map=request.app.state.label_maps.of(state.service),
         health=health_checks(state.service, now),
         runs=state.runs(_RUNS),
     )

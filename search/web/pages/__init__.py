@@ -1,4 +1,4 @@
-"""The pages: HTML made here, which works without scripts.
+"""The pages of searches, cases and help: HTML made here, which works without scripts.
 
-May import: `search`, `search.web.state`, `search.web.queries`.
+May import: the other folders of `search.web` but `api` and `app`.
 """

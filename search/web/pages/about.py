@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
 from search.web.pages.questions import example_questions
-from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import NoQuery
+from search.web.rendering.responses import page
 from search.web.state import State, app_state
 
 __all__ = ["router"]

@@ -12,13 +12,13 @@ from indexer.annotation import Origin
 from indexer.database.text.documents import Document
 from indexer.errors import CxrdexError, QueryError
 from search.request import ImageId
-from search.web.cohorts.changes import is_administrator, own_cohorts
+from search.web.cohorts.changes import own_cohorts
 from search.web.films import WINDOWS
-from search.web.pages.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
-from search.web.pages.rendering import page
 from search.web.pages.timeline import neighbours, timeline
-from search.web.people.access import require
+from search.web.people.access import is_administrator, require
 from search.web.queries import NoQuery, SimilarQuery
+from search.web.rendering.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
+from search.web.rendering.responses import page
 from search.web.review.pages import judging
 from search.web.state import State, app_state
 

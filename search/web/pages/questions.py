@@ -10,8 +10,8 @@ from indexer.annotation import NORMAL
 from indexer.errors import CxrdexError
 from indexer.words.headings import in_a_sentence
 from search.service import SearchService
-from search.web.pages.cards import load_thumbnails
 from search.web.queries import FacetQuery, SearchQuery
+from search.web.rendering.cards import load_thumbnails
 
 __all__ = ["Question", "askings", "example_questions", "questions_of_films"]
 

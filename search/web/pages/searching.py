@@ -14,11 +14,11 @@ from search.collecting import MAX_COLLECTED
 from search.request import Mode
 from search.results import Results
 from search.web.cohorts.changes import own_cohorts
-from search.web.pages.cards import hit_cards
-from search.web.pages.facets import TITLES, active_filters, address_with, facet_lists
-from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.queries import NoQuery, SearchQuery, SimilarQuery
+from search.web.rendering.cards import hit_cards
+from search.web.rendering.facets import TITLES, active_filters, address_with, facet_lists
+from search.web.rendering.responses import page
 from search.web.state import State, app_state
 
 __all__ = ["router"]

@@ -9,7 +9,6 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 from search.web.people.person import Person, Role
-from search.web.state import request_state
 
 __all__ = [
     "Action",
@@ -17,10 +16,10 @@ __all__ = [
     "Audience",
     "RouteAccess",
     "current_person",
+    "is_administrator",
     "noted",
     "require",
     "route_access",
-    "sees_reports",
     "undeclared_is_for_administrators",
 ]
 
@@ -37,6 +36,11 @@ def current_person(request: Request) -> Person:
     if not isinstance(person, Person):
         raise HTTPException(401, "sign in first")
     return person
+
+
+def is_administrator(request: Request) -> bool:
+    """Whether the person who asks administrates the server, as everybody does without sign-in."""
+    return current_person(request).may("administrator")
 
 
 async def _person(request: Request) -> Person:
@@ -95,15 +99,6 @@ def require(role: Audience, does: Action | None = None) -> Any:
 def noted(request: Request, detail: str) -> None:
     """Have the audit say what a request asked for, where its address does not say it."""
     request.state.detail = detail
-
-
-def sees_reports(request: Request) -> bool:
-    """Whether the person who asks may see the text of reports.
-
-    `search.web.state.request_state` gives them a service that shows it or does not; only what reads
-    documents of a snapshot itself has to ask here.
-    """
-    return current_person(request).may(request_state(request).settings.reports)
 
 
 async def undeclared_is_for_administrators(request: Request) -> None:

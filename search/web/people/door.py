@@ -12,11 +12,11 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from indexer.errors import CxrdexError
-from search.web.pages.rendering import error_response
 from search.web.people.identities import Identities
 from search.web.people.limits import client_network, is_address
 from search.web.people.person import LOCAL, Person
 from search.web.people.sessions import COOKIE
+from search.web.rendering.responses import error_response
 from search.web.uploads import limit_body
 
 __all__ = ["OPEN", "Door"]

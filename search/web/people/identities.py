@@ -5,8 +5,8 @@ from __future__ import annotations
 from search.web.people.limits import FailureDelay, Rate
 from search.web.people.person import Person
 from search.web.people.sessions import Sessions
+from search.web.people.settings import SignInSettings
 from search.web.people.users import Users, is_name
-from search.web.settings import SignInSettings, WebSettings
 
 __all__ = ["Identities"]
 
@@ -22,14 +22,16 @@ class Identities:
     ----------
     settings
         How people sign in.
-    limits
-        How often they may ask.
+    request_rate, upload_rate
+        How many requests and uploads each may send a minute; 0 for any number.
     """
 
     #: Paths to which films are sent.
     uploading = frozenset({"/queries", "/v1/similar"})
 
-    def __init__(self, settings: SignInSettings, limits: WebSettings) -> None:
+    def __init__(
+        self, settings: SignInSettings, *, request_rate: int = 0, upload_rate: int = 0
+    ) -> None:
         self.settings = settings
         self.users = Users(settings.users) if settings.users is not None else None
         if self.users is not None:
@@ -37,8 +39,8 @@ class Identities:
         self.sessions = Sessions(
             settings.idle_minutes * 60, settings.hours * 3600, settings.sessions
         )
-        self.requests = Rate(limits.request_rate)
-        self.uploads = Rate(limits.upload_rate)
+        self.requests = Rate(request_rate)
+        self.uploads = Rate(upload_rate)
         self.names = FailureDelay(_FREE_OF_NAME)
         self.guesses = FailureDelay(_FREE_OF_ADDRESS)
 

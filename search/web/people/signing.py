@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from search.web.pages.rendering import page
 from search.web.people.access import require
 from search.web.people.identities import Identities
 from search.web.people.limits import client_network
 from search.web.people.sessions import COOKIE
 from search.web.people.users import Busy, is_name
+from search.web.rendering.responses import page
 
 __all__ = ["router", "signed_in", "way_back"]
 

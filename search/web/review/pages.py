@@ -15,10 +15,10 @@ from indexer.database.text.documents import Document
 from indexer.errors import NotFoundError, QueryError
 from search.labels.labelling import make_draft, parse_label
 from search.request import ImageId
-from search.web.pages.cards import marked_report, ranked_annotations
-from search.web.pages.rendering import page
-from search.web.people.access import Asking, current_person, noted, require, sees_reports
+from search.web.people.access import Asking, current_person, noted, require
 from search.web.queries import NoQuery
+from search.web.rendering.cards import marked_report, ranked_annotations
+from search.web.rendering.responses import page
 from search.web.review.context import ReviewContext, review_context
 from search.web.state import State, app_state
 
@@ -86,7 +86,9 @@ def review(
         or [a for a in document["annotations"] if a["disease"] == query.label],
         verdict=labels.verdicts.get(query.label),
         others=[a for a in annotations if a["disease"] != query.label],
-        report=marked_report(document) if sees_reports(request) else [],
+        report=marked_report(document)
+        if current_person(request).may(state.settings.reports)
+        else [],
         number=labels.number,
         choices=_choices(findings),
     )

@@ -24,7 +24,7 @@ from indexer.archive.sources.members import open_archive, read_member, read_name
 from indexer.archive.sources.remote import is_address
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from indexer.errors import ArchiveError, ArchiveUnavailable, FailedImage, HostMismatch, SkippedImage
 from indexer.pipeline.remote.host import check, versions
@@ -106,7 +106,10 @@ def test_a_bucket_is_read_as_a_folder(
     first = index([address], tmp_path / "far", compute=compute, workers=1)
     assert (first.total, first.done, first.reasons["failed"]) == (7, 6, {"not_dicom": 1})
     assert verify(tmp_path / "far") == []
-    with Database.open(tmp_path / "near") as near, Database.open(tmp_path / "far") as far:
+    with (
+        DatabaseReader.open(tmp_path / "near") as near,
+        DatabaseReader.open(tmp_path / "far") as far,
+    ):
         assert set(near.image_ids()) == set(far.image_ids())
         readings = [{r.image_id: r.reading for r in db.ledger.images} for db in (near, far)]
         assert readings[0] == readings[1]

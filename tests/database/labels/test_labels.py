@@ -13,7 +13,7 @@ from indexer.annotation import Annotation
 from indexer.database.labels.events import Draft
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import open_text_store
 from indexer.database.upkeep.backup import back_up
 from indexer.database.upkeep.labels import apply_pending_labels
@@ -40,7 +40,7 @@ def record(path: Path, *drafts: Draft, image: str = IMAGE) -> None:
 def said(path: Path, image: str = IMAGE) -> tuple[list[str], list[str]]:
     """What the document of an image affirms and denies, which the text store has, too."""
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         (found,) = database.documents([image])
         assert database.image(image).document == found
     return (
@@ -62,7 +62,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_it_is_seen_at_once_and_searched_once_it_was_brought_in(path: Path) -> None:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert [a["text"] for a in database.image(IMAGE).document["absent"]] == ["opacity"]
         (before,) = database.documents([IMAGE])
         assert before["absent"] == []
@@ -80,7 +80,7 @@ def test_the_images_of_a_pooled_study_share_it(path: Path) -> None:
 def test_the_text_store_has_it(path: Path) -> None:
     apply_pending_labels(path)
     store = open_text_store("tantivy", path / "text")
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         documents = {image: database.ledger.images.get(image) for image in (IMAGE, MATE, OTHER)}
     assert dict(store.hashes()) == {i: row.document_hash for i, row in documents.items() if row}
     store.close()
@@ -175,7 +175,7 @@ def test_a_copy_of_before_gets_what_it_lacks(path: Path) -> None:
         file.with_name(file.name + suffix).unlink(missing_ok=True)
     with Writer.maintain(path):
         pass
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         labels = database.labels()
         assert labels is not None
         assert labels.labels.count == 3

@@ -16,7 +16,7 @@ from cli.main import cxrdex as command
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.merge import merge
 from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
@@ -37,7 +37,7 @@ def merged(split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_files(path: Path) -> list[tuple[Any, ...]]:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return [
             (f.archive, f.name, f.status, f.reason, f.detail, f.attempts, f.image_id)
             for f in database.ledger.files.records()
@@ -45,7 +45,7 @@ def read_files(path: Path) -> list[tuple[Any, ...]]:
 
 
 def read_vectors(path: Path, ids: list[str]) -> Any:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return database.vectors().stored_vectors(vector_keys(ids))
 
 
@@ -57,7 +57,7 @@ def same(found: Path, expected: Path) -> None:
     assert read_files(found) == read_files(expected)
     ids = sorted(other["documents"])
     np.testing.assert_array_equal(read_vectors(found, ids), read_vectors(expected, ids))
-    with Database.open(found) as first, Database.open(expected) as second:
+    with DatabaseReader.open(found) as first, DatabaseReader.open(expected) as second:
         both = first, second
         for what in ("pooled", "header", "report_keys"):
             values = [{r.image_id: getattr(r, what) for r in d.ledger.images} for d in both]
@@ -69,7 +69,7 @@ def same(found: Path, expected: Path) -> None:
 
 def test_as_one_run(split: Split, merged: Path) -> None:
     same(merged, split.whole)
-    with Database.open(merged) as database:
+    with DatabaseReader.open(merged) as database:
         counts = database.counts()
         assert min(counts.values()) > 0
         pooled = [row for row in database.ledger.images if row.pooled]
@@ -124,15 +124,15 @@ def test_elasticsearch(split: Split, tmp_path: Path, elasticsearch_url: str) -> 
     again = merge([tmp_path / "served", *split.parts[2:]], tmp_path / "again", choices)
     assert (again.parts, again.waiting) == (3, 0)
     same(tmp_path / "again", split.whole)
-    names = {Database.open(tmp_path / n).manifest.text_index for n in ("served", "again")}
+    names = {DatabaseReader.open(tmp_path / n).manifest.text_index for n in ("served", "again")}
     assert len(names) == 2
 
 
 def test_what_one_part_forgot_comes_from_no_other(split: Split, tmp_path: Path) -> None:
     part = Path(shutil.copytree(split.parts[1], tmp_path / "part"))
-    with Database.open(part) as database:
+    with DatabaseReader.open(part) as database:
         rows = {row.patient: (row.image_id,) for row in database.ledger.images}
-    with Database.open(split.parts[0]) as database:
+    with DatabaseReader.open(split.parts[0]) as database:
         patient = next(row.patient for row in database.ledger.images if row.patient in rows)
         gone = {row.image_id for row in database.ledger.images if row.patient == patient}
     with Writer.maintain(part) as writer:
@@ -143,7 +143,7 @@ def test_what_one_part_forgot_comes_from_no_other(split: Split, tmp_path: Path) 
     merge([split.parts[0], part], target, Choices("embedded"))
     assert verify(target) == []
     assert gone
-    with Database.open(target) as database:
+    with DatabaseReader.open(target) as database:
         assert patient not in {row.patient for row in database.ledger.images}
         assert gone.isdisjoint(database.image_ids())
         assert all(database.thumbnail(name) is None for name in gone)
@@ -169,7 +169,7 @@ def test_the_command(split: Split, tmp_path: Path) -> None:
     answer = CliRunner().invoke(command, [*call, "--format", "json"])
     assert answer.exit_code == 0, answer.output
     told = json.loads(answer.output)
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         assert told["images"] == len(database)
         assert told["files"] == sum(database.counts().values())
     again = CliRunner().invoke(command, call)

@@ -21,7 +21,7 @@ from indexer.database.labels.events import Draft
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.merge import merge
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
@@ -189,11 +189,11 @@ def test_killed(tmp_path: Path) -> None:
         else:
             unfinished += 1
             with pytest.raises(DatabaseError, match="no database at"):
-                Database.open(target)
+                DatabaseReader.open(target)
     assert unfinished >= 2
     run(None)
     assert verify(target) == []
-    with Database.open(target) as database:
+    with DatabaseReader.open(target) as database:
         assert len(database) == 700
     assert not list(tmp_path.glob(".*"))
 
@@ -224,7 +224,7 @@ def test_what_people_said(parts: tuple[Path, Path], tmp_path: Path) -> None:
     done = merge(parts, tmp_path / "db", EMBEDDED)
     assert (done.labels.events, done.labels.conflicts) == (7, 1)
     assert verify(tmp_path / "db") == []
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
 
         def said(image: str) -> list[str]:
             found = database.image(image).document["annotations"]

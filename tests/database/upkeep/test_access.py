@@ -18,7 +18,7 @@ from cli.main import cxrdex
 from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.meanings import damaged, meanings
 from indexer.database.text.store import open_text_store
 from indexer.database.vectors.shards import id_from_key
@@ -62,7 +62,7 @@ def _as_nobody(task: Callable[[], str], groups: tuple[int, ...] = ()) -> str:
 
 def _search(path: Path) -> str:
     """Ask every store of a database."""
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         store = open_text_store("tantivy", database.layout.text)
         texts = len(list(store.hashes()))
         store.close()

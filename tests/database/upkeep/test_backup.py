@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.backup import back_up, relocate
 from indexer.database.verify import verify
 from indexer.errors import DatabaseError
@@ -22,7 +22,7 @@ def test_a_copy_is_a_database_of_its_own(tmp_path: Path) -> None:
     assert answer.output == f"25 images copied to {copy}\n"
     assert verify(copy) == []
     assert copy.stat().st_mode & 0o777 == 0o700
-    with Database.open(copy) as database:
+    with DatabaseReader.open(copy) as database:
         assert set(database.image_ids()) == {image_id(n) for n in range(25)}
         assert database.thumbnail(image_id(3)) == b"picture 3"
     # Restored, it goes on where it was.
@@ -76,5 +76,5 @@ def test_a_moved_archive_is_known(tmp_path: Path) -> None:
     )
     assert answer.output == f"5 files are at {tmp_path} now\n"
     assert relocate(path, str(tmp_path.parent), "/mnt") == 5
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert database.ledger.files.by_archive() == {f"/mnt/{tmp_path.name}": 5}

@@ -20,7 +20,7 @@ from cli.main import cxrdex
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.labels.events import Draft
 from indexer.database.ledger.labels import LabelFile
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect
 from indexer.database.text.meanings import meanings
@@ -52,7 +52,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 
 def _answers(path: Path) -> dict[str, object]:
     """What every store of a database says."""
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         store = open_text_store(database.manifest.text, database.layout.text)
         try:
             texts = dict(store.hashes())

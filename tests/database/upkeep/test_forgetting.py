@@ -19,7 +19,7 @@ from indexer.archive.id_key import load_key
 from indexer.archive.reports import Report
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Header
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from tests.database.making import KEY, entry, image_id, make_bundle, vector
@@ -136,7 +136,7 @@ def test_forget_leaves_no_byte_and_lasts(
     else:
         assert _found(path, *(word for n in images for word in _traces(n))) == set()
     assert verify(path) == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert len(database) == len(NUMBERS) - len(images)
         assert not any(image_id(n) in database for n in images)
         assert database.ledger.forgotten.all()
@@ -173,7 +173,7 @@ def test_names_are_asked_for_and_never_an_argument(tmp_path: Path) -> None:
         cxrdex, ["forget", "--study", "--database", str(path)], input="1.2.77\n\n"
     )
     assert nobody.exit_code == 7
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         assert len(database) == len(NUMBERS) - 2
 
 

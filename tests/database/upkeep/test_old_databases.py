@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.vectors.shards import id_from_key
 from indexer.database.verify import repair, verify
@@ -21,7 +21,7 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
     with zipfile.ZipFile(made) as archive:
         archive.extractall(path)
     before = (path / "ledger.sqlite").read_bytes()
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         # Whoever may only read it reads it as it is.
         _look(database)
         assert database.ledger.is_outdated
@@ -29,7 +29,7 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
     assert (path / "ledger.sqlite").read_bytes() == before
     assert "schema" in {problem.what for problem in verify(path)}
     assert [p for p in repair(path) if p.where != "text"] == []
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         ids = _look(database)
     if not is_outdated("tantivy", path / "text"):
         assert verify(path) == []
@@ -43,7 +43,7 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path) -> None:
         store.close()
 
 
-def _look(database: Database) -> list[str]:
+def _look(database: DatabaseReader) -> list[str]:
     """Ask it for all that it has, and give its images."""
     ids = sorted(database.image_ids())
     assert len(ids) == len(database) == 6

@@ -25,7 +25,7 @@ from indexer.archive.deidentify import fingerprint
 from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
 from indexer.pipeline.run import index
@@ -141,7 +141,7 @@ def same(bench: Bench, database: Path) -> None:
 
 
 def _vectors(path: Path, ids: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         return database.vectors().stored_vectors(vector_keys(ids))
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cli.main import cxrdex
 from indexer.annotation import Annotation
 from indexer.archive.sources.members import plain_path
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.datasets.images import Dataset
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
@@ -51,7 +51,7 @@ def table(path: Path, *rows: dict[str, str]) -> Path:
 
 def ids(database: Path) -> list[str]:
     """Images whose files lie in folders, which a data set can name."""
-    with Database.open(database) as opened:
+    with DatabaseReader.open(database) as opened:
         found = sorted(opened.image_ids())
     with SearchService(database) as service:
         records = [service.show(ImageId(image)).record for image in found]

@@ -18,8 +18,9 @@ from search.web.audit.writing import Audit
 from search.web.people.access import RouteAccess, route_access
 from search.web.people.door import OPEN
 from search.web.people.person import ROLES, Person
+from search.web.people.settings import OpenIdSettings, SignInSettings
 from search.web.people.users import Users
-from search.web.settings import OpenIdSettings, SignInSettings, WebSettings
+from search.web.settings import WebSettings
 
 HOST = "films.example"
 REPORT_FIELDS = ("report", "findings", "impression", "indication", "comparison")

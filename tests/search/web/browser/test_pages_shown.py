@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from search.web.pages.rendering import THEME
 from search.web.people.person import Role
+from search.web.rendering.responses import THEME
 from tests.search.web.browser.conftest import PHONE, Opening
 from tests.search.web.site import Site
 

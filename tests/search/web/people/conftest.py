@@ -22,8 +22,9 @@ from search.web.people.access import Asking, require
 from search.web.people.door import Door
 from search.web.people.identities import Identities
 from search.web.people.person import ROLES
+from search.web.people.settings import SignInSettings
 from search.web.people.users import Users
-from search.web.settings import SignInSettings, WebSettings
+from search.web.settings import WebSettings
 
 PASSWORD = "correct horse battery"
 HOST = "films.example"
@@ -50,7 +51,11 @@ def small_app(settings: WebSettings, audit: Audit | None = None) -> Any:
 
     identities = None
     if settings.sign_in is not None:
-        identities = Identities(settings.sign_in, settings)
+        identities = Identities(
+            settings.sign_in,
+            request_rate=settings.request_rate,
+            upload_rate=settings.upload_rate,
+        )
         app.include_router(signing.router(identities))
         if settings.sign_in.openid is not None:
             app.include_router(openid.router(identities, settings.sign_in.openid))

@@ -15,8 +15,9 @@ import pytest
 import trustme
 
 from search.web.people.sessions import COOKIE
+from search.web.people.settings import SignInSettings
 from search.web.people.users import Users
-from search.web.settings import SignInSettings, WebSettings
+from search.web.settings import WebSettings
 from tests.search.web.people.conftest import HOST, PASSWORD, listening, small_app
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")

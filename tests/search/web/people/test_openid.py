@@ -13,8 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from indexer.errors import CxrdexError
+from search.web.people.settings import OpenIdSettings, SignInSettings
 from search.web.people.users import Users
-from search.web.settings import OpenIdSettings, SignInSettings
 from tests.search.web.people.provider import CLIENT, SECRET, Provider, running
 
 Serve = Callable[..., TestClient]

@@ -12,8 +12,9 @@ from indexer.errors import CxrdexError
 from search.web.people import users as users_file
 from search.web.people.person import ROLES
 from search.web.people.sessions import COOKIE, Sessions
+from search.web.people.settings import SignInSettings
 from search.web.people.users import Users
-from search.web.settings import SignInSettings, WebSettings
+from search.web.settings import WebSettings
 from tests.search.web.people.conftest import PASSWORD, sign_in, small_app
 
 Serve = Callable[..., TestClient]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from search.web.people.person import Role
 from tests.pipeline.making import write_pictures
@@ -22,7 +22,7 @@ NOWHERE = "0" * 16
 
 def pending_labels(path: Path) -> int:
     """How many events the documents of a database do not tell yet."""
-    with Database.open(path) as database:
+    with DatabaseReader.open(path) as database:
         file = database.labels()
         return 0 if file is None else len(file.labels.since(database.ledger.labels.newest))
 
@@ -191,7 +191,7 @@ def test_people_correct_while_a_run_writes(judged: Judged, tmp_path: Path) -> No
     assert image not in judged.found(f'disease:"{finding}"')
     judged.until(lambda: pending_labels(judged.path) == 0)
     assert verify(judged.path) == []
-    with Database.open(judged.path) as database:
+    with DatabaseReader.open(judged.path) as database:
         last = database.last_run()
         assert last is not None
         assert last.state == "complete"

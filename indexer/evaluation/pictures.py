@@ -44,8 +44,7 @@ def load_pictures(
     *,
     needs: Needs = "annotations",
     limit: int | None = None,
-    keep: Callable[[Example], bool] | None = None,
-    otherwise: str = "",
+    leave_out: Callable[[Example], str | None] = lambda _: None,
 ) -> Pictures:
     """Decode a part's pictures; a broken one is left out.
 
@@ -57,8 +56,8 @@ def load_pictures(
         Told of each broken picture, by image id.
     limit
         Take only the first so many annotated images.
-    keep, otherwise
-        Leave out the images that are not to be kept, for the reason `otherwise`.
+    leave_out
+        Why an image is left out; None for one that is judged.
 
     Raises
     ------
@@ -72,8 +71,8 @@ def load_pictures(
     examples: list[Example] = []
     canvases = np.empty((len(wanted), settings.size, settings.size), np.uint8)
     for example in wanted:
-        if keep is not None and not keep(example):
-            left_out[otherwise] += 1
+        if (reason := leave_out(example)) is not None:
+            left_out[reason] += 1
             continue
         try:
             content = example.path.read_bytes()

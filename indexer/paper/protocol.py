@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.cascade.compute import Compute
-from indexer.datasets.dataset import Part
+from indexer.datasets.dataset import Example, Part
 from indexer.evaluation.pictures import load_pictures
 from indexer.evaluation.protocols import part_name, require_metrics
 from indexer.paper.classes import paper_class
@@ -63,8 +63,7 @@ def evaluate(
         cascade.settings,
         warn,
         limit=limit,
-        keep=lambda example: paper_class(example) is not None,
-        otherwise="not of one of the 17 classes",
+        leave_out=_not_of_a_class,
     )
     predictions = cascade.predict(pictures, compute)
     answer: dict[str, Any] = {
@@ -79,3 +78,7 @@ def evaluate(
     return answer | evaluate_paper(
         pictures.examples, predictions, cascade.model.commonest, chosen=cascade.best
     )
+
+
+def _not_of_a_class(example: Example) -> str | None:
+    return "not of one of the 17 classes" if paper_class(example) is None else None

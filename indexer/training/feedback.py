@@ -14,6 +14,7 @@ from indexer.cascade.labels import Labels
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import encode_sequences
 from indexer.learning.composite_labels import cluster, joint_vectors
+from indexer.training.recipe import Recipe
 
 __all__ = ["LONGEST", "Composites", "find_composites"]
 
@@ -53,11 +54,7 @@ def find_composites(
     labels: Labels,
     annotations: Mapping[str, Sequence[Sequence[Annotation]]],
     vectors: Mapping[str, _FloatArray],
-    *,
-    images_per_label: int = 50,
-    deviations: float = 1.0,
-    clusters: int | None = None,
-    seed: int = 0,
+    recipe: Recipe,
 ) -> Composites:
     """Cluster the joint vectors of every annotation of every `train` image, finding by finding.
 
@@ -70,11 +67,9 @@ def find_composites(
         Of the round before, in evaluation mode.
     annotations, vectors
         Per part, each image's annotations, and search vectors of shape (images, dimensions).
-    images_per_label, deviations, seed
-        See `indexer.learning.composite_labels.cluster`.
-    clusters
-        Composite labels of each large finding, its `k`; None for one for every `images_per_label`
-        annotations.
+    recipe
+        Its `clusters` are those of each large finding; where None, there is one for every
+        `images_per_label` annotations (see `indexer.learning.composite_labels.cluster`).
     """
     joint: dict[str, _FloatArray] = {}
     owners, tokens = {}, {}
@@ -91,10 +86,10 @@ def find_composites(
         joint["train"],
         words,
         companions=[others - {line[0]} for others, line in zip(diseases, words, strict=True)],
-        images_per_label=images_per_label,
-        deviations=deviations,
-        k=clusters,
-        seed=seed,
+        images_per_label=recipe.images_per_label,
+        deviations=recipe.deviations,
+        k=recipe.clusters,
+        seed=recipe.seed,
     )
     # A finding that was not split is a label already.
     fine = [n for n, disease in enumerate(found.diseases) if found.diseases.count(disease) > 1]

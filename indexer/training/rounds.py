@@ -250,10 +250,7 @@ class Training:
             self.labels,
             {part: self.sources.annotations(part) for part in PARTS},
             {part: joined.vectors[part][rows[part]] for part in PARTS},
-            images_per_label=self.recipe.images_per_label,
-            deviations=self.recipe.deviations,
-            clusters=self.recipe.clusters,
-            seed=self.recipe.seed,
+            self.recipe,
         )
         goals = {}
         for part in PARTS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
 from search.facets import check_facets, facet_counts
 from search.highlights import Highlighter
@@ -42,7 +43,7 @@ from search.request import SearchRequest
 from search.results import REASONS, Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.stores.matches import Matches
-from search.stores.vectors import Choice
+from search.stores.vectors import Bounds, Choice
 from search.understanding import DatabaseTerms, Query
 
 __all__ = [
@@ -168,15 +169,18 @@ def search_combined(
     left_out = frozenset((*unusual, picture.id) if picture and picture.id else unusual)
     if picture is not None:
         restricted = not isinstance(conditions, MatchAll)
+        within = Bounds(
+            Choice(conditions, snapshot.text) if restricted else None,
+            unusual=vector_keys(sorted(unusual)),
+            matches=None if tree is None else matches,
+        )
         found = alike(
             snapshot,
             picture,
             WINDOW,
-            choice=Choice(conditions, snapshot.text) if restricted else None,
+            within=within,
             exclude=request.exclude,
             pool_studies=request.pool_studies,
-            without=unusual,
-            matches=None if tree is None else matches,
         )
         near = [(n.id, n.likeness) for n in found if n.likeness >= request.least_likeness]
     vector_bytes = None if picture is None else picture.vector.tobytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ from search.pictures.neighbours import nearest, nearest_groups
 from search.pictures.query import NEAR, SAME, QueryPicture
 from search.request import Group
 from search.snapshot import Snapshot
-from search.stores.matches import Matches
-from search.stores.vectors import Bounds, Choice, VectorStore
+from search.stores.vectors import EVERYTHING, Bounds, VectorStore
 
 __all__ = ["MIN_CANDIDATES", "Neighbour", "alike", "own_images"]
 
@@ -64,12 +63,10 @@ def alike(
     picture: QueryPicture,
     count: int,
     *,
-    choice: Choice | None = None,
+    within: Bounds = EVERYTHING,
     exclude: Group | None = None,
     group: Group | None = None,
     pool_studies: bool = True,
-    without: Iterable[str] = (),
-    matches: Matches | None = None,
 ) -> list[Neighbour]:
     """The `count` images, studies or patients most like a picture, best first.
 
@@ -81,26 +78,19 @@ def alike(
     ----------
     count
         Rows that are wanted.
-    choice
-        The only images that may be found; None for all.
+    within
+        Which images may be found.
     exclude
         Leave out the picture's own study, or patient.
     group
         One row for each study, or patient.
     pool_studies
         Compare the mean vectors of whole studies, not those of single images.
-    without
-        Images that must not be found.
-    matches
-        The word search of the same request, within the same choice.
     """
     vectors, database = snapshot.vectors(), snapshot.database
     study = list(database.image_ids(study=picture.study)) if picture.study else []
     patient = list(database.image_ids(patient=picture.patient)) if picture.patient else []
     left_out = own_images(picture, exclude, snapshot)
-    unusual = {*without}
-    left_out |= unusual
-
     studies = _Studies(snapshot)
 
     def group_owners(ids: Sequence[str]) -> Mapping[str, str]:
@@ -108,7 +98,7 @@ def alike(
 
     # The query's own study is handled apart, so that leaving it out does not change the other
     # results.
-    bounds = Bounds(choice, vector_keys(sorted(study)), vector_keys(sorted(unusual)), matches)
+    bounds = replace(within, excluded=vector_keys(sorted(study)))
 
     def look(wanted: int) -> list[str]:
         if picture.near and wanted in (NEAR, len(picture.near)) and bounds.are_open:
@@ -121,8 +111,14 @@ def alike(
         wanted = count + len(patient)
         found = nearest_groups(look, wanted, group_owners, len(vectors), at_least=MIN_CANDIDATES)
     candidates = _candidates(studies, vectors, picture, [*found, *study], pool_studies)
-    kept = [one for one in candidates if one.id not in left_out]
-    if choice is not None:
+    hidden = {*within.unusual.tolist()}
+    keys = vector_keys([one.id for one in candidates]).tolist()
+    kept = [
+        one
+        for one, key in zip(candidates, keys, strict=True)
+        if one.id not in left_out and key not in hidden
+    ]
+    if within.choice is not None:
         # The images found meet the conditions, but others of their studies may not.
         others = sorted({one.id for one in kept} - {*found})
         allowed = vectors.allowed(vector_keys(others), bounds) if others else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer.database.vectors.shards import vector_keys
@@ -61,15 +62,15 @@ def search_picture(
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
     end = request.page * request.limit
     unusual = unusual_to_leave_out(request, snapshot, wanted)
+    within = Bounds(choice, unusual=vector_keys(sorted(unusual)))
     found = alike(
         snapshot,
         picture,
         max(end, 1),
-        choice=choice,
+        within=within,
         exclude=request.exclude,
         group=request.group,
         pool_studies=request.pool_studies,
-        without=unusual,
     )
     near = [one for one in found if one.likeness >= request.least_likeness]
     shown = {one.id: (rank, one) for rank, one in enumerate(near, 1)}
@@ -81,7 +82,7 @@ def search_picture(
         marks = None if marker is None else marker.mark(document)
         hits.append(Hit(one.id, one.likeness, document, marks, (reason,), one.images))
     own = sorted(own_images(picture, request.exclude, snapshot))
-    total = snapshot.vectors().count(Bounds(choice, vector_keys(own), vector_keys(unusual)))
+    total = snapshot.vectors().count(replace(within, excluded=vector_keys(own)))
     counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
     return Results(total, hits, counts)
 

@@ -175,7 +175,9 @@ def test_4_every_annotation_comes_once_to_the_products_joint_stage() -> None:
     torch.manual_seed(0)
     rnn = Annotator(DIMENSIONS, len(labels.vocabulary), "gru", 16).eval()
     vectors = {part: rows.inputs for part, rows in cases.items()}
-    found = find_composites(rnn, labels, by_part, vectors, images_per_label=15, deviations=0.0)
+    found = find_composites(
+        rnn, labels, by_part, vectors, Recipe(images_per_label=15, deviations=0.0)
+    )
     # 30 opacities, 30 nodules.
     assert Counter(name.split(", ")[0] for name in found.names) == {"opacity": 2, "nodule": 2}
     assert len(found.joint) == len(found.joint_labels) == len(np.unique(found.joint, axis=0)) == 60

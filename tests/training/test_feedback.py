@@ -9,6 +9,7 @@ from indexer.annotation import Annotation
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import mine
 from indexer.training.feedback import find_composites
+from indexer.training.recipe import Recipe
 
 _SIDES = {"left": -1.0, "right": 1.0}
 
@@ -45,7 +46,11 @@ def test_an_image_carries_the_composite_labels_of_all_its_findings() -> None:
     labels = mine(by_part["train"], 5)
     vectors = {part: _vectors(rows) for part, rows in by_part.items()}
     found = find_composites(
-        _rnn(len(labels.vocabulary)), labels, by_part, vectors, images_per_label=60, deviations=0.0
+        _rnn(len(labels.vocabulary)),
+        labels,
+        by_part,
+        vectors,
+        Recipe(images_per_label=60, deviations=0.0),
     )
     assert sorted(found.names) == ["opacity, left", "opacity, right"]
     for part, rows in by_part.items():
@@ -72,7 +77,9 @@ def test_the_number_of_labels_of_a_large_finding_may_be_fixed() -> None:
     }
     rnn = _rnn(len(labels.vocabulary))
     for clusters in (3, 5):
-        found = find_composites(rnn, labels, by_part, vectors, deviations=0.5, clusters=clusters)
+        found = find_composites(
+            rnn, labels, by_part, vectors, Recipe(deviations=0.5, clusters=clusters)
+        )
         assert [name.split(", ")[0] for name in found.names] == ["opacity"] * clusters
 
 
@@ -88,7 +95,7 @@ def test_labels_are_told_by_the_other_findings_of_their_images() -> None:
     }
     labels = mine(by_part["train"], 5)
     found = find_composites(
-        _rnn(len(labels.vocabulary)), labels, by_part, vectors, deviations=0.0, clusters=2
+        _rnn(len(labels.vocabulary)), labels, by_part, vectors, Recipe(deviations=0.0, clusters=2)
     )
     assert sorted(found.names) == ["opacity, alone", "opacity, with nodule"]
 

@@ -8,12 +8,8 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from indexer.errors import ArchiveError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 __all__ = ["file_ids", "referenced_files"]
 
@@ -45,25 +41,16 @@ def file_ids(path: str) -> list[list[str]]:
     """
     import pydicom
 
+    from indexer.archive.pictures.dicom.elements import quiet
+
     try:
-        records = pydicom.dcmread(path, force=True).DirectoryRecordSequence
-        images = [r for r in records if _values(r, "DirectoryRecordType") == ["IMAGE"]]
-        ids = [_values(r, "ReferencedFileID") for r in images]
+        with quiet():
+            records = pydicom.dcmread(path, force=True).DirectoryRecordSequence
+            images = [r for r in records if r.get("DirectoryRecordType") == "IMAGE"]
+            ids = [r.get("ReferencedFileID") for r in images]
     except _BROKEN as error:
         raise ArchiveError(f"archive {path}: not a readable DICOMDIR") from error
-    return [i for i in ids if i]
-
-
-def _values(record: Dataset, keyword: str) -> list[str]:
-    """Values as they stand in the file.
-
-    pydicom warns of odd ones where it converts them. A warning quotes the value, and to keep it
-    back would change what the whole process is warned of.
-    """
-    element = record.get_item(keyword)
-    stored = b"" if element is None else element.value
-    text = stored.decode("iso8859") if isinstance(stored, bytes) else ""
-    return [part.strip(" \0") for part in text.split("\\")] if text.strip(" \0") else []
+    return [[i] if isinstance(i, str) else list(i) for i in ids if i]
 
 
 def referenced_files(path: str) -> Iterator[tuple[str, os.stat_result | None]]:

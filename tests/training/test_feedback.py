@@ -107,7 +107,7 @@ def test_without_a_large_finding_there_are_no_composite_labels() -> None:
     }
     labels = mine(by_part["train"], 5)
     vectors = {part: _vectors(rows) for part, rows in by_part.items()}
-    found = find_composites(_rnn(len(labels.vocabulary)), labels, by_part, vectors)
+    found = find_composites(_rnn(len(labels.vocabulary)), labels, by_part, vectors, Recipe())
     assert found.names == ()
     assert {part: goals.shape for part, goals in found.goals.items()} == {
         "train": (40, 0),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from search.facets import check_facets
 from search.highlights import Highlighter
+from search.language.fields import check_facets
 from search.language.tree import (
     Node,
     Value,

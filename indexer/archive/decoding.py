@@ -23,6 +23,7 @@ from indexer.archive.pictures.dicom.chest import is_capture
 from indexer.archive.pictures.dicom.elements import quiet
 from indexer.archive.pictures.dicom.header import is_dicom
 from indexer.archive.pictures.dicom.reading import open_dicom, read_image
+from indexer.archive.thumbnail import make_thumbnail
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
 
@@ -188,7 +189,7 @@ def _finish(
     grid = image.grid
     thumbnail = None
     if settings.thumbnail and not metadata.burned_in:
-        thumbnail = scaling.thumbnail(picture, settings.thumbnail, grid)
+        thumbnail = make_thumbnail(picture, settings.thumbnail, grid)
     if settings.borders:
         picture, grid = borders.cut_borders(picture, grid)
     canvas = scaling.to_canvas(picture, settings.size, settings.squash, grid)

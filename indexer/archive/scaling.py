@@ -1,8 +1,7 @@
-"""Pictures scaled to the model's canvas and to thumbnails."""
+"""Pictures scaled, as to the model's canvas."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,7 @@ import numpy.typing as npt
 
 from indexer.archive.windowing import Grid, Picture, Values
 
-__all__ = ["thumbnail", "to_canvas"]
-
-_WEBP_QUALITY = 80
+__all__ = ["resize", "to_canvas"]
 
 
 def to_canvas(
@@ -35,33 +32,23 @@ def to_canvas(
     """
     rows, columns = (grid.rows, grid.columns) if grid else picture.shape
     if squash:
-        return _resize(picture, size, size, grid)
+        return resize(picture, size, size, grid)
     scale = size / max(rows, columns)
-    inner = _resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
+    inner = resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
     canvas = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
     canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return canvas
 
 
-def thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes:
-    """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
-    from PIL import Image
+def resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
+    """A picture of (rows, columns); shrinking averages over areas.
 
-    shape = (grid.rows, grid.columns) if grid else picture.shape
-    scale = min(1.0, longest / max(shape))
-    rows, columns = (max(1, round(side * scale)) for side in shape)
-    buffer = io.BytesIO()
-    coarse = 1 if grid else int(min(shape) / (2 * longest))
-    if coarse > 1:
-        # Averaging whole pixels first is faster, and no difference can be seen.
-        picture = np.asarray(Image.fromarray(picture).reduce(coarse))
-    small = Image.fromarray(_resize(picture, rows, columns, grid))
-    small.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=2)
-    return buffer.getvalue()
-
-
-def _resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
+    Parameters
+    ----------
+    grid
+        Where `picture` is a smaller copy, how it lies on the whole one.
+    """
     if grid is not None:
         lines = _means(picture, _ends(rows, grid.rows) / grid.step + grid.top)
         means = _means(lines.T, _ends(columns, grid.columns) / grid.step + grid.left).T

@@ -21,7 +21,7 @@ from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
-    from indexer.database.thumbnails import Thumbnails
+    from indexer.database.thumbnail_store import Thumbnails
     from indexer.database.vectors.index import Vectors
 
 __all__ = ["DatabaseReader", "Record"]
@@ -203,7 +203,7 @@ class DatabaseReader:
             return None
         with self.ledger.lock:
             if self._thumbnails is None:
-                from indexer.database.thumbnails import Thumbnails
+                from indexer.database.thumbnail_store import Thumbnails
 
                 self._thumbnails = Thumbnails(self.layout.thumbnails)
             return self._thumbnails.get(image_id)

@@ -23,7 +23,7 @@ from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged
 from indexer.database.text.store import open_text_store
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.thumbnail_store import Thumbnails
 from indexer.database.upkeep.vectors import disagreements
 from indexer.database.vectors.shards import shard_checksum, vector_key
 from indexer.database.writer import Writer

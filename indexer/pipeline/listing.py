@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from indexer.archive.sources.members import Member
 from indexer.database.durable import writing
-from indexer.database.ledger.listing import ListedFile
+from indexer.database.ledger.changed_files import ListedFile
 from indexer.errors import PruneRefused
 from indexer.pipeline.executor import FileTask
 
@@ -35,7 +35,7 @@ class Listing:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._tables = writer.ledger.listing
+        self._tables = writer.ledger.changed
         self._archives: dict[int, str] = {}
         self.total = 0
         self.todo = 0

@@ -9,11 +9,11 @@ from typing import Any
 
 from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
-from search.facets import check_facets, facet_counts
+from search.counting import facet_counts
 from search.highlights import Highlighter
 from search.hybrid.fusion import Fused, fuse
 from search.hybrid.semantic import Meaning, Semantic
-from search.language.fields import FIELDS
+from search.language.fields import FIELDS, check_facets
 from search.language.glossary import in_full
 from search.language.tree import (
     ANNOTATION_FIELDS,

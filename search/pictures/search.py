@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from indexer.database.vectors.shards import vector_keys
-from search.facets import check_facets, facet_counts
+from search.counting import facet_counts
+from search.language.fields import check_facets
 from search.language.tree import (
     MatchAll,
     Node,

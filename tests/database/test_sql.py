@@ -13,7 +13,7 @@ _STATEMENT = re.compile(
 # Beside the ledger: pictures, cohorts, the server's audit, how files are opened and copied, and a
 # private temporary table of hashed names which no database sees.
 _OTHERS = {
-    "indexer/database/thumbnails.py",
+    "indexer/database/thumbnail_store.py",
     "indexer/database/sqlite.py",
     "indexer/database/cohorts/store.py",
     "indexer/archive/reports.py",

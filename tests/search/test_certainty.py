@@ -9,7 +9,7 @@ from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
 from indexer.database.text.documents import Document, build_document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
-from search.facets import facet_counts
+from search.counting import facet_counts
 from search.language.query import parse
 from search.language.tree import MatchAll
 from search.stores.backend import TextQuery

@@ -12,7 +12,7 @@ from indexer.database.text.documents import Document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import QueryError
 from search import highlights, understanding
-from search.facets import facet_counts
+from search.counting import facet_counts
 from search.language.lexicon import Lexicon
 from search.language.query import parse
 from search.language.tree import MatchAll, Node, Or, Phrase, Value, conjunction, disjunction

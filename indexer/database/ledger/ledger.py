@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 
 from indexer.database.access import unreadable
+from indexer.database.ledger.changed_files import ChangedFiles
 from indexer.database.ledger.checks import Checks
 from indexer.database.ledger.files import Files
 from indexer.database.ledger.forgotten import Forgotten
 from indexer.database.ledger.images import Images
 from indexer.database.ledger.labels import LabelTable
-from indexer.database.ledger.listing import ListingTables
 from indexer.database.ledger.outbox import PendingChanges
 from indexer.database.ledger.runs import Runs
 from indexer.database.ledger.shards import CommittedShards
@@ -92,7 +92,7 @@ class Ledger:
         self.outbox = PendingChanges(self.connection, self.lock)
         self.runs = Runs(self.connection, self.lock)
         self.forgotten = Forgotten(self.connection, self.lock)
-        self.listing = ListingTables(self.connection, self.lock)
+        self.changed = ChangedFiles(self.connection, self.lock)
         self.checks = Checks(self.connection, self.lock)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from indexer.database.durable import sync_folder, writing
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import DatabaseReader
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.thumbnail_store import Thumbnails
 from indexer.database.vectors.generation import current_path
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError

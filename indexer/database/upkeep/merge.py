@@ -17,7 +17,7 @@ from indexer.database.durable import sync_folder, write_durably, writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.merging import MergedParts, Offsets
 from indexer.database.reader import DatabaseReader
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.thumbnail_store import Thumbnails
 from indexer.database.upkeep.merge_people import (
     CohortCount,
     LabelCount,

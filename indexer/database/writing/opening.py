@@ -18,7 +18,7 @@ from indexer.database.seals.folder import check, open_seal, seal
 from indexer.database.seals.single import seal_singles
 from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.text.store import is_outdated, open_text_store
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.thumbnail_store import Thumbnails
 from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError

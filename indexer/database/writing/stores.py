@@ -8,7 +8,7 @@ from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.text.store import TextStore
-from indexer.database.thumbnails import Thumbnails
+from indexer.database.thumbnail_store import Thumbnails
 
 __all__ = ["Stores"]
 

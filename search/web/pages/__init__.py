@@ -1,4 +1,4 @@
-"""The pages of searches, cases and help: HTML made here, which works without scripts.
+"""Routes of the pages of searches, cases, failures and help; their HTML is in `templates`.
 
 May import: the other folders of `search.web` but `api` and `app`.
 """

@@ -10,7 +10,7 @@ from indexer.database.text.tantivy import facet_columns
 from indexer.database.text.tantivy.facet_columns import BITS, COLUMNS, FacetColumns, counted
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import DatabaseError
-from search.facets import facet_counts
+from search.counting import facet_counts
 from search.language.tree import MatchAll
 from search.stores.backend import TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend

@@ -10,7 +10,7 @@ import pytest
 from indexer.database.text.documents import Document
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.errors import QueryError
-from search.facets import facet_counts
+from search.counting import facet_counts
 from search.language.fields import Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.query import parse

@@ -16,8 +16,8 @@ from indexer.database.access import share
 from indexer.database.durable import sync_files, sync_folder
 from indexer.database.seals.folder import check_open
 from indexer.database.text.documents import Document, canonical, text_hash
+from indexer.database.text.facets import COUNTED
 from indexer.database.text.schema import (
-    LABELS,
     NUMBERS,
     PLAIN,
     STEMMED,
@@ -43,9 +43,6 @@ __all__ = [
 
 SCHEMA_VERSION = 6
 
-# Fields whose values have a place in the facet columns.
-_COUNTED = (*(label for label in LABELS if label != "composite"), "absent", "uncertain", "origin")
-_COUNTED += ("view", "projection", "sex", "certainty", "unusual", "likely", "possible", "note")
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
 _REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
@@ -344,7 +341,7 @@ def _tantivy_document(document: Document, columns: FacetColumns) -> tantivy.Docu
         fields[name] = [
             v if v.isascii() else v.encode("utf-8", "replace").decode() for v in entries
         ]
-    counted = {name: fields[name] for name in _COUNTED if fields.get(name)}
+    counted = {name: fields[name] for name in COUNTED if fields.get(name)}
     numbers = columns.numbers({n: [v] if isinstance(v, str) else v for n, v in counted.items()})
     made = tantivy.Document(**fields)
     for name, number in {"key": int(document["id"], 16), **numbers}.items():

@@ -1,4 +1,4 @@
-"""The working tables of a run: what is in the archives now, beside what the ledger knows."""
+"""Which files of an archive are new, changed or gone since the ledger last saw it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from indexer.database.ledger.table import LedgerTable
 
-__all__ = ["ListedFile", "ListingTables", "ToRead"]
+__all__ = ["ChangedFiles", "ListedFile", "ToRead"]
 
 _TABLES = """
 PRAGMA scratch.journal_mode = OFF;
@@ -41,7 +41,7 @@ class ToRead(NamedTuple):
     checksum: str | None
 
 
-class ListingTables(LedgerTable):
+class ChangedFiles(LedgerTable):
     """Tables in a scratch file beside the ledger, so that memory stays flat."""
 
     def attach(self, path: Path) -> None:

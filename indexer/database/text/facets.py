@@ -1,38 +1,24 @@
-"""Counts of facets over documents at hand."""
+"""The facets: the fields whose values are counted over the documents that were found."""
 
 from __future__ import annotations
-
-from collections import Counter
-from collections.abc import Iterable, Sequence
 
 from indexer.annotation import CERTAINTIES, stored_certainty
 from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, findings_by_certainty
-from search.language.fields import check_facets
-from search.results import FacetCount
 
-__all__ = ["check_facets", "facet_counts"]
+__all__ = ["COUNTED", "facet_values"]
 
-
-def facet_counts(
-    documents: Iterable[Document], names: Sequence[str], size: int
-) -> dict[str, list[FacetCount]]:
-    """The `size` commonest values of each facet, counted once per document."""
-    counters: dict[str, Counter[str | int]] = {name: Counter() for name in names}
-    for document in documents:
-        for name, counter in counters.items():
-            counter.update(_values(document, name))
-    return {
-        name: [
-            FacetCount(value, count)
-            for value, count in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
-        ][:size]
-        for name, counter in counters.items()
-    }
+#: Those that are words; age and year are counted too.
+COUNTED = (
+    *(label for label in LABELS if label != "composite"),
+    *("absent", "uncertain", "origin", "view", "projection", "sex"),
+    *("certainty", "unusual", "likely", "possible", "note"),
+)
 
 
-def _values(document: Document, name: str) -> set[str | int]:
+def facet_values(document: Document, name: str) -> set[str | int]:
+    """The values that a document has of a facet, words in lower case."""
     if name == "composite":
         return {annotation["text"].lower() for annotation in document["annotations"]}
     if name in LABELS:

@@ -17,7 +17,14 @@ __all__ = ["Assembly"]
 
 _DOUBTS: dict[str, Doubt] = {
     "doubt": "doubt", "asked": "asked", "past": "past", "gone": "gone", "gone_before": "gone",
+    "doubt_before": "doubt",
 }  # fmt: skip
+# Cues that hold for what stands before them where nothing follows: "pneumothorax: none".
+_CAN_END = frozenset((
+    "no", "none", "nil", "not", "never", "zero", "possible", "possibly", "probable", "probably",
+    "likely", "less likely", "suspected", "questionable", "equivocal", "presumed", "uncertain",
+    "maybe", "rule out", "query",
+))  # fmt: skip
 _OPTIONAL_REASON = "it may be there or not"
 _ELSE_NORMAL_REASON = "what is not normal stands beside it"
 _DOUBTED_REASON = "where and how much is doubted is not known"
@@ -43,6 +50,7 @@ class Assembly:
         self._negated = False
         self._doubt: Doubt = ""
         self._optional = False
+        self._cue = ""
         self._begin()
 
     def _begin(self) -> None:
@@ -70,7 +78,7 @@ class Assembly:
             if self._clauses and isinstance(last := self._clauses[-1].any_of[-1], PlainPhrase):
                 self._negated, self._doubt = last.negated, last.doubt
         elif kind in ("and", ";"):
-            self._end()
+            self._end_thought()
         elif kind == "in":
             self._placed = bool(self._heads or self._before)
             self._last = None
@@ -82,19 +90,23 @@ class Assembly:
         elif kind == "gone_before" and self._is_open:
             self._doubt = "gone"
             self._end()
-        elif kind == "not_before" and (self._is_open or (self._clauses and self._join == "and")):
-            self._deny_before()
+        elif kind in ("not_before", "doubt_before") and (
+            self._is_open or (self._clauses and self._join == "and")
+        ):
+            self._say_of_before(negated=kind == "not_before")
         elif kind in ("not", "not_before"):
             fresh = self._is_open or self._join != "and"
             self._end_unless_joined()
             self._negated = True if fresh else not self._negated
+            self._cue = token.wording.lower()
         else:
             self._end_unless_joined()
             self._doubt = _DOUBTS[kind]
+            self._cue = token.wording.lower()
 
     def finish(self) -> tuple[Clause, ...]:
         """What must all hold."""
-        self._end()
+        self._end_thought()
         if any(_finds(clause) for clause in self._clauses):
             # Nothing is normal and has a finding as well: "clear lungs, cardiomegaly".
             for clause in [c for c in self._clauses if _is_well(c)]:
@@ -203,12 +215,21 @@ class Assembly:
 
     def _reset(self) -> None:
         self._join, self._negated, self._doubt, self._optional = "and", False, "", False
+        self._cue = ""
         self._begin()
 
     def _end_unless_joined(self) -> None:
         """A cue after words begins anew; one right after OR belongs to it."""
         if self._is_open:
             self._end()
+
+    def _end_thought(self) -> None:
+        """Close the phrase, or say a cue that nothing follows of what stands before it."""
+        if not self._is_open and self._clauses and self._join == "and" and self._cue in _CAN_END:
+            negated, self._doubt, doubt = self._negated, "", self._doubt
+            self._say_of_before(negated=negated, doubt=doubt)
+            self._reset()
+        self._end()
 
     def _end(self) -> None:
         """Close the phrase, if there is one; what follows is joined by AND."""
@@ -234,12 +255,23 @@ class Assembly:
             return replace(phrase, qualifiers=())
         return phrase
 
-    def _deny_before(self) -> None:
+    def _say_of_before(self, *, negated: bool, doubt: Doubt = "doubt") -> None:
+        """Deny or doubt what stands before."""
         self._end()
-        if self._clauses:
-            last = self._clauses[-1].any_of
-            turned = (replace(p, negated=True) if isinstance(p, PlainPhrase) else p for p in last)
-            self._clauses[-1] = Clause(tuple(turned))
+        if not self._clauses:
+            return
+        said = []
+        for one in self._clauses[-1].any_of:
+            phrase = one if isinstance(one, PlainPhrase) else PlainPhrase((one,))
+            if negated:
+                # "Effusion? No" answers what was asked.
+                kept: Doubt = "" if phrase.doubt == "asked" else phrase.doubt
+                said.append(replace(phrase, negated=True, doubt=kept))
+            elif isinstance(one, PlainPhrase) and not one.negated:
+                said.append(self._judged(replace(one, doubt=doubt)))
+            else:
+                said.append(one)
+        self._clauses[-1] = Clause(tuple(said))
 
     def _add(self, one: PlainPhrase | Part) -> None:
         """Join a phrase or a condition to what stands before it."""

@@ -46,6 +46,7 @@ class ReadText:
 
 _N = r"(\d{1,3})"
 _UNIT = r"[- ]?(?:y\.?/?o\.?|yrs?|years?|y)\b(?:[- ]?(?:olds?\b|of age\b))?\.?"
+_ABBREVIATED = r"(?:y\.?/?o\.?|yrs?|years?|y)"
 _MAYBE = rf"(?:{_UNIT})?"
 _NO_SIZE = r"(?![\d.,]*\d)(?!\s*(?:mm|cm|%|x\b|percent))"
 _AGED = r"(?:\b(?:aged?|ages|age group)\b[ :=]*)"
@@ -72,9 +73,11 @@ _FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|ches
 _SIZE = "sizes are not measured"
 _COUNT = "findings are not counted"
 _SHARE = "figures are not measured"
+_DAY = "how long ago an operation was is not known"
 _REMOVED = "what was removed is not in the picture"
 _NO_OTHER_FINDING = "whether there is nothing else is not known"
 
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _DECADES = {
     "twenties": 20,
     "thirties": 30,
@@ -101,6 +104,18 @@ _GROUPS = (
     (r"young(?:er)? adults?", "age:[18 TO 40]"),
     (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
     (r"middle[- ]aged", "age:[40 TO 65]"),
+    *(
+        (rf"{decade}genarians?", f"age:[{first} TO {first + 9}]")
+        for decade, first in (
+            ("quadra", 40),
+            ("quinqua", 50),
+            ("sexa", 60),
+            ("septua", 70),
+            ("octo", 80),
+        )
+    ),
+    # Ages over 90 are kept as 90.
+    (r"(?:nona|cente)(?:ge)?narians?", "age:>=90"),
     (r"adults?(?! resp)", "age:>=18"),
     (
         r"young(?= (?:wom[ae]n|m[ae]n|females?|males?|people|persons?|patients?|lad))",
@@ -128,7 +143,11 @@ def _is_age(number: str) -> bool:
 
 
 def _span(match: re.Match[str]) -> str | None:
-    low, high = sorted(int(n) for n in match.groups()[:2])
+    return _span_of(match.group(1), match.group(2))
+
+
+def _span_of(one: str, other: str) -> str:
+    low, high = sorted((int(one), int(other)))
     return f"age:[{low} TO {high}]"
 
 
@@ -150,6 +169,14 @@ def _decade(whose: str | None, first: int) -> str:
     return f"{sex}age:[{first} TO {first + 9}]"
 
 
+_TENS = {word.replace("ties", "ty"): first for word, first in _DECADES.items()}
+_WORDS_OF_AGE = rf"(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_ONES)}))?"
+_IN_WORDS = re.compile(
+    rf"(?P<before>(?=[a-z]+(?:[- ][a-z]+)?[- ]{_ABBREVIATED}\b)|{_AGED}"
+    rf"|\b(?:{_OVER}|{_UNDER})\s+(?:the age of )?|\b(?:{_AT_LEAST}|{_AT_MOST})\s+)"
+    rf"{_WORDS_OF_AGE}\b",
+    re.IGNORECASE,
+)
 _OF_WHOM = r"\b(?:in (?:(his|her|their|the) )?)?(?:early |mid |late )?"
 _YEAR = r"((?:19|20)\d\d)\b"
 
@@ -165,6 +192,11 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:\s*{_LENGTH})?){{0,3}}(?<=[mshe])\b"
             r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
             lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
+        ),
+        (
+            "left out",
+            rf"{_COMPARED}\b(?:half[- ](?:an?[- ])?|an?[- ]|(?:{'|'.join(_ONES)})[- ]){_LENGTH}",
+            lambda m: _SIZE,
         ),
         ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
         ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
@@ -186,6 +218,7 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
             rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
             lambda m: _REMOVED,
         ),
+        ("left out", r"\bday\s*#?\d{1,3}\b", lambda m: _DAY),
         # Years
         ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
         (
@@ -197,8 +230,14 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("year", rf"(?:\bafter\s+|>\s*){_YEAR}", lambda m: f"year:>{m[1]}"),
         ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
         ("year", rf"\b(?:in|during|of|from|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
-        # Ages; "65F" in capitals only.
+        # Ages; "65F" in capitals only, but for "65 yo f" and "65 yo wf".
+        ("age", rf"\b{_N}[- ]?{_ABBREVIATED}[- /]?(?:old)?\s*[wbha]?([mf])\b", _short(1, 2)),
         ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
+        (
+            "short",
+            rf"\b([MF])[\s,/]*(?:aged? )?{_N}{_TO}{_N}\b(?:{_UNIT})?{_NO_SIZE}",
+            lambda m: f"sex:{m[1]} AND {_span_of(m[2], m[3])}",
+        ),
         ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
         ("short", rf"\b([MF])\s?>\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:>{int(m[2])}"),
         ("short", rf"\b([MF])\s?<\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:<{int(m[2])}"),
@@ -243,15 +282,16 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (_AT_MOST, "age:<={0}"),
             )
         ),
+        ("age", rf"(?:{_AGED})?\b{_N}{_UNIT}\s*\+", _age("age:>={0}")),
         ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
         (
             "age",
-            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up)|plus)\b",
+            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up|more)|plus)\b",
             _bare("age:>={0}"),
         ),
         (
             "age",
-            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below)\b",
+            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below|less)\b",
             _bare("age:<={0}"),
         ),
         *(
@@ -263,6 +303,8 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
                 (rf"(?<!\w){_AT_MOST}", "age:<={0}"),
             )
         ),
+        ("age", rf"\bover[- ]{_N}'?s\b", _age("age:>{0}")),
+        ("age", rf"\bunder[- ]{_N}'?s\b", _age("age:<{0}")),
         ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
         (
             "age",
@@ -272,11 +314,24 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
         ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
         ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
         ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
+        *(
+            (
+                "age",
+                rf"\b(?:{words})[, ]+{_N}\b(?=\s*(?:[,;]|$|with\b))",
+                _bare(f"sex:{sex} AND age:{{0}}"),
+            )
+            for sex, words in _SEXES.items()
+        ),
         # Counts: a comparison with a number that nothing above has read.
         (
             "left out",
             r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"
             r"|[<>=≥≤~]{1,3})\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
+            lambda m: _COUNT,
+        ),
+        (
+            "left out",
+            rf"\b(?:{'|'.join(_ONES[1:])})\b(?![- ](?:views?|vessel|lead|chamber))",
             lambda m: _COUNT,
         ),
         # People
@@ -308,8 +363,19 @@ CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | No
 )
 
 
+def _in_figures(text: str) -> str:
+    """Ages that are written in words, as figures: "older than sixty five"."""
+
+    def figure(match: re.Match[str]) -> str:
+        tens, ones = match["tens"].lower(), (match["ones"] or "").lower()
+        return match["before"] + str(_TENS[tens] + (_ONES.index(ones) + 1 if ones else 0))
+
+    return _IN_WORDS.sub(figure, text)
+
+
 def extract(text: str) -> ReadText:
     """The conditions in a text, each replaced by a mark."""
+    text = _in_figures(text)
     found: list[FoundCondition] = []
 
     def replace(

@@ -24,6 +24,10 @@ _LONGEST = 9
 _OF_ALL = re.compile(
     r"^(?:free|clear|negative|neg|absence|lack\w*|no signs?|no evidence|neither)\b"
 )
+# A denied list goes on over these, and ends at "but" and "with": "no effusion, but edema".
+_GOES_ON = frozenset({"and", "as well as", "also"})
+# Of the cues that deny what stands before them, those that may stand before it as well.
+_ADJECTIVES = frozenset({"absent", "negative", "neg", "unlikely", "excluded"})
 # Findings whose name is only a place: next to another finding the name is that finding's place.
 _PLACES = {
     "lung left": "left",
@@ -36,7 +40,7 @@ _PLACES = {
 
 TokenKind: TypeAlias = Literal[
     "term", "word", "condition", "filler", ",", ";",
-    "not", "non", "not_before", "doubt", "gone", "gone_before", "asked", "past",
+    "not", "non", "not_before", "doubt", "doubt_before", "gone", "gone_before", "asked", "past",
     "or", "vs", "and", "maybe", "in",
 ]  # fmt: skip
 
@@ -140,9 +144,11 @@ def _number(wording: str) -> PlainToken:
 def _settled(found: Sequence[PlainToken], lexicon: Lexicon) -> Iterator[PlainToken]:
     """Normal organs are denied findings of them, and a comma is what the end of its list says."""
     heads = sum(1 for token in found if token.kind == "term" and part_kind(token) == "head")
-    lists = _lists(found)
+    lists, run_on = _lists(found), _run_on(found)
     for place, token in enumerate(found):
         following = found[place + 1] if place + 1 < len(found) else None
+        if place in run_on:
+            yield PlainToken("or", "")
         names = [heading.name for heading in token.headings]
         next_kind = part_kind(following) if following is not None else None
         if is_normal(token) and next_kind in ("organ", "location"):
@@ -155,6 +161,8 @@ def _settled(found: Sequence[PlainToken], lexicon: Lexicon) -> Iterator[PlainTok
         ):
             place_name = _PLACES[names[0]]
             yield replace(token, wording=place_name, headings=(lexicon.headings[place_name],))
+        elif token.kind == "not_before" and _is_of_next(found, place):
+            yield replace(token, kind="not")
         elif place in lists:
             yield replace(token, kind="or")
         else:
@@ -176,7 +184,9 @@ def _lists(found: Sequence[PlainToken]) -> set[int]:
         elif token.kind == "vs":
             # "Opacity, edema vs pneumonia" is an opacity.
             run = []
-        elif token.kind == "," or (token.kind == "and" and denied and commas):
+        elif token.kind == "," or (
+            token.kind == "and" and denied and commas and token.wording.lower() in _GOES_ON
+        ):
             run.append(place)
             commas = True
             if token.kind == "and":
@@ -186,6 +196,37 @@ def _lists(found: Sequence[PlainToken]) -> set[int]:
             denied = token.kind == "not"
             commas = denied and _OF_ALL.match(token.wording.lower()) is not None
     return marks
+
+
+def _run_on(found: Sequence[PlainToken]) -> set[int]:
+    """Where a finding of a denied list begins without a comma before it, in a list that ends in OR:
+    "no consolidation pleural effusion or pneumothorax"."""
+    marks: set[int] = set()
+    begun: list[int] = []
+    denied = last_is_finding = False
+    for place, token in enumerate(found):
+        if token.kind in ("term", "word"):
+            is_finding = token.kind == "term" and part_kind(token) == "head"
+            if is_finding and last_is_finding and denied:
+                begun.append(place)
+            last_is_finding = is_finding or (last_is_finding and token.kind == "word")
+        else:
+            if token.kind == "or" and last_is_finding:
+                marks.update(begun)
+            if token.kind not in (",", "or"):
+                denied = token.kind == "not"
+            begun, last_is_finding = [], False
+    return marks
+
+
+def _is_of_next(found: Sequence[PlainToken], place: int) -> bool:
+    """Whether an adjective that denies speaks of what follows: "effusion, absent edema"."""
+    word = found[place].wording.lower()
+    if word not in _ADJECTIVES or place + 1 == len(found):
+        return False
+    begins = not place or found[place - 1].kind not in ("term", "word", "condition")
+    follows = found[place + 1].kind in ("term", "word", "condition")
+    return follows and (begins or word == "absent")
 
 
 @cache

@@ -25,6 +25,15 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "packed by Zstandard: unpack it"),
     (b"\x04\x22\x4d\x18", "packed by LZ4: unpack it"),
     (b"\x1f\x9d", "packed by compress: unpack it"),
+    (b"MSCF", "a cabinet file: unpack it"),
+    (b"PK\x07\x08", "a part of a zip file in several parts: put them together and unpack them"),
+    (b"-----BEGIN PGP", "encrypted: decrypt it"),
+    (b"8BPS", "a Photoshop file: save it as PNG or TIFF"),
+    (b"\xff\x0a", "a JPEG XL picture: save it as JPEG or PNG"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture: save it as JPEG or PNG"),
+    (b"<svg", "a drawing (SVG)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"NRRD0", "an NRRD volume"),
     (b"\x89HDF", "an HDF5 file"),
     (b"SQLite format 3", "a database"),
     (b"{\\rtf", "a text (RTF)"),
@@ -33,6 +42,8 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
 )
 # Brands of the ISO base media format that are pictures; its others are videos.
 _PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif")
+# Where an image of a disc says what it is.
+_DISC = 32769
 _HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype html|html|head|body)", re.IGNORECASE)
 _XML = re.compile(rb"\s*(?:\xef\xbb\xbf)?<\?xml")
 
@@ -76,4 +87,6 @@ def _known_kind(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         picture = data[8:12] in _PICTURE_BRANDS
         return "a HEIC or AVIF picture: save it as JPEG or PNG" if picture else "a video"
+    if data[_DISC:].startswith(b"CD001"):
+        return "an image of a disc (ISO 9660): unpack it, or mount it and name its folder"
     return next((kind for start, kind in _KINDS if data.startswith(start)), None)

@@ -99,7 +99,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_after",
-        r"[:-] (?:none|nil|absent|neg(?:ative)?|no(?=\s*(?:[.;]|$)))|(?:is|are) lacking"
+        r"[:=?-] ?(?:none|nil|absent|neg(?:ative)?|(?:no?|0|false)(?=\s*(?:[.;]|$)))"
+        r"|,?0(?=\s*(?:[.;]|$))|\((?:[-\u2013\u2212]|neg(?:ative)?|no|none|absent)\)(?=\W|$)"
+        r"|(?:is|are) lacking"
         r"|(?:absent|neg(?:ative)?|no[nt]?(?: longer)? visible)(?=\s*(?:[.;,]|$))"
         r"|no(?=\s*(?:[.;]|$))"
         r"|within (?:the )?(?:limits of normal|normal limits)"
@@ -142,7 +144,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_before",
-        r"removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor"
+        # A box that is not ticked.
+        r"\[ ?\]|[\u2610\u25a1\u25ab\u25fb\u25fd]"
+        r"|removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor"
         r"|(?:negative|neg|unremarkable) for|free of|clear of|w/o|nil|zero"
         r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"

@@ -110,6 +110,27 @@ def test_encodings(coding: str) -> None:
     assert parse_report(TEXT.encode(coding), "a.txt", KEY).sections == SAID
 
 
+@pytest.mark.parametrize(
+    ("text", "codings"),
+    [
+        ("Лёгочные поля прозрачны. Пневмоторакса нет. PA.", ("cp1251", "koi8-r", "utf-16")),
+        ("気胸なし。胸水あり。心拡大を認めます。CTR 55.", ("shift_jis", "euc_jp")),
+        ("双肺纹理清晰，未见明显异常。左侧胸腔积液。", ("gb18030",)),
+        ("기흉 없음. 흉수 있음.", ("euc_kr",)),
+        ("Δεν παρατηρείται πνευμοθώρακας. Rx.", ("cp1253",)),
+        ("Épanchement à droite. Pas de pneumothorax.", ("cp1252",)),
+    ],
+)
+def test_encodings_of_other_scripts(text: str, codings: tuple[str, ...]) -> None:
+    for coding in codings:
+        assert parse_report(text.encode(coding), "a.txt", KEY).sections == {"findings": text}
+    # A long text is told by its beginning, wherever that cuts a letter.
+    long = (text.replace(".", "") + " ") * 900
+    assert parse_report(f"x{long}".encode(codings[0]), "a.txt", KEY).sections == {
+        "findings": f"x{long}".strip()
+    }
+
+
 def test_rtf_and_html() -> None:
     rtf = (
         rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}\f0\fs20\b FINDINGS:\b0  Left effusion & no"
@@ -143,6 +164,51 @@ def test_hl7_messages_keep_nothing_of_the_patient(tmp_path: Path) -> None:
         assert index.find(expected_keys("x/y.dcm", AccessionNumber="ACC-77")) is not None
 
 
+def _message(*observations: str, accession: str = "ACC-77") -> str:
+    head = ["MSH|^~\\&|RIS|H", "PID|1||SECRET-17||Secret^Person", f"OBR|1||{accession}"]
+    return "\r".join([*head, *observations]) + "\r"
+
+
+_SEEN = "OBX|1|TX|GDT^FINDINGS||Left effusion.||||||F"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (_message(_SEEN) + _message(_SEEN, accession="ACC-78"), "several HL7 messages"),
+        ("FHS|^~\\&|RIS\rBHS|^~\\&|RIS\r" + _message(_SEEN) * 2 + "BTS|2\r", "several HL7"),
+        (_message(_SEEN, "OBR|2||ACC-79", _SEEN), "several orders"),
+        (_message("OBX|1|TX|GDT^FINDINGS||Left effusion.||||||D"), "without a text"),
+        (_message("OBX|1|ED|PDF^REPORT||AAAA||||||F"), "without a text"),
+        ("Report\rPID|1||SECRET-17||Secret^Person\r", "HL7 segments"),
+        ('{"resourceType": "DiagnosticReport"}', "a JSON file"),
+        ("<?xml version='1.0'?><ORU_R01><PID.5>Secret</PID.5></ORU_R01>", "an XML file"),
+    ],
+)
+def test_what_may_hold_other_patients_is_refused(data: str, reason: str) -> None:
+    with pytest.raises(ArchiveError, match=reason) as caught:
+        parse_report(data.encode(), "a.txt", KEY)
+    assert "SECRET" not in str(caught.value).upper()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{\\rtf1 Left effusion.\\par}",
+        "{\\E\\rtf1 Left effusion.\\E\\par}",
+        "<p>Left <b>eff</b>usion.</p>",
+    ],
+)
+def test_texts_inside_a_message_are_read_as_what_they_are(text: str) -> None:
+    message = _message(f"OBX|1|FT|GDT^FINDINGS||{text}||||||F")
+    assert parse_report(message.encode(), "a.txt", KEY).sections == {"findings": "Left effusion."}
+
+
+def test_one_batch_of_one_message() -> None:
+    message = "FHS|^~\\&|RIS\r" + _message(_SEEN) + "FTS|1\r"
+    assert parse_report(message.encode(), "a.txt", KEY).sections == {"findings": "Left effusion."}
+
+
 @pytest.mark.parametrize(
     "data",
     [bytes(range(256)), b"%PDF-1.4", b"PK\3\4aa", b"x" * (2**19 + 1), b"{\\rtf1" + b"\0" * 9],
@@ -158,3 +224,28 @@ def test_headings_in_other_languages() -> None:
         "findings": "Pleuraerguss links. Kein Pneumothorax.",
         "impression": "Kardiomegalie.",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("- No pneumothorax\n- Left effusion", "- No pneumothorax. - Left effusion"),
+        ("1. No edema\n2. Mass", "1. No edema. 2. Mass"),
+        ("No pneumothorax\n\nLeft effusion", "No pneumothorax. Left effusion"),
+        ("No pneumothorax\nLeft effusion", "No pneumothorax. Left effusion"),
+        ("Pneumothorax: No\neffusion: Yes", "Pneumothorax: No. effusion: Yes"),
+        ("[ ] Mass\n[x] Edema", "[ ] Mass. [x] Edema"),
+        ("<tr><td>Mass</td><td>No</td></tr><tr><td>Edema</td><td>Yes</td></tr>", ""),
+        # What is only wrapped stays one sentence.
+        ("No pneumothorax or\nEffusion", "No pneumothorax or Effusion"),
+        ("There is no\npneumothorax.\nNormal", "There is no pneumothorax. Normal"),
+        (
+            "There is no sign of a pneumothorax on the left, and none of the\nCHF of before.",
+            "There is no sign of a pneumothorax on the left, and none of the CHF of before.",
+        ),
+    ],
+)
+def test_a_line_ends_a_statement_where_it_is_not_wrapped(text: str, findings: str) -> None:
+    text = f"<table>{text}</table>" if "<" in text else text
+    expected = findings or "Mass: No. Edema: Yes"
+    assert parse_report(text.encode(), "a.txt", KEY).sections == {"findings": expected}

@@ -99,7 +99,7 @@ def test_json_round_trip() -> None:
             "Findings: in comparison: smaller. A history of smoking.\nView limited.",
             {"findings": "in comparison: smaller. A history of smoking. View limited."},
         ),
-        ("FINDINGS: a\nFINDINGS: b", {"findings": "a b"}),
+        ("FINDINGS: a\nFINDINGS: b", {"findings": "a. b"}),
         ("\ufeffIndication: caf\u00e9", {"indication": "caf\u00e9"}),
         # As other hospitals head their reports.
         ("**FINDINGS:** a\n**IMPRESSION:** b", {"findings": "a", "impression": "b"}),

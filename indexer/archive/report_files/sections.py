@@ -79,6 +79,16 @@ _LINE = (
 # Inside a line a heading follows a sentence or is in capitals.
 _WITHIN = rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:"
 _SENTENCE_ENDS = (".", "!", "?", ";", ":")
+# Nobody wraps lines at fewer letters.
+_NARROWEST = 60
+# Ends of a line that the next one goes on from.
+_GOES_ON = (",", " and", " or", " of", " the", " with", " a", " an", " in", " for", "-")
+# An item of a list, and an entry of a table: "Effusion: none".
+_ITEM = re.compile(
+    r"(?:[-*+>\N{BULLET}\N{EN DASH}\N{MIDDLE DOT}]|\d{1,2}[.)]|\[[ xX]?\]"
+    r"|[\u2610-\u2612\u25a0-\u25ff])\s"
+)
+_ENTRY = re.compile(r"\W*[^\W\d][\w /()-]{1,40}\s?(?:[:=,;|]|\t| - )\s?\S")
 _RULE = re.compile(r"^[ \t]*[=\-_*~]{3,}[ \t]*$", re.MULTILINE)
 
 
@@ -121,9 +131,43 @@ def _section(match: re.Match[str]) -> str:
 
 
 def join(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Texts by section in the order of `SECTIONS`, white space evened out, empty ones left out."""
+    """Texts by section in the order of `SECTIONS`, white space evened out, empty ones left out.
+
+    A line that ends a statement without a full stop, as in lists, gets one: what one line denies
+    would else deny the next.
+    """
     texts: dict[str, list[str]] = {section: [] for section in SECTIONS}
     for section, text in parts:
-        if section in texts:
-            texts[section] += text.split()
-    return {section: " ".join(words) for section, words in texts.items() if words}
+        if section in texts and (plain := _in_one_line(text)):
+            texts[section].append(plain)
+    return {section: _ended(found) for section, found in texts.items() if found}
+
+
+def _in_one_line(text: str) -> str:
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    width = max([_NARROWEST, *map(len, lines)])
+    statements: list[list[str]] = []
+    last = ""
+    for line in lines:
+        if line and last and not _is_new_statement(last, line, width):
+            statements[-1].append(line)
+        elif line:
+            statements.append([line])
+        last = line
+    return _ended(" ".join(statement) for statement in statements)
+
+
+def _is_new_statement(last: str, line: str, width: int) -> bool:
+    """Whether a line is more than what did not fit into the one before it."""
+    if last.endswith(_GOES_ON):
+        return False
+    if _ITEM.match(line) or (_ENTRY.match(last) and _ENTRY.match(line)):
+        return True
+    fits = len(last) + 1 + len(line.split(" ", 1)[0]) <= width
+    return fits and (line[0].isupper() or line[0].isdigit())
+
+
+def _ended(statements: Iterable[str]) -> str:
+    """Statements one after the other, each but the last with a mark at its end."""
+    *others, last = [*statements] or [""]
+    return " ".join((*(s if s.endswith((*_SENTENCE_ENDS, ",")) else f"{s}." for s in others), last))

@@ -56,6 +56,8 @@ _OPEN_HANDLES = 4
 NESTED = "!/"
 # How deep nested containers are opened, and how large a nested one may be.
 _DEPTH, _INNER_BYTES = 4, 2**28
+# The place of a link or device in a tar, which is counted and has no bytes of its own.
+_NO_FILE = -1
 
 
 class ContainerEntry(NamedTuple):
@@ -150,7 +152,8 @@ def _listed(file: BinaryIO, kind: Literal["zip", "tar"], depth: int) -> Iterator
         if is_left_out(entry.name):
             continue
         inner = None
-        if depth < _DEPTH and entry.size <= _INNER_BYTES and is_container_name(entry.name):
+        opened = depth < _DEPTH and entry.size <= _INNER_BYTES and entry.offset != _NO_FILE
+        if opened and is_container_name(entry.name):
             inner = _inner_entries(load, depth)
         if inner is None:
             yield entry
@@ -184,6 +187,8 @@ def read_entry(path: str, name: str, size: int, offset: int | None) -> bytes:
     ------
     FailedImage
         ``unreadable_file``: it is encrypted, or packed in a way that is not read.
+    SkippedImage
+        ``not_an_image``: it is a link or device.
     KeyError
         There is none of this name.
     OSError
@@ -244,10 +249,11 @@ def _tar_entries(file: BinaryIO) -> Iterator[_Loaded]:
         while info := archive.next():
             # tarfile keeps every entry it has read, which would fill the memory.
             archive.members.clear()  # type: ignore[attr-defined]
-            if info.isreg():
+            if not info.isdir():
                 name = _another(shown_name(info.name).removeprefix("./"), _Hashed(seen), numbers)
                 seen.add(hash(name))
-                entry = ContainerEntry(name, info.size, int(info.mtime * 10**9), info.offset_data)
+                size, place = (info.size, info.offset_data) if info.isreg() else (0, _NO_FILE)
+                entry = ContainerEntry(name, size, int(info.mtime * 10**9), place)
                 yield entry, partial(_tar_bytes, archive, info)
         # tarfile takes a damaged header for the end: only zeros, or nothing, are one.
         stream = archive.fileobj
@@ -300,6 +306,11 @@ class _TarReader:
         self._scan = self._scanned()
 
     def read(self, name: str, size: int, offset: int | None) -> bytes:
+        if offset == _NO_FILE:
+            raise SkippedImage(
+                "not_an_image",
+                "a link or device in a tar file; a file that it leads to is read where it lies",
+            )
         self._stream.seek(self._find(name).offset or 0 if offset is None else offset)
         data = self._stream.read(size)
         if len(data) < size:

@@ -296,12 +296,16 @@ def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
         if reports is not None and lower.endswith(REPORT_SUFFIXES) and name.startswith(texts):
             continue
         if status and stat.S_ISREG(status.st_mode) and _is_container(os.path.join(path, name)):
+            any_inside = False
             try:
                 for entry in entries(os.path.join(path, name)):
                     yield Member(archive, shown_name(name) + NESTED + entry.name, *entry[1:])
-                continue
+                    any_inside = True
             except BROKEN:
-                pass  # what could not be listed stands for itself, and fails when it is read
+                any_inside = False
+            # What is empty, or could not be listed to its end, stands for itself.
+            if any_inside:
+                continue
         yield _file(archive, name, status)
 
 
@@ -367,7 +371,9 @@ def _locate(member: Member) -> tuple[str, str | None]:
     path = real_path(os.path.join(root, member.name))
     if os.path.lexists(path):
         if is_container_name(path) and os.path.isfile(path):
-            raise FailedImage("unreadable_file", "damaged, or not the zip or tar it is called")
+            raise FailedImage(
+                "unreadable_file", "damaged, empty, or not the zip or tar it is called"
+            )
         return path, None
     for match in re.finditer(re.escape(NESTED), member.name):
         container = real_path(os.path.join(root, member.name[: match.start()]))

@@ -260,7 +260,7 @@ class Assembly:
         self._end()
         if not self._clauses:
             return
-        said = []
+        said: list[PlainPhrase | Part] = []
         for one in self._clauses[-1].any_of:
             phrase = one if isinstance(one, PlainPhrase) else PlainPhrase((one,))
             if negated:

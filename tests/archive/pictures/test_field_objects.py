@@ -270,6 +270,9 @@ def test_a_tiff_with_a_smaller_copy() -> None:
         (b"\0\0\0\x18ftypheic" + bytes(40), "a.jpg", "HEIC"),
         (b"\0\0\0\x20ftypisom" + bytes(40), "a.jpg", "video"),
         (b"\x28\xb5\x2f\xfd" + bytes(40), "a.dcm", "Zstandard"),
+        (b"MSCF" + bytes(40), "a.dcm", "cabinet"),
+        (b"PK\7\x08" + bytes(40), "a.dcm", "several parts"),
+        (bytes(32769) + b"CD001" + bytes(40), "a.dcm", "a disc"),
         (bytes(300), "a.dcm", "zeros"),
     ],
 )

@@ -153,6 +153,37 @@ def test_names_given_twice(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_links_and_devices_in_a_tar_are_counted(
+    tmp_path: Path, packed: Callable[[bytes], bytes]
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("IM1")
+        info.size = 3
+        tar.addfile(info, io.BytesIO(b"one"))
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE):
+            # A name that would be opened as a container if it were a file.
+            link = tarfile.TarInfo(f"{kind.decode()}.tar")
+            link.type, link.linkname = kind, "IM1"
+            tar.addfile(link)
+    (tmp_path / "a.tar").write_bytes(packed(buffer.getvalue()))
+    first, *others = open_archive(tmp_path).members()
+    assert read_member(first) == b"one"
+    assert len(others) == 3
+    for member in others:
+        with pytest.raises(SkippedImage, match="a link or device in a tar") as caught:
+            read_member(member)
+        assert caught.value.reason == "not_an_image"
+
+
+def test_an_empty_container_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped())
+    found, detail = reason(tmp_path)
+    assert found == "unreadable_file"
+    assert "empty" in detail
+
+
 @pytest.mark.parametrize(("number", "method"), [(9, "Deflate64"), (93, "Zstandard"), (77, "77")])
 def test_methods_that_are_not_read_are_named(tmp_path: Path, number: int, method: str) -> None:
     data = bytearray(zipped(IM1=b"one" * 100))

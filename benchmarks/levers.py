@@ -3,14 +3,16 @@ schedule with one seed, and judged on the val part of every source.
 
     python -m benchmarks.levers --start BUNDLE ../shared/openi ../shared/nih ../shared/roco
 
-The last data set is the one of captions. A row that is there already is not made again.
+The last data set is the one of captions. A row that is there already is not made again. With
+``--table further`` soft targets come from more views and bundles, and each change of appearance is
+left out alone.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,8 @@ from indexer.training.rounds import Training
 from indexer.training.sources import PARTS, Sources, Start
 from indexer.words import sentences
 
-#: What each row changes in the recipe.
-LEVERS: Mapping[str, Mapping[str, Any]] = {
+#: What each row of a table changes in the recipe; each table has a row of all, of its own machine.
+_PARTS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
     "nothing trained": {"epochs": 0},
     "without the labelled and unlabelled films of NIH": {},
@@ -48,6 +50,24 @@ LEVERS: Mapping[str, Mapping[str, Any]] = {
     "all the way, not 0.8 of it": {"interpolation": 1.0},
     "without sentences": {"text_weight": 0.0},
 }
+_FURTHER: Mapping[str, Mapping[str, Any]] = {
+    "all": {},
+    "soft targets from three views of each picture": {"teacher_views": 3},
+    "and of two bundles, the other the one that ships": {"teacher_views": 3},
+    "without gamma": {"left_out": ("gamma",)},
+    "without contrast": {"left_out": ("contrast",)},
+    "without local equalisation": {"left_out": ("local equalisation",)},
+    "without blur and coarse pixels": {"left_out": ("blur", "coarse pixels")},
+    "without noise": {"left_out": ("noise",)},
+    "without letters and arrows": {"left_out": ("letters",)},
+    "without drawn borders": {"left_out": ("borders",)},
+    "without rotations": {"left_out": ("rotations",)},
+    "without scales": {"left_out": ("scales",)},
+}
+_TABLES = {"parts": _PARTS, "further": _FURTHER}
+_RESULT = {"parts": "levers", "further": "levers-further"}
+# Here the bundle that ships teaches beside the one that training starts from.
+_TWO_BUNDLES = "and of two bundles, the other the one that ships"
 _LEFT_OUT = {
     "without the labelled and unlabelled films of NIH": 1,
     "without the captioned films of ROCO": 2,
@@ -58,9 +78,12 @@ _LEFT_OUT = {
 @click.argument("datasets", nargs=3, type=click.Path(path_type=Path))
 @click.option("--start", type=click.Path(path_type=Path), required=True, help="A bundle.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="For checkpoints.")
+@click.option("--table", type=click.Choice(list(_TABLES)), default="parts", show_default=True)
 @click.option("--limit", default=2000, show_default=True, help="Films of each source and part.")
 @click.option("--epochs", default=1, show_default=True)
-def main(datasets: tuple[Path, ...], start: Path, work: Path, limit: int, epochs: int) -> None:
+def main(
+    datasets: tuple[Path, ...], start: Path, work: Path, table: str, limit: int, epochs: int
+) -> None:
     """Print and keep one row for each part of the training."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     keep_freed_memory(-1)
@@ -73,40 +96,38 @@ def main(datasets: tuple[Path, ...], start: Path, work: Path, limit: int, epochs
         strong=True,
         interpolation=0.8,
     )
-    kept = RESULTS / "levers.json"
+    kept = RESULTS / f"{_RESULT[table]}.json"
     rows: dict[str, Any] = json.loads(kept.read_text())["rows"] if kept.exists() else {}
-    for name, changes in LEVERS.items():
-        if name not in rows:
-            torch.manual_seed(0)
-            rows[name] = _row(
-                replace(recipe, **changes), datasets, _LEFT_OUT.get(name), begin, work, limit
-            )
-            write_result(
-                "levers",
-                {
-                    "command": "python -m benchmarks.levers OPENI NIH ROCO --start BUNDLE "
-                    f"--work FOLDER --limit {limit} --epochs {epochs}",
-                    "start": begin.bundle.hash,
-                    "films_of_each_source": limit,
-                    "epochs": epochs,
-                    "rows": rows,
-                },
-            )
+    options = "" if table == "parts" else f" --table {table}"
+    for row, changes in _TABLES[table].items():
+        if row in rows:
+            continue
+        torch.manual_seed(0)
+        changed = replace(recipe, **changes)
+        teachers = [begin.bundle, *([Bundle.load(None)] if row == _TWO_BUNDLES else [])]
+        sources = Sources.load(datasets, changed, work, limit=limit, unlabelled=True)
+        if row in _LEFT_OUT:
+            sources = _without(sources, _LEFT_OUT[row])
+        rows[row] = _row(changed, sources, begin, teachers, work)
+        write_result(
+            _RESULT[table],
+            {
+                "command": "python -m benchmarks.levers OPENI NIH ROCO --start BUNDLE "
+                f"--work FOLDER{options} --limit {limit} --epochs {epochs}",
+                "start": begin.bundle.hash,
+                "films_of_each_source": limit,
+                "epochs": epochs,
+                "rows": rows,
+            },
+        )
 
 
 def _row(
-    recipe: Recipe,
-    datasets: tuple[Path, ...],
-    left_out: int | None,
-    start: Start,
-    work: Path,
-    limit: int,
+    recipe: Recipe, sources: Sources, start: Start, teachers: Sequence[Bundle], work: Path
 ) -> dict[str, float]:
-    sources = Sources.load(datasets, recipe, work, limit=limit, unlabelled=True)
-    if left_out is not None:
-        sources = _without(sources, left_out)
-    teachers = Teachers([start.bundle], recipe.teacher_views)
-    training = Training(recipe, sources, start, work, torch.device("cpu"), teachers)
+    """What a training by this recipe comes to."""
+    telling = Teachers(teachers, recipe.teacher_views)
+    training = Training(recipe, sources, start, work, torch.device("cpu"), telling)
     training.add_member(0, np.arange(sources.known["train"].targets.shape[1]))
     joined = join(
         recipe,

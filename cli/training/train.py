@@ -59,7 +59,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     help="`product` trains a bundle; the others the cascade of the paper: `paper-*` on pictures, "
     "`bundle*` on the embeddings of a bundle (minutes on a CPU).",
 )
-@click.option("--name", default="cxrdex-base", help="Name of the bundle.")
+@click.option("--name", help="Name of the bundle.  [default: that of the folder OUTPUT]")
 @click.option(
     "--epochs",
     type=click.IntRange(min=0),
@@ -189,7 +189,7 @@ def train(
     output: Path,
     work: Path | None,
     recipe: str,
-    name: str,
+    name: str | None,
     epochs: int | None,
     start: Path | None,
     teachers: tuple[Path, ...],
@@ -247,7 +247,7 @@ def train(
     from indexer.training.training import train as train_bundle
 
     product = Recipe(
-        name=name,
+        name=name or output.resolve().name,
         weights=None if weights is None else str(weights),
         grey_range=grey_range,
         batch_size=batch_size,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +12,21 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["change_appearance"]
+__all__ = ["Change", "change_appearance"]
+
+#: What can be left out of augmentation; rotations and scales are `indexer.learning.augmentation`'s.
+Change: TypeAlias = Literal[
+    "gamma",
+    "local equalisation",
+    "blur",
+    "coarse pixels",
+    "contrast",
+    "noise",
+    "letters",
+    "borders",
+    "rotations",
+    "scales",
+]
 
 # Share of the pictures that get each change.
 _EQUALISED, _BLURRED, _COARSE, _NOISY, _LETTERED, _BORDERED = 0.3, 0.25, 0.15, 0.4, 0.35, 0.2
@@ -20,7 +36,13 @@ _STROKE, _WIDEST = 3, 0.1
 _COMPRESSED, _QUALITIES = 0.3, (20, 90)
 
 
-def change_appearance(pictures: Tensor, draw: torch.Generator, *, jpeg: bool = False) -> Tensor:
+def change_appearance(
+    pictures: Tensor,
+    draw: torch.Generator,
+    *,
+    jpeg: bool = False,
+    left_out: Collection[Change] = (),
+) -> Tensor:
     """Gamma, local equalisation, blur, coarser pixels, contrast, noise, marks and borders.
 
     Parameters
@@ -29,6 +51,8 @@ def change_appearance(pictures: Tensor, draw: torch.Generator, *, jpeg: bool = F
         Shape (n, 1, side, side), 0..1.
     jpeg
         Then compress some as JPEG.
+    left_out
+        Leave these out. The others are drawn as they are with them.
 
     Returns
     -------
@@ -41,23 +65,28 @@ def change_appearance(pictures: Tensor, draw: torch.Generator, *, jpeg: bool = F
         drawn = torch.rand(n, generator=draw) * (high - low) + low
         return drawn[:, None, None, None].to(pictures.device)
 
-    def some(share: float) -> Tensor:
-        return uniform(0, 1) < share
+    def some(share: float, change: Change) -> Tensor:
+        return (uniform(0, 1) < share) & (change not in left_out)
 
-    changed = pictures.clamp(1e-4, 1) ** uniform(-0.45, 0.45).exp()
-    amount = some(_EQUALISED) * uniform(0.2, 0.8)
+    changed, power = pictures.clamp(1e-4, 1), uniform(-0.45, 0.45).exp()
+    if "gamma" not in left_out:
+        changed = changed**power
+    amount = some(_EQUALISED, "local equalisation") * uniform(0.2, 0.8)
     changed = torch.lerp(changed, _equalised(changed), amount)
-    changed = torch.where(some(_BLURRED), _blurred(changed), changed)
-    changed = torch.where(some(_COARSE), _coarse(changed), changed)
-    changed = (changed - 0.5) * uniform(0.7, 1.25) + 0.5 + uniform(-0.12, 0.12)
+    changed = torch.where(some(_BLURRED, "blur"), _blurred(changed), changed)
+    changed = torch.where(some(_COARSE, "coarse pixels"), _coarse(changed), changed)
+    gain, shift = uniform(0.7, 1.25), uniform(-0.12, 0.12)
+    if "contrast" not in left_out:
+        changed = (changed - 0.5) * gain + 0.5 + shift
     noise = torch.randn(changed.shape, generator=draw).to(pictures.device)
-    changed = changed + some(_NOISY) * uniform(0, 0.05) * noise
+    changed = changed + some(_NOISY, "noise") * uniform(0, 0.05) * noise
     for picture in changed[:, 0]:
         chance = torch.rand(2, generator=draw)
+        # What is left out is drawn on a copy, so that the next picture's draws stay as they are.
         if chance[0] < _LETTERED:
-            _write(picture, draw)
+            _write(picture.clone() if "letters" in left_out else picture, draw)
         if chance[1] < _BORDERED:
-            _frame(picture, draw)
+            _frame(picture.clone() if "borders" in left_out else picture, draw)
     changed = changed.clamp(0, 1)
     return _compressed(changed, draw) if jpeg else changed
 

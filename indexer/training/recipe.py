@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from indexer.learning.appearance import Change
+
 __all__ = ["Recipe"]
 
 
@@ -42,6 +44,8 @@ class Recipe:
         Augment by what changes from hospital to hospital, too.
     jpeg
         With `strong`, augment by JPEG compression.
+    left_out
+        Changes that augmentation leaves out, of appearance with `strong` alone.
     balanced
         Draw pictures of rare labels more often (see `indexer.training.sources.Sources`).
     averaged
@@ -69,7 +73,7 @@ class Recipe:
         Of every random draw.
     """
 
-    name: str = "cxrdex-base"
+    name: str = "bundle"
     backbones: tuple[str, ...] = ("tf_efficientnet_lite0",) * 2
     dimensions: int = 256
     borders: bool = True
@@ -90,6 +94,7 @@ class Recipe:
     frozen: int = 0
     strong: bool = False
     jpeg: bool = False
+    left_out: tuple[Change, ...] = ()
     balanced: bool = True
     averaged: float = 0.15
     interpolation: float = 1.0

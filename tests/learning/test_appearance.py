@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import pytest
 import torch
 from torch import Tensor
 
-from indexer.learning.appearance import change_appearance
+from indexer.learning.appearance import Change, change_appearance
+from indexer.learning.augmentation import augment
+
+OF_PLACE: tuple[Change, ...] = ("rotations", "scales")
 
 
 def _films() -> Tensor:
@@ -38,3 +44,27 @@ def test_some_pictures_are_compressed_as_jpeg_and_nothing_else_changes() -> None
     assert packed.max() <= 1
     again = change_appearance(_films(), torch.Generator().manual_seed(3), jpeg=True)
     assert torch.equal(again, packed)
+
+
+def _augmented(left_out: tuple[Change, ...]) -> Tensor:
+    canvases = (_films()[:, 0] * 255).byte()
+    draw = torch.Generator().manual_seed(5)
+    return augment(canvases, 56, draw, strong=True, left_out=left_out)
+
+
+@pytest.mark.parametrize("change", get_args(Change))
+def test_a_change_that_is_left_out_leaves_the_draws_of_the_others(change: Change) -> None:
+    plain, without = _augmented(()), _augmented((change,))
+    touched = (plain - without).abs().amax((1, 2, 3)) > 1e-3
+    assert touched.any(), "some pictures had it"
+    everywhere = change in ("gamma", "contrast", *OF_PLACE)
+    assert touched.all() == everywhere, "and the others are as they were"
+
+
+def test_without_any_change_a_picture_is_cut_out_as_it_is() -> None:
+    pictures = _augmented(get_args(Change))
+    film = (_films()[:1, 0] * 255).byte().float()
+    for picture in pictures[:, 0]:
+        places = film.unfold(1, 56, 1).unfold(2, 56, 1)[0].reshape(-1, 56, 56)
+        nearest = (places - picture).abs().mean((1, 2)).min()
+        assert nearest < 6, "but for a shift by parts of a pixel"

@@ -13,6 +13,13 @@ import numpy.typing as npt
 __all__ = ["Likeness"]
 
 _STEPS = 50
+# A weak prior on slope and intercept: without it pairs that are told apart without an error, or
+# vectors that hardly differ, have an endless slope.
+_PRIOR = np.diag([1.0, 1e-3])
+# Slopes outside of these say nothing of pictures, or would change an order.
+_LEAST, _MOST = 0.05, 50.0
+# No intercept is farther from 0.
+_FARTHEST = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,9 @@ class Likeness:
     def fitted(
         cls, shares: npt.NDArray[np.floating], share_a_finding: npt.NDArray[Any]
     ) -> Likeness:
-        """The calibration of some pairs, by maximum likelihood.
+        """The calibration of some pairs: the likeliest, given that most slopes are small.
+
+        It can be read by any bundle, however little these pairs tell.
 
         Parameters
         ----------
@@ -55,8 +64,13 @@ class Likeness:
         for _ in range(_STEPS):
             chances = 1 / (1 + np.exp(-rows @ weights))
             curvature = (rows * (chances * (1 - chances))[:, None]).T @ rows
-            weights -= np.linalg.solve(curvature + 1e-9 * np.eye(2), rows.T @ (chances - goals))
-        return cls(round(float(weights[0]), 4), round(float(weights[1]), 4))
+            slant = rows.T @ (chances - goals) + _PRIOR @ weights
+            weights -= np.linalg.solve(curvature + _PRIOR, slant)
+        slope, intercept = (float(weight) for weight in weights)
+        if not _LEAST <= slope <= _MOST:
+            slope = _MOST if slope > _MOST else _LEAST
+            intercept = _intercept(slope * rows[:, 0], goals)
+        return cls(round(slope, 4), round(intercept, 4))
 
     def chance(self, share: float) -> float:
         """The chance that two pictures share a finding, 0..1."""
@@ -65,3 +79,16 @@ class Likeness:
     def to_json(self) -> dict[str, float]:
         """A JSON object, from which `of` makes it again."""
         return asdict(self)
+
+
+def _intercept(logits: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> float:
+    """What brings the mean chance to the share of the goals, or near it where all are alike."""
+    share = (goals.sum() + 0.5) / (len(goals) + 1)
+    low, high = -_FARTHEST, _FARTHEST
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if (1 / (1 + np.exp(-logits - middle))).mean() < share:
+            low = middle
+        else:
+            high = middle
+    return low

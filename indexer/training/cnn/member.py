@@ -178,6 +178,7 @@ def train_member(
                 draw,
                 strong=recipe.strong,
                 jpeg=recipe.jpeg,
+                left_out=recipe.left_out,
             )
             with nullcontext() if half is None else torch.autocast(device.type, half):
                 outputs = model(pictures)

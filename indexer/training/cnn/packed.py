@@ -138,7 +138,9 @@ def train_packed(
             f"{path} starts from the bundle {facts['start'] or 'none'}, given is "
             f"{begin.bundle.hash if begin else 'none'}"
         )
-    recipe = Recipe(**facts["recipe"] | {"backbones": tuple(facts["recipe"]["backbones"])})
+    # JSON has lists where a recipe has tuples.
+    tuples = {k: tuple(v) for k, v in facts["recipe"].items() if isinstance(v, list)}
+    recipe = Recipe(**facts["recipe"] | tuples)
     shares = np.zeros((len(arrays["report"]), facts["phrases"]), np.float32)
     shares[arrays["share_row"], arrays["share_column"]] = arrays["share"]
     arrays["phrase_shares"] = shares

@@ -58,7 +58,7 @@ def test_a_folder_that_is_no_data_set(run: Run, tmp_path: Path) -> None:
     assert "is no data set that is known" in result.stderr
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1500)
 def test_a_hospital_trains_on_its_own_table_by_one_command(run: Run, tmp_path: Path) -> None:
     films = tmp_path / "films"
     (films / "images").mkdir(parents=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.cascade.compute import Compute
-from indexer.database.reader import Database
+from indexer.database.reader import DatabaseReader
 from indexer.datasets.images import Dataset
 from indexer.evaluation.protocols import evaluate
 from indexer.pipeline.run import index
@@ -43,7 +43,7 @@ def test_labels_of_a_collection_become_peoples_words(
     )
     assert (summary.done, summary.labels_unmatched) == (TRAIN + VAL, 0)
     said = []
-    with Database.open(tmp_path / "db") as database:
+    with DatabaseReader.open(tmp_path / "db") as database:
         for document in database.documents():
             human = [a["text"] for a in document["annotations"] if a["origin"] == "human"]
             said += human

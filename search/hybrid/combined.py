@@ -59,8 +59,6 @@ __all__ = [
 #: Each ranking is read to this depth, and at most this many fused images are returned.
 WINDOW = 1000
 
-# Fields that hold words of annotations.
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -71,7 +69,7 @@ class Asked:
     conditions
         What every image must meet.
     matches
-        What the words of the query find.
+        What words and meaning find, where a store finds it in one request.
     words
         The query's tree.
     meaning
@@ -161,7 +159,13 @@ def search_combined(
             notes.append(f"pictures were not compared with the words: {why_not}")
     elif sentence is not None:
         notes.append("the query has no words that could mean something; it is answered as is")
-    matches = Matches(MatchAll() if tree is None else tree, conditions, WINDOW, snapshot.text)
+    matches = Matches(
+        MatchAll() if tree is None else tree,
+        conditions,
+        0 if tree is None else WINDOW,
+        snapshot.text,
+        None if meaning is None else meaning.meant(WINDOW, required_origin(conditions)),
+    )
     near: list[tuple[str, float]] = []
     unusual = unusual_to_leave_out(
         request, snapshot, conditions if tree is None else conjunction(conditions, tree)
@@ -172,7 +176,7 @@ def search_combined(
         within = Bounds(
             Choice(conditions, snapshot.text) if restricted else None,
             unusual=vector_keys(sorted(unusual)),
-            matches=None if tree is None else matches,
+            matches=matches,
         )
         found = alike(
             snapshot,
@@ -241,19 +245,20 @@ def answer(
 
     Facets are counted over all images ranked, at most `WINDOW`.
     """
-    backend = snapshot.text
-    best = asked.matches.best if asked.words is not None else ()
-    documents = {document["id"]: document for _, document in best}
-    scores = {document["id"]: score for score, document in best}
     origin, certainty = required_origin(asked.conditions), required_certainty(asked.conditions)
     found = [image for image, _ in asked.picture]
     pictures: list[tuple[str, float]] = []
     if asked.meaning is not None:
         restricted = not isinstance(asked.conditions, MatchAll)
-        choice = Choice(asked.conditions, backend) if restricted else None
-        pictures = asked.meaning.pictures(WINDOW, choice)
+        choice = Choice(asked.conditions, snapshot.text) if restricted else None
+        bounds = Bounds(choice, matches=asked.matches)
+        # A store that has words and vectors is asked for all at once, so vectors come first.
+        pictures = asked.meaning.pictures(WINDOW, bounds)
         found += [image for image, _ in pictures]
-        found += asked.meaning.annotated(WINDOW, choice, origin)
+        found += asked.meaning.annotated(WINDOW, bounds, origin)
+    best = asked.matches.best if asked.words is not None else ()
+    documents = {document["id"]: document for _, document in best}
+    scores = {document["id"]: score for score, document in best}
     missing = [image for image in dict.fromkeys(found) if image not in documents]
     looked = asked.matches.look(missing)
     documents |= {image: one.document for image, one in looked.items()}

@@ -23,7 +23,8 @@ from search.language.glossary import in_plain_words
 from search.language.tree import Value
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
-from search.stores.vectors import Bounds, Choice
+from search.stores.matches import MOST_ANNOTATIONS, Meant
+from search.stores.vectors import EVERYTHING, Bounds
 
 __all__ = ["MAX_SENTENCE", "MIN_SIMILARITY", "AnnotationTexts", "Meaning", "Semantic"]
 
@@ -126,26 +127,30 @@ class Semantic:
         """The keys of the images that have an annotation, of one origin or any, ascending."""
         return self._snapshot.text.keys(Value("composite", text, origin))
 
+    def direction(self, vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """By which images are ranked for a sentence; None where that is not known."""
+        return None if self._space is None else self._space.direction(vector)[0]
+
     def nearest(
         self,
         vector: npt.NDArray[np.float32],
         depth: int,
-        among: Choice | npt.NDArray[np.int64] | None,
+        among: Bounds | npt.NDArray[np.int64],
     ) -> list[tuple[str, float]]:
         """The images that a sentence fits best, with how well it does, best first.
 
         Parameters
         ----------
         among
-            The only images that may be found, or the keys of some; None for all.
+            Which images may be found, or the keys of some.
         """
         if self._space is None:
             return []
         direction, constant = self._space.direction(vector)
         length = float(np.linalg.norm(direction))
         vectors = self._snapshot.vectors()
-        if among is None or isinstance(among, Choice):
-            scores, found = vectors.search(direction, depth, Bounds(among))
+        if isinstance(among, Bounds):
+            scores, found = vectors.search(direction, depth, among)
         else:
             scores, found = vectors.rank(direction, depth, among)
         pairs = zip(found.tolist(), scores.tolist(), strict=True)
@@ -175,21 +180,30 @@ class Meaning:
         self._vector = vector
         self.similarities = similarities
 
-    def pictures(self, depth: int, choice: Choice | None = None) -> list[tuple[str, float]]:
+    @property
+    def _texts(self) -> list[str]:
+        """The annotations that mean something like it, the most similar first."""
+        return sorted(self.similarities, key=lambda text: (-self.similarities[text], text))
+
+    def meant(self, depth: int, origin: Origin | None = None) -> Meant | None:
+        """What `pictures` and `annotated` look for; None where nothing places pictures."""
+        direction = self._semantic.direction(self._vector)
+        if direction is None:
+            return None
+        return Meant(direction, [Value("composite", t, origin) for t in self._texts], depth)
+
+    def pictures(self, depth: int, bounds: Bounds = EVERYTHING) -> list[tuple[str, float]]:
         """Up to `depth` images whose pictures it fits, with how well it does, best first.
 
         Parameters
         ----------
-        choice
-            The only images that may be found; None for all.
+        bounds
+            Which images may be found.
         """
-        return self._semantic.nearest(self._vector, depth, choice)
+        return self._semantic.nearest(self._vector, depth, bounds)
 
     def annotated(
-        self,
-        depth: int,
-        choice: Choice | None = None,
-        origin: Origin | None = None,
+        self, depth: int, bounds: Bounds = EVERYTHING, origin: Origin | None = None
     ) -> list[str]:
         """Up to `depth` images with the most similar annotations.
 
@@ -198,24 +212,28 @@ class Meaning:
 
         Parameters
         ----------
-        choice
-            The only images that may be found; None for all.
+        bounds
+            Which images may be found.
         origin
             Look at annotations of this origin only.
         """
-        found: dict[str, None] = {}
-        for text in sorted(self.similarities, key=lambda t: (-self.similarities[t], t)):
+        texts, found = self._texts, dict[str, None]()
+        if bounds.matches is not None and bounds.matches.annotated is not None:
+            # The best of them came along with the request for words or pictures.
+            found = dict.fromkeys(bounds.matches.annotated)
+            texts = texts[MOST_ANNOTATIONS:]
+        for text in texts:
+            if len(found) >= depth:
+                break
             own = self._semantic.images(text, origin)
-            if choice is not None:
-                own = np.intersect1d(own, choice.keys)
+            if bounds.choice is not None:
+                own = np.intersect1d(own, bounds.choice.keys)
             ids = [image for image in map(id_from_key, own.tolist()) if image not in found]
             room = depth - len(found)
             if len(ids) > room:
                 best = self._semantic.nearest(self._vector, room, vector_keys(ids))
                 ids = list(dict.fromkeys([*(image for image, _ in best), *ids]))[:room]
             found.update(dict.fromkeys(ids))
-            if len(found) >= depth:
-                break
         return list(found)
 
     def closest(self, document: Document, origin: Origin | None = None) -> tuple[float, str] | None:

@@ -70,7 +70,8 @@ class Bounds:
     @property
     def are_open(self) -> bool:
         """Whether every image may be found, and no words are asked for along with it."""
-        return self.choice is None and self.matches is None and not len(self.barred)
+        words = self.matches is not None and self.matches.count
+        return self.choice is None and not words and not len(self.barred)
 
     @cached_property
     def barred(self) -> Keys:

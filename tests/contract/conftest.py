@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
+from elastic_transport import Transport
 
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
@@ -140,3 +141,19 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same images in a database with the embedded stores."""
     path = tmp_path_factory.mktemp("vectors") / "reference"
     return Place("faiss", None).fill(path, range(COUNT))
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The path of each request that is sent to the server."""
+    found: list[str] = []
+    perform = Transport.perform_request
+
+    def noting(self: Transport, method: str, target: str, **more: Any) -> Any:
+        found.append(target)
+        return perform(self, method, target, **more)
+
+    monkeypatch.setattr(Transport, "perform_request", noting)
+    # What is known of the index is asked for again every few seconds.
+    monkeypatch.setattr(ElasticsearchBackend, "version", 1)
+    return found

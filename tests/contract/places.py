@@ -115,10 +115,18 @@ class Place:
         *,
         per_commit: int = 100,
         dimensions: int = DIMENSIONS,
+        bundle: Bundle | None = None,
     ) -> Path:
-        """A database of some images."""
-        bundle = make_bundle()
-        bundle.dimensions = dimensions  # type: ignore[misc]
+        """A database of some images.
+
+        Parameters
+        ----------
+        bundle
+            Of these dimensions; None for one that reads nothing.
+        """
+        if bundle is None:
+            bundle = make_bundle()
+            bundle.dimensions = dimensions  # type: ignore[misc]
         with self.writing(path, bundle) as writer:
             for start in range(0, len(images), per_commit):
                 part = images[start : start + per_commit]

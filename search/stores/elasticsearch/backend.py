@@ -263,21 +263,43 @@ class ElasticsearchBackend:
         QueryError, TextStoreUnavailable
             As of `search`.
         """
-        body = {**body, "timeout": f"{round(1000 * self._seconds)}ms"}
-        more: dict[str, Any] = {}
+        body, how = self._asked(body, _copy(body))
         if snapshot is not None:
             body["pit"] = {"id": snapshot, "keep_alive": _KEEP_ALIVE}
+            del how["index"], how["preference"]
         else:
-            # Always the same copy of a shard for a query, as copies differ a little in scores.
-            asked = json.dumps([body.get("query"), body.get("knn")])
-            copy = hashlib.sha256(asked.encode()).hexdigest()[:16]
-            more = {"index": self._index, "preference": copy, "include_named_queries_score": True}
-        if "knn" not in body:
-            # Words count as they do in the whole index, not as in the shard that has the document.
-            more["search_type"] = "dfs_query_then_fetch"
+            how["include_named_queries_score"] = True
         with _answering(self._index):
             self._check(dimensions)
-            answer = self._client.search(body=body, **more)
+            answer = self._client.search(body=body, **how)
+        return self._whole(answer)
+
+    def ask_together(self, bodies: Sequence[Query], *, dimensions: int) -> list[Any]:
+        """The server's answers to several searches, in one request; see `ask`."""
+        copy = _copy(*bodies)
+        searches: list[Query] = []
+        for body in bodies:
+            asked, how = self._asked(body, copy)
+            searches += [how, asked]
+        with _answering(self._index):
+            self._check(dimensions)
+            answer = self._client.msearch(searches=searches, include_named_queries_score=True)
+        return [
+            # Asked alone, a search says what is wrong with it, or is answered this time.
+            self.ask(body, dimensions=dimensions) if "error" in one else self._whole(one)
+            for body, one in zip(bodies, answer["responses"], strict=True)
+        ]
+
+    def _asked(self, body: Query, copy: str) -> tuple[Query, Query]:
+        """A search with its time-out, and how it is to be carried out."""
+        how: Query = {"index": self._index, "preference": copy}
+        if "knn" not in body:
+            # Words count as they do in the whole index, not as in the shard that has the document.
+            how["search_type"] = "dfs_query_then_fetch"
+        return {**body, "timeout": f"{round(1000 * self._seconds)}ms"}, how
+
+    def _whole(self, answer: Any) -> Any:
+        """An answer to one search, in which nothing is missing."""
         if answer["timed_out"]:
             raise QueryError(f"the query takes longer than {self._seconds:g} s; make it narrower")
         check_whole(answer, QueryError)
@@ -316,6 +338,12 @@ def _answering(index: str) -> Iterator[None]:
             yield
         except BadRequestError as error:
             raise QueryError(f"Elasticsearch refuses the query: {innermost(error.body)}") from error
+
+
+def _copy(*bodies: Query) -> str:
+    """Names the copies of shards that answer: always the same, as copies differ in scores."""
+    asked = json.dumps([[body.get("query"), body.get("knn")] for body in bodies])
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
 def _found(hit: dict[str, Any], sort: Sort) -> FoundImage:

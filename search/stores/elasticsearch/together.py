@@ -1,8 +1,9 @@
-"""One request for words and a vector: what is found by each, told apart by names.
+"""One request for words, vectors and annotations: what is found by each, told apart by names.
 
 The server's own fusion of rankings (`rrf`) is not in the basic licence, and does not know the rule
 of `search.hybrid.fusion`. So one search matches what any of its parts finds, and the answer names
-for every hit the parts that found it, with their scores.
+for every hit the parts that found it, with their scores. Images by their annotations have an order
+of their own, and so a search of their own in the same request.
 """
 
 from __future__ import annotations
@@ -12,17 +13,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexer.database.text.documents import Document
+from indexer.database.text.elasticsearch.vectors import FIELD
 from search.language.tree import Node, narrow
 from search.stores.backend import Looked
 from search.stores.elasticsearch.query import Query, compile_both, compile_tree
-from search.stores.matches import Matches
+from search.stores.matches import MOST_ANNOTATIONS, Matches, Meant
 
-__all__ = ["Brought", "brought", "looked_up", "looking_up", "nearest_and_matches"]
+__all__ = [
+    "Brought",
+    "brought",
+    "looked_up",
+    "looking_up",
+    "searches_together",
+]
 
-_NEAREST, _NAMED, _WORDS = "nearest", "named", "words"
+_NEAREST, _MEANING, _NAMED, _WORDS = "nearest", "meaning", "named", "words"
 # A boost that no score of words can reach, so that images found by vector or by id come first and
 # none of them is cut off.
 _FIRST = 1e30
+# And one that is nothing beside any other score.
+_NOTHING = 1e-30
+# A vector's inner product with another; images without a vector come last.
+_INNER_PRODUCT = f"""
+    if (doc['{FIELD}'].size() == 0) {{ return -1e300; }}
+    float[] vector = doc['{FIELD}'].vectorValue;
+    double sum = 0;
+    for (int i = 0; i < vector.length; i++) {{ sum += vector[i] * params.direction[i]; }}
+    return sum;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,53 +54,100 @@ class Brought:
     best
         As of `Matches.best`.
     looked
-        Of `nearest` and of the images asked for by their ids.
+        Of all images found, and of those asked for by their ids.
+    near_meaning, annotated
+        As of `Matches`; empty where they were not asked for.
     """
 
     nearest: list[str]
     best: list[tuple[float, Document]]
     looked: dict[str, Looked | None]
+    near_meaning: list[str]
+    annotated: list[str]
 
 
-def nearest_and_matches(nearest: Query, matches: Matches, named: Sequence[str]) -> Query:
-    """The images nearest to a vector, some by their ids, and the best matches beside them.
+def searches_together(
+    nearest: Query, meaning: Query | None, matches: Matches, named: Sequence[str]
+) -> list[Query]:
+    """What finds the images nearest to a vector, the best matches, and what is meant.
 
     Parameters
     ----------
     nearest
         The part of the vector.
+    meaning
+        That of the vector which `matches` means; None where that is `nearest`, or there is none.
     named
-        The ids; those are found that meet the conditions.
+        Ids; those are found beside that meet the conditions.
     """
-    parts = [_words(matches.words, matches.conditions)]
+    parts = [_words(matches)] if matches.count else []
     if named:
         filter_ = _among(named, matches.conditions)
         parts.append({"constant_score": {"filter": filter_, "boost": _FIRST, "_name": _NAMED}})
+    vectors = [{**nearest, "boost": _FIRST, "_name": _NEAREST}]
+    if meaning is not None:
+        vectors.append({**meaning, "boost": _FIRST, "_name": _MEANING})
+    first: Query = {
+        **_ANSWER,
+        "knn": vectors,
+        "size": sum(part["k"] for part in vectors) + len(named) + matches.count,
+    }
+    if parts:
+        first["query"] = {"bool": {"should": parts}}
+    searches = [first]
+    if matches.meant is not None and matches.meant.annotations:
+        searches.append(_annotated(matches.meant, matches))
+    return searches
+
+
+def _annotated(meant: Meant, matches: Matches) -> Query:
+    """The images with the best annotations, among equals those nearest to the meaning."""
+    best = meant.annotations[:MOST_ANNOTATIONS]
+    levels = [
+        {"constant_score": {"filter": compile_tree(narrow(node)), "boost": float(level)}}
+        for level, node in zip(range(len(best), 0, -1), best, strict=True)
+    ]
+    script = {"source": _INNER_PRODUCT, "params": {"direction": meant.direction.tolist()}}
+    near = {"_script": {"type": "number", "order": "desc", "script": script}}
+    clauses: Query = {
+        "must": [{"dis_max": {"queries": levels}}],
+        "filter": [compile_tree(narrow(matches.conditions))],
+    }
+    if matches.count:
+        clauses["should"] = [{"bool": {"should": [_words(matches)], "boost": _NOTHING}}]
     return {
         **_ANSWER,
-        "knn": {**nearest, "boost": _FIRST, "_name": _NEAREST},
-        "query": {"bool": {"should": parts}},
-        "size": nearest["k"] + len(named) + matches.count,
+        "query": {"bool": clauses},
+        "sort": [{"_score": {"order": "desc"}}, near, {"id": {"order": "asc"}}],
+        "size": meant.count,
     }
 
 
-def brought(answer: Any, matches: Matches, named: Sequence[str]) -> Brought:
-    """What the answer to `nearest_and_matches` says."""
-    hits = answer["hits"]["hits"]
-    found = {hit["_id"]: _looked(hit) for hit in hits}
+def brought(answers: Sequence[Any], matches: Matches, named: Sequence[str]) -> Brought:
+    """What the answers to `searches_together` say."""
+    first, *others = ([*answer["hits"]["hits"]] for answer in answers)
+    found = {hit["_id"]: _looked(hit) for hit in first}
     by_words = [(one.score, one.document) for one in found.values() if one.score is not None]
     by_words.sort(key=lambda pair: (-pair[0], pair[1]["id"]))
-    nearest = [hit["_id"] for hit in hits if _NEAREST in hit["matched_queries"]]
+    near = {
+        name: [hit["_id"] for hit in first if name in hit.get("matched_queries", ())]
+        for name in (_NEAREST, _MEANING)
+    }
+    annotated = {hit["_id"]: _looked(hit) for hits in others for hit in hits}
+    looked: dict[str, Looked | None] = {**annotated}
+    looked |= {image: found.get(image) for image in (*near[_NEAREST], *near[_MEANING], *named)}
     return Brought(
-        nearest,
+        near[_NEAREST],
         by_words[: matches.count],
-        {image: found.get(image) for image in (*nearest, *named)},
+        looked,
+        near[_MEANING],
+        [*annotated],
     )
 
 
 def looking_up(ids: Sequence[str], words: Node, conditions: Node) -> Query:
     """Some images that meet the conditions, whether the words match them or not."""
-    among, scored = _among(ids, conditions), _words(words, conditions)
+    among, scored = _among(ids, conditions), _scored(words, conditions)
     return {
         **_ANSWER,
         "query": {"bool": {"filter": [among], "should": [scored]}},
@@ -108,7 +173,11 @@ def _looked(hit: dict[str, Any]) -> Looked:
     return Looked(hit["_source"]["document"], None if score is None else float(score))
 
 
-def _words(words: Node, conditions: Node) -> Query:
+def _words(matches: Matches) -> Query:
+    return _scored(matches.words, matches.conditions)
+
+
+def _scored(words: Node, conditions: Node) -> Query:
     return {"bool": {**compile_both(words, conditions)["bool"], "_name": _WORDS}}
 
 

@@ -14,7 +14,8 @@ from search.language.tree import Among, MatchAll, Node, Not, Value, conjunction,
 from search.stores.backend import TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.elasticsearch.query import compile_tree
-from search.stores.elasticsearch.together import brought, nearest_and_matches
+from search.stores.elasticsearch.together import brought, searches_together
+from search.stores.matches import Matches
 from search.stores.vectors import EVERYTHING, Bounds, Keys, Neighbours
 
 __all__ = ["ElasticsearchVectors"]
@@ -80,8 +81,7 @@ class ElasticsearchVectors:
         if k > _MAX_NEIGHBOURS:
             keys = None if bounds.choice is None else bounds.choice.keys
             return self._held.search(query, k, keys=keys, excluded=bounds.barred)
-        vector = np.asarray(query, np.float32).reshape(-1)
-        vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        vector = _unit(query)
         wanted = k
         while True:
             candidates = self._candidates(vector, wanted, bounds)
@@ -116,23 +116,12 @@ class ElasticsearchVectors:
         """Keys of the images that the server finds nearest, at most `k`."""
         if k < 1:
             return np.empty(0, np.int64)
-        condition = narrow(_condition(bounds))
-        nearest: dict[str, Any] = {
-            "field": FIELD,
-            "query_vector": vector.tolist(),
-            "k": k,
-            "num_candidates": max(_CANDIDATES, _OVERSAMPLE * k),
-            "rescore_vector": {"oversample": _OVERSAMPLE},
-        }
-        if not isinstance(condition, MatchAll):
-            nearest["filter"] = compile_tree(condition)
+        nearest = _nearest(vector, k, _condition(bounds))
         matches = bounds.matches
         if matches is not None and not matches.is_asked:
-            named = [id_from_key(key) for key in bounds.excluded.tolist()]
-            asked = nearest_and_matches(nearest, matches, named)
-            both = brought(self._backend.ask(asked, dimensions=self._dimensions), matches, named)
-            matches.brought(both.best, both.looked)
-            return vector_keys(both.nearest)
+            return self._ask_together(vector, nearest, matches, bounds.excluded)
+        if matches is not None and matches.near_meaning is not None and _means(matches, vector, k):
+            return vector_keys(matches.near_meaning)
         body = {
             "knn": nearest,
             "size": k,
@@ -142,6 +131,56 @@ class ElasticsearchVectors:
         }
         answer = self._backend.ask(body, dimensions=self._dimensions)
         return vector_keys([hit["fields"]["id"][0] for hit in answer["hits"]["hits"]])
+
+    def _ask_together(
+        self,
+        vector: npt.NDArray[np.float32],
+        nearest: dict[str, Any],
+        matches: Matches,
+        excluded: Keys,
+    ) -> Keys:
+        """Keys of the nearest images; what the same request brings beside goes to `matches`."""
+        named = [id_from_key(key) for key in excluded.tolist()]
+        meant, meaning = matches.meant, None
+        is_meaning = _means(matches, vector, nearest["k"])
+        if meant is not None and not is_meaning:
+            meaning = _nearest(_unit(meant.direction), meant.count, matches.conditions)
+        searches = searches_together(nearest, meaning, matches, named)
+        answers = self._backend.ask_together(searches, dimensions=self._dimensions)
+        found = brought(answers, matches, named)
+        if meant is None:
+            matches.brought(found.best, found.looked)
+        else:
+            near = found.nearest if is_meaning else found.near_meaning
+            matches.brought(found.best, found.looked, near_meaning=near, annotated=found.annotated)
+        return vector_keys(found.nearest)
+
+
+def _nearest(vector: npt.NDArray[np.float32], k: int, condition: Node) -> dict[str, Any]:
+    """What is asked of the server for the images nearest to a vector of unit length."""
+    nearest: dict[str, Any] = {
+        "field": FIELD,
+        "query_vector": vector.tolist(),
+        "k": k,
+        "num_candidates": max(_CANDIDATES, _OVERSAMPLE * k),
+        "rescore_vector": {"oversample": _OVERSAMPLE},
+    }
+    condition = narrow(condition)
+    if not isinstance(condition, MatchAll):
+        nearest["filter"] = compile_tree(condition)
+    return nearest
+
+
+def _means(matches: Matches, vector: npt.NDArray[np.float32], k: int) -> bool:
+    """Whether the images nearest to a vector of unit length are those that are meant."""
+    meant = matches.meant
+    return meant is not None and meant.count == k and np.array_equal(_unit(meant.direction), vector)
+
+
+def _unit(query: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    vector = np.asarray(query, np.float32).reshape(-1)
+    unit: npt.NDArray[np.float32] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+    return unit
 
 
 def _condition(bounds: Bounds) -> Node:

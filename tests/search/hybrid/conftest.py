@@ -46,6 +46,29 @@ IDS = {name: f"{number:x}" * 16 for number, name in enumerate(IMAGES, 1)}
 NAMES = {image: name for name, image in IDS.items()}
 
 
+def place_axes(folder: Path) -> Bundle:
+    """A tiny bundle that places the first axes of its vectors at `AXES`."""
+    tiny = make_bundle(folder / "tiny")
+    weight = np.zeros((384, DIMENSIONS), np.float32)
+    weight[:, : len(AXES)] = sentences.encode(AXES).T / DIMENSIONS**0.5
+    return Bundle.save(
+        folder / "placed",
+        name="placed",
+        size=tiny.size,
+        squash=tiny.squash,
+        dimensions=tiny.dimensions,
+        labels=tiny.labels,
+        thresholds=tiny.thresholds,
+        architecture={**tiny.architecture, "sentences": 384},
+        record={},
+        weights={
+            **tiny.weights(),
+            "encoder.sentence.weight": weight,
+            "encoder.sentence.bias": np.zeros(384, np.float32),
+        },
+    )
+
+
 def _reading(bundle: Bundle, name: str) -> Reading:
     axis, text, *_ = IMAGES[name]
     # Images of one axis differ a little, so that there is one order.
@@ -90,25 +113,7 @@ def _fill(path: Path, bundle: Bundle, names: Sequence[str], unusual: Sequence[st
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A tiny bundle that places the first axes at known sentences."""
-    tiny = make_bundle(tmp_path_factory.mktemp("tiny"))
-    weight = np.zeros((384, DIMENSIONS), np.float32)
-    weight[:, : len(AXES)] = sentences.encode(AXES).T / DIMENSIONS**0.5
-    return Bundle.save(
-        tmp_path_factory.mktemp("placed"),
-        name="placed",
-        size=tiny.size,
-        squash=tiny.squash,
-        dimensions=tiny.dimensions,
-        labels=tiny.labels,
-        thresholds=tiny.thresholds,
-        architecture={**tiny.architecture, "sentences": 384},
-        record={},
-        weights={
-            **tiny.weights(),
-            "encoder.sentence.weight": weight,
-            "encoder.sentence.bias": np.zeros(384, np.float32),
-        },
-    )
+    return place_axes(tmp_path_factory.mktemp("placed"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Searches by several things at once, in every store."""

@@ -1,8 +1,9 @@
-"""Folders that stand where files of a database should be, and files where folders should."""
+"""What stands in a database where a file or a folder of another kind should be."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,31 +27,46 @@ _OF_FILES = ("embeddings", "semantic")
 
 
 def check_kinds(root: Path) -> None:
-    """Refuse a database in which something is a folder that should be a file, or the reverse.
+    """Refuse a database in which something is no file that should be one, or no folder.
+
+    A pipe would else be waited for, and a link to itself end in an error that names nothing to do.
 
     Raises
     ------
     DatabaseError
         It names the first and says what to do.
     """
-    for place, is_folder in _strays(root):
-        found, wanted = ("folder", "file") if is_folder else ("file", "folder")
+    for place, found, wanted in _strays(root):
         raise DatabaseError(
             f"{place} is a {found}, where a {wanted} should be: remove it, or restore the database "
             "from a backup; then run `cxrdex verify --repair`"
         )
 
 
-def _strays(root: Path) -> Iterator[tuple[str, bool]]:
+def _strays(root: Path) -> Iterator[tuple[str, str, str]]:
+    """What is of another kind than it should be: its place, what it is, and what it should be."""
     for entry in _entries(root):
-        if entry.name in _FILES and entry.is_dir():
-            yield entry.path, True
-        elif entry.name in _FOLDERS and entry.is_file():
-            yield entry.path, False
+        wanted = "file" if entry.name in _FILES else "folder" if entry.name in _FOLDERS else ""
+        if wanted and (found := _kind(entry)) != wanted:
+            yield entry.path, found, wanted
     for name in _OF_FILES:
         for entry in _entries(root / name):
-            if entry.is_dir():
-                yield entry.path, True
+            if (found := _kind(entry)) != "file":
+                yield entry.path, found, "file"
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        mode = entry.stat().st_mode
+    except PermissionError:
+        # Whoever opens it says that it may not be read.
+        return "folder" if entry.is_dir(follow_symlinks=False) else "file"
+    except OSError:
+        # A file may go while it is looked at, as a run that ends takes its log away.
+        return "link that leads nowhere" if entry.is_symlink() else "file"
+    if stat.S_ISREG(mode):
+        return "file"
+    return "folder" if stat.S_ISDIR(mode) else "pipe or device"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

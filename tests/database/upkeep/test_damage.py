@@ -243,6 +243,28 @@ def test_a_folder_where_a_file_should_be_is_named(whole: Path, tmp_path: Path) -
     assert _answers(path) == _answers(whole)
 
 
+@pytest.mark.parametrize("name", ["ledger.sqlite", "manifest.json", "labels.sqlite", "text"])
+@pytest.mark.parametrize("kind", ["pipe", "circle", "nowhere"])
+def test_pipes_and_broken_links_are_named_and_never_waited_for(
+    whole: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    path = Path(shutil.copytree(whole, tmp_path / "db"))
+    (path / name).rename(tmp_path / "aside")
+    if kind == "pipe":
+        os.mkfifo(path / name)
+    else:
+        (path / name).symlink_to(name if kind == "circle" else "nothing")
+    for ask in (_answers, verify, repair):
+        with pytest.raises(DatabaseError) as caught:
+            ask(path)
+        assert f"{path / name} is a " in str(caught.value)
+        assert "remove it" in str(caught.value)
+    with pytest.raises(DatabaseError):
+        _index(path)
+    done = CliRunner().invoke(cxrdex, ["status", "--database", str(path)])
+    assert done.exit_code == DatabaseError.exit_code, done.output
+
+
 def test_a_file_in_place_of_the_folder_of_meanings_goes(whole: Path, tmp_path: Path) -> None:
     path = Path(shutil.copytree(whole, tmp_path / "db"))
     shutil.rmtree(path / "semantic")

@@ -147,6 +147,17 @@ def test_tags_that_contradict_each_other() -> None:
     same(read(make_dicom(chest(), BodyPartExamined="", StudyDescription="CHEST AND ABDOMEN")))
 
 
+@pytest.mark.parametrize(
+    "said", ["AP SUPINE ARMS UP", "hand-held portable", "Head of bed 30", "HANDS ON HIPS PA"]
+)
+def test_how_a_patient_was_held_is_no_part_of_the_body(said: str) -> None:
+    same(read(make_dicom(chest(), BodyPartExamined="", SeriesDescription=said)))
+    found, _ = reason(
+        make_dicom(chest(), BodyPartExamined="", SeriesDescription=f"LEFT KNEE, {said}")
+    )
+    assert found == "other_body_part"
+
+
 def test_regions_by_code() -> None:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "51185008", "SCT", "Brustkorb X"

@@ -43,6 +43,12 @@ _CHEST_CODES = frozenset(
 )
 # Alone, or with nothing but a side or view, it is a hand in French; elsewhere it may be English.
 _MAIN = re.compile(r"mains?(?: (?:d|dte|droite|g|gche|gauche|bilat\w*|face|profil))*")
+# How a patient was held says nothing of what is shown: "AP supine, arms up".
+_POSITION = re.compile(
+    r"\b(?:arms?|hands?|head|legs?|feet|foot)(?: (?:at|by|on|of|over|behind))?"
+    r" (?:up|down|raised|overhead|above|first|elevated|abducted|sides?|hips|bed|head)\b"
+    r"|\bhand ?held\b"
+)
 _SERIES = (
     "SeriesDescription",
     "ProtocolName",
@@ -176,7 +182,7 @@ def body_region(names: Iterable[str]) -> Place:
     """Where the first of some names that says so was taken; the chest, if it names that at all."""
     patterns = _patterns()
     for name in names:
-        plain = _plain(name)
+        plain = _POSITION.sub(" ", _plain(name))
         if patterns["spine"].search(plain):
             return "elsewhere"
         if patterns["chest"].search(plain):

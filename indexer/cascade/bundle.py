@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,13 +217,23 @@ class Bundle:
             "thresholds": dict(thresholds),
             "architecture": dict(architecture),
             "paper": None if paper is None else dict(paper),
-            "record": dict(record),
+            "record": _with_nulls(dict(record)),
         }
         if likely is not None:
             data["likely"] = dict(likely)
         data["hash"] = _digest(data, path / _WEIGHTS)
         (path / _DESCRIPTION).write_text(json.dumps(data, indent=1) + "\n")
         return cls.load(path)
+
+
+def _with_nulls(value: Any) -> Any:
+    """The same with null for what is not a number, which JSON does not know: a score that nothing
+    defines."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_nulls(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _half(key: str, value: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -49,7 +49,7 @@ def write_bundle_report(
                 "over the findings of at least 10 positives."
             ],
         ),
-        ("Rounds", [(heads, [[str(row[key]) for key in keys] for row in rounds])]),
+        ("Rounds", [(heads, [[_shown(row[key]) for key in keys] for row in rounds])]),
         (
             "Curves",
             [
@@ -72,3 +72,7 @@ def write_bundle_report(
         caption = "Joint vectors of the annotations that have one (t-SNE), by label"
         sections.append(("Composite labels", [shown, (caption, draw_map(joint))]))
     write_page(path, sections)
+
+
+def _shown(score: float | None) -> str:
+    return "not known" if score is None else str(score)

@@ -9,13 +9,14 @@ from typing import Any
 from indexer.annotation import EVEN
 from indexer.cascade.bundle import Bundle
 from indexer.datasets.description import Description
+from indexer.evaluation.areas import MIN_POSITIVES
 
 __all__ = ["FILE", "write_model_card"]
 
 #: Name of the card in a bundle's folder.
 FILE = "MODEL_CARD.md"
 
-_NEVER = "never"
+_NEVER, _UNKNOWN = "never", "not known"
 
 
 def write_model_card(bundle: Bundle, sources: Sequence[Description]) -> Path:
@@ -101,13 +102,23 @@ def _training(recipe: Mapping[str, Any], record: Mapping[str, Any]) -> str:
 
 
 def _scores(last: Mapping[str, Any]) -> str:
-    rows = [
-        (key.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-        for key, value in _flat(last)
-    ]
-    if not rows:
+    scores = _flat(last)
+    if not scores:
         return "None were recorded."
-    return _table(("score", "value"), rows)
+    rows = [(key.replace("_", " "), _shown(value)) for key, value in scores]
+    table = _table(("score", "value"), rows)
+    if any(value is None for _, value in scores):
+        table += (
+            f"\n\nA mean is over the findings that at least {MIN_POSITIVES} images of `val` have; "
+            "it is not known where there is none."
+        )
+    return table
+
+
+def _shown(score: float | None) -> str:
+    if score is None:
+        return _UNKNOWN
+    return f"{score:.3f}" if isinstance(score, float) else str(score)
 
 
 def _flat(scores: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float | int | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from indexer.pipeline.executor import FileTask, file_reader
 SIZE, DIMENSIONS = 64, 32
 
 
-def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
+def make_bundle(
+    folder: Path, name: str = "tiny", seed: int = 0, record: Mapping[str, Any] | None = None
+) -> Bundle:
     """An untrained cascade that reads a picture in a millisecond."""
     import torch
 
@@ -53,7 +55,7 @@ def make_bundle(folder: Path, name: str = "tiny", seed: int = 0) -> Bundle:
             "sentences": 0,
             "annotator": {"units": 16},
         },
-        record={},
+        record=record or {},
         weights={
             f"{part}.{key}": value.numpy()
             for part, module in modules.items()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,3 +37,16 @@ def test_a_card_says_what_was_learnt_from_what_and_how_well(tmp_path: Path) -> N
     card = write_model_card(replace(bundle, record=told), [ours]).read_text()
     assert "Started from the bundle `5ee1`; where nobody says anything of a picture, taught" in card
     assert "by the bundles `5ee1`, `0b0e`; epochs 2" in card
+
+
+def test_a_score_that_nothing_defines_is_called_so(tmp_path: Path) -> None:
+    few = {"cnns": 1, "val_mean_auc": math.nan, "val_by_source": {"own": {"films": math.nan}}}
+    bundle = make_bundle(tmp_path / "bundle", record={"rounds": [few]})
+    text = (tmp_path / "bundle" / "bundle.json").read_text()
+    assert "NaN" not in text, "no JSON"
+    assert json.loads(text)["record"]["rounds"][0]["cnns"] == 1
+    (ours,) = (d for d in Description.built_in() if d.path.stem == "annotated")
+    card = write_model_card(bundle, [ours]).read_text()
+    assert "| val mean auc | not known |" in card
+    assert "the findings that at least 10 images of `val` have" in card
+    assert "nan" not in card.split("## Scores")[1].split("## What")[0]

@@ -55,6 +55,7 @@ class Highlighter:
         self._asked = list(dict.fromkeys(found for _, found in leaves if found is not None))
         # Findings are identified by number: hashing one would walk its whole tree each time.
         numbers: dict[Finding | None, int] = {one: n for n, one in enumerate(self._asked)}
+        self._every = frozenset({_ALONE, *numbers.values()})
         self._leaves = [(leaf, numbers.get(finding, _ALONE)) for leaf, finding in leaves]
         self._whole = [leaf for leaf in self._leaves if _field(leaf[0]) == "composite"]
         self._labels = [leaf for leaf in self._leaves if _field(leaf[0]) in LABELS]
@@ -104,28 +105,37 @@ class Highlighter:
 
     def _spans(self, annotation: Mapping[str, Any]) -> _Spans:
         statement = Statement.of(annotation)
-        if statement not in self._found:
-            self._found[statement] = _joined(self._in_annotation(annotation))
-        return self._found[statement]
+        spans = self._found.get(statement)
+        if spans is None:
+            spans = self._found[statement] = _joined(self._in_annotation(annotation))
+        return spans
 
-    def _in_annotation(self, annotation: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    def _in_annotation(self, annotation: Mapping[str, Any]) -> list[tuple[int, int]]:
+        everything = self._places(annotation, self._every)
+        if not self._asked or not everything:
+            return everything
+        # If the finding as a whole does not match an annotation, none of its words are marked.
+        known = _finding(finding_term(annotation))
+        meant = {n for n, finding in enumerate(self._asked) if known.matching(finding)}
+        return self._places(annotation, frozenset({_ALONE, *meant}))
+
+    def _places(
+        self, annotation: Mapping[str, Any], meant: frozenset[int]
+    ) -> list[tuple[int, int]]:
+        """What is marked in an annotation that some of the findings mean."""
         text = annotation["text"]
-        meant = {_ALONE}
-        if self._asked:
-            # If the finding as a whole does not match an annotation, none of its words are marked.
-            known = _finding(finding_term(annotation))
-            meant |= {n for n, finding in enumerate(self._asked) if known.matching(finding)}
-        whole, labels, texts = self._wanted(annotation["origin"], frozenset(meant))
-        if any(fits(text.lower()) for fits in whole):
-            yield 0, len(text)
+        whole, labels, texts = self._wanted(annotation["origin"], meant)
+        found = [*texts.places(text)]
+        if whole and any(fits(text.lower()) for fits in whole):
+            found.append((0, len(text)))
         for field, fits in labels:
             start = 0
             for word in annotation["words"]:
                 end = start + len(word["text"])
                 if word["kind"] == field and fits(word["text"].lower()):
-                    yield start, end
+                    found.append((start, end))
                 start = end + len(", ")
-        yield from texts.places(text)
+        return found
 
     def _wanted(self, origin: str, meant: frozenset[int]) -> _LookedFor:
         """What marks annotations of an origin that some of the findings mean."""
@@ -149,6 +159,8 @@ class Highlighter:
         self, field: str, annotations: Sequence[Mapping[str, Any]]
     ) -> tuple[Fragment, ...]:
         """The annotations that people or the report deny, or doubt, and the query asks for."""
+        if not self._told[field]:
+            return ()
         return tuple(
             Fragment(a["text"], ((0, len(a["disease"])),), a["origin"])
             for a in annotations
@@ -226,6 +238,9 @@ class _Wanted:
         read = _tokens_of_annotation if len(text) <= _SHORT else _tokens
         if self._phrases:
             found, places = read(text, False)
+            # Most texts have none of them.
+            if self._phrases.keys().isdisjoint(found):
+                found = ()
             for start, stem in enumerate(found):
                 for wanted in self._phrases.get(stem, ()):
                     end = start + len(wanted)

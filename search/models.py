@@ -81,13 +81,16 @@ class Recent:
     Parameters
     ----------
     most
-        How many are kept.
+        How many are kept, or how much by their sizes.
+    size
+        Of a thing that was made; one that is larger than `most` is not kept.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, size: Callable[[Any], int] = lambda _: 1) -> None:
+        self._most, self._size = most, size
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._held = 0
 
     def __contains__(self, key: Hashable) -> bool:
         with self._lock:
@@ -100,10 +103,14 @@ class Recent:
                 self._kept.move_to_end(key)
                 return cast(T, self._kept[key])
         made = make()
+        if self._size(made) > self._most:
+            return made
         with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            if key not in self._kept:
+                self._held += self._size(made)
+                self._kept[key] = made
+            while self._held > self._most:
+                self._held -= self._size(self._kept.popitem(last=False)[1])
         return made
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -84,6 +84,14 @@ class Snapshot:
         if self._text is None:
             raise RuntimeError("the snapshot was opened without the text store")
         return self._text
+
+    @property
+    def moment(self) -> Hashable | None:
+        """Tells what words find now from what they find later; None where the text store cannot
+        tell when it changes."""
+        if self._text is None or self.manifest.text == "elasticsearch":
+            return None
+        return self.version, self._text.version, self.manifest.bundle
 
     def documents(self, ids: Sequence[str]) -> list[Document]:
         """Documents of images, in that order.

@@ -22,7 +22,7 @@ from search.paging import Cursor, Sort, signature
 from search.request import Group, SearchRequest
 from search.results import Hit, Reason, Results
 from search.stores.backend import Backend, FoundImage, Page, TextQuery
-from search.understanding import DatabaseTerms
+from search.understanding import DatabaseTerms, Query
 
 __all__ = ["search_words"]
 
@@ -41,56 +41,85 @@ def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) ->
     QueryError
         Query, filter, facet, sort or token is wrong; the text says where and what would be right.
     """
-    facets = check_facets(request.facets)
-    order = Sort.parse(request.sort)
-    conditions = terms.bounds(request)
-    chosen = terms.chosen(request.choices)
-    query = terms.read(
-        request.words or "",
-        literal=request.literal,
-        count=lambda tree: text.search(TextQuery(tree, conditions, limit=0, chosen=chosen)).total,
-        counted=(conditions, *sorted(chosen.items())),
-    )
-    sign = signature(query.scored, conditions, sorted(chosen.items()), order, request.group)
-    after = Cursor.read(request.after, sign) if request.after is not None else None
-    start = (request.page - 1) * request.limit
-    grouped = request.group is not None
-    first = TextQuery(
-        query.scored,
-        conditions,
-        facets=facets,
-        facet_size=request.facet_size,
-        limit=_hits_for(start + request.limit) if grouped else request.limit,
-        offset=0 if grouped else start,
-        after=after,
-        sort=order,
-        chosen=chosen,
-    )
-    found = text.search(first)
-    rows, following = [[one] for one in found.found], found.after
+    found = _search(request, text, terms)
+    query, first, after = found.query, found.asked, found.asked.after
+    rows, following = [[one] for one in found.page.found], found.page.after
     if request.group is not None:
+        start = (request.page - 1) * request.limit
         asked = _Asked(text, first)
-        rows, following = _rows(asked, request.group, request.limit, start, found, after)
+        rows, following = _rows(asked, request.group, request.limit, start, found.page, after)
     outright = first.conditions
     marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
     highlighter = Highlighter(marked)
     hits = []
-    for place, (best, *more) in enumerate(rows, start + 1):
+    for place, (best, *more) in enumerate(rows, (request.page - 1) * request.limit + 1):
         reason = Reason("words", None if after is not None else place, best.score)
         images = (best.id, *(other.id for other in more))
         document = best.document
         marks = highlighter.mark(document)
         hits.append(Hit(best.id, best.score, document, marks, (reason,), images))
     return Results(
-        found.total,
+        found.page.total,
         hits,
-        found.facets,
-        following.token(sign) if following is not None else None,
+        found.page.facets,
+        following.token(found.sign) if following is not None else None,
         # Words suggested for a misspelt one may come from reports.
         _suggestions(query.asked, text) if request.reports else {},
-        (*query.notes, *terms.widened(query.asked, request.filters, facets)),
+        (*query.notes, *terms.widened(query.asked, request.filters, first.facets)),
         query.understood,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Words as they were read, what the text store was asked for them, and its answer.
+
+    Parameters
+    ----------
+    sign
+        Checksum of what was asked, to which the tokens of pages are bound.
+    """
+
+    query: Query
+    asked: TextQuery
+    sign: str
+    page: Page
+
+
+def _search(request: SearchRequest, text: Backend, terms: DatabaseTerms) -> _Found:
+    facets = check_facets(request.facets)
+    order = Sort.parse(request.sort)
+    conditions = terms.bounds(request)
+    chosen = terms.chosen(request.choices)
+    grouped = request.group is not None
+    start = (request.page - 1) * request.limit
+
+    def search(query: Query) -> _Found:
+        sign = signature(query.scored, conditions, sorted(chosen.items()), order, request.group)
+        asked = TextQuery(
+            query.scored,
+            conditions,
+            facets=facets,
+            facet_size=request.facet_size,
+            limit=_hits_for(start + request.limit) if grouped else request.limit,
+            offset=0 if grouped else start,
+            after=Cursor.read(request.after, sign) if request.after is not None else None,
+            sort=order,
+            chosen=chosen,
+        )
+        return _Found(query, asked, sign, text.search(asked))
+
+    def count(tree: Node) -> int:
+        return text.search(TextQuery(tree, conditions, limit=0, chosen=chosen)).total
+
+    words, literal = request.words or "", request.literal
+    if request.after is None:
+        # Most words match something, so that it need not be counted first.
+        found = search(terms.read(words, literal=literal))
+        if found.page.total:
+            return found
+    counted = (conditions, *sorted(chosen.items()))
+    return search(terms.read(words, literal=literal, count=count, counted=counted))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from indexer.archive.sources.names import stem
 
@@ -26,17 +25,13 @@ class TrainedOn:
     """
 
     def __init__(self, text: str) -> None:
-        self._hashes: npt.NDArray[np.uint32] = np.frombuffer(base64.b64decode(text), "<u4")
+        self._hashes = frozenset(np.frombuffer(base64.b64decode(text), "<u4").tolist())
 
     def __len__(self) -> int:
         return len(self._hashes)
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str) or not len(self):
-            return False
-        wanted = _hash(name)
-        place = int(np.searchsorted(self._hashes, wanted))
-        return place < len(self) and int(self._hashes[place]) == wanted
+        return isinstance(name, str) and _hash(name) in self._hashes
 
 
 def compressed(names: Iterable[str]) -> str:

@@ -16,7 +16,6 @@ from search.web.films import Window
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
-from search.web.rendering.responses import json_response
 from search.web.review import api as labels
 from search.web.state import State, app_state
 
@@ -38,7 +37,7 @@ async def search(state: _State, query: Annotated[SearchQuery, Query()]) -> Respo
     """Images by words, by meaning, or both; `after` of an answer asks for the next page."""
 
     def answer() -> Response:
-        return json_response(state.service.search(query.request(state.among(query))).to_json())
+        return state.json_answer(query.request(state.among(query)))
 
     return await state.in_turn(answer)
 
@@ -157,8 +156,7 @@ async def similar(
     """The images most like one of the database."""
 
     def answer() -> Response:
-        found = state.service.search(query.request(image_id, state.among(query)))
-        return json_response(found.to_json())
+        return state.json_answer(query.request(image_id, state.among(query)))
 
     return await state.in_turn(answer)
 
@@ -184,8 +182,7 @@ async def similar_to_file(
     upload = Upload(await request.body(), "the file")
 
     def answer() -> Response:
-        found = state.service.search(query.request(upload, state.among(query)))
-        return json_response(found.to_json())
+        return state.json_answer(query.request(upload, state.among(query)))
 
     return await state.in_turn(answer, reads=True)
 

@@ -9,17 +9,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Request
+from fastapi import Request, Response
 
 from indexer.database.cohorts.cohort import MAX_IMAGES
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.ledger.runs import Run
 from indexer.database.upkeep.status import DatabaseStatus
 from indexer.errors import NotFoundError, QueryError
+from search.models import Recent
+from search.request import SearchRequest
 from search.service import SearchService
 from search.web.films import Films
 from search.web.metrics import Metrics
 from search.web.queries import BoundQuery
+from search.web.rendering.responses import json_bytes
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
@@ -31,6 +34,8 @@ T = TypeVar("T")
 # for the interpreter's lock; those that ask a server mostly wait for it.
 _COMPUTING = max(2, os.cpu_count() or 1)
 _ASKING = 24
+# Bytes of answers to words that are kept, as many people ask for the same.
+_KEPT = 32 << 20
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class State:
     films: Films
     uploads: Uploads
     metrics: Metrics | None = None
+    _answers: Recent = field(default_factory=lambda: Recent(_KEPT, len))
     _searches: CapacityLimiter = field(init=False)
     _readings: CapacityLimiter = field(init=False)
 
@@ -67,6 +73,23 @@ class State:
         """
         turns = self._readings if reads else self._searches
         return await to_thread.run_sync(answer, limiter=turns)
+
+    def json_answer(self, asked: SearchRequest) -> Response:
+        """What a search gives, as the API says it.
+
+        What words find is kept until the database changes, apart for those who may see reports.
+        """
+
+        def make() -> bytes:
+            return json_bytes(self.service.search(asked).to_json())
+
+        if not asked.by_words_alone:
+            return _json(make())
+        with self.service.snapshot(text=True) as snapshot:
+            if snapshot.moment is None:
+                return _json(make())
+            key = snapshot.moment, self.service.shows_reports, asked
+            return _json(self._answers.get(key, make))
 
     @property
     def cohorts(self) -> Cohorts:
@@ -139,6 +162,10 @@ class State:
         status = self.status()
         gauges = {name: status[name] for name in ("indexed", "studies", "waiting_documents")}
         return self.metrics.text({f"database_{name}": value for name, value in gauges.items()})
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
 
 
 def request_state(request: Request) -> State:

@@ -54,6 +54,21 @@ def test_the_last_used_are_kept() -> None:
     assert "c" not in recent
 
 
+def test_what_is_kept_is_bounded_by_its_size() -> None:
+    made: list[str] = []
+
+    def make(text: str) -> str:
+        made.append(text)
+        return text
+
+    recent = Recent(5, len)
+    for text in ("aaa", "bb", "aaa", "bb", "cccccc", "cccccc", "bb", "dd", "aaa"):
+        recent.get(text, partial(make, text))
+    assert made == ["aaa", "bb", "cccccc", "cccccc", "dd", "aaa"]
+    assert "dd" in recent
+    assert "bb" not in recent
+
+
 def test_filters_and_what_marks_annotations_are_made_once(
     backend: EmbeddedBackend, documents: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,8 +164,8 @@ def test_a_hit_names_its_owners_without_its_document(backend: EmbeddedBackend) -
 
 
 def test_an_answer_is_json_whatever_a_report_holds() -> None:
-    from search.web.rendering.responses import json_response
+    from search.web.rendering.responses import json_bytes
 
     data = {"report": 'half a pair \ud83d, "quoted"', "score": 0.5, "none": None}
-    assert json.loads(bytes(json_response(data).body)) == data
-    assert json.loads(bytes(json_response({"ä": [1, 2.5]}).body)) == {"ä": [1, 2.5]}
+    assert json.loads(json_bytes(data)) == data
+    assert json.loads(json_bytes({"ä": [1, 2.5]})) == {"ä": [1, 2.5]}

@@ -42,7 +42,10 @@ def has_suffix(name: str) -> bool:
 
 def stem(path: str) -> str:
     """A file's name without folders and suffix; a UID used as name stays whole."""
-    return _SUFFIX.sub("", unpacked_name(PurePosixPath(path).name))
+    name = path.rpartition("/")[2]
+    if name in ("", "."):
+        name = PurePosixPath(path).name
+    return _SUFFIX.sub("", unpacked_name(name))
 
 
 def unpacked_name(name: str) -> str:

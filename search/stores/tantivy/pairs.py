@@ -54,6 +54,10 @@ class ItemPairs:
         self._items = [(item, *item.split(":", 1)) for item in items]
         self._stems = {item: analyzer().analyze(text) for item, _, text in self._items}
         self._first = {stems[0] for stems in self._stems.values() if stems}
+        self._of_stem: dict[str, list[str]] = {}
+        for item, stems in self._stems.items():
+            for stem in dict.fromkeys(stems):
+                self._of_stem.setdefault(stem, []).append(item)
 
     def terms(self, finding: Finding) -> list[str] | None:
         """The pair terms that each mean the finding; None where it is no set of them."""
@@ -98,7 +102,8 @@ class ItemPairs:
             case Value("composite") | Present("composite"):
                 found = None
             case Value(field, value, origin):
-                found = self._where(lambda kind, text: kind == field and text == value)
+                item = f"{field}:{value}"
+                found = frozenset({item} if item in self._stems else ())
             case Present(field, origin):
                 found = self._where(lambda kind, _: kind == field)
             case Prefix(_, field, origin) | Wildcard(_, field, origin) | Fuzzy(_, field, _, origin):
@@ -129,9 +134,8 @@ class ItemPairs:
         width, wanted = len(stems), list(stems)
         return frozenset(
             item
-            for item, kind, _ in self._items
-            if width
-            and kind not in _ATTRIBUTES
+            for item in (self._of_stem.get(wanted[0], ()) if wanted else ())
+            if item.partition(":")[0] not in _ATTRIBUTES
             and any(
                 self._stems[item][start : start + width] == wanted
                 for start in range(len(self._stems[item]) - width + 1)
@@ -142,6 +146,9 @@ class ItemPairs:
         """Whether these stems may begin in one item and go on in the next."""
         return any(
             stems[cut] in self._first
-            and any(known[-cut:] == list(stems[:cut]) for known in self._stems.values())
+            and any(
+                self._stems[item][-cut:] == list(stems[:cut])
+                for item in self._of_stem.get(stems[cut - 1], ())
+            )
             for cut in range(1, len(stems))
         )

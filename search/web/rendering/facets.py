@@ -11,7 +11,15 @@ from search.request import facet_name
 from search.results import Results
 from search.web.queries import BoundQuery
 
-__all__ = ["TITLES", "ActiveFilter", "FacetList", "active_filters", "address_with", "facet_lists"]
+__all__ = [
+    "TITLES",
+    "ActiveFilter",
+    "FacetList",
+    "active_filters",
+    "address_with",
+    "facet_lists",
+    "shown_value",
+]
 
 # Parameters that are dropped when another choice is made.
 _PLACES = ("page", "after")
@@ -104,7 +112,7 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
             values.append(
                 {
                     "value": value,
-                    "text": _text(name, value),
+                    "text": shown_value(name, value),
                     "count": count,
                     "shown": f"{count:,}",
                     "most": most,
@@ -117,7 +125,8 @@ def facet_lists(results: Results, address: str, chosen: Sequence[str]) -> list[F
     return lists
 
 
-def _text(name: str, value: str) -> str:
+def shown_value(name: str, value: str) -> str:
+    """A value of a field as people say it, where the index has a letter."""
     return _WORDS.get(name, {}).get(value.strip().lower(), value)
 
 
@@ -135,7 +144,9 @@ def active_filters(
             others = [(name, other) for other in values if other != value]
             to = address_with(address, others, but=(name, *_PLACES))
             field, _, rest = value.partition("=" if name == "choose" else ":")
-            active.append(ActiveFilter(f"{TITLES.get(field, field)}: {_text(field, rest)}", to))
+            active.append(
+                ActiveFilter(f"{TITLES.get(field, field)}: {shown_value(field, rest)}", to)
+            )
     if query.cohort is not None:
         active.append(
             ActiveFilter("in the cohort", address_with(address, (), but=("cohort", *_PLACES)))

@@ -12,8 +12,9 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from search.web.problems import problem
+from search.web.rendering.facets import shown_value
 
-__all__ = ["THEME", "THEMES", "error_response", "json_response", "page"]
+__all__ = ["THEME", "THEMES", "error_response", "json_bytes", "page"]
 
 #: Cookie that holds what the person chose of `THEMES`.
 THEME = "cxrdex-theme"
@@ -25,6 +26,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.filters["sex"] = lambda sex: sex and shown_value("sex", sex)
 
 
 def page(request: Request, template: str, **values: Any) -> str:
@@ -49,14 +51,13 @@ def page(request: Request, template: str, **values: Any) -> str:
     )
 
 
-def json_response(data: Mapping[str, Any]) -> Response:
-    """An answer of plain values, written at once: to check its types would take longer."""
+def json_bytes(data: Mapping[str, Any]) -> bytes:
+    """Plain values, written at once: to check their types would take longer."""
     try:
-        content = orjson.dumps(data)
+        return orjson.dumps(data)
     except TypeError:
         # Half a surrogate pair, as a broken report may hold one, is no UTF-8.
-        content = json.dumps(data, allow_nan=False).encode()
-    return Response(content, media_type="application/json")
+        return json.dumps(data, allow_nan=False).encode()
 
 
 def error_response(

@@ -261,8 +261,11 @@ def test_what_is_understood_is_said_where_it_is_not_what_was_asked(client: TestC
 def test_letters_of_the_index_are_words_on_pages(client: TestClient) -> None:
     assert "Sex: female" in page(client, "/search?q=effusion&choose=sex%3Df").text
     shown = page(client, "/search").text
-    assert " female " in shown
-    assert " male " in shown
+    assert re.search(r"\bfemale · \d+ years", shown)
+    assert re.search(r"\bmale · \d+ years", shown)
+    assert not re.search(r"\b[FM] · ", shown)
+    for image in re.findall(r'href="(/images/\w+)"', client.get("/search?q=sex:m").text)[:1]:
+        assert " male · " in page(client, image).text
 
 
 def test_examples_of_the_help_page_find_something(client: TestClient) -> None:

@@ -212,6 +212,7 @@ def test_a_film_is_answered(client: TestClient, image: str, web_service: SearchS
     wrong = client.post("/queries", files={"film": ("a.txt", b"no film", "text/plain")})
     assert wrong.status_code == 422
     assert "not an image" in wrong.text.replace("_", " ")
+    assert "<h1>This cannot be used</h1>" in wrong.text
 
 
 def test_a_case_has_its_parts(client: TestClient, image: str) -> None:

@@ -167,9 +167,6 @@ def serve(
         # Listening begins before the address is printed, so that whoever reads it can connect at
         # once.
         door.listen()
-        name = names[0] if names else f"[{host}]" if ":" in host else host
-        scheme = "https" if tls_cert else "http"
-        echo(f"{scheme}://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")
         # The access log is off: questions are never logged.
         config = uvicorn.Config(
             create_app(service, settings, trail),
@@ -183,6 +180,9 @@ def serve(
             ssl_certfile=tls_cert,
             ssl_keyfile=tls_key,
         )
+        name = names[0] if names else f"[{host}]" if ":" in host else host
+        scheme = "https" if tls_cert else "http"
+        echo(f"{scheme}://{name}:{door.getsockname()[1]}/ answers; Ctrl-C ends it")
         try:
             uvicorn.Server(config).run(sockets=[door])
         except ssl.SSLError as error:

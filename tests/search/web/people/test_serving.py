@@ -71,3 +71,12 @@ def test_idle_connections_outlast_those_of_a_proxy(
     done = CliRunner().invoke(cxrdex, words)
     assert done.exit_code == 0, done.output
     assert kept[0] > 60
+
+
+def test_a_server_that_nobody_can_sign_in_to_never_says_that_it_answers(tmp_path: Path) -> None:
+    words = ["serve", "--database", str(fill(tmp_path / "db", 1)), "--port", "0"]
+    words += ["--users", str(tmp_path / "none.json")]
+    done = CliRunner().invoke(cxrdex, words)
+    assert done.exit_code == 1
+    assert "none.json" in done.output
+    assert "answers" not in done.output

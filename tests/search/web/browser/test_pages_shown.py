@@ -98,7 +98,7 @@ def test_tables_are_read_on_a_phone_without_scrolling_aside(
     opened: Opening, pages: dict[str, str]
 ) -> None:
     page = opened("/sign-in", "administrator", size=PHONE)
-    for name in ("api", "help", "audit"):
+    for name in ("api", "help", "audit", "cohorts"):
         page.goto(pages[name])
         place = page.locator(".scroll").first
         wide, seen = place.evaluate("one => [one.scrollWidth, one.clientWidth]")

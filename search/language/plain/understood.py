@@ -90,6 +90,11 @@ class PlainPhrase:
         """All of them, in order."""
         return (*self.heads, *(part for any_of in self.qualifiers for part in any_of))
 
+    @property
+    def names_a_finding(self) -> bool:
+        """Whether it is of a finding that a person or the cascade may name, and asserts it."""
+        return not self.doubt and any(part.headings for part in self.heads)
+
     def kept(self, given_up: frozenset[int]) -> PlainPhrase | None:
         """What is left of it without some parts; None where that is nothing."""
         heads = tuple(p for p in self.heads if p.number not in given_up)
@@ -152,14 +157,24 @@ class Clause:
             found += one.parts if isinstance(one, PlainPhrase) else (one,)
         return tuple(found)
 
-    def written(self, given_up: frozenset[int] = frozenset(), *, loose: bool = False) -> str:
-        """In the query language; empty where nothing is left of it."""
+    def written(
+        self, given_up: frozenset[int] = frozenset(), *, loose: bool = False, likely: bool = False
+    ) -> str:
+        """In the query language; empty where nothing is left of it.
+
+        With `likely` a denial leaves out only what is likely.
+        """
         ways: list[tuple[bool, str]] = []
         for one in self.any_of:
             if isinstance(one, Part):
                 ways += [] if one.number in given_up else [(False, one.query)]
             elif (kept := one.kept(given_up)) is not None:
-                ways.append((kept.negated, kept.written(loose=loose and not kept.negated)))
+                text = kept.written(loose=loose and not kept.negated)
+                if likely and kept.negated and kept.names_a_finding:
+                    one_finding = text.startswith("finding:(")
+                    inside = text[len("finding:(") : -1] if one_finding else text
+                    text = f"finding:({_grouped_or(inside)} AND certainty:likely)"
+                ways.append((kept.negated, text))
         if ways and all(negated for negated, _ in ways):
             return f"NOT {_grouped(_any(_grouped(text) for _, text in ways))}"
         return _any(f"NOT {_grouped(text)}" if negated else text for negated, text in ways)
@@ -196,10 +211,15 @@ class Understood:
     def relaxed(self) -> Iterator[tuple[str, str]]:
         """Looser queries, each with what it gives up; the least loss first.
 
-        First findings become words that may stand anywhere, then parts are given up one by one and
+        First denials leave out only what is likely. Then findings become words that may stand anywhere, then parts are given up one by one and
         two by two, then all but one. One part that is no negation always stays.
         """
         seen = {self.query}
+        # What the cascade calls no more than possible is no reason to leave an image out.
+        sure = self._written(frozenset(), likely=True)
+        if sure not in seen:
+            seen.add(sure)
+            yield sure, "what is denied is left out only where it is likely"
         parts = self._may_go()
         singly = [frozenset({part.number}) for part in parts]
         doubly = [frozenset({a.number, b.number}) for a, b in combinations(parts, 2)]
@@ -228,8 +248,10 @@ class Understood:
 
     # ---- parts ----------------------------------------------------------------------------------
 
-    def _written(self, given_up: frozenset[int], *, loose: bool = False) -> str:
-        texts = [clause.written(given_up, loose=loose) for clause in self.clauses]
+    def _written(
+        self, given_up: frozenset[int], *, loose: bool = False, likely: bool = False
+    ) -> str:
+        texts = [clause.written(given_up, loose=loose, likely=likely) for clause in self.clauses]
         kept = list(dict.fromkeys(text for text in texts if text))
         if len(kept) == 1:
             return kept[0]
@@ -293,6 +315,10 @@ def _has_or(text: str) -> bool:
             return True
         depth += word.count("(") - word.count(")")
     return False
+
+
+def _grouped_or(text: str) -> str:
+    return f"({text})" if _has_or(text) else text
 
 
 def _grouped(text: str) -> str:

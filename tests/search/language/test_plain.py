@@ -220,6 +220,21 @@ def test_a_denial_is_never_all_that_is_left() -> None:
         assert "cardiomegaly" in query or "mild" in query
 
 
+def test_a_denial_leaves_out_what_is_likely_before_it_is_given_up() -> None:
+    found = understand("COPD without hyperinflation or small left effusion")
+    assert found is not None
+    assert next(found.relaxed()) == (
+        "COPD AND NOT (finding:(hyperinflation AND certainty:likely) OR "
+        "finding:(effusion AND small AND left AND certainty:likely))",
+        "what is denied is left out only where it is likely",
+    )
+    # There is nothing weaker where nothing is denied, or no finding is.
+    for text in ("small left effusion", "effusion, not female"):
+        found = understand(text)
+        assert found is not None
+        assert not any("likely" in query for query, _ in found.relaxed())
+
+
 _PIECES = """
 no not without w/o and or , / . ; = | & ' +/- ± – ! ? effusion left RLL normal edema women over 60
 > 1 cm possible r/o s/p in the chest 65M non calcified 2013 vs both old zebra lead can't ruled out

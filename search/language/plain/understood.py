@@ -211,8 +211,9 @@ class Understood:
     def relaxed(self) -> Iterator[tuple[str, str]]:
         """Looser queries, each with what it gives up; the least loss first.
 
-        First denials leave out only what is likely. Then findings become words that may stand anywhere, then parts are given up one by one and
-        two by two, then all but one. One part that is no negation always stays.
+        First denials leave out only what is likely. Then findings become words that may stand
+        anywhere, then parts are given up one by one and two by two, then all but one. One part that
+        is no negation always stays.
         """
         seen = {self.query}
         # What the cascade calls no more than possible is no reason to leave an image out.

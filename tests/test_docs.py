@@ -46,6 +46,15 @@ def test_the_page_of_the_rooms_names_files_that_exist() -> None:
     assert missing == []
 
 
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    tests = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?(?:\[[^\]`]*\])?`", text)
+    assert len(tests) == len(re.findall(r"`tests/", text)) > 100
+    for file, name in tests:
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^def {name}\(", code, re.MULTILINE), f"{file}::{name}"
+
+
 def test_each_decision_has_a_number_of_its_own() -> None:
     records = sorted((ROOT / "docs" / "adr").glob("*.md"))
     numbers = [int(record.name[:4]) for record in records]

@@ -18,9 +18,9 @@ class Embeddings:
     """The embedding of each image of a database at one moment, memory-mapped.
 
     Rows are in the order in which the images were committed. The larger the inner product of two
-    rows, the more the images have in common; `Database.similar` gives it as a share of the query's
-    product with itself. `numpy.asarray` copies all rows to one float32 array; `blocks` goes through
-    them without a copy.
+    rows, the more the images have in common; `Database.similar` makes of it the chance that both
+    show a finding of one name. `numpy.asarray` copies all rows to one float32 array; `blocks` goes
+    through them without a copy.
 
     >>> embeddings = db.embeddings()
     >>> embeddings.shape, embeddings.ids[0] in db

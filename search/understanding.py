@@ -39,7 +39,7 @@ class Query:
     notes
         What the person who asked should know of it.
     understood
-        How free text was read (`search.language.plain.reading.Reading.to_json`).
+        How free text was read (`search.language.plain.reading.QueryReading.to_json`).
     """
 
     asked: Node

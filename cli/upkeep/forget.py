@@ -68,7 +68,7 @@ def forget(
                 return
             echo(f"{count} allowed again: the next `cxrdex index` reads them")
             if unknown:
-                # The name of its file goes with an image.
+                # Only while an image is known can it be named by its file.
                 hint = "; name an image by the id that cxrdex showed" if kind == "image" else ""
                 echo(f"{unknown} of the names were not among the forgotten{hint}")
             return

@@ -178,7 +178,7 @@ def make(path: Path, tables: str) -> None:
         with closing(connect(draft, write=True)) as connection:
             connection.executescript(tables)
         try:
-            # Unlike a rename, this leaves one that another process has made meanwhile.
+            # A rename would replace a file that another process has made meanwhile; a link fails.
             os.link(draft, path)
         except FileExistsError:
             return
@@ -196,7 +196,7 @@ def _is_running(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        # Of another user.
+        # There is such a process, of another user.
         return True
     return True
 

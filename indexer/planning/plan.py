@@ -26,7 +26,7 @@ DEFAULT_MIX: Mapping[str, float] = {"uncompressed": 50, "jpeg2000": 25, "jpeg-lo
 FULL_ROWS = 65_536
 # A size within this factor of the one measured counts as measured.
 _NEAR = 1.5
-_MIB, _GB = 2.0**20, 1e9
+_GB = 1e9
 # Below the 50 GB that Elastic advises as the largest shard.
 _SHARD_BYTES = 40e9
 # Milliseconds from which a query feels slow.

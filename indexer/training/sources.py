@@ -37,7 +37,6 @@ PARTS = ("train", "val")
 
 log = logging.getLogger(__name__)
 
-_FloatArray = npt.NDArray[np.float32]
 _ByteArray = npt.NDArray[np.uint8]
 
 

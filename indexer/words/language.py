@@ -31,7 +31,7 @@ _KNOWN_ENDS = ("ing", "ed", "ly", "ness", "ity", "ities", "al", "ic", "ous", "oi
 _SENTENCE_ENDS = re.compile(r"[.!?\n]+")
 # Words of German reports: "Z.n. Pneumothorax" says that it is over.
 _ABBREVIATED = re.compile(r"\b(?:z\.\s?n|v\.\s?a|o\.\s?b|i\.\s?b)\.", re.IGNORECASE)
-# Orogastric, and "and" in Danish and Norwegian.
+# "og" is an orogastric tube in English and "and" in Danish and Norwegian.
 _OROGASTRIC = re.compile(r"\bog(?= tubes?\b)")
 # Single letters are abbreviations in every language.
 _WORD = re.compile(r"[^\W\d_]{2,}")

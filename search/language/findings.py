@@ -45,7 +45,7 @@ class Findings:
     Parameters
     ----------
     terms
-        Of `indexer.database.text.tantivy.store.finding_term`.
+        Of `indexer.database.text.tantivy.schema.finding_term`.
     """
 
     def __init__(self, terms: Iterable[str] = ()) -> None:

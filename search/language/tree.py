@@ -265,7 +265,7 @@ def _certain(node: Node, certainty: str | None) -> Node:
         asked = any(isinstance(x, Value) and x.field == "certainty" for x in leaves(node.node))
         return node if asked else replace(node, node=conjunction(node.node, sure))
     if _labelled(node):
-        # Beside the words themselves, which keep their score.
+        # The finding only narrows; the words themselves stay, as they give the score.
         return And((node, Finding(conjunction(_unfielded(node), sure))))
     if isinstance(node, Or):
         return Or(tuple(_certain(child, certainty) for child in node.nodes))

@@ -180,7 +180,7 @@ class Films:
                 )
                 self._decoders[size, squash] = FileDecoder(settings)
                 if len(self._decoders) > _DECODERS:
-                    # Who is given a film by it at the moment still gets it.
+                    # A request that this one is working for still gets its film.
                     self._decoders.popitem(last=False)[1].close()
             self._decoders.move_to_end((size, squash))
             return self._decoders[size, squash]

@@ -45,7 +45,7 @@ class Metrics:
         finally:
             # A route's pattern, never a path: ids and words of queries belong in no count.
             route = getattr(scope.get("route"), "path", "other")
-            # Nor a method that somebody made up: there is no end of these.
+            # Made-up methods are counted together, as there could be any number of them.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._count(route, method, status, time.perf_counter() - started)
 

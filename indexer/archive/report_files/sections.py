@@ -79,7 +79,7 @@ _LINE = (
 # Inside a line a heading follows a sentence or is in capitals.
 _WITHIN = rf"(?<=[.\s])(?:{_any(_ALONE, 'a')}|{_any(_WITH_COLON, 'b')})[ \t]?:"
 _SENTENCE_ENDS = (".", "!", "?", ";", ":")
-# Nobody wraps lines at fewer letters.
+# Lines that are shorter than this end where their writer wanted, not where a system wrapped.
 _NARROWEST = 60
 # Ends of a line that the next one goes on from.
 _GOES_ON = (",", " and", " or", " of", " the", " with", " a", " an", " in", " for", "-")

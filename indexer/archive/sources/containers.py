@@ -208,7 +208,7 @@ def _read_inside(
                 chain = (*outer, name[:at])
                 return _read_inside(path, chain, name[at + len(NESTED) :], size, offset)
             except KeyError:
-                pass  # a folder in it is called so
+                pass  # The name is that of a folder in the container, so a longer one is tried.
         at = name.find(NESTED, at + 1)
     return _reader(path, outer).read(name, size, offset)
 

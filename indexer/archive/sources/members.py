@@ -303,7 +303,7 @@ def _listed_by_folder(path: str, reports: Path | None) -> Iterator[Member]:
                     any_inside = True
             except BROKEN:
                 any_inside = False
-            # What is empty, or could not be listed to its end, stands for itself.
+            # A container that is empty, or damaged before its first file, is counted as one file.
             if any_inside:
                 continue
         yield _file(archive, name, status)

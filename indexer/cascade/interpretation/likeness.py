@@ -17,9 +17,9 @@ _STEPS = 50
 # vectors that hardly differ, have an endless slope.
 _PRIOR = np.diag([1.0, 1e-3])
 # Slopes outside of these say nothing of pictures, or would change an order.
-_LEAST, _MOST = 0.05, 50.0
+_MIN_SLOPE, _MAX_SLOPE = 0.05, 50.0
 # No intercept is farther from 0.
-_FARTHEST = 100.0
+_MAX_INTERCEPT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Likeness:
             slant = rows.T @ (chances - goals) + _PRIOR @ weights
             weights -= np.linalg.solve(curvature + _PRIOR, slant)
         slope, intercept = (float(weight) for weight in weights)
-        if not _LEAST <= slope <= _MOST:
-            slope = _MOST if slope > _MOST else _LEAST
+        if not _MIN_SLOPE <= slope <= _MAX_SLOPE:
+            slope = _MAX_SLOPE if slope > _MAX_SLOPE else _MIN_SLOPE
             intercept = _intercept(slope * rows[:, 0], goals)
         return cls(round(slope, 4), round(intercept, 4))
 
@@ -84,7 +84,7 @@ class Likeness:
 def _intercept(logits: npt.NDArray[np.float64], goals: npt.NDArray[np.float64]) -> float:
     """What brings the mean chance to the share of the goals, or near it where all are alike."""
     share = (goals.sum() + 0.5) / (len(goals) + 1)
-    low, high = -_FARTHEST, _FARTHEST
+    low, high = -_MAX_INTERCEPT, _MAX_INTERCEPT
     for _ in range(_STEPS):
         middle = (low + high) / 2
         if (1 / (1 + np.exp(-logits - middle))).mean() < share:

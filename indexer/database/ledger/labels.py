@@ -165,7 +165,7 @@ class LabelFile:
                 self.close()
                 raise
         if made:
-            # Of the one that was lost.
+            # The checksum was that of the file that was lost.
             self._seal.forget()
             share(path)
         self._file = path.stat().st_ino

@@ -110,7 +110,7 @@ def _copy(source: Layout, target: Layout) -> int:
         try:
             shutil.copytree(generation, target.vectors / generation.name)
         except (OSError, shutil.Error):
-            # A newer one has taken its place; the copy gets its own.
+            # A writer has replaced it by a newer index; that of the copy is built below.
             shutil.rmtree(target.vectors / generation.name, ignore_errors=True)
     if source.manifest.read_bytes() != manifest:
         raise DatabaseError(f"{source.root} was given another bundle while it was copied")

@@ -92,7 +92,7 @@ SHORTHAND: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bneg(?=\s+(?:chest|cxr|film|study|exam))", "negative"),
         (r"\bcan'?t\b|\bcannot\b", "can not"),
         (r"n't\b", " not"),
-        # What only sounds like a denial, and what only sounds like none.
+        # Words that sound like a denial and are none, then one that is a denial in other words.
         (
             r"\bnot\s+(?:only|just|merely|simply)\b|\b(?:no|without(?:\s+a)?|beyond(?:\s+a)?)\s+doubt\b"
             r"|\bnothing\s+(?:but|except|other\s+than)\b",

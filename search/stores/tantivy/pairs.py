@@ -42,7 +42,7 @@ _Ways: TypeAlias = list[tuple[frozenset[str], ...]]
 
 
 class ItemPairs:
-    """Items (`indexer.database.text.tantivy.store.pair_items`) by what they say.
+    """Items (`indexer.database.text.tantivy.schema.pair_items`) by what they say.
 
     Parameters
     ----------

@@ -314,7 +314,7 @@ def stored_values(dataset: Dataset, native: bool) -> tuple[npt.NDArray[Any], int
         return (*_grey_of_colour(dataset, native, palette), ())
     shift = dataset.HighBit + 1 - bits
     if native and shift:
-        # Values that sit above unused low bits (PS3.5 8.1.1): decode them in, shift them out.
+        # Values may lie above unused low bits (PS3.5 8.1.1): all are decoded, then shifted.
         dataset.BitsStored = bits + shift
         values = decode_pixels(dataset, raw=True) >> shift
     else:

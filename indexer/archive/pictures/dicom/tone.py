@@ -49,8 +49,7 @@ def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
     ways += (partial(_chain, modality, window) for window in _windows(dataset))
     ways.append(modality)
     if tables:
-        # A last way without the table, in case the table hides the film, as one that is too short
-        # may.
+        # A table that is too short may hide the film, so the last way does without it.
         ways.append(plain)
     return tuple(ways), tuple(notes)
 

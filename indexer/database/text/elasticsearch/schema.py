@@ -77,7 +77,7 @@ def settings(shards: int = 1, *, vectors: bool = False) -> _Json:
                     "pattern": "logists?$",
                     "replacement": "log",
                 },
-                # Java makes one letter of it, Rust two.
+                # In lower case this letter is one in Java and two in Rust, which the other store uses.
                 "radiology_dotted": {
                     "type": "pattern_replace",
                     "pattern": "\u0130",

@@ -150,7 +150,7 @@ def serve(
         echo("Passwords travel readably to this address: add --tls-cert and --tls-key", err=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if audit.path is not None:
-        # Whoever cuts the audit's end is found by its last hashes in this log, which is kept elsewhere.
+        # Whoever cuts the end of the audit is found by the hashes in this log.
         log_on_stderr(context)
     # The server hands the signal back when it has ended; what is open here is then closed too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

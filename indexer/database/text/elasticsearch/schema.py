@@ -77,7 +77,7 @@ def settings(shards: int = 1, *, vectors: bool = False) -> _Json:
                     "pattern": "logists?$",
                     "replacement": "log",
                 },
-                # In lower case this letter is one in Java and two in Rust, which the other store uses.
+                # Made small, this letter is one in Java and two in Rust, as in the other store.
                 "radiology_dotted": {
                     "type": "pattern_replace",
                     "pattern": "\u0130",

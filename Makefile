@@ -21,9 +21,9 @@ help:  ## list these
 demo: .venv/demo  ## index a small simulated archive and search it, in build/demo
 	$(BIN)/cxrdex demo --folder build/demo
 
-# Two at a time, a file's tests together, those of a cluster as well: much of a test is waiting for a server, a browser, a process.
+# Two at a time, a file's tests together: much of a test is waiting for a server, a browser, a process.
 test: .venv/test check  ## all checks and tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 quick: .venv/test  ## style and the tests that take no model and no server, in under a minute
 	$(BIN)/ruff check .

@@ -12,33 +12,8 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.simulation import Simulation, simulate_archive
-from tests.elasticsearch_cluster import (
-    CLUSTER_VARIABLE,
-    ElasticsearchCluster,
-    cluster_unavailable,
-)
+from tests.elasticsearch_cluster import ElasticsearchCluster, cluster_unavailable
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
-
-
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """A file's tests are one process's, and those of the cluster another's, which starts one.
-
-    Most of the latter are left out where there is no time for them.
-    """
-    every = os.environ.get(CLUSTER_VARIABLE)
-    reason = f"on three nodes of Elasticsearch where {CLUSTER_VARIABLE} is set"
-    for item in items:
-        clustered = _needs_cluster(item)
-        group = "cluster" if clustered else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-        if clustered and not every and item.get_closest_marker("cluster") is None:
-            item.add_marker(pytest.mark.skip(reason=reason))
-
-
-def _needs_cluster(item: pytest.Item) -> bool:
-    assert isinstance(item, pytest.Function)
-    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return "elasticsearch_cluster" in item.fixturenames or "cluster" in values
 
 
 @pytest.fixture(scope="session")

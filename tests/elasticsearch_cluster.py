@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from tests.elasticsearch_server import ElasticsearchServer, free_port, unavailab
 
 __all__ = ["CLUSTER_VARIABLE", "SHARDS", "ElasticsearchCluster", "cluster_unavailable"]
 
-#: Set where there is time for all tests of a cluster, not only for those that are marked.
+#: Whether there is time for what takes a cluster.
 CLUSTER_VARIABLE = "CXRDEX_TEST_CLUSTER"
 #: Parts that an index of the cluster is cut into.
 SHARDS = 3
@@ -32,6 +33,8 @@ _GREEN_SECONDS = 120
 
 def cluster_unavailable() -> str | None:
     """Why no cluster is started here; None where one is."""
+    if not os.environ.get(CLUSTER_VARIABLE):
+        return f"three nodes of Elasticsearch are started where {CLUSTER_VARIABLE} is set"
     if reason := unavailable():
         return reason
     free = psutil.virtual_memory().available

@@ -69,7 +69,6 @@ def test_random_trees(filled: Filled, documents: list[Document], seed: int) -> N
         }
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 def test_pages_by_cursor(filled: Filled, documents: list[Document], sort: Sort) -> None:
     query = Word("left")
@@ -172,7 +171,6 @@ def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> 
     assert {*filled.backend.keys(conjunction(word, among))} == {*vector_keys(sorted(wanted))}
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize("seed", range(20))
 def test_some_images_are_looked_up(filled: Filled, documents: list[Document], seed: int) -> None:
     rng = random.Random(seed)
@@ -191,7 +189,6 @@ def test_some_images_are_looked_up(filled: Filled, documents: list[Document], se
     }
 
 
-@pytest.mark.cluster
 def test_facets_have_the_commonest_values(filled: Filled, documents: list[Document]) -> None:
     page = filled.backend.search(TextQuery(MatchAll(), facets=["disease"], facet_size=3, limit=0))
     assert page.facets["disease"] == counts(documents, "disease")[:3]

@@ -80,7 +80,6 @@ def path(place: Place, tmp_path: Path) -> Path:
     return place.fill(tmp_path / "database", range(60), per_commit=20)
 
 
-@pytest.mark.cluster
 def test_images_come_change_and_go(place: Place, path: Path) -> None:
     expect(path, {*range(60)})
     with place.writing(path) as writer:

@@ -55,7 +55,6 @@ def expected(reference: Path) -> Iterator[SearchService]:
         yield opened
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize("condition", CONDITIONS, ids=str)
 @pytest.mark.parametrize("k", [1, 10, 150])
 def test_the_nearest_within_bounds(service: SearchService, condition: Node, k: int) -> None:
@@ -129,7 +128,6 @@ def test_similar(
             assert not {hit.id for hit in found.hits} & {IDS[n] for n in same_study}
 
 
-@pytest.mark.cluster
 def test_similar_pages(service: SearchService) -> None:
     request = SearchRequest(
         picture=ImageId(IDS[20]), filters=("view:lateral",), exclude="study", limit=60

@@ -71,7 +71,6 @@ def _reasons(results: Results) -> list[tuple[str, set[str]]]:
     return [(hit.id, {reason.kind for reason in hit.reasons}) for hit in results.hits]
 
 
-@pytest.mark.cluster
 @pytest.mark.parametrize("window", [15, 1000])
 @pytest.mark.parametrize("name", [*REQUESTS, *PICTURE])
 def test_one_request_finds_what_several_find(

@@ -106,8 +106,16 @@ class PlainPhrase:
             return None
         return replace(self, heads=heads, qualifiers=qualifiers)
 
-    def written(self, *, loose: bool = False) -> str:
-        """In the query language, without NOT; `loose` as words that may stand anywhere."""
+    def written(self, *, loose: bool = False, likely: bool = False) -> str:
+        """In the query language, without NOT.
+
+        Parameters
+        ----------
+        loose
+            As words that may stand anywhere.
+        likely
+            Only as a finding that is likely; for what `names_a_finding`.
+        """
         if self.doubt:
             return self._doubted()
         groups = [any_of for any_of in (self.heads, *self.qualifiers) if any_of]
@@ -115,9 +123,10 @@ class PlainPhrase:
         outside = [any_of for any_of in groups if any_of[0].kind == "word"]
         if loose:
             return _all(_any(p.words or p.query for p in any_of) for any_of in groups)
-        if len(inside) < 2:
+        if len(inside) < 2 and not likely:
             return _all(_any(p.alone for p in any_of) for any_of in groups)
-        finding = _all(_any(p.query for p in any_of) for any_of in inside)
+        said = [_any(p.query for p in any_of) for any_of in inside]
+        finding = _all([*said, "certainty:likely"] if likely else said)
         return _all(
             [f"finding:({finding})", *(_any(p.query for p in any_of) for any_of in outside)]
         )
@@ -169,11 +178,10 @@ class Clause:
             if isinstance(one, Part):
                 ways += [] if one.number in given_up else [(False, one.query)]
             elif (kept := one.kept(given_up)) is not None:
-                text = kept.written(loose=loose and not kept.negated)
-                if likely and kept.negated and kept.names_a_finding:
-                    one_finding = text.startswith("finding:(")
-                    inside = text[len("finding:(") : -1] if one_finding else text
-                    text = f"finding:({_grouped_or(inside)} AND certainty:likely)"
+                text = kept.written(
+                    loose=loose and not kept.negated,
+                    likely=likely and kept.negated and kept.names_a_finding,
+                )
                 ways.append((kept.negated, text))
         if ways and all(negated for negated, _ in ways):
             return f"NOT {_grouped(_any(_grouped(text) for _, text in ways))}"
@@ -316,10 +324,6 @@ def _has_or(text: str) -> bool:
             return True
         depth += word.count("(") - word.count(")")
     return False
-
-
-def _grouped_or(text: str) -> str:
-    return f"({text})" if _has_or(text) else text
 
 
 def _grouped(text: str) -> str:

@@ -228,6 +228,9 @@ def test_a_denial_leaves_out_what_is_likely_before_it_is_given_up() -> None:
         "finding:(effusion AND small AND left AND certainty:likely))",
         "what is denied is left out only where it is likely",
     )
+    found = understand("edema old T8 no")
+    assert found is not None
+    assert next(found.relaxed())[0] == "NOT (finding:(edema AND old AND certainty:likely) AND T8)"
     # There is nothing weaker where nothing is denied, or no finding is.
     for text in ("small left effusion", "effusion, not female"):
         found = understand(text)

@@ -19,7 +19,7 @@ from indexer.cascade.bundle_checks import check_description, check_header, check
 from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
-__all__ = ["FORMAT", "SHIPPED", "Bundle"]
+__all__ = ["FORMAT", "SHIPPED", "Bundle", "with_nulls"]
 
 FORMAT = 3
 SHIPPED = Path(__file__).parent / "bundles" / "cxrdex-base"
@@ -217,7 +217,7 @@ class Bundle:
             "thresholds": dict(thresholds),
             "architecture": dict(architecture),
             "paper": None if paper is None else dict(paper),
-            "record": _with_nulls(dict(record)),
+            "record": with_nulls(dict(record)),
         }
         if likely is not None:
             data["likely"] = dict(likely)
@@ -226,13 +226,13 @@ class Bundle:
         return cls.load(path)
 
 
-def _with_nulls(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
     """The same with null for what is not a number, which JSON does not know: a score that nothing
     defines."""
     if isinstance(value, Mapping):
-        return {key: _with_nulls(one) for key, one in value.items()}
+        return {key: with_nulls(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_nulls(one) for one in value]
+        return [with_nulls(one) for one in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

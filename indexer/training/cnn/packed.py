@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle import Bundle, with_nulls
 from indexer.datasets.targets import KnownTargets
 from indexer.errors import TrainingError
 from indexer.training.cnn.member import (
@@ -161,7 +161,7 @@ def train_packed(
     member, history = train_member(recipe, facts["number"], supervision, canvases, validation, run)
     finished = finished_path(output, facts["number"], facts["identity"])
     weights = {name: value.cpu().contiguous() for name, value in member.state_dict().items()}
-    save_file(weights, finished, {"history": json.dumps(history)})
+    save_file(weights, finished, {"history": json.dumps(with_nulls(history))})
     return finished
 
 

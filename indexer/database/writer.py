@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from indexer.database.access import give_to_group
 from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.outcomes import Outcome
-from indexer.database.seals.folder import check_truth, open_seal
-from indexer.database.vectors.builder import build_vectors, lags, needs_build
-from indexer.database.vectors.generation import remove_older
-from indexer.database.vectors.shards import Shards, remove_orphans
-from indexer.database.writing import bundle_change
+from indexer.database.seals.folder import check_truth
+from indexer.database.vectors.shards import Shards
+from indexer.database.writing.bundle_change import change_bundle
 from indexer.database.writing.commits import commit
-from indexer.database.writing.compaction import Compaction, Compactor
+from indexer.database.writing.compaction import Compaction, Compactor, refresh_vectors
 from indexer.database.writing.documents import FindReport
 from indexer.database.writing.forgetting import Wanted, forget, wipe
-from indexer.database.writing.opening import all_or_nothing, opened_stores, refuse_foreign
+from indexer.database.writing.opening import (
+    all_or_nothing,
+    opened_stores,
+    ready_manifest,
+    refuse_foreign,
+)
 from indexer.database.writing.outbox import Outbox
-from indexer.database.writing.reports import attach_reports, send_wrong_documents, withdraw_reports
-from indexer.database.writing.settling import drop_images, settle_some
+from indexer.database.writing.recovery import recover, rewrite_documents, sweep_thumbnails
+from indexer.database.writing.reports import send_wrong_documents, update_reports
+from indexer.database.writing.settling import drop_images, settle
 from indexer.database.writing.stores import Stores
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
 
 __all__ = ["FindReport", "Writer"]
-
-_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -95,35 +94,19 @@ class Writer:
         DatabaseLocked, DatabaseMismatch, DatabaseError, DiskFullError
             Each says what to do.
         """
-        layout, choices = Layout(path), choices or Choices()
-        checked = None if other_bundle else bundle
+        layout = Layout(path)
         if layout.is_made:
-            layout.check(layout.read_manifest(), checked, key)
+            layout.check(layout.read_manifest(), None if other_bundle else bundle, key)
         else:
             refuse_foreign(path)
         with layout.lock(), all_or_nothing(layout) as is_made:
-            if not layout.is_made:
-                with writing(path):
-                    layout.create(choices.manifest(bundle, key))
-            check_truth(path)
-            if choices.group is not None:
-                give_to_group(path, choices.group)
-            manifest = layout.read_manifest()
-            layout.check(manifest, checked, key)
-            choices.check_stores(layout, manifest)
-            if not other_bundle:
-                choices.check_pooling(layout, manifest)
-            now = choices.with_polarity(manifest)
-            if not other_bundle:
-                now = replace(now, bundle_path=bundle.place)
-            if now != manifest:
-                manifest = now
-                open_seal(path)
-                layout.create(manifest)
+            manifest = ready_manifest(
+                layout, bundle, key, choices or Choices(), other_bundle=other_bundle
+            )
             with opened_stores(layout, manifest) as stores:
                 writer = cls(stores)
-                writer._recover()
-                writer._renew()
+                recover(stores, writer.outbox)
+                rewrite_documents(stores, writer.outbox)
                 is_made()
                 yield writer
 
@@ -160,21 +143,8 @@ class Writer:
             manifest = layout.read_manifest()
             with opened_stores(layout, manifest, rebuild_text=text == "rebuilt") as stores:
                 writer = cls(stores)
-                writer._recover(drain=text != "untouched")
+                recover(stores, writer.outbox, drain=text != "untouched")
                 yield writer
-
-    def _recover(self, *, drain: bool = True) -> None:
-        with writing(self.layout.root):
-            with self.ledger.transaction():
-                killed = self.ledger.runs.stop_killed()
-            self._remove_orphans()
-            # The scratch file of a killed run is removed, as it names all files of the archive.
-            self.layout.scratch.unlink(missing_ok=True)
-            if killed:
-                _log.info("the last run was stopped before its end; going on from its last commit")
-                self.sweep_thumbnails()
-            if drain:
-                self.outbox.drain()
 
     # ---- runs -----------------------------------------------------------------------------------
 
@@ -215,16 +185,7 @@ class Writer:
         DatabaseMismatch
             Images of an archive that is not among them would be lost.
         """
-        if bundle.hash == self.manifest.bundle:
-            Choices(pool_studies=pool_studies).check_pooling(self.layout, self.manifest)
-            return
-        bundle_change.check_archives(self._stores, archives)
-        with writing(self.layout.root):
-            bundle_change.forget_readings(self._stores)
-            self.outbox.refill()
-            self.sweep_thumbnails()
-            self._remove_orphans()
-            bundle_change.take_bundle(self._stores, bundle, pool_studies)
+        change_bundle(self._stores, self.outbox, bundle, archives, pool_studies)
 
     # ---- images ---------------------------------------------------------------------------------
 
@@ -271,26 +232,14 @@ class Writer:
             Whether, so far, no report was found that cannot be read.
         """
         with writing(self.layout.root):
-            changed = attach_reports(self._stores, find_report, self.outbox.drain)
-            if all_readable():
-                changed += withdraw_reports(self._stores, find_report, states, self.outbox.drain)
-            with self.ledger.transaction():
-                self.ledger.runs.set_report_states(states)
-        return changed
+            return update_reports(
+                self._stores, find_report, states, all_readable, self.outbox.drain
+            )
 
     def rehash(self) -> int:
         """Send the documents again that are not what their hash, or their study, says."""
         with writing(self.layout.root):
             return send_wrong_documents(self._stores, self.outbox.drain)
-
-    def _renew(self) -> None:
-        """Send the documents of an earlier version again, once; killed, the next run goes on."""
-        if self.ledger.outbox.must_rewrite:
-            if self.ledger.images.count:
-                _log.info("writing all documents anew, as this version says more in them")
-            self.rehash()
-            with writing(self.layout.root), self.ledger.transaction():
-                self.ledger.outbox.rewritten()
 
     def remove_files(self, archive: int, names: Sequence[str]) -> None:
         """Forget files; `settle` then drops the images that no file holds any more."""
@@ -299,17 +248,7 @@ class Writer:
 
     def settle(self, find_report: FindReport | None = None) -> int:
         """Decide what becomes of images that lost a file (`settling`); gives how many went."""
-        dropped = 0
-        while True:
-            with writing(self.layout.root):
-                settled, gone = settle_some(self._stores, find_report)
-            if not settled:
-                break
-            dropped += gone
-            self.outbox.drain()
-        with writing(self.layout.root):
-            self._remove_orphans()
-        return dropped
+        return settle(self._stores, find_report, self.outbox.drain)
 
     def drop_images(self, image_ids: Sequence[str]) -> None:
         """Drop images and all their files, so that the next run reads these as new ones."""
@@ -330,12 +269,7 @@ class Writer:
         """
         compactor = Compactor(self._stores)
         with writing(self.layout.root):
-            if not everything:
-                return compactor.small()
-            done = compactor.everything()
-            self.build_vectors(always=lags(self.layout.vectors, self.ledger.shards.all()))
-            self._remove_orphans()
-        return done
+            return compactor.everything() if everything else compactor.small()
 
     def wipe(self) -> Sequence[str]:
         """Leave no byte of what is gone: in vectors, texts, pictures and the ledger.
@@ -350,13 +284,7 @@ class Writer:
         TextStoreUnavailable
             Elasticsearch does not answer; all else is done.
         """
-        self.compact(everything=True)
-        with writing(self.layout.root):
-            held = wipe(self._stores)
-        self.outbox.wipe()
-        # Drained again: only now has the ledger dropped the documents that were waiting.
-        with writing(self.layout.root):
-            return wipe(self._stores) or held
+        return wipe(self._stores, self.outbox)
 
     def forget(self, wanted: Wanted) -> None:
         """Drop what is wanted and keep it from coming back; `wipe` is to follow."""
@@ -375,24 +303,8 @@ class Writer:
 
     def build_vectors(self, *, always: bool = False) -> bool:
         """Build a FAISS generation where it is worth its time; tells whether it was."""
-        if self.manifest.vectors != "faiss":
-            return False
-        shards = self.shards()
-        if not always and not needs_build(self.layout.vectors, shards):
-            return False
-        with writing(self.layout.vectors):
-            generation = build_vectors(self.layout.vectors, shards)
-        _log.info("built a vector index of %d images (%s)", generation.count, generation.kind)
-        return True
+        return refresh_vectors(self._stores, always=always)
 
     def sweep_thumbnails(self) -> None:
         """Drop the pictures that no image owns."""
-        has_picture = self.ledger.images.has_picture
-        self.thumbnails.drop([name for name in self.thumbnails.ids() if not has_picture(name)])
-
-    def _remove_orphans(self) -> None:
-        known = {shard.number for shard in self.ledger.shards.all()}
-        count = remove_orphans(self.layout.embeddings, known)
-        if count:
-            _log.info("removed %d files of shards that are not in use", count)
-        remove_older(self.layout.vectors)
+        sweep_thumbnails(self._stores)

@@ -17,7 +17,8 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
-from indexer.database.writer import Writer
+from indexer.database.writing import bundle_change
+from indexer.database.writing.stores import Stores
 from indexer.errors import (
     ArchiveError,
     DatabaseError,
@@ -42,7 +43,7 @@ def test_a_database_is_brought_to_another_bundle(
     other = make_bundle(tmp_path / "other", "other", seed=1)
     # Stopped in the middle of the change, it is finished by the next run.
     with monkeypatch.context() as broken:
-        broken.setattr(Writer, "sweep_thumbnails", _stop)
+        broken.setattr(bundle_change, "sweep_thumbnails", _stop)
         with pytest.raises(RuntimeError, match="stopped"):
             run(archive, compute=Compute(other.path, "cpu"), reread=True)
     assert run(archive, compute=Compute(other.path, "cpu"), reread=True).done == 6
@@ -53,7 +54,7 @@ def test_a_database_is_brought_to_another_bundle(
         run(archive)
 
 
-def _stop(writer: Writer) -> None:
+def _stop(stores: Stores) -> None:
     raise RuntimeError("stopped")
 
 

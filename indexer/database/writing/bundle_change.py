@@ -7,25 +7,43 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from indexer.database.choices import Choices
+from indexer.database.durable import writing
 from indexer.database.layout import Manifest
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
+from indexer.database.writing.outbox import Outbox
+from indexer.database.writing.recovery import remove_unused, sweep_thumbnails
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseMismatch
 
 if TYPE_CHECKING:
     from indexer.cascade.bundle import Bundle
 
-__all__ = ["check_archives", "forget_readings", "take_bundle"]
+__all__ = ["change_bundle"]
 
 
-def check_archives(stores: Stores, archives: Sequence[str]) -> None:
-    """Refuse to read a database anew of which an archive is not among those to be read.
+def change_bundle(
+    stores: Stores,
+    outbox: Outbox,
+    bundle: Bundle,
+    archives: Sequence[str],
+    pool_studies: bool | None,
+) -> None:
+    """Drop all images, and take another bundle; see `Writer.change_bundle`."""
+    if bundle.hash == stores.manifest.bundle:
+        Choices(pool_studies=pool_studies).check_pooling(stores.layout, stores.manifest)
+        return
+    _check_archives(stores, archives)
+    with writing(stores.layout.root):
+        _forget_readings(stores)
+        outbox.refill()
+        sweep_thumbnails(stores)
+        remove_unused(stores)
+        _take_bundle(stores, bundle, pool_studies)
 
-    Raises
-    ------
-    DatabaseMismatch
-        Images of an archive that is not among them would be lost.
-    """
+
+def _check_archives(stores: Stores, archives: Sequence[str]) -> None:
+    """Refuse to read a database anew of which an archive is not among those to be read."""
     known = stores.ledger.files.archives_with_images()
     missing = [path for path in known if path not in set(archives)]
     if missing:
@@ -35,7 +53,7 @@ def check_archives(stores: Stores, archives: Sequence[str]) -> None:
         )
 
 
-def forget_readings(stores: Stores) -> None:
+def _forget_readings(stores: Stores) -> None:
     """Drop all images; their files become unread, so that the run that follows reads them."""
     ledger = stores.ledger
     with ledger.transaction():
@@ -45,7 +63,7 @@ def forget_readings(stores: Stores) -> None:
         ledger.outbox.mark_refill()
 
 
-def take_bundle(stores: Stores, bundle: Bundle, pool_studies: bool | None) -> None:
+def _take_bundle(stores: Stores, bundle: Bundle, pool_studies: bool | None) -> None:
     """Write the manifest of an emptied database with its new bundle."""
     shutil.rmtree(stores.layout.vectors, ignore_errors=True)
     before = stores.manifest

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from indexer.database.durable import writing
+from indexer.database.vectors.builder import build_vectors, lags, needs_build
 from indexer.database.vectors.shards import Shard, write_shard
 from indexer.database.writing.labels import drop_pruned_labels
+from indexer.database.writing.recovery import remove_unused
 from indexer.database.writing.stores import Stores
 
-__all__ = ["Compaction", "Compactor"]
+__all__ = ["Compaction", "Compactor", "refresh_vectors"]
+
+_log = logging.getLogger(__name__)
 
 # Shards of fewer rows than `_SMALL_ROWS` are merged once there are more than `_SMALL_SHARDS`.
 _SMALL_ROWS = 16_384
@@ -63,14 +69,18 @@ class Compactor:
         return self._write(small if len(small) > _SMALL_SHARDS else [])
 
     def everything(self) -> Compaction:
-        """Write each shard anew that has dead rows, and merge the small ones; labels of images that
-        were pruned are dropped."""
+        """Write each shard anew that has dead rows, merge the small ones, and drop the dead rows of
+        the vector index, the files that held them, and labels of images that were pruned."""
         drop_pruned_labels(self._stores)
         shards = self._ledger.shards.all()
         mergeable = sum(shard.live < _SMALL_ROWS for shard in shards) > 1
-        return self._write(
+        done = self._write(
             [s for s in shards if s.live < s.rows or (mergeable and s.live < _SMALL_ROWS)]
         )
+        lagging = lags(self._stores.layout.vectors, self._ledger.shards.all())
+        refresh_vectors(self._stores, always=lagging)
+        remove_unused(self._stores)
+        return done
 
     def _write(self, shards: Sequence[Shard]) -> Compaction:
         for batch in _batches(shards):
@@ -93,6 +103,20 @@ class Compactor:
             shards.register(number, len(vectors), checksum)
             self._ledger.images.move((number, new, *place) for new, place in enumerate(old))
             shards.drop_empty()
+
+
+def refresh_vectors(stores: Stores, *, always: bool) -> bool:
+    """Build a FAISS generation where it is worth its time; tells whether it was."""
+    if stores.manifest.vectors != "faiss":
+        return False
+    folder = stores.layout.vectors
+    shards = stores.ledger.shards.open(stores.layout.embeddings, stores.manifest.dimensions)
+    if not always and not needs_build(folder, shards):
+        return False
+    with writing(folder):
+        generation = build_vectors(folder, shards)
+    _log.info("built a vector index of %d images (%s)", generation.count, generation.kind)
+    return True
 
 
 def _batches(shards: Sequence[Shard]) -> Iterator[list[Shard]]:

@@ -9,9 +9,12 @@ from typing import Any
 
 from indexer.archive.deidentify import pseudonym
 from indexer.database.cohorts.store import Cohorts
+from indexer.database.durable import writing
 from indexer.database.ledger.forgotten import Kind
 from indexer.database.ledger.ledger import Ledger
+from indexer.database.writing.compaction import Compactor
 from indexer.database.writing.labels import drop_labels
+from indexer.database.writing.outbox import Outbox
 from indexer.database.writing.settling import drop_images
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
@@ -120,14 +123,19 @@ def forget(stores: Stores, wanted: Wanted) -> None:
         ledger.shards.drop_empty()
 
 
-def wipe(stores: Stores) -> Sequence[str]:
-    """Overwrite what deleted rows left in the SQLite files, and drop caches that quote texts.
+def wipe(stores: Stores, outbox: Outbox) -> Sequence[str]:
+    """Leave no byte of what is gone; see `Writer.wipe`."""
+    with writing(stores.layout.root):
+        Compactor(stores).everything()
+        held = _wipe_files(stores)
+        outbox.wipe()
+        # Wiped again: only now has the ledger dropped the documents that were waiting.
+        return _wipe_files(stores) or held
 
-    Returns
-    -------
-    names
-        Files that a search that is open still holds older bytes of.
-    """
+
+def _wipe_files(stores: Stores) -> Sequence[str]:
+    """Overwrite what deleted rows left in the SQLite files, and drop caches that quote texts; gives
+    the files that a search that is open still holds older bytes of."""
     shutil.rmtree(stores.layout.semantic, ignore_errors=True)
     cohorts = Cohorts(stores.layout.cohorts)
     last = stores.ledger.runs.last()

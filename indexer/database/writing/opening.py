@@ -6,15 +6,18 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from indexer.database.access import keep_wal_files, set_modes
+from indexer.database.access import give_to_group, keep_wal_files, set_modes
+from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
-from indexer.database.seals.folder import check, open_seal, seal
+from indexer.database.seals.folder import check, check_truth, open_seal, seal
 from indexer.database.seals.single import seal_singles
 from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.text.store import is_outdated, open_text_store
@@ -23,12 +26,41 @@ from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
 
-__all__ = ["all_or_nothing", "opened_stores", "refuse_foreign"]
+if TYPE_CHECKING:
+    from indexer.cascade.bundle import Bundle
+
+__all__ = ["all_or_nothing", "opened_stores", "ready_manifest", "refuse_foreign"]
 
 _log = logging.getLogger(__name__)
 
 _LOCKS = frozenset({"writer.lock", "writer.pid"})
 _OWN_NAMES = _LOCKS | {"embeddings", "vectors", "manifest.json.tmp"}
+
+
+def ready_manifest(
+    layout: Layout, bundle: Bundle, key: str, choices: Choices, *, other_bundle: bool
+) -> Manifest:
+    """The manifest of a locked database, made where there is none, held to what is asked for.
+
+    What may change in it from run to run is written: the makers' polarity, the bundle's place.
+    """
+    if not layout.is_made:
+        with writing(layout.root):
+            layout.create(choices.manifest(bundle, key))
+    check_truth(layout.root)
+    if choices.group is not None:
+        give_to_group(layout.root, choices.group)
+    made = layout.read_manifest()
+    layout.check(made, None if other_bundle else bundle, key)
+    choices.check_stores(layout, made)
+    now = choices.with_polarity(made)
+    if not other_bundle:
+        choices.check_pooling(layout, made)
+        now = replace(now, bundle_path=bundle.place)
+    if now != made:
+        open_seal(layout.root)
+        layout.create(now)
+    return now
 
 
 @contextmanager

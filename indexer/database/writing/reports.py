@@ -11,12 +11,28 @@ from indexer.database.text.documents import canonical, document_hash
 from indexer.database.writing.documents import FindReport, publish, rewrite
 from indexer.database.writing.stores import Stores
 
-__all__ = ["attach_reports", "send_wrong_documents", "withdraw_reports"]
+__all__ = ["send_wrong_documents", "update_reports"]
 
 _PAGE = 1000
 
 
-def attach_reports(stores: Stores, find_report: FindReport, sent: Callable[[], None]) -> int:
+def update_reports(
+    stores: Stores,
+    find_report: FindReport,
+    states: Mapping[str, str],
+    all_readable: Callable[[], bool],
+    sent: Callable[[], None],
+) -> int:
+    """Attach new and changed reports, and take withdrawn ones away; see `Writer.update_reports`."""
+    changed = _attach_reports(stores, find_report, sent)
+    if all_readable():
+        changed += _withdraw_reports(stores, find_report, states, sent)
+    with stores.ledger.transaction():
+        stores.ledger.runs.set_report_states(states)
+    return changed
+
+
+def _attach_reports(stores: Stores, find_report: FindReport, sent: Callable[[], None]) -> int:
     """Attach new and changed reports to images of earlier runs; gives how many images changed."""
 
     def changed() -> Iterator[ImageRow]:
@@ -30,7 +46,7 @@ def attach_reports(stores: Stores, find_report: FindReport, sent: Callable[[], N
     return _rewrite_all(stores, changed(), find_report, sent)
 
 
-def withdraw_reports(
+def _withdraw_reports(
     stores: Stores, find_report: FindReport, states: Mapping[str, str], sent: Callable[[], None]
 ) -> int:
     """Take reports away that are in no folder any more; gives how many images lost theirs.

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from indexer.database.durable import writing
 from indexer.database.outcomes import Header
 from indexer.database.writing.documents import FindReport, publish, rewrite
 from indexer.database.writing.labels import apply_new_labels
+from indexer.database.writing.recovery import remove_unused
 from indexer.database.writing.stores import Stores
 
-__all__ = ["drop_images", "settle_some"]
+__all__ = ["drop_images", "settle"]
 
 _PAGE = 1000
 
 
-def settle_some(stores: Stores, find_report: FindReport | None) -> tuple[int, int]:
+def settle(stores: Stores, find_report: FindReport | None, sent: Callable[[], None]) -> int:
+    """Decide on all images that lost a file, some at a time; gives how many went."""
+    dropped = 0
+    with writing(stores.layout.root):
+        while True:
+            settled, gone = _settle_some(stores, find_report)
+            if not settled:
+                remove_unused(stores)
+                return dropped
+            dropped += gone
+            sent()
+
+
+def _settle_some(stores: Stores, find_report: FindReport | None) -> tuple[int, int]:
     """Decide on some of the images that lost a file, in one transaction.
 
     An image without files goes. One whose own file is gone is from now on read from the first of

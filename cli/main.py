@@ -12,6 +12,7 @@ import click
 from click import formatting
 
 from cli import logs
+from cli.exit_codes import exit_code
 from cli.terminal import echo, harmless, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
@@ -56,7 +57,7 @@ class _Failure(click.ClickException):
     def __init__(self, error: CxrdexError) -> None:
         super().__init__(one_line(error))
         # click has it as a class variable, which an instance may still shadow.
-        self.exit_code = error.exit_code  # type: ignore[misc]
+        self.exit_code = exit_code(type(error))  # type: ignore[misc]
 
 
 class _LazyGroup(click.Group):

@@ -1,34 +1,31 @@
-"""Every error cxrdex raises on purpose, with the exit code the command ends with.
+"""Every error cxrdex raises on purpose; `cli.exit_codes` has the code that the command ends with.
 
 ::
 
-    CxrdexError                 1   anything below, and nothing else
-    ├── ArchiveError            3   an archive, report folder or image file cannot be read
+    CxrdexError                 anything below, and nothing else
+    ├── ArchiveError            an archive, report folder or image file cannot be read
     │   ├── ArchiveUnavailable      an archive that was there cannot be had any more
     │   ├── SkippedImage            one file is no chest radiograph to index
     │   └── FailedImage             one file should have been read, but could not be
-    ├── DatabaseError           4   a database is missing, unwritable or damaged
+    ├── DatabaseError           a database is missing, unwritable or damaged
     │   ├── DatabaseLocked          another process is writing it
     │   ├── LabelsChanged           what people said of an image has changed since it was read
     │   ├── ShardMissing            a shard that it had is gone: of an earlier moment, or lost
     │   └── DatabaseMismatch        made with another bundle, format version or id key
-    ├── BundleError             5   a bundle is missing, damaged or of another format
-    ├── QueryError              6   a query or filter is malformed
-    │   └── RequestError        2   what is asked for does not go together
-    ├── NotFoundError           7   no image has this id
-    ├── InconsistentError       8   `verify` found stores that disagree
-    ├── DiskFullError           9   no space is left where a file is to be written
-    ├── FilesFailed            10   files failed, and `--strict` was said
-    ├── TrainingError          11   a training set or recipe is unusable
-    ├── TextStoreUnavailable   12   Elasticsearch does not answer, or takes nothing now; try again
-    ├── PruneRefused           13   more files are gone from an archive than may be dropped unasked
-    ├── MissingExtraError      14   an optional package is not installed
-    ├── ClusterError           15   no cluster answers, or it cannot go on
+    ├── BundleError             a bundle is missing, damaged or of another format
+    ├── QueryError              a query or filter is malformed
+    │   └── RequestError            what is asked for does not go together
+    ├── NotFoundError           no image has this id
+    ├── InconsistentError       stores disagree
+    ├── DiskFullError           no space is left where a file is to be written
+    ├── FilesFailed             files failed in a run that was to be strict about it
+    ├── TrainingError           a training set or recipe is unusable
+    ├── TextStoreUnavailable    Elasticsearch does not answer, or takes nothing now; try again
+    ├── PruneRefused            more files are gone from an archive than may be dropped unasked
+    ├── MissingExtraError       an optional package is not installed
+    ├── ClusterError            no cluster answers, or it cannot go on
     │   └── HostMismatch            a host of it has another key, bundle, version or no archive
-    └── MemoryLimitError       16   the process may not have the memory that a CNN takes
-
-Usage errors end with 2 (click's own), an error that nobody foresaw with 70 (`cli.crash`), an
-interrupted run with 130.
+    └── MemoryLimitError        the process may not have the memory that a CNN takes
 """
 
 from __future__ import annotations
@@ -65,13 +62,9 @@ __all__ = [
 class CxrdexError(Exception):
     """Base of all errors; its text is one plain line for the user."""
 
-    exit_code = 1
-
 
 class ArchiveError(CxrdexError):
     """An archive, a report folder or an image file cannot be read."""
-
-    exit_code = 3
 
 
 class ArchiveUnavailable(ArchiveError):  # noqa: N818
@@ -109,8 +102,6 @@ class FailedImage(ImageError):  # noqa: N818
 class DatabaseError(CxrdexError):
     """A database is missing, unwritable or damaged."""
 
-    exit_code = 4
-
 
 class DatabaseLocked(DatabaseError):  # noqa: N818
     """Another process is writing this database."""
@@ -131,73 +122,49 @@ class ShardMissing(DatabaseError):  # noqa: N818
 class BundleError(CxrdexError):
     """A bundle is missing, damaged or of another format version."""
 
-    exit_code = 5
-
 
 class QueryError(CxrdexError):
     """A query, filter or facet is malformed."""
-
-    exit_code = 6
 
 
 class RequestError(QueryError):
     """What is asked for does not go together, such as a sort by age of what is found by meaning."""
 
-    exit_code = 2
-
 
 class NotFoundError(CxrdexError):
     """No image of the database has this id, or no heading of the lexicon this name."""
-
-    exit_code = 7
 
 
 class InconsistentError(CxrdexError):
     """Ledger, shards, FAISS and text disagree, or rows of an audit are not as they were written."""
 
-    exit_code = 8
-
 
 class DiskFullError(CxrdexError):
     """No space is left where a file is to be written."""
-
-    exit_code = 9
 
 
 class MissingExtraError(CxrdexError):
     """An optional package is not installed."""
 
-    exit_code = 14
-
 
 class TrainingError(CxrdexError):
     """A training set or a recipe is unusable."""
-
-    exit_code = 11
 
 
 class TextStoreUnavailable(CxrdexError):  # noqa: N818
     """Elasticsearch does not answer or takes nothing at the moment; the same may work later."""
 
-    exit_code = 12
-
 
 class FilesFailed(CxrdexError):  # noqa: N818
     """Files failed in a run that was to be strict about it."""
-
-    exit_code = 10
 
 
 class PruneRefused(CxrdexError):  # noqa: N818
     """More files are gone from an archive than may be dropped without a word."""
 
-    exit_code = 13
-
 
 class ClusterError(CxrdexError):
     """No cluster answers at an address, or it cannot go on."""
-
-    exit_code = 15
 
 
 class HostMismatch(ClusterError):  # noqa: N818
@@ -206,5 +173,3 @@ class HostMismatch(ClusterError):  # noqa: N818
 
 class MemoryLimitError(CxrdexError):
     """The process may not have the memory that a CNN takes (`ulimit -v`)."""
-
-    exit_code = 16

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import pytest
 from click.testing import Result
 
+from cli.exit_codes import exit_code
 from indexer import errors
 
 Run: TypeAlias = Callable[..., Result]
@@ -133,8 +134,8 @@ def test_a_second_writer(database: Path, run: Run, tmp_path: Path) -> None:
 def test_every_kind_of_error_has_an_exit_code_of_its_own() -> None:
     told = (Path(__file__).parents[2] / "docs" / "output.md").read_text()
     root = errors.CxrdexError
-    codes = {kind.__name__: kind.exit_code for kind in root.__subclasses__()}
-    codes["CxrdexError"] = root.exit_code
+    codes = {kind.__name__: exit_code(kind) for kind in root.__subclasses__()}
+    codes["CxrdexError"] = exit_code(root)
     assert len(set(codes.values())) == len(codes), codes
-    for code in (*codes.values(), errors.RequestError.exit_code):
+    for code in (*codes.values(), exit_code(errors.RequestError)):
         assert f"\n| {code} | " in told, code

@@ -39,12 +39,10 @@ def lexicon(words: tuple[str, ...], form: str) -> None:
 
 
 def _list(known: Lexicon, form: str) -> None:
-    headings, forms = known.headings.values(), len(known.forms)
     if form == "json":
-        listed = [heading.to_json() for heading in headings]
-        answer = {"headings": listed, "loose": known.loose, "forms": forms}
-        emit_json(answer)
+        emit_json(known.to_json())
         return
+    headings = known.headings.values()
     from rich import box
     from rich.table import Table
 
@@ -56,7 +54,7 @@ def _list(known: Lexicon, form: str) -> None:
     console().print(table)
     kinds = Counter(heading.kinds[0] for heading in headings)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    echo(f"{len(headings)} headings ({counts}), {forms} surface forms")
+    echo(f"{len(headings)} headings ({counts}), {len(known.forms)} surface forms")
 
 
 def _show(entry: Expansion, known: Lexicon) -> None:

@@ -14,7 +14,7 @@ from cli.terminal import echo, emit_json
 
 if TYPE_CHECKING:
     from search.web.people.person import Role
-    from search.web.people.users import User, Users
+    from search.web.people.users import Users
 
 __all__ = ["ROLE", "USERS_VARIABLE", "user"]
 
@@ -80,22 +80,13 @@ def list_users(form: str, users: Path) -> None:
     """Show who may come in, with their tokens; no secret."""
     found = sorted(_open(users).all().values(), key=lambda one: one.name)
     if form == "json":
-        emit_json([_shown(one) for one in found])
+        emit_json([one.to_json() for one in found])
         return
     for one in found:
         echo(f"{one.name}  {one.role}{'' if one.password else ', no password'}")
         for token in one.tokens:
             until = "for good" if token.expires is None else f"until {token.expires}"
             echo(f"  token {token.id}, {'over' if token.is_over() else until}")
-
-
-def _shown(one: User) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "role": one.role,
-        "has_password": one.password is not None,
-        "tokens": [{"id": t.id, "made": t.made, "expires": t.expires} for t in one.tokens],
-    }
 
 
 @user.command()

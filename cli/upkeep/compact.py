@@ -23,25 +23,17 @@ def compact(database: Path, form: str) -> None:
     moment nothing is lost; run it again. Searches that are open go on.
     """
     from cli.upkeep.forget import report_held
+    from indexer.database.upkeep.compaction import compact as give_back
     from indexer.database.writer import Writer
     from search.service import meanings_survive
 
     with meanings_survive(database), Writer.maintain(database, text="untouched") as writer:
-        folders = (writer.layout.embeddings, writer.layout.vectors)
-        before = _size(*folders)
-        done = writer.compact(everything=True)
-        held = writer.wipe()
-        freed = before - _size(*folders)
+        done = give_back(writer)
     if form == "json":
-        emit_json({**done.to_json(), "freed_bytes": freed})
+        emit_json(done.to_json())
     else:
         echo(
             f"{done.dropped} dead rows dropped, {done.shards} shards written anew; "
-            f"{freed / 2**20:.1f} MiB less"
+            f"{done.freed_bytes / 2**20:.1f} MiB less"
         )
-    report_held(held)
-
-
-def _size(*folders: Path) -> int:
-    files = (path for folder in folders for path in folder.rglob("*"))
-    return sum(path.stat().st_size for path in files if path.is_file())
+    report_held(done.held)

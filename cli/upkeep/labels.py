@@ -67,28 +67,14 @@ def import_(table: Path, person: str, database: Path, form: str) -> None:
 
     Nothing is kept unless every row is right. What people said of other findings stays.
     """
-    from indexer.database.upkeep.labels import apply_pending_labels
-    from indexer.errors import DatabaseLocked
-    from search.labels.labelling import Labelling
-    from search.labels.tables import read_table
-    from search.service import SearchService
+    from search.labels.tables import import_table
 
-    with SearchService(database) as service:
-        labelling = Labelling(service)
-        try:
-            count = read_table(table, service, person).say(labelling)
-        finally:
-            labelling.close()
-    later = False
-    try:
-        apply_pending_labels(database)
-    except DatabaseLocked:
-        later = True
+    count = import_table(table, database, person)
     if form == "json":
-        emit_json({"images": count.images, "events": count.events, "waiting": later})
+        emit_json(count.to_json())
         return
     echo(f"{count.events} findings judged of {count.images} images")
-    if later:
+    if count.waiting:
         echo("a run writes the database: searches find it after its next commit")
 
 

@@ -19,28 +19,23 @@ __all__ = ["verify"]
 def verify(database: Path, repair: bool, form: str) -> None:
     """Check that ledger, shards, FAISS and text agree; exits with 0 only where they do."""
     from indexer.database.layout import Layout
-    from indexer.database.vectors.generation import current_generation
+    from indexer.database.upkeep.problems import Verification
     from indexer.database.verify import repair as mend
     from indexer.database.verify import verify as check
     from indexer.errors import InconsistentError
 
-    problems = mend(database) if repair else check(database)
-    generation = current_generation(Layout(database).vectors)
+    layout = Layout(database)
+    found = Verification.of(layout, mend(database) if repair else check(database))
     if form == "json":
-        answer = {
-            "consistent": not problems,
-            "problems": [p.to_json() for p in problems],
-            "vectors": generation.to_json() if generation else None,
-        }
-        emit_json(answer)
+        emit_json(found.to_json())
     else:
-        for problem in problems:
+        for problem in found.problems:
             echo(f"{problem.where}: {problem.detail}; {problem.repair}")
-        if not problems:
-            on_server = Layout(database).read_manifest().vectors == "elasticsearch"
+        if not found.problems:
+            on_server = layout.read_manifest().vectors == "elasticsearch"
             stores = "Elasticsearch" if on_server else "FAISS, text"
             echo(f"consistent: ledger, shards, {stores} and thumbnails agree")
-            if generation:
-                echo(f"FAISS: {generation.summary(0, 0)}")
-    if problems:
-        raise InconsistentError(f"{database} is inconsistent in {len(problems)} ways")
+            if found.generation:
+                echo(f"FAISS: {found.generation.summary(0, 0)}")
+    if found.problems:
+        raise InconsistentError(f"{database} is inconsistent in {len(found.problems)} ways")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
@@ -24,16 +23,13 @@ from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnail_store import Thumbnails
+from indexer.database.upkeep.problems import REBUILD, Place, Problem
 from indexer.database.upkeep.vectors import disagreements
 from indexer.database.vectors.shards import shard_checksum, vector_key
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
-__all__ = ["Problem", "repair", "verify"]
-
-Place: TypeAlias = Literal[
-    "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels", "semantic"
-]
+__all__ = ["repair", "verify"]
 
 _REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
 _RESTORE = (
@@ -49,39 +45,6 @@ _NO_COHORTS = (
 )
 _NOT_REPAIRABLE = frozenset({"damaged"})
 _ANEW = "run `cxrdex verify --repair`, which writes it anew"
-_REBUILD = "run `cxrdex verify --repair`, which builds it anew"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A disagreement.
-
-    Parameters
-    ----------
-    where
-        The store that is wrong.
-    what
-        A stable snake_case code.
-    count
-        How many images it touches.
-    detail
-        What was found, in words.
-    repair
-        What to do.
-    shard
-        Number of the shard that is wrong.
-    """
-
-    where: Place
-    what: str
-    count: int
-    detail: str
-    repair: str = _REBUILD
-    shard: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def verify(path: Path) -> list[Problem]:
@@ -187,14 +150,14 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
         "manifest.json": ("manifest", "run `cxrdex verify --repair`, which restores it"),
         "ledger.sqlite": ("ledger", _RESTORE),
         "thumbnails.sqlite": ("thumbnails", _REREAD),
-        "text": ("text", _REBUILD),
-        "vectors": ("vectors", _REBUILD),
+        "text": ("text", REBUILD),
+        "vectors": ("vectors", REBUILD),
     }
     is_lost = not (layout.root / CHECKSUMS).exists() and remembers_checksums(layout.root)
     if is_lost or not is_whole(layout.root):
         how = "missing" if is_lost else "damaged"
         detail = f"{CHECKSUMS} is {how}, so that nothing is known of the files beside it"
-        yield Problem("text", "checksums", 0, detail, _REBUILD)
+        yield Problem("text", "checksums", 0, detail, REBUILD)
     found: dict[str, Damage] = {}
     for damage in check(layout.root):
         part = damage.name.partition("/")[0]
@@ -281,7 +244,7 @@ def _text(database: DatabaseReader) -> Iterator[Problem]:
     except TextStoreUnavailable:
         raise
     except DatabaseMismatch as error:
-        advice = "run `cxrdex migrate`" if manifest.text == "elasticsearch" else _REBUILD
+        advice = "run `cxrdex migrate`" if manifest.text == "elasticsearch" else REBUILD
         yield Problem("text", "version", len(database), str(error), advice)
         return
     except (CxrdexError, ValueError, RuntimeError) as error:

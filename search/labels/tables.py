@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexer.database.labels.events import Draft, Verdict
-from indexer.errors import QueryError
-from search.labels.labelling import label_text, make_draft, parse_label
+from indexer.database.upkeep.labels import apply_pending_labels
+from indexer.errors import DatabaseLocked, QueryError
+from search.labels.labelling import Labelling, label_text, make_draft, parse_label
+from search.service import SearchService
 
 if TYPE_CHECKING:
     from indexer.database.reader import DatabaseReader
-    from search.labels.labelling import Labelling
-    from search.service import SearchService
 
-__all__ = ["Count", "LabelsTable", "read_table"]
+__all__ = ["Count", "LabelsTable", "import_table", "read_table"]
 
 _NEEDED = ("image", "finding", "verdict")
 _KNOWN = frozenset({*_NEEDED, "words", "person"})
@@ -25,10 +26,21 @@ _KNOWN = frozenset({*_NEEDED, "words", "person"})
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many images were judged, and in how many events."""
+    """How many images were judged, and in how many events.
+
+    Parameters
+    ----------
+    waiting
+        Whether a run writes the database, so that searches find it after its next commit.
+    """
 
     images: int
     events: int
+    waiting: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,30 @@ class LabelsTable:
 
 def _stands(held: Verdict | None, draft: Draft) -> bool:
     return held is not None and label_text(held.annotation) == label_text(draft.annotation)
+
+
+def import_table(path: Path, database: Path, person: str) -> Count:
+    """Record what a table says, and let searches see it.
+
+    Parameters
+    ----------
+    person
+        Who said what a row names nobody for.
+
+    Raises
+    ------
+    QueryError
+        As `read_table`; nothing is kept then.
+    TextStoreUnavailable
+        Elasticsearch does not answer; the documents wait for it.
+    """
+    with SearchService(database) as service, closing(Labelling(service)) as labelling:
+        count = read_table(path, service, person).say(labelling)
+    try:
+        apply_pending_labels(database)
+    except DatabaseLocked:
+        return replace(count, waiting=True)
+    return count
 
 
 def read_table(path: Path, service: SearchService, person: str) -> LabelsTable:

@@ -147,6 +147,11 @@ class Lexicon:
         names = chain.from_iterable((h.name, *h.forms) for h in self.headings.values())
         return sorted({*names, *self.loose})
 
+    def to_json(self) -> dict[str, Any]:
+        """``{"headings", "loose", "forms"}``."""
+        headings = [heading.to_json() for heading in self.headings.values()]
+        return {"headings": headings, "loose": self.loose, "forms": len(self.forms)}
+
     def senses(self, text: str, kind: str | None = None) -> tuple[Heading, ...]:
         """The headings that `text` may mean; with `kind` those it may be a value of.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from indexer.database.durable import writing
 from indexer.database.vectors.builder import build_vectors, lags, needs_build
@@ -38,10 +37,6 @@ class Compaction:
 
     shards: int
     dropped: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 class Compactor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from indexer.archive.deidentify import pseudonym
 from indexer.database.cohorts.store import Cohorts
@@ -45,11 +44,6 @@ class Wanted:
     names: tuple[str, ...]
     images: tuple[str, ...]
     unknown: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts, without a name."""
-        found = asdict(self)
-        return {**found, "names": len(self.names), "images": len(self.images)}
 
 
 def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | None) -> Wanted:

@@ -94,6 +94,15 @@ class User:
         """Who they are to a route."""
         return Person(self.name, self.role)
 
+    def to_json(self) -> dict[str, Any]:
+        """What may be shown of them: no hash, and no digest of a token."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "has_password": self.password is not None,
+            "tokens": [{"id": t.id, "made": t.made, "expires": t.expires} for t in self.tokens],
+        }
+
 
 class Users:
     """The people of one file; threads may share it.
@@ -235,7 +244,7 @@ class Users:
                     self.get(name)
                 yield users
                 content = json.dumps(
-                    {"format": _FORMAT, "users": [_to_json(user) for user in users.values()]},
+                    {"format": _FORMAT, "users": [_written(user) for user in users.values()]},
                     indent=1,
                 )
                 _write(self._path, content.encode())
@@ -268,7 +277,7 @@ class Users:
         return CxrdexError(f"users file {self._path}: {what}")
 
 
-def _to_json(user: User) -> dict[str, Any]:
+def _written(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "role": user.role,

@@ -75,6 +75,7 @@ def _measured() -> Iterator[None]:
 
 def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     """A run whose later three quarters are timed, when all that takes part has long started."""
+    from indexer.pipeline.options import FileReading
     from indexer.pipeline.remote import starting
     from indexer.pipeline.remote.executor import RayExecutor
     from indexer.pipeline.remote.host import Answer, HostSettings
@@ -101,7 +102,9 @@ def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     starting.RayExecutor = Timed  # type: ignore[attr-defined]
 
     workers = 1 if sleeping else None
-    summary = index([Path(archive)], Path(database), workers=workers, on=on, progress=note)
+    summary = index(
+        [Path(archive)], Path(database), progress=note, reading=FileReading(workers=workers, on=on)
+    )
     images = summary.done + summary.duplicate
     assert images == summary.total == points[-1][0]
     first, since = next(point for point in points if point[0] >= images / 4)

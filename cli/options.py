@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+if TYPE_CHECKING:
+    from indexer.cascade.compute import Compute
 
 __all__ = [
     "DATABASE_VARIABLE",
     "ArchivePath",
     "Folder",
+    "as_one",
     "bundle_option",
     "compute_options",
     "database_option",
@@ -120,24 +125,44 @@ def device_option(function: F) -> F:
     )(function)
 
 
+def as_one(argument: str, make: Callable[..., Any], *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Options that reach a command as one argument.
+
+    Parameters
+    ----------
+    argument
+        Its name.
+    make
+        Makes its value; takes the value of each option by its name.
+    options
+        In the order in which help shows them.
+    """
+    names = inspect.signature(make).parameters
+
+    def add(function: F) -> F:
+        @functools.wraps(function)
+        def with_one(*args: Any, **given: Any) -> Any:
+            value = make(**{name: given.pop(name) for name in names})
+            return function(*args, **given, **{argument: value})
+
+        wrapped = cast(F, with_one)
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return add
+
+
 def compute_options(function: F) -> F:
     """`--bundle`, `--device`, `--runtime` and `--precision` as one argument `compute`."""
+    add = as_one("compute", _compute, bundle_option, device_option, _runtime_options)
+    return add(function)
 
-    @functools.wraps(function)
-    def with_compute(
-        *args: Any,
-        bundle_path: Path | None,
-        device: str,
-        runtime: str,
-        precision: str,
-        **options: Any,
-    ) -> Any:
-        from indexer.cascade.compute import Compute
 
-        compute = Compute(bundle_path, device, runtime, precision)
-        return function(*args, compute=compute, **options)
+def _compute(bundle_path: Path | None, device: str, runtime: str, precision: str) -> Compute:
+    from indexer.cascade.compute import Compute
 
-    return cast(F, bundle_option(device_option(_runtime_options(with_compute))))
+    return Compute(bundle_path, device, runtime, precision)
 
 
 def _runtime_options(function: F) -> F:

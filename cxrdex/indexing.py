@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.archive.limits import Limits
 from indexer.cascade.compute import Compute
 
 if TYPE_CHECKING:
-    from indexer.archive.limits import Limits
     from indexer.pipeline.run import Progress, Stop, Summary
 
 __all__ = ["index"]
@@ -104,6 +104,8 @@ def index(
         There is no space left; what was committed is safe.
     """
     from indexer.archive.sources.remote import is_address
+    from indexer.database.choices import Choices
+    from indexer.pipeline.options import FileReading, FileSelection
     from indexer.pipeline.run import index as run
     from search.service import prepare_meanings
 
@@ -113,19 +115,10 @@ def index(
         Path(database),
         reports=None if reports is None else Path(reports),
         compute=compute,
-        workers=workers,
-        batch_size=batch_size,
-        retry_failed=retry_failed,
-        checksum=checksum,
-        prune=prune,
-        reread=reread,
-        text_store=text_store,
-        elasticsearch_url=elasticsearch_url,
-        vector_store=vector_store,
-        pool_studies=pool_studies,
-        limits=limits,
+        choices=Choices(text_store, elasticsearch_url, pool_studies, vector_store=vector_store),
+        selection=FileSelection(retry_failed, checksum, reread, prune),
+        reading=FileReading(workers, on, batch_size, limits or Limits()),
         progress=progress or (lambda _: None),
-        on=on,
         stop=stop,
     )
     prepare_meanings(Path(database), summary)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from cli.indexing.options import choices_options, reading_options, selection_options
 from cli.indexing.progress import shown
-from cli.options import (
-    ArchivePath,
-    Folder,
-    compute_options,
-    database_option,
-    format_option,
-    store_options,
-)
+from cli.options import ArchivePath, Folder, compute_options, database_option, format_option
 from cli.terminal import echo, emit_json, one_line
 
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
+    from indexer.database.choices import Choices
+    from indexer.pipeline.options import FileReading, FileSelection
     from indexer.pipeline.reports import ReportCount
     from indexer.pipeline.run import Summary
     from indexer.pipeline.stages.meters import StagesUse
@@ -56,84 +53,12 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
     "names, as people's words: a folder with dataset.toml, or a published collection such as "
     "CheXpert (docs/datasets.md). May be given several times.",
 )
-@click.option("--retry-failed", is_flag=True, help="Read files again that failed before.")
-@click.option("--checksum", is_flag=True, help="Compare contents, not just size and time.")
-@click.option(
-    "--reread",
-    is_flag=True,
-    help="Read all files again; brings a database made with another bundle up to this one.",
-)
-@click.option("--prune", is_flag=True, help="Drop images whose files are gone from the archive.")
-@click.option(
-    "--prune-limit",
-    type=click.FloatRange(0, 100),
-    default=10.0,
-    metavar="PERCENT",
-    help="Refuse to drop more of an archive's files than this; an empty archive always.",
-)
+@selection_options
 @click.option("--yes", is_flag=True, help="With --prune: drop whatever is gone, without asking.")
 @click.option("--strict", is_flag=True, help="End with exit code 10 where files failed.")
-@click.option(
-    "--group",
-    metavar="NAME",
-    help="Let a group of users read the database.  [default: its owner alone]",
-)
-@store_options
-@click.option(
-    "--pool-studies/--no-pool-studies",
-    default=None,
-    help="The images of a study share their findings: the mean of what each says. Chosen when the "
-    "database is made.  [default: they do]",
-)
+@choices_options
 @compute_options
-@click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]")
-@click.option(
-    "--on",
-    metavar="ray|ray://HOST:PORT",
-    help="Read the files on the hosts of a Ray cluster, which see the archives at the same paths; "
-    "see docs/ray.md. `ray` is the cluster of this machine. --workers is then what one chunk of "
-    "files takes of a host.  [default: this machine alone]",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=32,
-    help="Images the model reads at once.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=120.0,
-    help="Seconds after which a file that is still being read has failed.",
-)
-@click.option(
-    "--max-file-size",
-    type=click.IntRange(1),
-    default=512,
-    metavar="MIB",
-    help="Skip larger files, and deflated ones that unpack to more.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(1),
-    default=100,
-    metavar="MILLIONS",
-    help="Images of more pixels fail.",
-)
-@click.option(
-    "--worker-memory",
-    type=click.IntRange(256),
-    default=2048,
-    metavar="MIB",
-    help="Memory that reading one file may take; more, and the file fails.",
-)
-@click.option(
-    "--thumbnails",
-    type=click.Choice(["unmarked", "clean"]),
-    default="unmarked",
-    help="Keep small pictures of all images but those that may have text burned in, or only of "
-    "those whose header says that they have none.",
-)
+@reading_options
 @click.option(
     "--polarity",
     "polarities",
@@ -151,27 +76,12 @@ def index(
     reports: Path | None,
     list_reports: bool,
     label_sets: tuple[Path, ...],
-    retry_failed: bool,
-    checksum: bool,
-    reread: bool,
-    prune: bool,
-    prune_limit: float,
+    selection: FileSelection,
     yes: bool,
     strict: bool,
-    group: str | None,
-    text_store: str | None,
-    elasticsearch_url: str | None,
-    vector_store: str | None,
-    pool_studies: bool | None,
+    choices: Choices,
     compute: Compute,
-    workers: int | None,
-    on: str | None,
-    batch_size: int,
-    timeout: float,
-    max_file_size: int,
-    max_pixels: int,
-    worker_memory: int,
-    thumbnails: Literal["unmarked", "clean"],
+    reading: FileReading,
     polarities: tuple[str, ...],
     quiet: bool,
     form: str,
@@ -183,7 +93,6 @@ def index(
     only what is new or changed is read. One bad file never stops a run: `cxrdex failures` lists
     those. Ctrl-C stops cleanly, and the next run goes on.
     """
-    from indexer.archive.limits import Limits
     from indexer.database.choices import choose_text
     from indexer.database.layout import Layout
     from indexer.errors import FilesFailed, PruneRefused
@@ -192,11 +101,15 @@ def index(
 
     note = None
     if not quiet and not Layout(database).is_made:
-        _, url, why = choose_text(text_store, elasticsearch_url, vector_store)
+        _, url, why = choose_text(
+            choices.text_store, choices.elasticsearch_url, choices.vector_store
+        )
         place = f"Elasticsearch at {url}" if url else "an index in its folder"
         note = f"The new database keeps words in {place} ({why})."
 
-    def run(limit: float) -> Summary:
+    choices = replace(choices, polarity=dict(map(_polarity, polarities)))
+
+    def run(selection: FileSelection) -> Summary:
         with shown(quiet or form == "json", note) as progress:
             summary = run_index(
                 archives,
@@ -204,40 +117,23 @@ def index(
                 reports=reports,
                 labels=label_sets,
                 compute=compute,
-                workers=workers,
-                on=on,
-                batch_size=batch_size,
-                retry_failed=retry_failed,
-                checksum=checksum,
-                reread=reread,
-                prune=prune,
-                prune_limit=limit,
-                text_store=text_store,
-                elasticsearch_url=elasticsearch_url,
-                vector_store=vector_store,
-                pool_studies=pool_studies,
-                group=group,
+                choices=choices,
+                selection=selection,
+                reading=reading,
                 progress=progress,
-                thumbnails=thumbnails,
-                polarity=dict(map(_polarity, polarities)),
-                limits=Limits(
-                    file_bytes=max_file_size * 2**20,
-                    pixels=max_pixels * 1_000_000,
-                    memory_bytes=worker_memory * 2**20,
-                    seconds=timeout,
-                ),
             )
             prepare_meanings(database, summary)
             return summary
 
+    whatever = replace(selection, prune_limit=1.0)
     try:
-        summary = run(1.0 if yes else prune_limit / 100)
+        summary = run(whatever if yes else selection)
     except PruneRefused as error:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise
         echo(str(error), err=True)
         click.confirm("Drop them?", abort=True, err=True)
-        summary = run(1.0)
+        summary = run(whatever)
     if form == "json":
         emit_json(summary.to_json())
     else:

@@ -19,7 +19,7 @@ from indexer.cascade.bundle_checks import check_description, check_header, check
 from indexer.cascade.labels import Labels
 from indexer.errors import BundleError
 
-__all__ = ["FORMAT", "SHIPPED", "Bundle", "with_nulls"]
+__all__ = ["FORMAT", "SHIPPED", "Bundle", "BundleDescription", "with_nulls"]
 
 FORMAT = 3
 SHIPPED = Path(__file__).parent / "bundles" / "cxrdex-base"
@@ -27,18 +27,14 @@ _DESCRIPTION = "bundle.json"
 _WEIGHTS = "weights.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A trained cascade and all that is needed to use it as it was trained.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleDescription:
+    """What a bundle says of itself.
 
     Parameters
     ----------
-    path
-        The folder it was read from.
     name
         Its name, for people.
-    hash
-        16 hex digits over description and weights: two bundles of one hash read alike.
     size, squash
         Side of the square canvas in pixels; whether the picture is squashed to it or padded.
     dimensions
@@ -60,9 +56,7 @@ class Bundle:
         ``paper.``; None where it has none.
     """
 
-    path: Path
     name: str
-    hash: str
     size: int
     squash: bool
     dimensions: int
@@ -72,6 +66,22 @@ class Bundle:
     record: Mapping[str, Any]
     paper: Mapping[str, Any] | None = None
     likely: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle(BundleDescription):
+    """A trained cascade and all that is needed to use it as it was trained.
+
+    Parameters
+    ----------
+    path
+        The folder it was read from.
+    hash
+        16 hex digits over description and weights: two bundles of one hash read alike.
+    """
+
+    path: Path
+    hash: str
 
     @property
     def place(self) -> str | None:
@@ -177,20 +187,7 @@ class Bundle:
 
     @classmethod
     def save(
-        cls,
-        path: Path,
-        *,
-        name: str,
-        size: int,
-        squash: bool,
-        dimensions: int,
-        labels: Labels,
-        thresholds: Mapping[str, float],
-        architecture: Mapping[str, Any],
-        record: Mapping[str, Any],
-        weights: Mapping[str, npt.NDArray[Any]],
-        paper: Mapping[str, Any] | None = None,
-        likely: Mapping[str, float] | None = None,
+        cls, path: Path, description: BundleDescription, weights: Mapping[str, npt.NDArray[Any]]
     ) -> Bundle:
         """Write a bundle to the folder `path` and read it back.
 
@@ -206,21 +203,21 @@ class Bundle:
         (path / _WEIGHTS).chmod(0o644)
         data: dict[str, Any] = {
             "format": FORMAT,
-            "name": name,
-            "size": size,
-            "squash": squash,
-            "dimensions": dimensions,
-            "findings": labels.findings,
-            "pairs": labels.pairs,
-            "vocabulary": labels.vocabulary,
-            "composites": labels.composites,
-            "thresholds": dict(thresholds),
-            "architecture": dict(architecture),
-            "paper": None if paper is None else dict(paper),
-            "record": with_nulls(dict(record)),
+            "name": description.name,
+            "size": description.size,
+            "squash": description.squash,
+            "dimensions": description.dimensions,
+            "findings": description.labels.findings,
+            "pairs": description.labels.pairs,
+            "vocabulary": description.labels.vocabulary,
+            "composites": description.labels.composites,
+            "thresholds": dict(description.thresholds),
+            "architecture": dict(description.architecture),
+            "paper": None if description.paper is None else dict(description.paper),
+            "record": with_nulls(dict(description.record)),
         }
-        if likely is not None:
-            data["likely"] = dict(likely)
+        if description.likely is not None:
+            data["likely"] = dict(description.likely)
         data["hash"] = _digest(data, path / _WEIGHTS)
         (path / _DESCRIPTION).write_text(json.dumps(data, indent=1) + "\n")
         return cls.load(path)

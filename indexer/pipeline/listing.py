@@ -12,6 +12,7 @@ from indexer.database.durable import writing
 from indexer.database.ledger.changed_files import ListedFile
 from indexer.errors import PruneRefused
 from indexer.pipeline.executor import FileTask
+from indexer.pipeline.options import FileSelection
 
 if TYPE_CHECKING:
     from indexer.archive.sources.members import Archive
@@ -92,21 +93,13 @@ class Listing:
         with writing(self._writer.layout.scratch), self._writer.ledger.transaction():
             self.total += self._tables.add(files)
 
-    def compare(self, *, retry_failed: bool, checksum: bool, reread: bool) -> None:
-        """Find out which files are to be read, and which are gone.
-
-        Parameters
-        ----------
-        retry_failed
-            Read again what failed.
-        checksum
-            Look at the content of all files, not only at those of another size or time.
-        reread
-            Read all files and images again.
-        """
+    def compare(self, selection: FileSelection) -> None:
+        """Find out which files are to be read, and which are gone."""
         with writing(self._writer.layout.scratch), self._writer.ledger.transaction():
             self.todo = self._tables.compare(
-                retry_failed=retry_failed, checksum=checksum, reread=reread
+                retry_failed=selection.retry_failed,
+                checksum=selection.checksum,
+                reread=selection.reread,
             )
             for number in self._archives:
                 gone = self._tables.absent(number)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from indexer.archive.decoding import DecodeSettings, Thumbnails
+from indexer.archive.decoding import DecodeSettings
 from indexer.archive.deidentify import fingerprint
 from indexer.archive.id_key import drafted_key, find_key, key_path, load_key
-from indexer.archive.limits import Limits
 from indexer.archive.sources.members import Archive, open_archive
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
@@ -21,6 +20,7 @@ from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, PruneRefused
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
+from indexer.pipeline.options import FileReading, FileSelection
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
 from indexer.pipeline.remote.starting import RemoteRun
 from indexer.pipeline.reports import ReportCount, Reports
@@ -43,26 +43,12 @@ def index(
     reports: Path | None = None,
     labels: Sequence[Path] = (),
     compute: Compute = Compute(),
-    workers: int | None = None,
-    batch_size: int = 32,
-    retry_failed: bool = False,
-    checksum: bool = False,
-    prune: bool = False,
-    prune_limit: float = 0.1,
-    reread: bool = False,
-    text_store: str | None = None,
-    elasticsearch_url: str | None = None,
-    vector_store: str | None = None,
-    pool_studies: bool | None = None,
-    group: str | None = None,
+    choices: Choices = Choices(),
+    selection: FileSelection = FileSelection(),
+    reading: FileReading = FileReading(),
     progress: Callable[[Progress], None] = lambda _: None,
-    limit: int | None = None,
-    limits: Limits | None = None,
-    thumbnails: Thumbnails = "unmarked",
-    polarity: Mapping[str, bool | None] | None = None,
     predictor: CanvasPredictor | None = None,
     executor: Executor | None = None,
-    on: str | None = None,
     stop: Stop | None = None,
 ) -> Summary:
     """Bring a database up to date with some archives.
@@ -85,44 +71,19 @@ def index(
         captions become those of the images of the same names.
     compute
         The bundle, and where and in what it computes.
-    workers
-        Processes that decode; None for one per core.
-    batch_size
-        Images read by the model at once.
-    retry_failed
-        Read again what failed before.
-    checksum
-        Compare the content of all files instead of trusting size and time.
-    prune
-        Drop what the archives have no more.
-    prune_limit
-        Share of an archive's files that may be gone, 0..1; 1 allows an empty archive, too.
-    reread
-        Read everything again; a database that was made with another bundle is brought to this one.
-    text_store, elasticsearch_url, vector_store
-        Of a database that is made now; see `indexer.database.choices.Choices`.
-    pool_studies
-        Whether the images of a study share their findings; see there.
-    group
-        Name of a group that may read the database from now on.
+    choices
+        What is asked for of the database. Polarity holds for what is read from now on, and for
+        query pictures.
+    selection
+        Which files are read and dropped.
+    reading
+        How and where they are read.
     progress
         Called a few times a second, in this thread.
-    limit
-        Read at most so many files.
-    limits
-        What one file may cost; None for the defaults.
-    thumbnails
-        Which images get a thumbnail; see `indexer.archive.decoding.DecodeSettings`.
-    polarity
-        What is set for manufacturers from now on; see `indexer.database.choices.Choices`. It holds
-        for what is read from now on, and for query pictures.
     predictor
         What reads the canvases in the bundle's place; None loads the bundle.
     executor
-        Where files are read; None for `workers` processes on this machine.
-    on
-        A cluster where files are read, as `indexer.pipeline.remote.cluster.connect` has it; each
-        chunk of files then takes so many `workers`.
+        Where files are read; None for what `reading` says.
     stop
         Asked all the time, from several threads; None leaves it to Ctrl-C.
 
@@ -146,7 +107,7 @@ def index(
         More is gone from an archive than `prune_limit`; nothing was read or dropped.
     """
     layout = Layout(database)
-    if not reread and layout.is_made:
+    if not selection.reread and layout.is_made:
         compute = compute.with_default_bundle(layout.read_manifest().bundle_path)
     bundle = compute.load_bundle()
     opened = [open_archive(path, reports) for path in archives]
@@ -157,9 +118,6 @@ def index(
             "name the file of that key in CXRDEX_KEY_FILE"
         )
     folders = [one.reports for one in opened if one.reports] if reports is None else [reports]
-    choices = Choices(
-        text_store, elasticsearch_url, pool_studies, group, polarity or {}, vector_store
-    )
 
     def load_predictor() -> CanvasPredictor:
         if predictor is not None:
@@ -167,74 +125,50 @@ def index(
         # Here, and not at the top: a run without anything to read never imports torch.
         from indexer.cascade.reading import Predictor
 
-        return Predictor(bundle, compute, batch_size)
+        return Predictor(bundle, compute, reading.batch_size)
 
-    options = _Options(
-        retry_failed=retry_failed,
-        checksum=checksum,
-        reread=reread,
-        prune=prune,
-        prune_limit=prune_limit,
-        workers=workers or cores(),
-        batch_size=batch_size,
-        limit=limit,
-        limits=limits or Limits(),
-    )
     with ExitStack() as stack:
         keep = remote = None
-        if on is not None:
+        if reading.on is not None:
             # Hosts are compared with this machine before a database is made.
             key = key or load_key()
-            remote = stack.enter_context(RemoteRun.on(on, key, bundle, compute, opened, workers))
+            remote = stack.enter_context(
+                RemoteRun.on(reading.on, key, bundle, compute, opened, reading.workers)
+            )
         if key is None:
             # The key is written only when the run is not refused.
             key, keep = stack.enter_context(drafted_key())
         found = Reports(folders, key, labels)
         stack.callback(found.close)
         writer = stack.enter_context(
-            Writer.open(database, bundle, fingerprint(key), choices, other_bundle=reread)
+            Writer.open(database, bundle, fingerprint(key), choices, other_bundle=selection.reread)
         )
         if keep is not None and keep() != key:
             raise DatabaseMismatch(
                 f"another run has made the id key {key_path()} at the same moment: remove the new, "
                 f"empty database {database}, and run again"
             )
-        if reread:
+        if selection.reread:
             names = [archive_name(archive) for archive in opened]
-            writer.change_bundle(bundle, names, pool_studies)
+            writer.change_bundle(bundle, names, choices.pool_studies)
         stopped = stack.enter_context(interruptible(stop))
-        run = _Run(writer, found, options, stopped, progress)
+        run = _Run(writer, found, selection, reading, stopped, progress)
         settings = DecodeSettings(
             bundle.size,
             bundle.squash,
             key,
             borders=bundle.borders,
-            thumbnails=thumbnails,
+            thumbnails=reading.thumbnails,
             polarity=writer.manifest.polarity or {},
-            limits=options.limits,
+            limits=reading.limits,
         )
 
         def make_executor(todo: int) -> Executor:
             if remote is not None:
-                return remote.executor(settings, batch_size, todo, stopped)
+                return remote.executor(settings, reading.batch_size, todo, stopped)
             return executor or run.processes(settings, todo)
 
         return run.execute(opened, load_predictor, make_executor)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """Arguments of `index` that a run looks at here and there."""
-
-    retry_failed: bool
-    checksum: bool
-    reread: bool
-    prune: bool
-    prune_limit: float
-    workers: int
-    batch_size: int
-    limit: int | None
-    limits: Limits
 
 
 class _Run:
@@ -244,13 +178,15 @@ class _Run:
         self,
         writer: Writer,
         reports: Reports,
-        options: _Options,
+        selection: FileSelection,
+        reading: FileReading,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None],
     ) -> None:
         self._writer = writer
         self._reports = reports
-        self._options = options
+        self._selection = selection
+        self._reading = reading
         self._stopped = stopped
         self._progress = progress
 
@@ -261,7 +197,7 @@ class _Run:
         make_executor: Callable[[int], Executor],
     ) -> Summary:
         started = time.monotonic()
-        writer, options = self._writer, self._options
+        writer, selection = self._writer, self._selection
         writer.begin_run()
         with Listing(writer) as listing, Committer(writer, self._reports) as committer:
             complete = listing.fill(
@@ -269,12 +205,8 @@ class _Run:
             )
             done = Summary(total=listing.total, left=listing.total)
             if complete:
-                listing.compare(
-                    retry_failed=options.retry_failed,
-                    checksum=options.checksum,
-                    reread=options.reread,
-                )
-                if options.prune:
+                listing.compare(selection)
+                if selection.prune:
                     self._check_removed(listing)
                 _log.info("found %d files, %d of them to read", listing.total, listing.todo)
                 if listing.todo:
@@ -285,7 +217,7 @@ class _Run:
                 done = replace(done, removed=listing.removed)
             interrupted = self._stopped()
             self._progress(done.finishing())
-            if options.prune and complete and not interrupted:
+            if selection.prune and complete and not interrupted:
                 done = replace(done, pruned=listing.prune())
             committer.call(lambda: writer.settle(committer.find))
             if self._reports and not interrupted:
@@ -306,20 +238,21 @@ class _Run:
 
     def _check_removed(self, listing: Listing) -> None:
         try:
-            listing.check_removed(self._options.prune_limit)
+            listing.check_removed(self._selection.prune_limit)
         except PruneRefused:
             self._writer.end_run("interrupted", {})
             raise
 
     def processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
         """The executor that reads this many files on this machine."""
-        options = self._options
+        reading, limit = self._reading, self._selection.limit
+        workers = reading.workers or cores()
         return ProcessExecutor(
             file_reader(settings),
-            workers=min(options.workers, todo if options.limit is None else options.limit),
-            window=max(4 * options.batch_size, 16 * options.workers),
-            seconds=options.limits.seconds,
-            memory=options.limits.memory_bytes,
+            workers=min(workers, todo if limit is None else limit),
+            window=max(4 * reading.batch_size, 16 * workers),
+            seconds=reading.limits.seconds,
+            memory=reading.limits.memory_bytes,
             stopped=self._stopped,
         )
 
@@ -331,18 +264,18 @@ class _Run:
         executor: Executor,
     ) -> Summary:
         """Read the files of a listing, and count how they ended."""
-        options = self._options
-        todo = listing.todo if options.limit is None else min(options.limit, listing.todo)
+        limit, reread = self._selection.limit, self._selection.reread
+        todo = listing.todo if limit is None else min(limit, listing.todo)
         unchanged = listing.total - listing.todo
         started, processor = time.monotonic(), Processor()
         with executor, ExitStack() as stack:
-            outcomes = executor.run(listing.tasks(options.limit))
+            outcomes = executor.run(listing.tasks(limit))
             # The files are being read already while the model loads.
             predictor = None if executor.predicts else load_predictor()
             duplicates = Duplicates(self._writer.ledger, committer)
             stage = stack.enter_context(
                 ModelStage(
-                    duplicates, committer, predictor, options.batch_size, reread=options.reread
+                    duplicates, committer, predictor, self._reading.batch_size, reread=reread
                 )
             )
             stage.meter.waits["start"] = time.monotonic() - started

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle import Bundle, BundleDescription
 from indexer.cascade.networks.annotator import Annotator
 from indexer.cascade.text_space import COMMON
 from indexer.cascade.trained_on import compressed
@@ -158,29 +158,29 @@ class Training:
             weights[COMMON] = common_text(self.sources.examples["train"])
         if paper:
             weights |= {f"paper.{name}": tensor for name, tensor in paper.tensors.items()}
-        description: dict[str, Any] = {
-            "name": recipe.name,
-            "size": recipe.size,
-            "squash": recipe.squash,
-            "dimensions": recipe.dimensions,
-            "labels": replace(self.labels, composites=self.composites.names),
-            "thresholds": thresholds,
-            "likely": likely,
-            "architecture": {
+        description = BundleDescription(
+            name=recipe.name,
+            size=recipe.size,
+            squash=recipe.squash,
+            dimensions=recipe.dimensions,
+            labels=replace(self.labels, composites=self.composites.names),
+            thresholds=thresholds,
+            likely=likely,
+            architecture={
                 "backbones": recipe.backbones,
                 "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,
                 "annotator": annotator_shape(recipe),
                 "borders": recipe.borders,
             },
-            "record": record,
-            "paper": paper.description if paper else None,
-        }
+            record=record,
+            paper=paper.description if paper else None,
+        )
         # The unusual score is learned from search vectors as the bundle itself computes them.
-        bundle = Bundle.save(output, weights=weights, **description)
+        bundle = Bundle.save(output, description, weights)
         films = {part: self.sources.canvases_by_source(part) for part in PARTS}
         score, record["unusual"] = learn_unusual(bundle, films, device, recipe.seed)
         weights |= score.tensors()
-        return Bundle.save(output, weights=weights, **description), self.composites
+        return Bundle.save(output, description, weights), self.composites
 
     def add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:
         """Train the next CNN on the labels `columns` of all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,17 +105,10 @@ def refit(
     weights = {n: array for n, array in bundle.weights().items() if not n.startswith(PREFIX)}
     fresh = Bundle.save(
         output,
-        name=bundle.name,
-        size=bundle.size,
-        squash=bundle.squash,
-        dimensions=bundle.dimensions,
-        labels=bundle.labels,
-        thresholds=bundle.thresholds,
-        architecture=bundle.architecture,
-        record={**bundle.record, "unusual": shares, "unusual_refitted_of": bundle.hash},
-        weights=weights | score.tensors(),
-        paper=bundle.paper,
-        likely=bundle.likely,
+        replace(
+            bundle, record={**bundle.record, "unusual": shares, "unusual_refitted_of": bundle.hash}
+        ),
+        weights | score.tensors(),
     )
     write_model_card(fresh, sources.descriptions)
     return fresh

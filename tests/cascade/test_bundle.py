@@ -18,15 +18,8 @@ def _save(folder: Path, *numbers: float) -> Bundle:
     shipped = Bundle.load()
     return Bundle.save(
         folder,
-        name="numbers",
-        size=shipped.size,
-        squash=shipped.squash,
-        dimensions=shipped.dimensions,
-        labels=shipped.labels,
-        thresholds=shipped.thresholds,
-        architecture=shipped.architecture,
-        record={},
-        weights=shipped.weights() | {"variance": np.array(numbers, np.float32)},
+        shipped,
+        shipped.weights() | {"variance": np.array(numbers, np.float32)},
     )
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -89,19 +90,12 @@ def test_a_text_file_called_dcm(run: Run, database: Path, tmp_path: Path) -> Non
 
 
 def test_another_bundle(run: Run, database: Path, tmp_path: Path) -> None:
-    import json
-
     from indexer.cascade.bundle import Bundle
 
     shipped = Bundle.load()
     other = tmp_path / "other"
-    data = json.loads((shipped.path / "bundle.json").read_text())
-    Bundle.save(
-        other, name="other", size=data["size"], squash=data["squash"],
-        dimensions=data["dimensions"], labels=shipped.labels,
-        thresholds=dict.fromkeys(shipped.findings, 0.5),
-        architecture=data["architecture"], record={}, weights=shipped.weights(),
-    )  # fmt: skip
+    thresholds = dict.fromkeys(shipped.findings, 0.5)
+    Bundle.save(other, replace(shipped, name="other", thresholds=thresholds), shipped.weights())
     (tmp_path / "a").mkdir()
     words = ("index", tmp_path / "a", "--database", database, "--bundle", other)
     _refused(run(*words), 4, "bundle", shipped.hash)

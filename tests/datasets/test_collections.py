@@ -10,6 +10,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
 from indexer.datasets.images import Dataset
 from indexer.evaluation.protocols import evaluate
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.run import index
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
@@ -39,7 +40,11 @@ def test_labels_of_a_collection_become_peoples_words(
     assert Dataset.open(folder).description.name == name
     compute = Compute(make_bundle(tmp_path / "bundle").path, "cpu")
     summary = index(
-        [folder], tmp_path / "db", labels=[folder], compute=compute, workers=1, batch_size=8
+        [folder],
+        tmp_path / "db",
+        labels=[folder],
+        compute=compute,
+        reading=FileReading(workers=1, batch_size=8),
     )
     assert (summary.done, summary.labels_unmatched) == (TRAIN + VAL, 0)
     said = []

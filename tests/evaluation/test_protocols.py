@@ -36,8 +36,8 @@ def _examples(count: int, first: int = 0) -> list[Example]:
 def _bundle(examples: list[Example]) -> Bundle:
     labels = mine([e.annotations for e in examples], 1)
     return Bundle(
-        Path(), "test", "0" * 16, 8, True, 3, labels, dict.fromkeys(labels.findings, 0.5),
-        {"sentences": 384}, {},
+        path=Path(), name="test", hash="0" * 16, size=8, squash=True, dimensions=3, labels=labels,
+        thresholds=dict.fromkeys(labels.findings, 0.5), architecture={"sentences": 384}, record={},
     )  # fmt: skip
 
 

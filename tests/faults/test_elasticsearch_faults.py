@@ -28,6 +28,7 @@ from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.database.writing import outbox
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.run import index
 from tests.database.making import KEY, entry, image_id, make_bundle
 from tests.elasticsearch_proxy import Proxy
@@ -126,9 +127,8 @@ def test_down_for_the_whole_run_and_back_later(
             [pictures],
             path,
             compute=Compute(tmp_path / "bundle", "cpu"),
-            workers=1,
-            text_store="elasticsearch",
-            elasticsearch_url=url,
+            choices=Choices(text_store="elasticsearch", elasticsearch_url=url),
+            reading=FileReading(workers=1),
         )
     assert bundle
     assert (summary.done, summary.waiting, summary.interrupted) == (12, 12, False)

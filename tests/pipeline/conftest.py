@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Predictor, Reading
+from indexer.database.choices import Choices
+from indexer.pipeline.options import FileReading, FileSelection
 from indexer.pipeline.run import Summary, index
 from tests.pipeline.making import (
     make_bundle,
@@ -17,6 +20,8 @@ from tests.pipeline.making import (
 )
 
 Index = Callable[..., Summary]
+
+_FOLDED = {"choices": Choices, "selection": FileSelection, "reading": FileReading}
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +45,13 @@ def model_work(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def run(tiny: Bundle, tmp_path: Path) -> Index:
-    """`index` with the tiny cascade, into ``db``."""
+    """`index` with the tiny cascade, into ``db``; takes each choice by its own name."""
 
     def indexed(*archives: Path, database: Path = tmp_path / "db", **options: object) -> Summary:
         given = {"compute": Compute(tiny.path, "cpu"), "workers": 1, "batch_size": 8, **options}
+        for name, kind in _FOLDED.items():
+            known = [field.name for field in fields(kind) if field.name in given]
+            given[name] = kind(**{field: given.pop(field) for field in known})
         return index(archives, database, **given)  # type: ignore[arg-type]
 
     return indexed

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from indexer.archive.decoding import DecodeSettings
-from indexer.cascade.bundle import Bundle
+from indexer.cascade.bundle import Bundle, BundleDescription
 from indexer.cascade.labels import Labels
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import DatabaseReader
@@ -44,19 +44,21 @@ def make_bundle(
     }
     return Bundle.save(
         folder,
-        name=name,
-        size=SIZE,
-        squash=True,
-        dimensions=DIMENSIONS,
-        labels=labels,
-        thresholds=dict.fromkeys(labels.findings, 0.5),
-        architecture={
-            "backbones": ["test_resnet"],
-            "sentences": 0,
-            "annotator": {"units": 16},
-        },
-        record=record or {},
-        weights={
+        BundleDescription(
+            name=name,
+            size=SIZE,
+            squash=True,
+            dimensions=DIMENSIONS,
+            labels=labels,
+            thresholds=dict.fromkeys(labels.findings, 0.5),
+            architecture={
+                "backbones": ["test_resnet"],
+                "sentences": 0,
+                "annotator": {"units": 16},
+            },
+            record=record or {},
+        ),
+        {
             f"{part}.{key}": value.numpy()
             for part, module in modules.items()
             for key, value in module.state_dict().items()

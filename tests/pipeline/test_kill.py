@@ -47,6 +47,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.database.writing import compaction, settling
     from indexer.pipeline import listing
     from indexer.pipeline.stages import model
+    from indexer.pipeline.options import FileReading, FileSelection
     from indexer.pipeline.run import index
 
     class SlowRuntime(runtime.Predictor):
@@ -70,8 +71,11 @@ if __name__ == "__main__":  # or the workers would import all this, too
                 other = bundle.with_name(bundle.name + "-other") if command == "reread" else bundle
                 index(
                     [archive], database, reports=reports,
-                    compute=Compute(other, "cpu", "torch"), workers=1, batch_size=6,
-                    prune=True, prune_limit=0.5, retry_failed=True, reread=command == "reread",
+                    compute=Compute(other, "cpu", "torch"),
+                    selection=FileSelection(
+                        prune=True, prune_limit=0.5, retry_failed=True, reread=command == "reread"
+                    ),
+                    reading=FileReading(workers=1, batch_size=6),
                 )
             else:
                 with Writer.maintain(database, text="untouched") as writer:

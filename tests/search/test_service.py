@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -379,15 +380,15 @@ def test_another_bundle_is_refused_for_files_only(
     shipped = Bundle.load()
     other = Bundle.save(
         tmp_path / "other",
-        name="other",
-        size=shipped.size,
-        squash=shipped.squash,
-        dimensions=shipped.dimensions,
-        labels=shipped.labels,
-        thresholds=dict.fromkeys(shipped.findings, 0.123),
-        architecture=shipped.architecture,
-        record={},
-        weights=shipped.weights(),
+        replace(
+            shipped,
+            name="other",
+            thresholds=dict.fromkeys(shipped.findings, 0.123),
+            record={},
+            paper=None,
+            likely=None,
+        ),
+        shipped.weights(),
     )
     assert other.hash != shipped.hash
     with SearchService(database, Compute(tmp_path / "other", "cpu")) as engine:

@@ -12,6 +12,8 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
+from indexer.database.choices import Choices
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.run import Summary, index
 from indexer.simulation.archive import simulate_archive
 from tests.pipeline.conftest import tiny
@@ -58,8 +60,8 @@ def split(tiny: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Split:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, copy)
     run = partial(
-        index, reports=made.reports, compute=Compute(tiny.path, "cpu", "torch"), workers=2,
-        batch_size=8, text_store="embedded",
+        index, reports=made.reports, compute=Compute(tiny.path, "cpu", "torch"),
+        choices=Choices("embedded"), reading=FileReading(workers=2, batch_size=8),
     )  # fmt: skip
     parts = tuple(folder / f"db{number}" for number in range(PARTS))
     for archive, part in zip(archives, parts, strict=True):

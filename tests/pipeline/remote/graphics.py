@@ -16,6 +16,7 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.compute import Compute
 from indexer.database.outcomes import Outcome
 from indexer.pipeline.executor import FileTask, file_reader
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.remote import starting
 from indexer.pipeline.remote.host import HostSettings
 from indexer.pipeline.run import index
@@ -52,7 +53,12 @@ def main() -> None:
 
     noting = partial(HostSettings, reader=partial(reader, Path(notes)))
     starting.HostSettings = noting  # type: ignore[attr-defined, assignment]
-    index([Path(archive)], Path(database), compute=Compute(Path(bundle), device), on="ray")
+    index(
+        [Path(archive)],
+        Path(database),
+        compute=Compute(Path(bundle), device),
+        reading=FileReading(on="ray"),
+    )
     ray.shutdown()
 
 

@@ -15,6 +15,7 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.verify import verify
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from tests.pipeline.making import database_state, make_bundle, write_pictures
@@ -52,7 +53,9 @@ def test_without_an_address_a_cluster_of_this_machine_reads_dicom(
     """Films of many encodings, some in a zip, reports, and files that cannot be indexed."""
     plain, database = tmp_path / "plain", tmp_path / "database"
     compute, reports = Compute(tiny.path, "cpu"), simulation.reports
-    index([simulation.folder], plain, reports=reports, compute=compute, workers=1)
+    index(
+        [simulation.folder], plain, reports=reports, compute=compute, reading=FileReading(workers=1)
+    )
     printed = run(
         "-m", "cli", "index", simulation.folder, "--database", database, "--reports", reports,
         "--on", "ray", "--bundle", tiny.path, "--device", "cpu", "--format", "json",

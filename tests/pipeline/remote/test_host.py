@@ -20,6 +20,7 @@ from indexer.cascade.reading import Predictor
 from indexer.database.outcomes import Failed, Read
 from indexer.errors import BundleError, ClusterError, HostMismatch, MissingExtraError
 from indexer.pipeline.executor import FileTask
+from indexer.pipeline.options import FileReading
 from indexer.pipeline.remote.cluster import Node, Share, connect
 from indexer.pipeline.remote.host import (
     Expected,
@@ -140,7 +141,7 @@ def test_what_is_no_address_is_refused(on: str) -> None:
 def test_an_address_where_nothing_listens_is_refused(archive: Path, tmp_path: Path) -> None:
     """And no database is made."""
     with pytest.raises(ClusterError, match=r"no cluster answers at 127\.0\.0\.1:9 "):
-        index([archive], tmp_path / "db", on="ray://127.0.0.1:9")
+        index([archive], tmp_path / "db", reading=FileReading(on="ray://127.0.0.1:9"))
     assert not (tmp_path / "db").exists()
 
 

@@ -53,15 +53,8 @@ def place_axes(folder: Path) -> Bundle:
     weight[:, : len(AXES)] = sentences.encode(AXES).T / DIMENSIONS**0.5
     return Bundle.save(
         folder / "placed",
-        name="placed",
-        size=tiny.size,
-        squash=tiny.squash,
-        dimensions=tiny.dimensions,
-        labels=tiny.labels,
-        thresholds=tiny.thresholds,
-        architecture={**tiny.architecture, "sentences": 384},
-        record={},
-        weights={
+        replace(tiny, name="placed", architecture={**tiny.architecture, "sentences": 384}),
+        {
             **tiny.weights(),
             "encoder.sentence.weight": weight,
             "encoder.sentence.bias": np.zeros(384, np.float32),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Asked", "Request", "ask"]
+__all__ = ["LoadResult", "Request", "ask"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Asked:
+class LoadResult:
     """What came of it: seconds of each answer, bytes, and what was no answer of status 200."""
 
     seconds: list[float] = field(default_factory=list)
@@ -54,7 +54,7 @@ async def ask(
     most: int | None = None,
     pause: float = 0.0,
     until: asyncio.Event | None = None,
-) -> Asked:
+) -> LoadResult:
     """Ask for some seconds, or until there were `most` requests.
 
     Parameters
@@ -66,7 +66,7 @@ async def ask(
     until
         Set when it is enough.
     """
-    asked = Asked()
+    asked = LoadResult()
     started = time.perf_counter()
     left = [most if most is not None else 1 << 60]
 

@@ -28,7 +28,7 @@ from cli.main import cxrdex
 from search.language.lexicon import Lexicon
 from search.language.plain.free_text import is_free, understand
 from search.language.query import parse
-from search.language.tree import And, Finding, Node, Not, Or, Phrase, Value, Word
+from search.language.tree import And, Finding, Node, Not, Or, Phrase, Term, Value
 from search.request import ImageId, SearchRequest
 from search.service import SearchService
 
@@ -84,7 +84,7 @@ def _canonical(node: Node) -> object:
             return "not", _canonical(child)
         case Finding(child):
             return "finding", _canonical(child)
-        case Word(text, field) | Phrase(text, field) | Value(field, text):
+        case Term(text, field) | Phrase(text, field) | Value(field, text):
             headings = Lexicon.load().senses(text)
             shown = frozenset(h.name for h in headings) or frozenset({_plain(text)})
             labels = (None, "disease", "organ", "location", "side", "severity", "annotation")

@@ -75,7 +75,7 @@ def _measured() -> Iterator[None]:
 
 def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
     """A run whose later three quarters are timed, when all that takes part has long started."""
-    from indexer.pipeline.options import FileReading
+    from indexer.pipeline.options import FileProcessing
     from indexer.pipeline.remote import starting
     from indexer.pipeline.remote.executor import RayExecutor
     from indexer.pipeline.remote.host import Answer, HostSettings
@@ -103,7 +103,10 @@ def _drive(archive: str, database: str, on: str | None, sleeping: bool) -> None:
 
     workers = 1 if sleeping else None
     summary = index(
-        [Path(archive)], Path(database), progress=note, reading=FileReading(workers=workers, on=on)
+        [Path(archive)],
+        Path(database),
+        progress=note,
+        processing=FileProcessing(workers=workers, on=on),
     )
     images = summary.done + summary.duplicate
     assert images == summary.total == points[-1][0]

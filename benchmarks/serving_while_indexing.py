@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import click
 
-from benchmarks.asking import Asked, Request, ask
+from benchmarks.asking import LoadResult, Request, ask
 from benchmarks.record import write_result
 from benchmarks.serving import busy_seconds, count_images, served
 from benchmarks.text_stores import make_queries
@@ -48,7 +48,7 @@ def _fill(archive: Path, count: int, first: int) -> None:
 
 async def _run(
     archive: Path, database: Path, port: int, people: int, pause: float
-) -> tuple[float, float, Asked]:
+) -> tuple[float, float, LoadResult]:
     """Seconds of an index run, the longest that an image waited to be found, and what was asked."""
     words = [sys.executable, "-m", "cli", "index", str(archive), "--database", str(database)]
     queries = [quote(query) for query in make_queries("word", 200)]
@@ -85,9 +85,9 @@ async def _run(
             await asyncio.sleep(_LOOK_SECONDS)
         return longest
 
-    async def people_ask() -> Asked:
+    async def people_ask() -> LoadResult:
         if not people:
-            return Asked()
+            return LoadResult()
         return await ask(port, draw, people=people, seconds=3600, pause=pause, until=ended)
 
     seconds, lag, asked = await asyncio.gather(wait(), watch(), people_ask())

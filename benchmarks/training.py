@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.record import write_result
 from indexer.cascade.networks.encoder import EnsembleMember
-from indexer.learning.depthwise import speed_up
+from indexer.learning.depthwise import use_fast_depthwise
 from indexer.memory import keep_freed_memory
 from indexer.training.recipe import Recipe
 
@@ -32,7 +32,7 @@ def main(steps: int) -> None:
         )
         member.to(memory_format=torch.channels_last).train()
         if name == "cxrdex":
-            speed_up(member)
+            use_fast_depthwise(member)
         ways[name] = member, torch.optim.AdamW(member.parameters())
     pictures = torch.rand(recipe.batch_size, 1, recipe.crop, recipe.crop) * 255
     seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -10,8 +10,8 @@ from indexer.cascade.compute import Compute
 
 if TYPE_CHECKING:
     from cxrdex.embeddings import Embeddings
-    from cxrdex.frame import Row
-    from search.request import Picture
+    from cxrdex.frame import FrameRow
+    from search.request import PictureSource
     from search.results import Results, Shown
     from search.service import SearchService
 
@@ -331,7 +331,7 @@ class Database:
 
         return frame(self._rows(query, tuple(filters)), probabilities, library)
 
-    def _rows(self, query: str | None, filters: tuple[str, ...]) -> Iterator[Row]:
+    def _rows(self, query: str | None, filters: tuple[str, ...]) -> Iterator[FrameRow]:
         """Every document that matches with its score, page by page."""
         if query is None and not filters:
             with self._service.snapshot() as snapshot:
@@ -354,7 +354,7 @@ class Database:
                 return
 
 
-def _picture(image: str | Path | bytes) -> Picture:
+def _picture(image: str | Path | bytes) -> PictureSource:
     from search.request import ImageFile, ImageId, Upload, is_id
 
     if isinstance(image, bytes):

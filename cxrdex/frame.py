@@ -11,10 +11,10 @@ from indexer.errors import MissingExtraError, QueryError
 if TYPE_CHECKING:
     from indexer.database.text.documents import Document
 
-__all__ = ["Row", "frame"]
+__all__ = ["FrameRow", "frame"]
 
 #: A document with its score, where it was searched for.
-Row: TypeAlias = "tuple[Document, float | None]"
+FrameRow: TypeAlias = "tuple[Document, float | None]"
 
 _LIBRARIES: tuple[Literal["pandas", "polars"], ...] = ("pandas", "polars")
 _TEXT = ("id", "study", "patient", "view", "projection", "sex", "manufacturer")
@@ -23,7 +23,7 @@ _LISTS = ("annotations", "absent", "uncertain")
 
 
 def frame(
-    rows: Iterable[Row], probabilities: bool, library: Literal["pandas", "polars"] | None
+    rows: Iterable[FrameRow], probabilities: bool, library: Literal["pandas", "polars"] | None
 ) -> Any:
     """One row per document; columns as in `cxrdex.Database.frame`."""
     installed = _installed(library)

@@ -105,7 +105,7 @@ def index(
     """
     from indexer.archive.sources.remote import is_address
     from indexer.database.choices import Choices
-    from indexer.pipeline.options import FileReading, FileSelection
+    from indexer.pipeline.options import FileProcessing, FileSelection
     from indexer.pipeline.run import index as run
     from search.service import prepare_meanings
 
@@ -117,7 +117,7 @@ def index(
         compute=compute,
         choices=Choices(text_store, elasticsearch_url, pool_studies, vector_store=vector_store),
         selection=FileSelection(retry_failed, checksum, reread, prune),
-        reading=FileReading(workers, on, batch_size, limits or Limits()),
+        processing=FileProcessing(workers, on, batch_size, limits or Limits()),
         progress=progress or (lambda _: None),
         stop=stop,
     )

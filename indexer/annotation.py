@@ -16,9 +16,9 @@ __all__ = [
     "NORMAL",
     "Annotation",
     "Certainty",
-    "Kind",
     "Origin",
     "Word",
+    "WordKind",
     "parse_mesh",
     "qualifiers",
     "stored_certainty",
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 Origin: TypeAlias = Literal["predicted", "human", "report"]
-Kind: TypeAlias = Literal["disease", "organ", "location", "side", "severity", "other"]
+WordKind: TypeAlias = Literal["disease", "organ", "location", "side", "severity", "other"]
 Certainty: TypeAlias = Literal["likely", "possible"]
 CERTAINTIES: tuple[Certainty, ...] = ("likely", "possible")
 #: From this probability on a finding is likely where a bundle does not say otherwise.
 EVEN = 0.5
-KINDS: tuple[Kind, ...] = ("disease", "organ", "location", "side", "severity", "other")
+KINDS: tuple[WordKind, ...] = ("disease", "organ", "location", "side", "severity", "other")
 NORMAL = "normal"
 
 # The paper's term rule: these headings name an organ, so the disease is their second part.
@@ -52,9 +52,9 @@ def vocabulary() -> Mapping[str, Any]:
 
 
 @functools.cache
-def qualifiers() -> Mapping[Kind, frozenset[str]]:
+def qualifiers() -> Mapping[WordKind, frozenset[str]]:
     """The words that say where, on which side and how much, by kind."""
-    words: dict[Kind, set[str]] = {kind: set() for kind in KINDS[1:-1]}
+    words: dict[WordKind, set[str]] = {kind: set() for kind in KINDS[1:-1]}
     for kind in KINDS:
         for name, entry in vocabulary()[kind].items():
             for also in (kind, *entry.get("also", ())):
@@ -64,11 +64,11 @@ def qualifiers() -> Mapping[Kind, frozenset[str]]:
 
 
 @functools.cache
-def _kinds() -> Mapping[str, Kind]:
+def _kinds() -> Mapping[str, WordKind]:
     return {word: kind for kind, words in qualifiers().items() for word in words}
 
 
-def word_kind(qualifier: str) -> Kind:
+def word_kind(qualifier: str) -> WordKind:
     """Kind of a qualifier word; ``"other"`` for one that says neither where nor how much."""
     return _kinds().get(qualifier, "other")
 
@@ -88,7 +88,7 @@ class Word:
     """
 
     text: str
-    kind: Kind
+    kind: WordKind
     confidence: float = 1.0
 
 
@@ -127,7 +127,7 @@ class Annotation:
         """The annotation as people read it: ``"opacity, lung, base, left"``."""
         return ", ".join(word.text for word in self.words)
 
-    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+    def of_kind(self, kind: WordKind) -> tuple[str, ...]:
         """The words of one kind, in order."""
         return tuple(word.text for word in self.words if word.kind == kind)
 

@@ -26,9 +26,9 @@ from search.language.tree import (
     Or,
     Phrase,
     Prefix,
+    Term,
     Value,
     Wildcard,
-    Word,
 )
 from search.results import Fragment, Highlights
 
@@ -168,7 +168,7 @@ class Highlighter:
         )
 
 
-_WORDS = (Word, Phrase, Prefix, Wildcard, Fuzzy)
+_WORDS = (Term, Phrase, Prefix, Wildcard, Fuzzy)
 
 
 def _leaves(node: Node, finding: Finding | None = None) -> Iterator[tuple[Leaf, Finding | None]]:
@@ -227,7 +227,7 @@ class _Wanted:
         self._phrases: dict[str, list[tuple[str, ...]]] = {}
         self._shapes: list[Callable[[str], bool]] = []
         for leaf in leaves:
-            if isinstance(leaf, Word | Phrase):
+            if isinstance(leaf, Term | Phrase):
                 if wanted := stemmed(leaf.text):
                     self._phrases.setdefault(wanted[0], []).append(wanted)
             elif isinstance(leaf, Prefix | Wildcard | Fuzzy):

@@ -16,7 +16,7 @@ __all__ = [
     "ImageFile",
     "ImageId",
     "Mode",
-    "Picture",
+    "PictureSource",
     "SearchRequest",
     "Upload",
     "facet_name",
@@ -55,7 +55,7 @@ class ImageFile:
     path: Path
 
 
-Picture: TypeAlias = ImageId | Upload | ImageFile
+PictureSource: TypeAlias = ImageId | Upload | ImageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class SearchRequest:
 
     words: str | None = None
     meaning: str | None = None
-    picture: Picture | None = None
+    picture: PictureSource | None = None
     literal: bool = False
     filters: tuple[str, ...] = ()
     within: str | None = None

@@ -9,8 +9,8 @@ from search.highlights import Highlighter
 from search.language.fields import check_facets
 from search.language.tree import (
     Node,
+    Term,
     Value,
-    Word,
     conjunction,
     disjunction,
     leaves,
@@ -46,7 +46,7 @@ def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) ->
     rows, following = [[one] for one in found.page.found], found.page.after
     if request.group is not None:
         start = (request.page - 1) * request.limit
-        asked = _Asked(text, first)
+        asked = _StoreSearch(text, first)
         rows, following = _rows(asked, request.group, request.limit, start, found.page, after)
     outright = first.conditions
     marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
@@ -123,7 +123,7 @@ def _search(request: SearchRequest, text: Backend, terms: DatabaseTerms) -> _Fou
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _StoreSearch:
     """A search in one text store whose pages are wanted."""
 
     text: Backend
@@ -139,13 +139,13 @@ class _Asked:
         node = disjunction(*(Value(group, owner) for owner in owners))
         some = replace(self.query, filters=conjunction(self.query.filters, node))
         found: dict[str, list[FoundImage]] = {}
-        for one in _Asked(self.text, some).page(_MAX_IMAGES).found:
+        for one in _StoreSearch(self.text, some).page(_MAX_IMAGES).found:
             found.setdefault(_owner(one, group), []).append(one)
         return found
 
 
 def _rows(
-    asked: _Asked, group: Group, limit: int, skipped: int, page: Page, after: Cursor | None
+    asked: _StoreSearch, group: Group, limit: int, skipped: int, page: Page, after: Cursor | None
 ) -> tuple[list[list[FoundImage]], Cursor | None]:
     """Rows of a study's hits, each where its first hit stands, and where the next page begins.
 
@@ -191,6 +191,6 @@ def _hits_for(rows: int) -> int:
 
 def _suggestions(asked: Node, text: Backend) -> dict[str, list[str]]:
     """Near words for each plain word that the text store does not know."""
-    words = {leaf.text: None for leaf in leaves(asked, positive=True) if isinstance(leaf, Word)}
+    words = {leaf.text: None for leaf in leaves(asked, positive=True) if isinstance(leaf, Term)}
     near = {word: text.suggest(word) for word in words}
     return {word: found for word, found in near.items() if found}

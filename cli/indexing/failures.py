@@ -35,11 +35,11 @@ def failures(database: Path, kind: str, reason: str | None, limit: int | None, f
     """
     from itertools import islice
 
-    from indexer.database.ledger.files import Status
+    from indexer.database.ledger.files import FileStatus
     from indexer.database.reader import DatabaseReader
 
-    statuses: tuple[Status, ...] = tuple(
-        name for name in get_args(Status) if name == kind or kind == "all"
+    statuses: tuple[FileStatus, ...] = tuple(
+        name for name in get_args(FileStatus) if name == kind or kind == "all"
     )
     statuses = tuple(name for name in statuses if name in ("skipped", "failed"))
     with DatabaseReader.open(database) as opened:

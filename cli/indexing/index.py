@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.indexing.options import choices_options, reading_options, selection_options
+from cli.indexing.options import choices_options, processing_options, selection_options
 from cli.indexing.progress import shown
 from cli.options import ArchivePath, Folder, compute_options, database_option, format_option
 from cli.terminal import echo, emit_json, one_line
@@ -17,7 +17,7 @@ from cli.terminal import echo, emit_json, one_line
 if TYPE_CHECKING:
     from indexer.cascade.compute import Compute
     from indexer.database.choices import Choices
-    from indexer.pipeline.options import FileReading, FileSelection
+    from indexer.pipeline.options import FileProcessing, FileSelection
     from indexer.pipeline.reports import ReportCount
     from indexer.pipeline.run import Summary
     from indexer.pipeline.stages.meters import StagesUse
@@ -58,7 +58,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 @click.option("--strict", is_flag=True, help="End with exit code 10 where files failed.")
 @choices_options
 @compute_options
-@reading_options
+@processing_options
 @click.option(
     "--polarity",
     "polarities",
@@ -81,7 +81,7 @@ def index(
     strict: bool,
     choices: Choices,
     compute: Compute,
-    reading: FileReading,
+    processing: FileProcessing,
     polarities: tuple[str, ...],
     quiet: bool,
     form: str,
@@ -119,7 +119,7 @@ def index(
                 compute=compute,
                 choices=choices,
                 selection=selection,
-                reading=reading,
+                processing=processing,
                 progress=progress,
             )
             prepare_meanings(database, summary)

@@ -11,9 +11,9 @@ from cli.options import as_one, store_options
 if TYPE_CHECKING:
     from indexer.archive.limits import Limits
     from indexer.database.choices import Choices
-    from indexer.pipeline.options import FileReading, FileSelection
+    from indexer.pipeline.options import FileProcessing, FileSelection
 
-__all__ = ["choices_options", "reading_options", "selection_options"]
+__all__ = ["choices_options", "processing_options", "selection_options"]
 
 
 def _selection(
@@ -47,16 +47,16 @@ def _limits(timeout: float, max_file_size: int, max_pixels: int, worker_memory: 
     )
 
 
-def _reading(
+def _processing(
     workers: int | None,
     on: str | None,
     batch_size: int,
     limits: Limits,
     thumbnails: Literal["unmarked", "clean"],
-) -> FileReading:
-    from indexer.pipeline.options import FileReading
+) -> FileProcessing:
+    from indexer.pipeline.options import FileProcessing
 
-    return FileReading(workers, on, batch_size, limits, thumbnails)
+    return FileProcessing(workers, on, batch_size, limits, thumbnails)
 
 
 selection_options = as_one(
@@ -130,9 +130,9 @@ _limit_options = as_one(
     ),
 )
 
-reading_options = as_one(
-    "reading",
-    _reading,
+processing_options = as_one(
+    "processing",
+    _processing,
     click.option("--workers", type=click.IntRange(1), help="Decoding processes.  [default: cores]"),
     click.option(
         "--on",

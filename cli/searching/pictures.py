@@ -10,12 +10,12 @@ from cli.terminal import echo
 from indexer.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from search.request import Picture
+    from search.request import PictureSource
 
 __all__ = ["named_picture"]
 
 
-def named_picture(text: str) -> Picture:
+def named_picture(text: str) -> PictureSource:
     """The file that `text` names where there is one, else the image whose id it is or begins.
 
     Raises

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Protocol", "drawn", "protocol"]
+__all__ = ["GraphicsProtocol", "drawn", "protocol"]
 
-Protocol: TypeAlias = Literal["kitty", "iterm", "sixel"]
+GraphicsProtocol: TypeAlias = Literal["kitty", "iterm", "sixel"]
 
 # Height of a thumbnail in lines of text, and in pixels where a terminal counts these.
 _LINES, _PIXELS = 10, 180
@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 0.2
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([0-9;]*)c")
 
 
-def protocol() -> Protocol | None:
+def protocol() -> GraphicsProtocol | None:
     """How this terminal draws pictures; None where it cannot, or where stdout is none."""
     if not sys.stdout.isatty():
         return None
@@ -37,7 +37,7 @@ def protocol() -> Protocol | None:
     return "sixel" if b"4" in _attributes().split(b";") else None
 
 
-def drawn(picture: bytes, how: Protocol) -> str:
+def drawn(picture: bytes, how: GraphicsProtocol) -> str:
     """The escape sequence that draws an image file.
 
     Parameters

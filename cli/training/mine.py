@@ -11,7 +11,7 @@ from cli.options import format_option
 from cli.terminal import console, echo, emit_json, emit_rows
 
 if TYPE_CHECKING:
-    from indexer.datasets.annotated import Collection, LabelSource, Part
+    from indexer.datasets.annotated import Collection, LabelSource, SplitName
     from indexer.datasets.survey import MiningReport
 
 __all__ = ["mine"]
@@ -56,7 +56,7 @@ def mine(
     labels: LabelSource | None,
     classes: str | None,
     min_images: int | None,
-    part: Part,
+    part: SplitName,
     rows: int,
     form: str,
 ) -> None:

@@ -13,7 +13,7 @@ from cli.terminal import echo, emit_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.database.ledger.forgotten import Kind
+    from indexer.database.ledger.forgotten import ForgottenKind
 
 __all__ = ["forget"]
 
@@ -38,7 +38,12 @@ __all__ = ["forget"]
 @click.option("--yes", is_flag=True, help="Do not ask before it is done.")
 @format_option("json")
 def forget(
-    database: Path, kind: Kind | None, source: TextIO | None, undo: bool, yes: bool, form: str
+    database: Path,
+    kind: ForgottenKind | None,
+    source: TextIO | None,
+    undo: bool,
+    yes: bool,
+    form: str,
 ) -> None:
     """Remove patients, studies or images for good: no byte of them stays in the database.
 
@@ -92,7 +97,7 @@ def _lines(source: TextIO) -> list[str]:
     return [line for line in source if line.strip()]
 
 
-def _asked(kind: Kind) -> Iterable[str]:
+def _asked(kind: ForgottenKind) -> Iterable[str]:
     """Names typed at a prompt; an empty line ends them."""
     while name := click.prompt(f"{kind} (empty to end)", default="", show_default=False, err=True):
         yield name

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.archive.plausibility import roughness
-from indexer.archive.windowing import Picture
+from indexer.archive.windowing import GreyArray
 
 __all__ = ["appearance_notes", "bone_is_white"]
 
@@ -32,7 +32,7 @@ _POLARITY_WEIGHTS = (
 )
 
 
-def appearance_notes(picture: Picture, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
+def appearance_notes(picture: GreyArray, canvas: npt.NDArray[np.uint8]) -> tuple[str, ...]:
     """Notes (`indexer.archive.notes`) on a picture that no film looks like.
 
     Parameters

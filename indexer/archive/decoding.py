@@ -27,9 +27,9 @@ from indexer.archive.thumbnail import make_thumbnail
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
 
-__all__ = ["DecodeSettings", "DecodedImage", "Thumbnails", "decode"]
+__all__ = ["DecodeSettings", "DecodedImage", "ThumbnailChoice", "decode"]
 
-Thumbnails: TypeAlias = Literal["unmarked", "clean"]
+ThumbnailChoice: TypeAlias = Literal["unmarked", "clean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class DecodeSettings:
     borders: bool = field(default=False, kw_only=True)
     key: bytes = field(default=b"", repr=False)
     thumbnail: int = 256
-    thumbnails: Thumbnails = "unmarked"
+    thumbnails: ThumbnailChoice = "unmarked"
     polarity: Mapping[str, bool] = field(default_factory=dict)
     reduce: bool = True
     limits: Limits = field(default_factory=Limits)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.windowing import Grid, Picture, Values
+from indexer.archive.windowing import GreyArray, Grid, Values
 
 __all__ = ["resize", "to_canvas"]
 
 
 def to_canvas(
-    picture: Picture, size: int, squash: bool, grid: Grid | None = None
+    picture: GreyArray, size: int, squash: bool, grid: Grid | None = None
 ) -> npt.NDArray[np.uint8]:
     """A picture scaled to (size, size): squashed, or centred on black with its aspect ratio kept.
 
@@ -41,7 +41,7 @@ def to_canvas(
     return canvas
 
 
-def resize(picture: Picture, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
+def resize(picture: GreyArray, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:
     """A picture of (rows, columns); shrinking averages over areas.
 
     Parameters

@@ -7,14 +7,14 @@ import io
 import numpy as np
 
 from indexer.archive.scaling import resize
-from indexer.archive.windowing import Grid, Picture
+from indexer.archive.windowing import GreyArray, Grid
 
 __all__ = ["make_thumbnail"]
 
 _WEBP_QUALITY = 80
 
 
-def make_thumbnail(picture: Picture, longest: int, grid: Grid | None = None) -> bytes:
+def make_thumbnail(picture: GreyArray, longest: int, grid: Grid | None = None) -> bytes:
     """WebP file of a picture, its longest side at most `longest` pixels; never enlarged."""
     from PIL import Image
 

@@ -21,9 +21,9 @@ from indexer.errors import FailedImage
 
 __all__ = [
     "CORNERS",
+    "GreyArray",
     "GreyImage",
     "Grid",
-    "Picture",
     "Tone",
     "Values",
     "check_size",
@@ -52,7 +52,7 @@ _COLOUR_TOLERANCE = 0.02
 
 Values: TypeAlias = npt.NDArray[np.float64]
 #: Grey levels 0..255, (rows, columns).
-Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+GreyArray: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Tone: TypeAlias = Callable[[npt.NDArray[Any]], Values]
 
 
@@ -192,12 +192,12 @@ def pixel_digest(image: GreyImage) -> bytes:
     return digest.digest()
 
 
-def render(image: GreyImage) -> Picture:
+def render(image: GreyImage) -> GreyArray:
     """The picture that `develop` makes of an image."""
     return develop(image)[0]
 
 
-def develop(image: GreyImage) -> tuple[Picture, tuple[str, ...]]:
+def develop(image: GreyImage) -> tuple[GreyArray, tuple[str, ...]]:
     """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
 
     Of a smaller copy of a deeper image the levels are not rounded yet. What lies outside the image
@@ -244,7 +244,7 @@ def develop(image: GreyImage) -> tuple[Picture, tuple[str, ...]]:
     level[outside] = 0.0
     # A smaller copy of a deep image has no noise left that would even out the rounding.
     if image.grid and image.bits > 8:
-        picture: Picture = _look_up((level * 255.0).astype(np.float32), index)
+        picture: GreyArray = _look_up((level * 255.0).astype(np.float32), index)
     else:
         picture = _look_up(np.rint(level * 255.0).astype(np.uint8), index)
     if image.outside is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["END", "State", "Step", "beam_search"]
+__all__ = ["END", "BeamState", "Step", "beam_search"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
@@ -16,15 +16,15 @@ IntArray = npt.NDArray[np.intp]
 END = 0
 
 #: A network's state for each line: arrays of shape (n, beam, ...).
-State = tuple[FloatArray, ...]
+BeamState = tuple[FloatArray, ...]
 
 #: From the last words, shape (n, beam), and the state, the logits of the next word, shape
 #: (n, beam, words), and the state after it.
-Step = Callable[[IntArray, State], tuple[FloatArray, State]]
+Step = Callable[[IntArray, BeamState], tuple[FloatArray, BeamState]]
 
 
 def beam_search(
-    step: Step, state: State, first: IntArray, beam: int = 3, length: int = 7
+    step: Step, state: BeamState, first: IntArray, beam: int = 3, length: int = 7
 ) -> list[list[tuple[int, float]]]:
     """The likeliest line that begins with each of `first`; no word stands in it twice.
 

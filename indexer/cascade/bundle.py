@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from indexer.cascade.bundle_checks import check_description, check_header, check_tensors
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.errors import BundleError
 
 __all__ = ["FORMAT", "SHIPPED", "Bundle", "BundleDescription", "with_nulls"]
@@ -60,7 +60,7 @@ class BundleDescription:
     size: int
     squash: bool
     dimensions: int
-    labels: Labels
+    labels: LabelSet
     thresholds: Mapping[str, float]
     architecture: Mapping[str, Any]
     record: Mapping[str, Any]
@@ -163,7 +163,7 @@ class Bundle(BundleDescription):
                 size=data["size"],
                 squash=data["squash"],
                 dimensions=data["dimensions"],
-                labels=Labels(
+                labels=LabelSet(
                     findings=tuple(data["findings"]),
                     pairs=tuple((finding, word) for finding, word in data["pairs"]),
                     vocabulary=tuple(data["vocabulary"]),

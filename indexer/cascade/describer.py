@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade.beam_search import FloatArray, IntArray, State, beam_search
+from indexer.cascade.beam_search import BeamState, FloatArray, IntArray, beam_search
 
 __all__ = ["Describer", "sigmoid"]
 
@@ -87,7 +87,7 @@ class Describer:
             self._step, self._initial(embedding, beam), np.asarray(findings), beam, length
         )
 
-    def _initial(self, embedding: FloatArray, beam: int) -> State:
+    def _initial(self, embedding: FloatArray, beam: int) -> BeamState:
         """The state that the image starts, layer by layer, each part of shape (n, beam, units)."""
         weight, bias = self._start
         scaled = embedding[:, None] * np.float32(embedding.shape[1] ** 0.5)
@@ -95,7 +95,7 @@ class Describer:
         layers = np.split(np.repeat(start, beam, axis=1), len(self._layers), axis=2)
         return tuple(part for part in layers for _ in range(self._parts))
 
-    def _step(self, words: IntArray, state: State) -> tuple[FloatArray, State]:
+    def _step(self, words: IntArray, state: BeamState) -> tuple[FloatArray, BeamState]:
         inputs = self._words[words]
         after: list[FloatArray] = []
         advance = _gru if self._cell == "gru" else _lstm
@@ -108,14 +108,14 @@ class Describer:
         return after[-self._parts] @ weight + bias, tuple(after)
 
 
-def _gru(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
+def _gru(inputs: FloatArray, recurrent: FloatArray, state: BeamState, units: int) -> BeamState:
     gates = sigmoid(inputs[..., : 2 * units] + recurrent[..., : 2 * units])
     reset, update = gates[..., :units], gates[..., units:]
     new = np.tanh(inputs[..., 2 * units :] + reset * recurrent[..., 2 * units :])
     return (new + update * (state[0] - new),)
 
 
-def _lstm(inputs: FloatArray, recurrent: FloatArray, state: State, units: int) -> State:
+def _lstm(inputs: FloatArray, recurrent: FloatArray, state: BeamState, units: int) -> BeamState:
     gates = inputs + recurrent
     take, forget, new, show = (gates[..., n * units : (n + 1) * units] for n in range(4))
     memory = sigmoid(forget) * state[1] + sigmoid(take) * np.tanh(new)

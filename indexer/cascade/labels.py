@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["END", "Labels"]
+__all__ = ["END", "LabelSet"]
 
 END = "<end>"
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelSet:
     """What a cascade learns to say.
 
     Parameters

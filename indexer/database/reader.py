@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from indexer.database.layout import Layout, Manifest
-from indexer.database.ledger.files import FileRecord, Status
+from indexer.database.ledger.files import FileRecord, FileStatus
 from indexer.database.ledger.images import ImageRow
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
@@ -220,16 +220,16 @@ class DatabaseReader:
 
     # ---- files and runs -------------------------------------------------------------------------
 
-    def counts(self) -> dict[Status, int]:
+    def counts(self) -> dict[FileStatus, int]:
         """Files by status."""
         return self.ledger.files.counts()
 
-    def reasons(self) -> dict[Status, dict[str, int]]:
+    def reasons(self) -> dict[FileStatus, dict[str, int]]:
         """Skipped and failed files by reason."""
         return self.ledger.files.reasons()
 
     def failures(
-        self, statuses: Sequence[Status] = ("failed",), reason: str | None = None
+        self, statuses: Sequence[FileStatus] = ("failed",), reason: str | None = None
     ) -> Iterator[FileRecord]:
         """Files that were not indexed, in the order in which they were read."""
         return self.ledger.files.records(statuses=statuses, reason=reason)

@@ -23,7 +23,7 @@ from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged
 from indexer.database.text.store import open_text_store
 from indexer.database.thumbnail_store import Thumbnails
-from indexer.database.upkeep.problems import REBUILD, Place, Problem
+from indexer.database.upkeep.problems import REBUILD, DatabasePart, Problem
 from indexer.database.upkeep.vectors import disagreements
 from indexer.database.vectors.shards import shard_checksum, vector_key
 from indexer.database.writer import Writer
@@ -146,7 +146,7 @@ def repair(path: Path) -> list[Problem]:
 
 def _checksums(layout: Layout) -> Iterator[Problem]:
     """Files that are not what a writer left, by the first part of their names."""
-    places: dict[str, tuple[Place, str]] = {
+    places: dict[str, tuple[DatabasePart, str]] = {
         "manifest.json": ("manifest", "run `cxrdex verify --repair`, which restores it"),
         "ledger.sqlite": ("ledger", _RESTORE),
         "thumbnails.sqlite": ("thumbnails", _REREAD),

@@ -15,10 +15,10 @@ from indexer.datasets.tables import header, read_rows
 from indexer.errors import ArchiveError, ImageError, TrainingError
 from indexer.words.labeller import affirmed, label
 
-__all__ = ["AnnotatedImage", "Collection", "LabelSource", "Part", "load_annotated"]
+__all__ = ["AnnotatedImage", "Collection", "LabelSource", "SplitName", "load_annotated"]
 
 LabelSource: TypeAlias = Literal["mesh", "text"]
-Part: TypeAlias = Literal["train", "val", "test", "all"]
+SplitName: TypeAlias = Literal["train", "val", "test", "all"]
 
 # Names are hashed only to look them up here, so the key need not be secret.
 _KEY = b"annotations"
@@ -70,7 +70,9 @@ class Collection:
     problems: tuple[str, ...] = ()
 
 
-def load_annotated(path: Path, source: LabelSource | None = None, part: Part = "all") -> Collection:
+def load_annotated(
+    path: Path, source: LabelSource | None = None, part: SplitName = "all"
+) -> Collection:
     """The annotated images of a source.
 
     Parameters
@@ -157,7 +159,7 @@ def _found(report: Report) -> tuple[Annotation, ...]:
     return affirmed(label(report.sections))
 
 
-def _of_dataset(dataset: Dataset, source: LabelSource | None, part: Part) -> Collection:
+def _of_dataset(dataset: Dataset, source: LabelSource | None, part: SplitName) -> Collection:
     human = dataset.description.annotations or dataset.description.labels
     if source == "mesh" and human is None:
         raise TrainingError(f"{dataset.root} has text, and no terms of people: use --labels text")
@@ -183,7 +185,7 @@ def _of_dataset(dataset: Dataset, source: LabelSource | None, part: Part) -> Col
     )
 
 
-def _from_csv(path: Path, part: Part) -> Iterator[AnnotatedImage]:
+def _from_csv(path: Path, part: SplitName) -> Iterator[AnnotatedImage]:
     studies: dict[str, str] = {}
     found: dict[str, dict[Annotation, None]] = {}
     for line, row in _rows(path):

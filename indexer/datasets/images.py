@@ -18,7 +18,7 @@ from indexer.datasets.description import FILE, Description
 from indexer.datasets.example import Example
 from indexer.datasets.meanings import Claims, KnownFindings, known, read_labels
 from indexer.datasets.pictures import PictureFinder
-from indexer.datasets.tables import Row, header, joined_rows, table_files
+from indexer.datasets.tables import SourceRow, header, joined_rows, table_files
 from indexer.errors import ArchiveError, TrainingError
 from indexer.words.labeller import affirmed, label
 
@@ -53,7 +53,7 @@ class Described:
     """
 
     image_id: str
-    row: Row
+    row: SourceRow
     patient: str = ""
     study: str = ""
     view: str | None = None
@@ -158,7 +158,7 @@ class Dataset:
         self._divide(images)
         return images
 
-    def _described(self, row: Row, part: str | None) -> Described:
+    def _described(self, row: SourceRow, part: str | None) -> Described:
         file, line, cells = row
         values = {role: c.value(cells) for role, c in self.description.columns.items()}
         if not values["image"]:
@@ -183,7 +183,7 @@ class Dataset:
                 raise TrainingError(f"{file}, line {line}, {error}") from error
         return image
 
-    def _annotations(self, row: Row, text: str) -> dict[Annotation, None] | None:
+    def _annotations(self, row: SourceRow, text: str) -> dict[Annotation, None] | None:
         meaning, column = self.description.annotations, self.description.columns.get("annotations")
         if meaning is None or column is None:
             return None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation
-from indexer.cascade.labels import END, Labels
+from indexer.cascade.labels import END, LabelSet
 
 __all__ = [
     "PAPER_CLASSES",
@@ -42,7 +42,7 @@ PAPER_CLASSES = (
 )
 
 
-def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> Labels:
+def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> LabelSet:
     """Labels that at least `min_images` images carry.
 
     Parameters
@@ -59,7 +59,7 @@ def mine(annotations: Sequence[Sequence[Annotation]], min_images: int) -> Labels
         words.update({w.text for a in image for w in a.words[1:]})
     kept = _frequent(findings, min_images)
     qualifiers = _frequent(words, min_images)
-    return Labels(
+    return LabelSet(
         findings=kept,
         pairs=tuple(p for p in _frequent(pairs, min_images) if p[0] in set(kept)),
         vocabulary=(END, *kept, *(q for q in qualifiers if q not in set(kept))),
@@ -72,7 +72,7 @@ def _frequent(counts: Counter[T], least: int) -> tuple[T, ...]:
 
 
 def encode_sequences(
-    annotations: Iterable[Sequence[Annotation]], labels: Labels, length: int
+    annotations: Iterable[Sequence[Annotation]], labels: LabelSet, length: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Word sequences for the annotator, one row for each annotation of a kept finding.
 

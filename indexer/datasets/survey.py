@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import Any, Generic, TypeVar
 
 from indexer.annotation import NORMAL, qualifiers
-from indexer.cascade.labels import END, Labels
+from indexer.cascade.labels import END, LabelSet
 from indexer.datasets.annotated import AnnotatedImage, Collection
 from indexer.datasets.mining import PAPER_CLASSES, mine
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS
@@ -137,7 +137,7 @@ class MiningReport:
     pairs: tuple[Candidate[tuple[str, str]], ...]
     words: tuple[Candidate[str], ...]
     overlaps: tuple[tuple[str, str, int], ...]
-    labels: Labels
+    labels: LabelSet
 
     def to_json(self, collection: Collection) -> dict[str, Any]:
         """A JSON object, as docs/output.md describes it.
@@ -201,7 +201,7 @@ def survey(images: Sequence[AnnotatedImage], min_images: int | None) -> MiningRe
         labels = mine([image.annotations for image in usable], 1)
         order = {name: rank for rank, name in enumerate(PAPER_CLASSES)}
         qualifiers = tuple(w for w in labels.vocabulary[1:] if w not in set(labels.findings))
-        labels = Labels(
+        labels = LabelSet(
             findings=PAPER_CLASSES,
             pairs=tuple(sorted(labels.pairs, key=lambda pair: order[pair[0]])),
             vocabulary=(END, *PAPER_CLASSES, *(q for q in qualifiers if q not in order)),

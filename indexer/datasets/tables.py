@@ -14,10 +14,10 @@ from typing import TextIO
 from indexer.datasets.description import Description, SourceTable
 from indexer.errors import TrainingError
 
-__all__ = ["Row", "header", "joined_rows", "read_rows", "table_files"]
+__all__ = ["SourceRow", "header", "joined_rows", "read_rows", "table_files"]
 
 #: File, line, and cells by column.
-Row = tuple[Path, int, dict[str, str]]
+SourceRow = tuple[Path, int, dict[str, str]]
 
 
 def table_files(root: Path, table: SourceTable) -> list[Path]:
@@ -37,7 +37,7 @@ def header(path: Path, delimiter: str = ",") -> list[str]:
         return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
 
 
-def read_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
+def read_rows(path: Path, delimiter: str = ",") -> Iterator[SourceRow]:
     """All rows of a table; cells that are missing at a row's end are empty.
 
     Raises
@@ -67,7 +67,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[Row]:
             raise TrainingError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def joined_rows(root: Path, description: Description) -> Iterator[tuple[Row, str | None]]:
+def joined_rows(root: Path, description: Description) -> Iterator[tuple[SourceRow, str | None]]:
     """The rows of a data set's tables of images, with the part that the table tells.
 
     Cells of joined tables are added to them.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.datasets.example import Example
 
 __all__ = ["PRESENT", "KnownTargets", "encode_targets"]
@@ -50,7 +50,7 @@ class KnownTargets:
 
 
 def encode_targets(
-    examples: Sequence[Example], labels: Labels
+    examples: Sequence[Example], labels: LabelSet
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Targets of images, and where they are known.
 

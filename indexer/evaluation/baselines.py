@@ -18,16 +18,16 @@ IMAGENET_BACKBONE = "tf_efficientnet_lite0"
 _SIDE = 32
 
 Canvases = npt.NDArray[np.uint8]
-Vectors = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float32]
 
 
-def pixel_vectors(queries: Canvases, gallery: Canvases) -> tuple[Vectors, Vectors]:
+def pixel_vectors(queries: Canvases, gallery: Canvases) -> tuple[FloatArray, FloatArray]:
     """Pictures of shape (n, size, size) as 32 x 32 pixels without their mean, unit length."""
     one, other = (_shrunk(canvases) for canvases in (queries, gallery))
     return _unit(one), _unit(other)
 
 
-def imagenet_vectors(queries: Canvases, gallery: Canvases) -> tuple[Vectors, Vectors]:
+def imagenet_vectors(queries: Canvases, gallery: Canvases) -> tuple[FloatArray, FloatArray]:
     """Pooled features of the ImageNet backbone without their mean over the gallery, unit length.
 
     Pooled activations are all positive: without their mean, every cosine is near 1.
@@ -52,7 +52,7 @@ class _Features(nn.Module):
         return Outputs(features, features[:, :0], features[:, 0], features[:, :0])
 
 
-def _read(network: nn.Module, canvases: Canvases) -> Vectors:
+def _read(network: nn.Module, canvases: Canvases) -> FloatArray:
     """Embeddings, by OpenVINO where it runs: it takes an eighth of torch's time."""
     compiled = (
         openvino_cpu.load_module(network, canvases.shape[-1])
@@ -70,14 +70,14 @@ def _read(network: nn.Module, canvases: Canvases) -> Vectors:
     return np.concatenate(rows)
 
 
-def _shrunk(canvases: Canvases) -> Vectors:
+def _shrunk(canvases: Canvases) -> FloatArray:
     small = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(canvases).float(), _SIDE)
-    flat: Vectors = small.reshape(len(canvases), -1).numpy()
-    centred: Vectors = flat - flat.mean(1, keepdims=True)
+    flat: FloatArray = small.reshape(len(canvases), -1).numpy()
+    centred: FloatArray = flat - flat.mean(1, keepdims=True)
     return centred
 
 
-def _unit(vectors: Vectors) -> Vectors:
+def _unit(vectors: FloatArray) -> FloatArray:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = vectors / np.maximum(length, 1e-9)
+    unit: FloatArray = vectors / np.maximum(length, 1e-9)
     return unit

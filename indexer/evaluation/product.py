@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from indexer.annotation import NORMAL, Annotation, Kind
+from indexer.annotation import NORMAL, Annotation, WordKind
 from indexer.cascade.bundle import Bundle
 from indexer.datasets.targets import PRESENT, encode_targets
 from indexer.evaluation.areas import MIN_POSITIVES
@@ -17,7 +17,7 @@ from indexer.learning.bootstrap import draw_studies, middle, ratio
 
 __all__ = ["WORD_KINDS", "calibration_error", "drawn_aucs", "evaluate_product", "word_scores"]
 
-WORD_KINDS: tuple[Kind, ...] = ("organ", "location", "side", "severity")
+WORD_KINDS: tuple[WordKind, ...] = ("organ", "location", "side", "severity")
 _BINS = 15
 
 FloatArray = npt.NDArray[np.float32]
@@ -207,7 +207,7 @@ def word_scores(
 def _word_counts(
     human: Sequence[Sequence[Annotation]],
     predicted: Sequence[Sequence[Annotation]],
-    kind: Kind,
+    kind: WordKind,
     findings: Sequence[str],
 ) -> npt.NDArray[np.int64]:
     """Per image: words that both say, words of either, findings alike in their words, findings
@@ -224,7 +224,9 @@ def _word_counts(
     return counts
 
 
-def _words(annotations: Sequence[Annotation], kind: Kind, known: set[str]) -> dict[str, set[str]]:
+def _words(
+    annotations: Sequence[Annotation], kind: WordKind, known: set[str]
+) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for annotation in annotations:
         if annotation.disease in known:

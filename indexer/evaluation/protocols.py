@@ -19,12 +19,19 @@ from indexer.evaluation.readings import Readings, read, study_means
 from indexer.evaluation.retrieval import evaluate_retrieval
 from indexer.words import sentences
 
-__all__ = ["PROTOCOLS", "Protocol", "evaluate", "load_baselines", "part_name", "require_metrics"]
+__all__ = [
+    "PROTOCOLS",
+    "ProtocolName",
+    "evaluate",
+    "load_baselines",
+    "part_name",
+    "require_metrics",
+]
 
 Baselines: TypeAlias = dict[str, Callable[..., tuple[Any, Any]]]
 
-Protocol: TypeAlias = Literal["product", "retrieval", "words"]
-PROTOCOLS: tuple[Protocol, ...] = ("product", "retrieval", "words")
+ProtocolName: TypeAlias = Literal["product", "retrieval", "words"]
+PROTOCOLS: tuple[ProtocolName, ...] = ("product", "retrieval", "words")
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +39,7 @@ _log = logging.getLogger(__name__)
 def evaluate(
     dataset: Path,
     part: Part,
-    protocol: Protocol,
+    protocol: ProtocolName,
     *,
     compute: Compute = Compute(),
     gallery: Path | None = None,

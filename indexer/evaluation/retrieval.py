@@ -22,7 +22,7 @@ from indexer.learning.bootstrap import (
 __all__ = ["Truth", "evaluate_retrieval", "image_scores", "text_ranks", "text_weights"]
 
 FloatArray = npt.NDArray[np.float32]
-Ends = list[float] | None
+Interval = list[float] | None
 
 _IMAGE_KEYS = ("p_at_1", "p_at_5", "p_at_10", "ndcg_at_10", "map")
 _CHANCE_DRAWS = 20
@@ -141,7 +141,7 @@ def _summary(scores: dict[str, FloatArray], truth: Truth) -> dict[str, dict[str,
 
 def _image_intervals(
     scores: dict[str, FloatArray], truth: Truth, studies: Sequence[str]
-) -> dict[str, Ends]:
+) -> dict[str, Interval]:
     weights = draw_studies(studies)
     return {
         f"image_to_image.{group}.{key}": middle(weighted_mean(values[rows], weights[:, rows]))
@@ -175,7 +175,7 @@ def text_ranks(
 
 def _by_words(
     readings: Readings,
-) -> tuple[dict[str, float] | None, dict[str, float], dict[str, Ends]]:
+) -> tuple[dict[str, float] | None, dict[str, float], dict[str, Interval]]:
     """Scores of the distinct annotations as queries, those of chance, and intervals."""
     from indexer.words import sentences
 

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Change", "change_appearance"]
+__all__ = ["AppearanceChange", "change_appearance"]
 
 #: What can be left out of augmentation; rotations and scales are `indexer.learning.augmentation`'s.
-Change: TypeAlias = Literal[
+AppearanceChange: TypeAlias = Literal[
     "gamma",
     "local equalisation",
     "blur",
@@ -41,7 +41,7 @@ def change_appearance(
     draw: torch.Generator,
     *,
     jpeg: bool = False,
-    left_out: Collection[Change] = (),
+    left_out: Collection[AppearanceChange] = (),
 ) -> Tensor:
     """Gamma, local equalisation, blur, coarser pixels, contrast, noise, marks and borders.
 
@@ -65,7 +65,7 @@ def change_appearance(
         drawn = torch.rand(n, generator=draw) * (high - low) + low
         return drawn[:, None, None, None].to(pictures.device)
 
-    def some(share: float, change: Change) -> Tensor:
+    def some(share: float, change: AppearanceChange) -> Tensor:
         return (uniform(0, 1) < share) & (change not in left_out)
 
     changed, power = pictures.clamp(1e-4, 1), uniform(-0.45, 0.45).exp()

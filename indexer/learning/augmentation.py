@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from indexer.learning.appearance import Change, change_appearance
+from indexer.learning.appearance import AppearanceChange, change_appearance
 
 __all__ = ["augment"]
 
@@ -19,7 +19,7 @@ def augment(
     *,
     strong: bool = False,
     jpeg: bool = False,
-    left_out: Collection[Change] = (),
+    left_out: Collection[AppearanceChange] = (),
 ) -> Tensor:
     """Random crops, slightly scaled, turned and re-exposed; never flipped, as side is part of
     the answer.

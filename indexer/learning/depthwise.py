@@ -14,7 +14,7 @@ from timm.layers.padding import get_same_padding
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["speed_up"]
+__all__ = ["use_fast_depthwise"]
 
 
 class _Depthwise(torch.autograd.Function):
@@ -108,7 +108,7 @@ def _as_autocast(maps: Tensor) -> Tensor:
 _FAST_TYPES = {nn.Conv2d: _FastDepthwise, Conv2dSame: _FastDepthwiseSame}
 
 
-def speed_up(network: nn.Module) -> None:
+def use_fast_depthwise(network: nn.Module) -> None:
     """Make the depthwise convolutions of `network` learn fast on a CPU; what they compute, and the
     names of their weights, stay as they are."""
     for module in network.modules():

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-__all__ = ["Checkpoint", "Criterion", "Row", "run_epochs"]
+__all__ = ["Checkpoint", "Criterion", "EpochScores", "run_epochs"]
 
 #: Scores of an epoch, by name.
-Row: TypeAlias = dict[str, Any]
+EpochScores: TypeAlias = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Criterion:
     tolerance: float = 0.0
     patience: int | None = None
 
-    def best(self, history: Sequence[Row]) -> int:
+    def best(self, history: Sequence[EpochScores]) -> int:
         """The index of the best row; of the last one where no row has a score. -1 of none."""
         found, lead = len(history) - 1, math.inf
         scored = False
@@ -57,7 +57,7 @@ class Criterion:
                 found, scored = index, True
         return found
 
-    def is_over(self, history: Sequence[Row]) -> bool:
+    def is_over(self, history: Sequence[EpochScores]) -> bool:
         """Whether patience has run out."""
         if self.patience is None or not history or self.best(history) == len(history) - 1:
             return False
@@ -65,7 +65,7 @@ class Criterion:
         least = min(range(len(losses)), key=lambda index: losses[index])
         return len(history) - 1 - least >= self.patience
 
-    def _losses(self, history: Sequence[Row]) -> list[float]:
+    def _losses(self, history: Sequence[EpochScores]) -> list[float]:
         sign = -1.0 if self.largest else 1.0
         return [sign * row[self.score] for row in history]
 
@@ -88,14 +88,14 @@ class Checkpoint:
     parts: Mapping[str, Any]
     device: torch.device
 
-    def load(self) -> tuple[list[Row], _Weights]:
+    def load(self) -> tuple[list[EpochScores], _Weights]:
         """Put all parts into the state of the last epoch; the history, and the best weights."""
         saved = torch.load(self.path, map_location=self.device, weights_only=True)
         for name, part in self.parts.items():
             part.load_state_dict(saved[name])
         return saved["history"], saved["best"]
 
-    def save(self, history: Sequence[Row], best: _Weights) -> None:
+    def save(self, history: Sequence[EpochScores], best: _Weights) -> None:
         """Write it; a write that is broken off leaves the one of the epoch before."""
         state = {name: part.state_dict() for name, part in self.parts.items()}
         fresh = self.path.with_suffix(".new")
@@ -105,11 +105,11 @@ class Checkpoint:
 
 def run_epochs(
     network: nn.Module,
-    epoch: Callable[[int], Row],
+    epoch: Callable[[int], EpochScores],
     count: int,
     criterion: Criterion,
     checkpoint: Checkpoint | None = None,
-) -> list[Row]:
+) -> list[EpochScores]:
     """Run epochs, and leave a network in evaluation mode with the weights of the best one.
 
     Parameters
@@ -128,7 +128,7 @@ def run_epochs(
     list
         What each epoch scored, with its number, from 1 on, as ``epoch``.
     """
-    history: list[Row] = []
+    history: list[EpochScores] = []
     best = _copy(network)
     if checkpoint is not None and checkpoint.path.exists():
         history, best = checkpoint.load()

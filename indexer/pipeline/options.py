@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from indexer.archive.decoding import Thumbnails
+from indexer.archive.decoding import ThumbnailChoice
 from indexer.archive.limits import Limits
 
-__all__ = ["FileReading", "FileSelection"]
+__all__ = ["FileProcessing", "FileSelection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FileSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class FileReading:
+class FileProcessing:
     """How and where files are read.
 
     Parameters
@@ -61,4 +61,4 @@ class FileReading:
     on: str | None = None
     batch_size: int = 32
     limits: Limits = field(default_factory=Limits)
-    thumbnails: Thumbnails = "unmarked"
+    thumbnails: ThumbnailChoice = "unmarked"

@@ -23,7 +23,7 @@ from indexer.pipeline.workers import (
     Worker,
     crashed,
     not_startable,
-    shielded,
+    signals_blocked,
     start,
     timed_out,
 )
@@ -161,7 +161,7 @@ class DecodePool(Generic[T, R]):
 
     def _run(self) -> None:
         try:
-            with shielded():
+            with signals_blocked():
                 while not self._closed:
                     self._assign()
                     self._listen()

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from indexer.pipeline.reports import ReportCount
 from indexer.pipeline.stages.meters import StagesUse
 
-__all__ = ["Clock", "Ends", "Progress", "Summary", "end_counts"]
+__all__ = ["Clock", "EndCounts", "Progress", "Summary", "end_counts"]
 
 _PROGRESS_SECONDS = 0.2
 _RATE_SECONDS = 30.0
@@ -169,7 +169,7 @@ class Clock:
         return round((self._expected - self.count) / self._rate, 1) if self._rate else None
 
 
-class Ends(NamedTuple):
+class EndCounts(NamedTuple):
     """How many files ended in each way, in the order of `Progress` and `Summary`."""
 
     done: int
@@ -179,7 +179,7 @@ class Ends(NamedTuple):
     unchanged: int
 
 
-def end_counts(counts: Mapping[str, int], unchanged: int) -> Ends:
+def end_counts(counts: Mapping[str, int], unchanged: int) -> EndCounts:
     """The ends of the files read so far, and of those that need not be read."""
-    found = Ends(*(counts.get(name, 0) for name in Ends._fields))
+    found = EndCounts(*(counts.get(name, 0) for name in EndCounts._fields))
     return found._replace(unchanged=found.unchanged + unchanged)

@@ -20,7 +20,7 @@ from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, PruneRefused
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
-from indexer.pipeline.options import FileReading, FileSelection
+from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
 from indexer.pipeline.remote.starting import RemoteRun
 from indexer.pipeline.reports import ReportCount, Reports
@@ -45,7 +45,7 @@ def index(
     compute: Compute = Compute(),
     choices: Choices = Choices(),
     selection: FileSelection = FileSelection(),
-    reading: FileReading = FileReading(),
+    processing: FileProcessing = FileProcessing(),
     progress: Callable[[Progress], None] = lambda _: None,
     predictor: CanvasPredictor | None = None,
     executor: Executor | None = None,
@@ -76,14 +76,14 @@ def index(
         query pictures.
     selection
         Which files are read and dropped.
-    reading
+    processing
         How and where they are read.
     progress
         Called a few times a second, in this thread.
     predictor
         What reads the canvases in the bundle's place; None loads the bundle.
     executor
-        Where files are read; None for what `reading` says.
+        Where files are read; None for what `processing` says.
     stop
         Asked all the time, from several threads; None leaves it to Ctrl-C.
 
@@ -125,15 +125,15 @@ def index(
         # Here, and not at the top: a run without anything to read never imports torch.
         from indexer.cascade.reading import Predictor
 
-        return Predictor(bundle, compute, reading.batch_size)
+        return Predictor(bundle, compute, processing.batch_size)
 
     with ExitStack() as stack:
         keep = remote = None
-        if reading.on is not None:
+        if processing.on is not None:
             # Hosts are compared with this machine before a database is made.
             key = key or load_key()
             remote = stack.enter_context(
-                RemoteRun.on(reading.on, key, bundle, compute, opened, reading.workers)
+                RemoteRun.on(processing.on, key, bundle, compute, opened, processing.workers)
             )
         if key is None:
             # The key is written only when the run is not refused.
@@ -152,20 +152,20 @@ def index(
             names = [archive_name(archive) for archive in opened]
             writer.change_bundle(bundle, names, choices.pool_studies)
         stopped = stack.enter_context(interruptible(stop))
-        run = _Run(writer, found, selection, reading, stopped, progress)
+        run = _Run(writer, found, selection, processing, stopped, progress)
         settings = DecodeSettings(
             bundle.size,
             bundle.squash,
             key,
             borders=bundle.borders,
-            thumbnails=reading.thumbnails,
+            thumbnails=processing.thumbnails,
             polarity=writer.manifest.polarity or {},
-            limits=reading.limits,
+            limits=processing.limits,
         )
 
         def make_executor(todo: int) -> Executor:
             if remote is not None:
-                return remote.executor(settings, reading.batch_size, todo, stopped)
+                return remote.executor(settings, processing.batch_size, todo, stopped)
             return executor or run.processes(settings, todo)
 
         return run.execute(opened, load_predictor, make_executor)
@@ -179,14 +179,14 @@ class _Run:
         writer: Writer,
         reports: Reports,
         selection: FileSelection,
-        reading: FileReading,
+        processing: FileProcessing,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None],
     ) -> None:
         self._writer = writer
         self._reports = reports
         self._selection = selection
-        self._reading = reading
+        self._processing = processing
         self._stopped = stopped
         self._progress = progress
 
@@ -245,14 +245,14 @@ class _Run:
 
     def processes(self, settings: DecodeSettings, todo: int) -> ProcessExecutor:
         """The executor that reads this many files on this machine."""
-        reading, limit = self._reading, self._selection.limit
-        workers = reading.workers or cores()
+        processing, limit = self._processing, self._selection.limit
+        workers = processing.workers or cores()
         return ProcessExecutor(
             file_reader(settings),
             workers=min(workers, todo if limit is None else limit),
-            window=max(4 * reading.batch_size, 16 * workers),
-            seconds=reading.limits.seconds,
-            memory=reading.limits.memory_bytes,
+            window=max(4 * processing.batch_size, 16 * workers),
+            seconds=processing.limits.seconds,
+            memory=processing.limits.memory_bytes,
             stopped=self._stopped,
         )
 
@@ -275,7 +275,7 @@ class _Run:
             duplicates = Duplicates(self._writer.ledger, committer)
             stage = stack.enter_context(
                 ModelStage(
-                    duplicates, committer, predictor, self._reading.batch_size, reread=reread
+                    duplicates, committer, predictor, self._processing.batch_size, reread=reread
                 )
             )
             stage.meter.waits["start"] = time.monotonic() - started

@@ -16,7 +16,7 @@ from indexer.pipeline.workers import (
     Worker,
     crashed,
     not_startable,
-    shielded,
+    signals_blocked,
     start,
     timed_out,
 )
@@ -137,7 +137,7 @@ class FileDecoder:
         return problem
 
     def _start(self) -> Worker:
-        with shielded():
+        with signals_blocked():
             return start(self._function, self.settings.limits.memory_bytes)
 
     def _take(self) -> Worker:

@@ -28,7 +28,7 @@ __all__ = [
     "Worker",
     "crashed",
     "not_startable",
-    "shielded",
+    "signals_blocked",
     "start",
     "timed_out",
 ]
@@ -94,7 +94,7 @@ def start(function: Callable[[Any], Any], memory: int | None) -> Worker:
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Start workers in here: a Ctrl-C then never hits them, not even while they start."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

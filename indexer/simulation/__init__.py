@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from indexer.simulation.archive import simulate_archive
 from indexer.simulation.pictures import simulate_pictures
-from indexer.simulation.truth import Outcome, SimulatedFile, SimulatedFinding, Simulation
+from indexer.simulation.truth import SimulatedFile, SimulatedFinding, Simulation, TrueOutcome
 
 __all__ = [
-    "Outcome",
     "SimulatedFile",
     "SimulatedFinding",
     "Simulation",
+    "TrueOutcome",
     "simulate_archive",
     "simulate_pictures",
 ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from indexer.errors import CxrdexError
-from indexer.simulation.radiograph import Film
+from indexer.simulation.radiograph import FilmPixels
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -59,7 +59,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def dicom_file(
-    film: Film, encoding: PixelEncoding, header: Mapping[str, object], meta: bool = True
+    film: FilmPixels, encoding: PixelEncoding, header: Mapping[str, object], meta: bool = True
 ) -> bytes:
     """A DICOM file of `film` (rows, columns), 0..1.
 
@@ -92,7 +92,9 @@ def dicom_file(
     return buffer.getvalue()
 
 
-def _stored_values(film: Film, encoding: PixelEncoding, image: Dataset) -> npt.NDArray[np.generic]:
+def _stored_values(
+    film: FilmPixels, encoding: PixelEncoding, image: Dataset
+) -> npt.NDArray[np.generic]:
     """Stored values of `film`, the tags that explain them set in `image`."""
     full = 2**encoding.bits - 1
     low, high = (0.06 * full, 0.9 * full) if encoding.window else (0.0, float(full))

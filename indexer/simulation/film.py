@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from indexer.simulation.findings import draw
-from indexer.simulation.radiograph import Film, radiograph
+from indexer.simulation.radiograph import FilmPixels, radiograph
 from indexer.simulation.truth import SimulatedFinding
 
 __all__ = ["expose", "stamp"]
@@ -17,7 +17,7 @@ _CELLS = 28
 
 def expose(
     rng: np.random.Generator, height: int, width: int, findings: tuple[SimulatedFinding, ...] = ()
-) -> Film:
+) -> FilmPixels:
     """One simulated film, 0..1 with bone white and the patient's right on the left."""
     film = radiograph(height).copy()
     for finding in findings:
@@ -31,7 +31,7 @@ def expose(
     return np.clip(film + rng.uniform(0.004, 0.012) * grain, 0, 1).astype(np.float32)
 
 
-def stamp(film: Film, text: str) -> Film:
+def stamp(film: FilmPixels, text: str) -> FilmPixels:
     """`film` with white letters burned into a corner."""
     picture = Image.fromarray(film)
     font = ImageFont.load_default(film.shape[0] / 22)
@@ -39,7 +39,9 @@ def stamp(film: Film, text: str) -> Film:
     return np.asarray(picture)
 
 
-def _deform(film: Film, size: tuple[int, int], heart: float, rng: np.random.Generator) -> Film:
+def _deform(
+    film: FilmPixels, size: tuple[int, int], heart: float, rng: np.random.Generator
+) -> FilmPixels:
     """Another build: turned, stretched and bent a little; `heart` widens the heart's shadow."""
     x, y = np.meshgrid(np.linspace(0, 1, _CELLS + 1), np.linspace(0, 1, _CELLS + 1))
     if heart:
@@ -57,7 +59,7 @@ def _deform(film: Film, size: tuple[int, int], heart: float, rng: np.random.Gene
     return _warp(film, size, np.clip(x, 0, 1) * film.shape[1], np.clip(y, 0, 1) * film.shape[0])
 
 
-def _warp(film: Film, size: tuple[int, int], x: Film, y: Film) -> Film:
+def _warp(film: FilmPixels, size: tuple[int, int], x: FilmPixels, y: FilmPixels) -> FilmPixels:
     """A film of `size` (width, height), made of cells whose corners come from `x`, `y`."""
     columns, rows = (np.linspace(0, side, _CELLS + 1).round().astype(int) for side in size)
     mesh = []

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from indexer.simulation.radiograph import ASPECT, Film
+from indexer.simulation.radiograph import ASPECT, FilmPixels
 from indexer.simulation.truth import SimulatedFinding
 
 __all__ = ["KINDS", "draw", "study_findings"]
@@ -65,13 +65,13 @@ def study_findings(number: int) -> tuple[SimulatedFinding, ...]:
     )
 
 
-def draw(film: Film, finding: SimulatedFinding, rng: np.random.Generator) -> Film:
+def draw(film: FilmPixels, finding: SimulatedFinding, rng: np.random.Generator) -> FilmPixels:
     """`film` with a finding in it; cardiomegaly is no drawing, but a deformation of the film."""
     drawer = _PAINTERS.get(finding.kind)
     return drawer(film, finding.side, rng) if drawer else film
 
 
-def _opacity(film: Film, side: str, rng: np.random.Generator) -> Film:
+def _opacity(film: FilmPixels, side: str, rng: np.random.Generator) -> FilmPixels:
     x, y = _grid(film)
     cx, cy, rx, ry = _LUNG_BASES[side]
     scale = rng.uniform(0.9, 1.15)
@@ -83,7 +83,7 @@ def _opacity(film: Film, side: str, rng: np.random.Generator) -> Film:
     return _add(film, amount * strength * _lung(side, film.shape[0]))
 
 
-def _nodule(film: Film, side: str, rng: np.random.Generator) -> Film:
+def _nodule(film: FilmPixels, side: str, rng: np.random.Generator) -> FilmPixels:
     x, y = _grid(film)
     cx, cy = _NODULES[side][rng.integers(len(_NODULES[side]))].tolist()
     radius = rng.uniform(0.016, 0.023)
@@ -96,7 +96,7 @@ def _nodule(film: Film, side: str, rng: np.random.Generator) -> Film:
     return _add(film, rng.uniform(0.42, 0.52) * depth * edge)
 
 
-def _effusion(film: Film, side: str, rng: np.random.Generator) -> Film:
+def _effusion(film: FilmPixels, side: str, rng: np.random.Generator) -> FilmPixels:
     x, y = _grid(film)
     x0, y0, x1, y1 = _MENISCUS[side]
     y0 += rng.uniform(-0.03, 0.03)
@@ -108,7 +108,7 @@ def _effusion(film: Film, side: str, rng: np.random.Generator) -> Film:
     return film + (0.93 * wet * np.clip(level - film, 0, 1)).astype(np.float32)
 
 
-def _catheter(film: Film, side: str, rng: np.random.Generator) -> Film:
+def _catheter(film: FilmPixels, side: str, rng: np.random.Generator) -> FilmPixels:
     height, width = film.shape
     bend = rng.uniform(-0.008, 0.008, _CATHETERS[side].shape)
     path = _spline(_CATHETERS[side] + bend) * (width, height) * 2
@@ -130,12 +130,12 @@ _PAINTERS = {
 }
 
 
-def _add(film: Film, amount: Film) -> Film:
+def _add(film: FilmPixels, amount: FilmPixels) -> FilmPixels:
     """More attenuation: bright parts gain less, as the film saturates."""
     return film + amount.astype(np.float32) * (1 - film)
 
 
-def _grid(film: Film) -> tuple[Film, Film]:
+def _grid(film: FilmPixels) -> tuple[FilmPixels, FilmPixels]:
     height, width = film.shape
     x = np.linspace(0, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
@@ -143,7 +143,7 @@ def _grid(film: Film) -> tuple[Film, Film]:
 
 
 @lru_cache(maxsize=32)
-def _lung(side: str, height: int, margin: float = 0.0) -> Film:
+def _lung(side: str, height: int, margin: float = 0.0) -> FilmPixels:
     """A lung at `height` rows, widened by a `margin` of the height; 0..1, soft edge, read-only."""
     width = round(height * ASPECT)
     mask = Image.new("L", (width, height))
@@ -156,13 +156,13 @@ def _lung(side: str, height: int, margin: float = 0.0) -> Film:
     return pixels
 
 
-def _clouds(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> Film:
+def _clouds(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> FilmPixels:
     """Smooth random texture of mean 0 and deviation about 1."""
     coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
-def _sigmoid(x: Film) -> Film:
+def _sigmoid(x: FilmPixels) -> FilmPixels:
     return 1 / (1 + np.exp(-np.clip(x, -30, 30)))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from indexer.simulation.dicom_files import PixelEncoding, dicom_file
 from indexer.simulation.film import expose
 from indexer.simulation.packing import zipped
-from indexer.simulation.radiograph import Film, data_folder
+from indexer.simulation.radiograph import FilmPixels, data_folder
 from indexer.simulation.studies import DX, image_header, make_uid, study_header
-from indexer.simulation.truth import Outcome, SimulatedFile
+from indexer.simulation.truth import SimulatedFile, TrueOutcome
 
 __all__ = ["other_files"]
 
@@ -23,19 +23,19 @@ def other_files(seed: int) -> Iterator[tuple[SimulatedFile, bytes]]:
     """What ``pydicom-data`` holds, of which only ``RG1`` shows a chest, and damaged files."""
     for path in sorted(data_folder().glob("*.dcm")):
         if path.name not in _LEFT_OUT:
-            outcome: Outcome = "done" if path.name.startswith("RG1_") else "left_out"
+            outcome: TrueOutcome = "done" if path.name.startswith("RG1_") else "left_out"
             yield SimulatedFile(f"other/pydicom-data/{path.name}", outcome), path.read_bytes()
     for name, data, outcome, reason in _damaged(seed):
         yield SimulatedFile(f"other/{name}", outcome, reason), data
 
 
-def _damaged(seed: int) -> Iterator[tuple[str, bytes, Outcome, str]]:
+def _damaged(seed: int) -> Iterator[tuple[str, bytes, TrueOutcome, str]]:
     film = expose(np.random.default_rng((seed, 0)), 512, 486)
 
     def made(
         name: str,
         syntax: str = "ExplicitVRLittleEndian",
-        picture: Film = film,
+        picture: FilmPixels = film,
         **tags: object,
     ) -> bytes:
         own = {"StudyInstanceUID": make_uid(seed, name), "PatientID": f"SIM {name}"}

@@ -12,9 +12,9 @@ from PIL import Image
 
 from indexer.errors import MissingExtraError
 
-__all__ = ["ASPECT", "Film", "data_folder", "radiograph"]
+__all__ = ["ASPECT", "FilmPixels", "data_folder", "radiograph"]
 
-Film: TypeAlias = npt.NDArray[np.floating[Any]]
+FilmPixels: TypeAlias = npt.NDArray[np.floating[Any]]
 
 ASPECT = 0.95  # width over height of the part of the source that is used
 _SOURCE = "RG1_UNCR.dcm"
@@ -38,7 +38,7 @@ def data_folder() -> Path:
 
 
 @lru_cache(maxsize=8)
-def radiograph(height: int) -> Film:
+def radiograph(height: int) -> FilmPixels:
     """The source at `height` rows, 0..1 with bone white; read-only."""
     import pydicom
 
@@ -48,6 +48,6 @@ def radiograph(height: int) -> Film:
     linear = np.clip((high - stored) / (high - low), 0, 1) ** 1.5
     width = round(height * ASPECT)
     image = Image.fromarray(linear).resize((width, height), Image.Resampling.LANCZOS)
-    pixels: Film = np.clip(np.asarray(image), 0, 1)
+    pixels: FilmPixels = np.clip(np.asarray(image), 0, 1)
     pixels.setflags(write=False)
     return pixels

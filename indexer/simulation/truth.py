@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-__all__ = ["Outcome", "SimulatedFile", "SimulatedFinding", "Simulation"]
+__all__ = ["SimulatedFile", "SimulatedFinding", "Simulation", "TrueOutcome"]
 
-Outcome: TypeAlias = Literal["done", "duplicate", "skipped", "failed", "left_out"]
+TrueOutcome: TypeAlias = Literal["done", "duplicate", "skipped", "failed", "left_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SimulatedFile:
     """
 
     name: str
-    outcome: Outcome
+    outcome: TrueOutcome
     reason: str | None = None
     study: int | None = None
     findings: tuple[SimulatedFinding, ...] = ()

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from indexer.annotation import Annotation
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import encode_sequences
-from indexer.learning.epochs import Criterion, Row, run_epochs
-from indexer.training.feedback import LONGEST
+from indexer.learning.epochs import Criterion, EpochScores, run_epochs
+from indexer.training.composite_labels import LONGEST
 from indexer.training.recipe import Recipe
 
 __all__ = ["annotator_shape", "train_annotator"]
@@ -33,10 +33,10 @@ def annotator_shape(recipe: Recipe) -> dict[str, Any]:
 
 def train_annotator(
     recipe: Recipe,
-    labels: Labels,
+    labels: LabelSet,
     annotations: Mapping[str, Sequence[Sequence[Annotation]]],
     vectors: Mapping[str, _FloatArray],
-) -> tuple[Annotator, list[Row]]:
+) -> tuple[Annotator, list[EpochScores]]:
     """The RNN of the epoch with the least loss on val, its state always started by the image.
 
     Parameters
@@ -63,7 +63,7 @@ def train_annotator(
             logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=-1
         )
 
-    def train_epoch(_: int) -> Row:
+    def train_epoch(_: int) -> EpochScores:
         model.train()
         embedding, tokens = data["train"]
         losses = []

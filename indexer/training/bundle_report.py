@@ -8,7 +8,7 @@ from typing import Any
 
 from indexer.learning.composite_map import map_composite_vectors
 from indexer.learning.report_page import Section, draw_curves, draw_map, write_page
-from indexer.training.feedback import Composites
+from indexer.training.composite_labels import Composites
 
 __all__ = ["write_bundle_report"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from indexer.learning.appearance import Change
+from indexer.learning.appearance import AppearanceChange
 
 __all__ = ["Recipe"]
 
@@ -94,7 +94,7 @@ class Recipe:
     frozen: int = 0
     strong: bool = False
     jpeg: bool = False
-    left_out: tuple[Change, ...] = ()
+    left_out: tuple[AppearanceChange, ...] = ()
     balanced: bool = True
     averaged: float = 0.15
     interpolation: float = 1.0

@@ -31,7 +31,7 @@ from indexer.training.cnn.member import (
 from indexer.training.cnn.reading import read_kept
 from indexer.training.cnn.supervision import Supervision, common_text, view_targets
 from indexer.training.cnn.teachers import Teachers
-from indexer.training.feedback import Composites, find_composites
+from indexer.training.composite_labels import Composites, find_composites
 from indexer.training.likeness import fit_likeness, group_means
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources, Start

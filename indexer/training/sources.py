@@ -17,7 +17,7 @@ from torch import Tensor
 from indexer.annotation import Annotation
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.datasets.dataset import Example, Needs, load_canvases, load_examples
 from indexer.datasets.description import Description
@@ -69,7 +69,7 @@ class Sources:
     examples: Mapping[str, list[Example]]
     source: Mapping[str, npt.NDArray[np.int64]]
     canvases: Mapping[str, _ByteArray]
-    labels: Labels
+    labels: LabelSet
     known: Mapping[str, KnownTargets]
 
     @classmethod

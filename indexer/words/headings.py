@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.annotation import KINDS, Kind, vocabulary
+from indexer.annotation import KINDS, WordKind, vocabulary
 
 __all__ = ["Heading", "headings", "in_a_sentence", "loose_forms"]
 
@@ -40,11 +40,11 @@ class Heading:
     """
 
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[WordKind, ...]
     forms: tuple[str, ...] = ()
     broader: tuple[str, ...] = ()
     narrower: tuple[str, ...] = ()
-    means: tuple[tuple[Kind, str], ...] = ()
+    means: tuple[tuple[WordKind, str], ...] = ()
     plain: str = ""
 
     def to_json(self) -> dict[str, Any]:

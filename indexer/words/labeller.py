@@ -17,13 +17,13 @@ from indexer.words import negation
 from indexer.words.cues import NORMAL_STATEMENTS, PART_OF_ANOTHER_EXAM, PART_OF_THE_REPORT
 from indexer.words.labeller_rules import FINDINGS, QUALIFIER_PATTERNS, FindingRule
 from indexer.words.language import denies, is_english, is_english_report
-from indexer.words.negation import Status
+from indexer.words.negation import AssertionStatus
 
 __all__ = [
     "MAX_CHARACTERS",
     "READ_SECTIONS",
+    "AssertionStatus",
     "Mention",
-    "Status",
     "affirmed",
     "label",
     "statements",
@@ -56,7 +56,7 @@ class Mention:
     """
 
     annotation: Annotation
-    status: Status
+    status: AssertionStatus
     section: str
     sentence_span: tuple[int, int]
     phrase_span: tuple[int, int]
@@ -210,7 +210,7 @@ def _read(text: str, section: str, start: int, end: int) -> Iterator[Mention]:
 
 # The same sentences stand in many reports.
 @lru_cache(maxsize=4096)
-def _sentence_statements(sentence: str) -> tuple[tuple[Annotation, Status, int, int], ...]:
+def _sentence_statements(sentence: str) -> tuple[tuple[Annotation, AssertionStatus, int, int], ...]:
     """What a sentence says, with the places of its phrases in it."""
     if not is_english(sentence):
         return ()

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.annotation import KINDS, Kind, vocabulary
+from indexer.annotation import KINDS, WordKind, vocabulary
 
 __all__ = ["FINDINGS", "QUALIFIER_PATTERNS", "FindingRule"]
 
-_QUALIFIERS: tuple[Kind, ...] = KINDS[1:]
+_QUALIFIERS: tuple[WordKind, ...] = KINDS[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class FindingRule:
     pattern: str
     qualifiers: tuple[str, ...] = ()
     organ: str = ""
-    kinds: tuple[Kind, ...] = _QUALIFIERS
+    kinds: tuple[WordKind, ...] = _QUALIFIERS
 
 
 def _with_parts(pattern: str) -> str:

@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 
 from indexer.words.cues import CUES
 
-__all__ = ["Cue", "Status", "cues", "status"]
+__all__ = ["AssertionStatus", "Cue", "cues", "status"]
 
-Status: TypeAlias = Literal["affirmed", "negated", "uncertain"]
+AssertionStatus: TypeAlias = Literal["affirmed", "negated", "uncertain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def cues(sentence: str) -> tuple[Cue, ...]:
     return tuple(found)
 
 
-def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Status:
+def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> AssertionStatus:
     """What a sentence says of the words from `start` to `end`.
 
     Parameters
@@ -112,7 +112,7 @@ def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Status:
     return "uncertain" if doubt else "affirmed"
 
 
-def _after(sentence: str, end: int, found: Sequence[Cue]) -> Status | None:
+def _after(sentence: str, end: int, found: Sequence[Cue]) -> AssertionStatus | None:
     for cue in (c for c in found if c.start >= end):
         if cue.kind in ("stop", "negated_before", "uncertain_before"):
             return None

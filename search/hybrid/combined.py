@@ -26,9 +26,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     conjunction,
     leaves,
     narrow,
@@ -48,7 +48,7 @@ from search.understanding import DatabaseTerms, Query
 
 __all__ = [
     "WINDOW",
-    "Asked",
+    "CombinedQuery",
     "answer",
     "check_page",
     "demands",
@@ -61,7 +61,7 @@ WINDOW = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CombinedQuery:
     """What is asked for together; one of words, meaning and picture at least.
 
     Parameters
@@ -190,7 +190,7 @@ def search_combined(
     vector_bytes = None if picture is None else picture.vector.tobytes()
     parts = (request.group, request.least_likeness, request.include_unusual)
     sign = signature(conditions, tree, sentence, vector_bytes, *parts)
-    asked_for = Asked(conditions, matches, tree, meaning, near, left_out, sign)
+    asked_for = CombinedQuery(conditions, matches, tree, meaning, near, left_out, sign)
     return answer(asked_for, request, snapshot, notes, understood)
 
 
@@ -224,7 +224,7 @@ def query_sentence(tree: Node) -> str:
     for leaf in leaves(tree, positive=True):
         if isinstance(leaf, Value):
             words += [leaf.value] if leaf.field in ANNOTATION_FIELDS else []
-        elif isinstance(leaf, Word | Phrase | Fuzzy) or (
+        elif isinstance(leaf, Term | Phrase | Fuzzy) or (
             isinstance(leaf, Prefix) and leaf.field in ANNOTATION_FIELDS
         ):
             words.append(leaf.text)
@@ -232,7 +232,7 @@ def query_sentence(tree: Node) -> str:
 
 
 def answer(
-    asked: Asked,
+    asked: CombinedQuery,
     request: SearchRequest,
     snapshot: Snapshot,
     notes: Iterable[str] = (),

@@ -26,9 +26,9 @@ from search.language.tree import (
     Phrase,
     Prefix,
     Present,
+    Term,
     Value,
     Wildcard,
-    Word,
 )
 
 __all__ = ["Findings", "fold"]
@@ -107,7 +107,7 @@ class Findings:
                 return self._evaluate(inner)
             case Finding(inner, origin):
                 return self._narrowed(self._evaluate(inner), origin)
-            case Word(text, _, origin) | Phrase(text, _, origin):
+            case Term(text, _, origin) | Phrase(text, _, origin):
                 return self._narrowed(self._with(stemmed(text)), origin)
             case Value("origin", value):
                 return set(self._of_origin.get(value, ()))

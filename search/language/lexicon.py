@@ -27,8 +27,8 @@ from search.language.tree import (
     Not,
     Or,
     Phrase,
+    Term,
     Value,
-    Word,
     any_of,
     conjunction,
     flattened,
@@ -184,7 +184,7 @@ class Lexicon:
             hint = f'; did you mean "{guess}"?' if guess else ""
             shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in term)
             raise NotFoundError(f'the lexicon does not know "{shown[:60]}"{hint}')
-        words = (Word(word) for word in term.split() if stemmed(word))
+        words = (Term(word) for word in term.split() if stemmed(word))
         return Expansion(term, headings, self.expand(conjunction(*words)))
 
     # ---- trees ----------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ class Lexicon:
         match node:
             case And(nodes):
                 for run in self._runs(nodes):
-                    if len(run) > 1 or isinstance(run[0], Word):
+                    if len(run) > 1 or isinstance(run[0], Term):
                         yield And(run), self._meaning(run)
                     else:
                         yield from self._terms(run[0])
@@ -272,7 +272,7 @@ class Lexicon:
                     yield from self._terms(child)
             case Boost(child) | Finding(child):
                 yield from self._terms(child)
-            case Word(text) | Phrase(text):
+            case Term(text) | Phrase(text):
                 yield node, self.senses(text)
             case Value(field, value):
                 yield node, self.senses(value, field)
@@ -282,7 +282,7 @@ class Lexicon:
         start = 0
         while start < len(nodes):
             first, end = nodes[start], start + 1
-            if isinstance(first, Word):
+            if isinstance(first, Term):
                 same = replace(first, text="")
                 longest = min(len(nodes), start + self._longest)
                 while end < longest and _is_like(nodes[end], same):
@@ -293,18 +293,18 @@ class Lexicon:
             start = end
 
     def _meaning(self, words: Sequence[Node]) -> tuple[Heading, ...]:
-        return self.senses(" ".join(word.text for word in words if isinstance(word, Word)))
+        return self.senses(" ".join(word.text for word in words if isinstance(word, Term)))
 
     def _expand(self, node: Node) -> Node:
         match node:
-            case Word():
+            case Term():
                 return self._phrase((node,))
             case Value(field, value) if field in LABELS:
                 return self._valued(node, self.senses(value, field))
             case And(nodes):
                 return conjunction(
                     *(
-                        self._phrase(run) if isinstance(run[0], Word) else self._expand(run[0])
+                        self._phrase(run) if isinstance(run[0], Term) else self._expand(run[0])
                         for run in self._runs(nodes)
                     )
                 )
@@ -317,11 +317,11 @@ class Lexicon:
     def _phrase(self, words: Sequence[Node]) -> Node:
         """A run of words, or any other way to say the same."""
         first = words[0]
-        assert isinstance(first, Word)
+        assert isinstance(first, Term)
         headings = self._meaning(words)
         if not headings:
             return first
-        as_written = [Phrase(w.text, w.field, w.origin) for w in words if isinstance(w, Word)]
+        as_written = [Phrase(w.text, w.field, w.origin) for w in words if isinstance(w, Term)]
         alone = stemmed(first.text) if len(words) == 1 else None
         texts = self._ways(headings, alone)
         ways = (Phrase(text, first.field, first.origin) for text in texts)
@@ -384,9 +384,9 @@ def written(node: Node) -> str:
             return between.join(
                 f"({written(n)})" if isinstance(n, And | Or) else written(n) for n in nodes
             )
-        case Word(text, field) | Phrase(text, field) | Value(field, text):
+        case Term(text, field) | Phrase(text, field) | Value(field, text):
             quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-            shown = f'"{quoted}"' if not isinstance(node, Word) else text
+            shown = f'"{quoted}"' if not isinstance(node, Term) else text
             return f"{field}:{shown}" if field else shown
     raise ValueError(f"{type(node).__name__} is none of words, phrases and values")
 
@@ -396,5 +396,5 @@ def _holds(stems: _Stems, shorter: _Stems) -> bool:
     return any(stems[i : i + width] == shorter for i in range(len(stems) - width + 1))
 
 
-def _is_like(node: Node, word: Word) -> bool:
-    return isinstance(node, Word) and replace(node, text="") == word
+def _is_like(node: Node, word: Term) -> bool:
+    return isinstance(node, Term) and replace(node, text="") == word

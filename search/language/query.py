@@ -43,9 +43,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     conjunction,
     disjunction,
     leaves,
@@ -243,7 +243,7 @@ class _Converter:
     def _word(self, item: Any, field: str | None, position: int) -> Node:
         pattern, text, first = _shape(item.value)
         if first is None:
-            return self._literal(text, field, position, Word)
+            return self._literal(text, field, position, Term)
         if pattern == "*":
             return Present(field) if field else MatchAll()
         kind = FIELDS[field] if field else "text"
@@ -287,7 +287,7 @@ class _Converter:
             _refuse(position, f"more than {MAX_SHAPES} wildcards and fuzzy words")
 
     def _literal(
-        self, text: str, field: str | None, position: int, kind: type[Word] | type[Phrase]
+        self, text: str, field: str | None, position: int, kind: type[Term] | type[Phrase]
     ) -> Node:
         """A word or phrase; in a keyword field, its exact value."""
         declared = FIELDS[field] if field else "text"

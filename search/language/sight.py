@@ -16,8 +16,8 @@ from search.language.tree import (
     Phrase,
     Prefix,
     Present,
+    Term,
     Wildcard,
-    Word,
 )
 
 __all__ = ["without_reports"]
@@ -39,7 +39,7 @@ def without_reports(node: Node) -> Node:
         return type(node)(tuple(map(without_reports, node.nodes)))
     if isinstance(node, Not | Boost):
         return replace(node, node=without_reports(node.node))
-    if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Present):
+    if isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy | Present):
         if node.field in _OF_REPORTS:
             raise QueryError(f"{node.field}: the text of reports is not for your role")
         if node.field is None:

@@ -29,9 +29,9 @@ __all__ = [
     "Prefix",
     "Present",
     "Range",
+    "Term",
     "Value",
     "Wildcard",
-    "Word",
     "any_of",
     "conjunction",
     "disjunction",
@@ -49,7 +49,7 @@ class MatchAll:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Term:
     """A word of analysed text; `field` None means annotations and what the report affirms."""
 
     text: str
@@ -172,7 +172,7 @@ class Not:
 
 
 Leaf: TypeAlias = (
-    Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Among | Present | Range | MatchAll
+    Term | Phrase | Prefix | Wildcard | Fuzzy | Value | Among | Present | Range | MatchAll
 )
 Node: TypeAlias = Leaf | Finding | Boost | And | Or | Not
 
@@ -278,7 +278,7 @@ def _labelled(node: Node) -> bool:
         return all(map(_labelled, node.nodes))
     if isinstance(node, Boost):
         return _labelled(node.node)
-    if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
+    if isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
         return node.field in ANNOTATION_FIELDS
     return False
 
@@ -289,7 +289,7 @@ def _unfielded(node: Node) -> Node:
         return Or(tuple(map(_unfielded, node.nodes)))
     if isinstance(node, Boost):
         return _unfielded(node.node)
-    if isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy) and node.field == "annotation":
+    if isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy) and node.field == "annotation":
         return replace(node, field=None)
     return MatchAll() if node == Present("annotation") else node
 
@@ -306,7 +306,7 @@ def _narrow(node: Node, origin: Origin | None) -> Node:
         return replace(node, node=_narrow(node.node, origin))
     if isinstance(node, Finding):
         return replace(node, origin=node.origin or origin)
-    if origin and isinstance(node, Word | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
+    if origin and isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
         return replace(node, origin=origin) if node.field in ANNOTATION_FIELDS else node
     return node
 

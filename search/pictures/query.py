@@ -13,7 +13,7 @@ from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError,
 from search.language.tree import Prefix
 from search.models import Models
 from search.pictures.neighbours import nearest
-from search.request import ImageFile, ImageId, Picture, Upload, is_id
+from search.request import ImageFile, ImageId, PictureSource, Upload, is_id
 from search.snapshot import Snapshot
 
 __all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "is_whole_id", "query_picture", "resolve"]
@@ -58,7 +58,7 @@ class QueryPicture:
 
 
 def query_picture(
-    picture: Picture, snapshot: Snapshot, models: Models, *, whose: bool
+    picture: PictureSource, snapshot: Snapshot, models: Models, *, whose: bool
 ) -> QueryPicture:
     """The vector of a picture.
 

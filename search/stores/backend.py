@@ -21,8 +21,8 @@ __all__ = [
     "Backend",
     "Cursor",
     "FoundImage",
-    "Looked",
     "Page",
+    "ScoredDocument",
     "Sort",
     "TextQuery",
 ]
@@ -128,7 +128,7 @@ class TextQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ScoredDocument:
     """An image that was asked for by its id.
 
     Parameters
@@ -149,7 +149,9 @@ class Backend(Protocol):
     def search(self, asked: TextQuery) -> Page:
         """Images that match everything asked for."""
 
-    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+    def look_up(
+        self, ids: Sequence[str], words: Node, conditions: Node
+    ) -> dict[str, ScoredDocument]:
         """Those of some images that meet the conditions; their scores are those of `search`.
 
         Parameters

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from indexer.database.text.documents import Document
 from search.language.tree import MatchAll, Node
-from search.stores.backend import Backend, Looked, TextQuery
+from search.stores.backend import Backend, ScoredDocument, TextQuery
 
 __all__ = ["MOST_ANNOTATIONS", "Matches", "Meant"]
 
@@ -41,7 +41,7 @@ class Matches:
     """What words find, and what they say of images that a vector found.
 
     A store that holds words and vectors answers for both, and for a meaning, in one request and
-    gives it to `brought`; where none did, the text store is asked when the answer is wanted. Made
+    gives it to `fill`; where none did, the text store is asked when the answer is wanted. Made
     for one request.
 
     Parameters
@@ -79,7 +79,7 @@ class Matches:
         self._text = text
         self._best: Sequence[tuple[float, Document]] | None = None
         #: By id; None for an image that does not meet the conditions.
-        self._looked: dict[str, Looked | None] = {}
+        self._looked: dict[str, ScoredDocument | None] = {}
 
     @property
     def is_asked(self) -> bool:
@@ -91,14 +91,14 @@ class Matches:
         """The best matches, best first."""
         if self._best is None:
             hits = self._text.search(TextQuery(self.words, self.conditions, limit=self.count)).hits
-            self.brought(hits, {})
+            self.fill(hits, {})
             return hits
         return self._best
 
-    def brought(
+    def fill(
         self,
         best: Sequence[tuple[float, Document]],
-        looked: Mapping[str, Looked | None],
+        looked: Mapping[str, ScoredDocument | None],
         *,
         near_meaning: Sequence[str] | None = None,
         annotated: Sequence[str] | None = None,
@@ -117,9 +117,11 @@ class Matches:
         self._best = best
         self.near_meaning, self.annotated = near_meaning, annotated
         self._looked |= looked
-        self._looked |= {document["id"]: Looked(document, score) for score, document in best}
+        self._looked |= {
+            document["id"]: ScoredDocument(document, score) for score, document in best
+        }
 
-    def look(self, image_ids: Iterable[str]) -> dict[str, Looked]:
+    def look(self, image_ids: Iterable[str]) -> dict[str, ScoredDocument]:
         """Those of some images that meet the conditions, whether the words match them or not."""
         wanted = dict.fromkeys(image_ids)
         new = [image for image in wanted if image not in self._looked]
@@ -130,6 +132,6 @@ class Matches:
             for image in new:
                 self._looked[image] = None
             for image, one in self._text.look_up(new, words, self.conditions).items():
-                self._looked[image] = Looked(one.document, None) if done else one
+                self._looked[image] = ScoredDocument(one.document, None) if done else one
         pairs = ((image, self._looked[image]) for image in wanted)
         return {image: looked for image, looked in pairs if looked is not None}

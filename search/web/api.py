@@ -17,7 +17,7 @@ from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
 from search.web.review import api as labels
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
@@ -27,7 +27,7 @@ PROBABILITY = "cxrdex-probability"
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 router.include_router(labels.router)
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
 _Nothing = Annotated[NoQuery, Query()]
 

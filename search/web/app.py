@@ -37,7 +37,7 @@ from search.web.rendering.responses import error_response
 from search.web.review import pages as review
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
-from search.web.state import State
+from search.web.state import ServerState
 from search.web.uploads import Uploads
 
 __all__ = ["create_app"]
@@ -60,7 +60,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     """
     films = Films(service)
     uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
-    state = State(service, settings, films, uploads)
+    state = ServerState(service, settings, films, uploads)
     identities = _identities(settings)
 
     room = ReviewContext.of(service)

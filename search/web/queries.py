@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from search.request import Group, ImageId, Mode, Picture, SearchRequest
+from search.request import Group, ImageId, Mode, PictureSource, SearchRequest
 
 __all__ = [
     "BoundQuery",
@@ -116,7 +116,7 @@ class SimilarQuery(BoundQuery):
     least: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def request(
-        self, picture: Picture | str, among: tuple[str, ...] | None = None
+        self, picture: PictureSource | str, among: tuple[str, ...] | None = None
     ) -> SearchRequest:
         """The same as the service takes it, for one picture or the id of one."""
         return SearchRequest(

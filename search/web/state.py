@@ -26,7 +26,7 @@ from search.web.rendering.responses import json_bytes
 from search.web.settings import WebSettings
 from search.web.uploads import Uploads
 
-__all__ = ["State", "app_state", "request_state"]
+__all__ = ["ServerState", "app_state", "request_state"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _KEPT = 32 << 20
 
 
 @dataclass(slots=True)
-class State:
+class ServerState:
     """One server's service and what is kept beside it.
 
     Parameters
@@ -168,10 +168,10 @@ def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-def request_state(request: Request) -> State:
+def request_state(request: Request) -> ServerState:
     """The state of the server that answers a request, without the text of reports for those who
     may not see it."""
-    state: State = request.app.state.cxrdex
+    state: ServerState = request.app.state.cxrdex
     person = getattr(request.state, "person", None)
     if person is not None and not person.may(state.settings.reports):
         seen = copy(state)
@@ -180,6 +180,6 @@ def request_state(request: Request) -> State:
     return state
 
 
-async def app_state(request: Request) -> State:
+async def app_state(request: Request) -> ServerState:
     """`request_state` as a dependency; what is not `async` would wait for a thread of its own."""
     return request_state(request)

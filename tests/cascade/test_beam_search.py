@@ -5,18 +5,18 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from indexer.cascade.beam_search import END, FloatArray, IntArray, State, beam_search
+from indexer.cascade.beam_search import END, BeamState, FloatArray, IntArray, beam_search
 
 WORDS, LENGTH = 5, 3
 LOGITS = np.random.default_rng(0).normal(scale=2, size=(WORDS, WORDS)).astype(np.float32)
 
 
-def step(words: IntArray, state: State) -> tuple[FloatArray, State]:
+def step(words: IntArray, state: BeamState) -> tuple[FloatArray, BeamState]:
     """The next word depends on the last one alone."""
     return LOGITS[words], state
 
 
-def start(lines: int, beam: int) -> State:
+def start(lines: int, beam: int) -> BeamState:
     return (np.zeros((lines, beam, 1), np.float32),)
 
 
@@ -64,9 +64,9 @@ def test_a_beam_of_one_takes_the_likeliest_word_each_time() -> None:
 
 def test_the_state_follows_the_line_it_belongs_to() -> None:
     """Each word adds itself to the state: what is left must fit the words that were written."""
-    seen: list[tuple[IntArray, State]] = []
+    seen: list[tuple[IntArray, BeamState]] = []
 
-    def adding(words: IntArray, state: State) -> tuple[FloatArray, State]:
+    def adding(words: IntArray, state: BeamState) -> tuple[FloatArray, BeamState]:
         after = (state[0] * 10 + words[:, :, None].astype(np.float32),)
         seen.append((words, after))
         return LOGITS[words], after

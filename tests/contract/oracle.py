@@ -27,9 +27,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
 )
 from search.results import FacetCount
 
@@ -97,7 +97,7 @@ def _holds(node: Node, of: _OfImage | _OfFinding) -> bool:
         case Finding():
             assert isinstance(of, _OfImage)
             return matches(node, of.document)
-        case Word(text, field, origin) | Phrase(text, field, origin):
+        case Term(text, field, origin) | Phrase(text, field, origin):
             return any(_side_by_side(_stems(text), _stems(t)) for t in of.texts(field, origin))
         case Prefix(text, field, origin):
             return _any_term(of, field, origin, lambda term: term.startswith(_folded(text)))

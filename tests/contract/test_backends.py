@@ -20,8 +20,8 @@ from search.language.tree import (
     Or,
     Prefix,
     Range,
+    Term,
     Value,
-    Word,
     conjunction,
     narrow,
 )
@@ -71,7 +71,7 @@ def test_random_trees(filled: Filled, documents: list[Document], seed: int) -> N
 
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 def test_pages_by_cursor(filled: Filled, documents: list[Document], sort: Sort) -> None:
-    query = Word("left")
+    query = Term("left")
     whole = [
         d["id"]
         for _, d in filled.backend.search(TextQuery(query, sort=sort, limit=EVERYTHING)).hits
@@ -101,7 +101,7 @@ def test_the_last_page_has_no_next(filled: Filled) -> None:
 
 
 def test_offsets_are_slices_of_one_order(filled: Filled) -> None:
-    for query in (Word("effusion"), MatchAll()):
+    for query in (Term("effusion"), MatchAll()):
         whole = [d["id"] for _, d in filled.backend.search(TextQuery(query, limit=EVERYTHING)).hits]
         for offset in (0, 1, 30, len(whole) - 2, len(whole), 10**15):
             page = filled.backend.search(TextQuery(query, limit=9, offset=offset))
@@ -110,7 +110,7 @@ def test_offsets_are_slices_of_one_order(filled: Filled) -> None:
 
 
 def test_scores_order_hits_and_filters_do_not_count(filled: Filled) -> None:
-    query, filters = Word("effusion"), Value("view", "lateral")
+    query, filters = Term("effusion"), Value("view", "lateral")
     plain = filled.backend.search(TextQuery(query, limit=EVERYTHING))
     order = [(-score, document["id"]) for score, document in plain.hits]
     assert order == sorted(order)
@@ -137,7 +137,7 @@ CHOICES: tuple[dict[str, Node], ...] = (
 def test_a_facets_own_choice_does_not_shrink_it(
     filled: Filled, documents: list[Document], chosen: dict[str, Node]
 ) -> None:
-    query, filters = Word("lung"), Range("age", 0, None)
+    query, filters = Term("lung"), Range("age", 0, None)
     names = ("disease", "view", "side", "origin")
     page = filled.backend.search(
         TextQuery(
@@ -165,7 +165,7 @@ def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> 
     assert _ids(filled.backend, among) == {*some}
     assert _ids(filled.backend, MatchAll(), Among(())) == set()
     assert _ids(filled.backend, Not(among)) == {d["id"] for d in documents} - {*some}
-    word = Word("lung")
+    word = Term("lung")
     wanted = {d["id"] for d in documents if matches(word, d)} & {*some}
     assert _ids(filled.backend, word, among) == wanted
     assert {*filled.backend.keys(conjunction(word, among))} == {*vector_keys(sorted(wanted))}
@@ -174,7 +174,7 @@ def test_some_images_by_their_ids(filled: Filled, documents: list[Document]) -> 
 @pytest.mark.parametrize("seed", range(20))
 def test_some_images_are_looked_up(filled: Filled, documents: list[Document], seed: int) -> None:
     rng = random.Random(seed)
-    words = Or((Word("effusion"), Boost(Word("left"), 100.0), Not(Value("sex", "f"))))
+    words = Or((Term("effusion"), Boost(Term("left"), 100.0), Not(Value("sex", "f"))))
     conditions = (MatchAll(), Value("view", "lateral"), Value("origin", "human"))[seed % 3]
     some = rng.sample(documents, 40)
     ids = [*(document["id"] for document in some), "f" * 16]

@@ -15,7 +15,7 @@ from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
 from search.language.query import parse
-from search.language.tree import Node, Value, Word, conjunction, narrow
+from search.language.tree import Node, Term, Value, conjunction, narrow
 from search.paging import Sort
 from search.stores.backend import TextQuery
 from tests.contract.conftest import Filled
@@ -171,7 +171,7 @@ def test_no_word_finds_what_denies_it(empty: Filled) -> None:
     missed: list[str] = []
     for number, form in enumerate(forms, 1):
         words = [word for word in re.findall(r"[\w'-]+", form) if analyzer().analyze(word)]
-        keys = set(empty.backend.keys(lexicon.expand(conjunction(*map(Word, words)))).tolist())
+        keys = set(empty.backend.keys(lexicon.expand(conjunction(*map(Term, words)))).tolist())
         if denied := sorted(key for key in keys if key <= len(denials)):
             found_denied[form] = [denials[key - 1] for key in denied[:3]]
         if len(denials) + number not in keys:

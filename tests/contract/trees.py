@@ -19,9 +19,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
 )
 
 __all__ = ["random_finding", "random_tree"]
@@ -99,7 +99,7 @@ def _inside(rng: random.Random, depth: int, shapes: bool) -> Node:
 
 def _words(rng: random.Random, field: str | None, shapes: bool) -> Node:
     made: tuple[Callable[[], Node], ...] = (
-        lambda: Word(rng.choice(_WORDS), field),
+        lambda: Term(rng.choice(_WORDS), field),
         lambda: Phrase(rng.choice(_PHRASES), field),
         lambda: Prefix(rng.choice(_BEGINNINGS), field),
         lambda: Wildcard(rng.choice(_SHAPES), field),

@@ -10,7 +10,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
 from indexer.datasets.images import Dataset
 from indexer.evaluation.protocols import evaluate
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
@@ -44,7 +44,7 @@ def test_labels_of_a_collection_become_peoples_words(
         tmp_path / "db",
         labels=[folder],
         compute=compute,
-        reading=FileReading(workers=1, batch_size=8),
+        processing=FileProcessing(workers=1, batch_size=8),
     )
     assert (summary.done, summary.labels_unmatched) == (TRAIN + VAL, 0)
     said = []

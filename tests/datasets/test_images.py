@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.cascade.labels import END, Labels
+from indexer.cascade.labels import END, LabelSet
 from indexer.datasets.dataset import load_examples, load_part
 from indexer.datasets.example import Example
 from indexer.datasets.images import Dataset
@@ -349,7 +349,7 @@ def test_a_table_leads_nowhere_outside(tmp_path: Path) -> None:
 
 
 def test_targets(tmp_path: Path) -> None:
-    labels = Labels(("normal", "mass", "nodule"), (("nodule", "left"), ("mass", "left")), (END,))
+    labels = LabelSet(("normal", "mass", "nodule"), (("nodule", "left"), ("mass", "left")), (END,))
     _put(tmp_path / "mesh", **{"annotations.csv": "image_id,annotation\na,Nodule/left\nb,Nodule\n"})
     _pictures(tmp_path, "mesh/images/a.png", "mesh/images/b.png")
     _put(tmp_path / "table", **{"images.csv": "image,patient,labels,view\na,1,Nodule,AP\n"})

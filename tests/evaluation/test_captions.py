@@ -72,7 +72,7 @@ def test_baselines_that_are_not_installed_are_left_out_and_said_so(
 
 @pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
 def test_what_is_not_installed_is_said_before_anything_is_read(
-    protocol: protocols.Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    protocol: protocols.ProtocolName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtraError, match=r"evaluating needs the extra"):

@@ -28,7 +28,7 @@ from indexer.database.verify import repair, verify
 from indexer.database.writer import Writer
 from indexer.database.writing import outbox
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from tests.database.making import KEY, entry, image_id, make_bundle
 from tests.elasticsearch_proxy import Proxy
@@ -128,7 +128,7 @@ def test_down_for_the_whole_run_and_back_later(
             path,
             compute=Compute(tmp_path / "bundle", "cpu"),
             choices=Choices(text_store="elasticsearch", elasticsearch_url=url),
-            reading=FileReading(workers=1),
+            processing=FileProcessing(workers=1),
         )
     assert bundle
     assert (summary.done, summary.waiting, summary.interrupted) == (12, 12, False)

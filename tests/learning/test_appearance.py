@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from indexer.learning.appearance import Change, change_appearance
+from indexer.learning.appearance import AppearanceChange, change_appearance
 from indexer.learning.augmentation import augment
 
-OF_PLACE: tuple[Change, ...] = ("rotations", "scales")
+OF_PLACE: tuple[AppearanceChange, ...] = ("rotations", "scales")
 
 
 def _films() -> Tensor:
@@ -46,14 +46,14 @@ def test_some_pictures_are_compressed_as_jpeg_and_nothing_else_changes() -> None
     assert torch.equal(again, packed)
 
 
-def _augmented(left_out: tuple[Change, ...]) -> Tensor:
+def _augmented(left_out: tuple[AppearanceChange, ...]) -> Tensor:
     canvases = (_films()[:, 0] * 255).byte()
     draw = torch.Generator().manual_seed(5)
     return augment(canvases, 56, draw, strong=True, left_out=left_out)
 
 
-@pytest.mark.parametrize("change", get_args(Change))
-def test_a_change_that_is_left_out_leaves_the_draws_of_the_others(change: Change) -> None:
+@pytest.mark.parametrize("change", get_args(AppearanceChange))
+def test_a_change_that_is_left_out_leaves_the_draws_of_the_others(change: AppearanceChange) -> None:
     plain, without = _augmented(()), _augmented((change,))
     touched = (plain - without).abs().amax((1, 2, 3)) > 1e-3
     assert touched.any(), "some pictures had it"
@@ -62,7 +62,7 @@ def test_a_change_that_is_left_out_leaves_the_draws_of_the_others(change: Change
 
 
 def test_without_any_change_a_picture_is_cut_out_as_it_is() -> None:
-    pictures = _augmented(get_args(Change))
+    pictures = _augmented(get_args(AppearanceChange))
     film = (_films()[:1, 0] * 255).byte().float()
     for picture in pictures[:, 0]:
         places = film.unfold(1, 56, 1).unfold(2, 56, 1)[0].reshape(-1, 56, 56)

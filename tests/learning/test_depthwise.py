@@ -8,7 +8,7 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-from indexer.learning.depthwise import speed_up
+from indexer.learning.depthwise import use_fast_depthwise
 
 _CASES = [
     (side, stride, size) for side in (3, 5) for stride in (1, 2) for size in ((14, 11), (13, 16))
@@ -24,7 +24,7 @@ def test_gradients_are_those_of_torch(
     kind, padding = (Conv2dSame, 0) if same else (nn.Conv2d, side // 2)
     plain, quick = (kind(6, 6, side, stride, padding, groups=6, bias=False) for _ in range(2))
     quick.load_state_dict(plain.state_dict())
-    speed_up(quick)
+    use_fast_depthwise(quick)
     assert type(quick) is not type(plain)
     found = []
     for convolution in (plain, quick):
@@ -44,7 +44,7 @@ def test_a_network_computes_what_it_did_under_the_same_names() -> None:
     plain = timm.create_model("tf_efficientnet_lite0", in_chans=1, num_classes=3).eval()
     quick = timm.create_model("tf_efficientnet_lite0", in_chans=1, num_classes=3).eval()
     quick.load_state_dict(plain.state_dict())
-    speed_up(quick)
+    use_fast_depthwise(quick)
     pictures = torch.rand(2, 1, 64, 64)
     assert list(quick.state_dict()) == list(plain.state_dict())
     assert torch.equal(quick(pictures), plain(pictures))
@@ -65,7 +65,7 @@ def test_gradients_in_half_precision_are_near() -> None:
         return convolution.weight.grad.clone()
 
     exact = slope()
-    speed_up(convolution)
+    use_fast_depthwise(convolution)
     torch.testing.assert_close(slope(), exact, rtol=0.05, atol=0.01)
 
 
@@ -81,5 +81,5 @@ def test_gradients_in_half_precision_are_near() -> None:
     ids=["dense", "wide", "biased", "multiplied", "dilated"],
 )
 def test_other_convolutions_are_left_alone(convolution: nn.Conv2d) -> None:
-    speed_up(convolution)
+    use_fast_depthwise(convolution)
     assert type(convolution) is nn.Conv2d

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from indexer.learning.epochs import Checkpoint, Criterion, Row, run_epochs
+from indexer.learning.epochs import Checkpoint, Criterion, EpochScores, run_epochs
 
 LOSS = Criterion("loss")
 AREA = Criterion("area", largest=True)
 
 
-def rows(name: str, *scores: float) -> list[Row]:
+def rows(name: str, *scores: float) -> list[EpochScores]:
     return [{name: score} for score in scores]
 
 
@@ -67,7 +67,7 @@ class _Training:
         parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
         self.checkpoint = Checkpoint(path, parts, torch.device("cpu"))
 
-    def epoch(self, number: int) -> Row:
+    def epoch(self, number: int) -> EpochScores:
         if number == self.breaks:
             raise KeyboardInterrupt
         draw = torch.Generator().manual_seed(number)
@@ -78,7 +78,7 @@ class _Training:
         self.weights.append(self.network.weight.item())
         return {"loss": self.scores[number]}
 
-    def run(self) -> list[Row]:
+    def run(self) -> list[EpochScores]:
         return run_epochs(self.network, self.epoch, len(self.scores), LOSS, self.checkpoint)
 
 

@@ -31,7 +31,7 @@ from indexer.paper.training.annotator import annotator_loss
 from indexer.paper.training.cascade import train_cascade
 from indexer.paper.training.rounds import first_labels
 from indexer.training.annotator import train_annotator
-from indexer.training.feedback import find_composites
+from indexer.training.composite_labels import find_composites
 from indexer.training.recipe import Recipe
 from tests.training.planted import (
     DIMENSIONS,

@@ -12,7 +12,7 @@ from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Predictor, Reading
 from indexer.database.choices import Choices
-from indexer.pipeline.options import FileReading, FileSelection
+from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.run import Summary, index
 from tests.pipeline.making import (
     make_bundle,
@@ -21,7 +21,7 @@ from tests.pipeline.making import (
 
 Index = Callable[..., Summary]
 
-_FOLDED = {"choices": Choices, "selection": FileSelection, "reading": FileReading}
+_FOLDED = {"choices": Choices, "selection": FileSelection, "processing": FileProcessing}
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.bundle import Bundle, BundleDescription
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import open_text_store
@@ -33,7 +33,7 @@ def make_bundle(
     from indexer.cascade.networks.encoder import Encoder
 
     torch.manual_seed(seed)
-    labels = Labels(
+    labels = LabelSet(
         ("normal", "opacity", "cardiomegaly"),
         (("opacity", "left"),),
         ("", "normal", "opacity", "cardiomegaly", "left", "lung"),

@@ -47,7 +47,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.database.writing import compaction, settling
     from indexer.pipeline import listing
     from indexer.pipeline.stages import model
-    from indexer.pipeline.options import FileReading, FileSelection
+    from indexer.pipeline.options import FileProcessing, FileSelection
     from indexer.pipeline.run import index
 
     class SlowRuntime(runtime.Predictor):
@@ -75,7 +75,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
                     selection=FileSelection(
                         prune=True, prune_limit=0.5, retry_failed=True, reread=command == "reread"
                     ),
-                    reading=FileReading(workers=1, batch_size=6),
+                    processing=FileProcessing(workers=1, batch_size=6),
                 )
             else:
                 with Writer.maintain(database, text="untouched") as writer:

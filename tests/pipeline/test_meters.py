@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.pipeline.stages.meters import Meter, Processor, StagesUse, StageUse
 from indexer.simulation import simulate_pictures
@@ -75,7 +75,7 @@ def test_processor_time_is_that_of_the_work() -> None:
 def test_a_run_tells_how_its_stages_spent_their_time(tmp_path: Path) -> None:
     simulate_pictures(tmp_path / "archive", 12)
     use = index(
-        [tmp_path / "archive"], tmp_path / "database", reading=FileReading(workers=1)
+        [tmp_path / "archive"], tmp_path / "database", processing=FileProcessing(workers=1)
     ).stages
     assert use is not None
     assert [stage.stage for stage in use.stages] == ["decode", "model", "commit", "send"]

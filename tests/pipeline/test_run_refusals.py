@@ -145,7 +145,7 @@ from pathlib import Path
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.errors import DiskFullError
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.pipeline.stages import model
 
@@ -153,7 +153,8 @@ model._COMMIT_FILES = 40
 if __name__ == "__main__":
     archive, database, bundle = map(Path, sys.argv[1:])
     try:
-        index([archive], database, compute=Compute(bundle, "cpu"), reading=FileReading(workers=1))
+        index([archive], database, compute=Compute(bundle, "cpu"),
+              processing=FileProcessing(workers=1))
     except DiskFullError as error:
         print(error)
         sys.exit(9)
@@ -212,7 +213,7 @@ import json, sys, time
 from pathlib import Path
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 
 def show(progress):
@@ -222,7 +223,7 @@ def show(progress):
 if __name__ == "__main__":
     archive, database, bundle = map(Path, sys.argv[1:])
     summary = index(
-        [archive], database, compute=Compute(bundle, "cpu"), reading=FileReading(workers=1),
+        [archive], database, compute=Compute(bundle, "cpu"), processing=FileProcessing(workers=1),
         progress=show,
     )
     print(json.dumps([summary.interrupted, summary.done, summary.left]))

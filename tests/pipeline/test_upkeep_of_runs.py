@@ -26,7 +26,7 @@ from indexer.database.upkeep.backup import relocate
 from indexer.database.verify import verify
 from indexer.errors import DatabaseError, PruneRefused
 from indexer.pipeline.executor import FileTask, file_reader
-from indexer.pipeline.options import FileReading, FileSelection
+from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.progress import Progress
 from indexer.pipeline.run import index
 from indexer.pipeline.stages.meters import StageUse
@@ -225,9 +225,9 @@ def test_a_database_of_an_earlier_version_is_read_anew_with_the_bundle_of_today(
         before = sorted(database.image_ids())
     assert relocate(path, old, str(archive)) == 6
     with pytest.raises(DatabaseError, match="--reread"):
-        index([archive], path, reading=FileReading(workers=1))
+        index([archive], path, processing=FileProcessing(workers=1))
     summary = index(
-        [archive], path, selection=FileSelection(reread=True), reading=FileReading(workers=1)
+        [archive], path, selection=FileSelection(reread=True), processing=FileProcessing(workers=1)
     )
     assert (summary.done, summary.failed, summary.duplicate) == (6, 0, 0)
     shipped = Compute().load_bundle()
@@ -241,4 +241,4 @@ def test_a_database_of_an_earlier_version_is_read_anew_with_the_bundle_of_today(
         for image in images:
             assert set(database.image(image).reading["probabilities"]) == set(shipped.findings)
     assert verify(path) == []
-    assert index([archive], path, reading=FileReading(workers=1)).done == 0
+    assert index([archive], path, processing=FileProcessing(workers=1)).done == 0

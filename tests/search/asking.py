@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search.request import ImageFile, ImageId, Picture, SearchRequest
+from search.request import ImageFile, ImageId, PictureSource, SearchRequest
 from search.results import Results
 from search.service import SearchService
 
@@ -30,7 +30,7 @@ def similar(service: SearchService, source: str | Path, k: int = 10, **more: Any
     return service.search(SearchRequest(picture=as_picture(source), limit=k, **_tuples(more)))
 
 
-def as_picture(source: str | Path) -> Picture:
+def as_picture(source: str | Path) -> PictureSource:
     """A file where it is a path, else an id."""
     return ImageFile(source) if isinstance(source, Path) else ImageId(source)
 

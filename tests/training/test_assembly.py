@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from indexer.annotation import Annotation
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.cascade.networks.encoder import EnsembleMember
 from indexer.datasets.targets import KnownTargets
 from indexer.training.assembly import Ensemble, TrainedMember, join
@@ -36,7 +36,7 @@ def members() -> list[TrainedMember]:
 def joined(members: list[TrainedMember]) -> Ensemble:
     examples = [example(n, _FINDINGS[n % 2 : n % 2 + 1]) for n in range(30)]
     assert isinstance(examples[0].annotations[0], Annotation)
-    supervision = Supervision.of(examples, Labels(_FINDINGS, (), ()), text=False)
+    supervision = Supervision.of(examples, LabelSet(_FINDINGS, (), ()), text=False)
     targets = np.random.default_rng(0).integers(0, 2, (10, 5)).astype(np.float32)
     goals = KnownTargets(targets, np.ones(targets.shape, bool))
     return join(_RECIPE, _FINDINGS, members, goals, supervision)

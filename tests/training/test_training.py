@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from indexer.annotation import Annotation, Kind
+from indexer.annotation import Annotation, WordKind
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.cascade.interpretation.certainty import UNUSUAL
@@ -104,7 +104,7 @@ def test_it_learns_the_planted_finding_and_its_words(trained: Bundle) -> None:
     found = {planted: runtime.read(_pictures(1, planted)) for planted in PLANTED}
     written = [(r.annotations[0], truth) for truth, readings in found.items() for r in readings]
     assert np.mean([a.disease == "opacity" for a, _ in written]) > 0.9, "chance is 0.67"
-    kinds: tuple[Kind, ...] = ("location", "side", "severity")
+    kinds: tuple[WordKind, ...] = ("location", "side", "severity")
     for place, kind in enumerate(kinds):
         right = [a.of_kind(kind) == (truth[place],) for a, truth in written]
         assert np.mean(right) > 0.7, f"chance of the {kind} is 0.5"

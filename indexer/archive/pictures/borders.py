@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.windowing import Grid, Picture
+from indexer.archive.windowing import GreyArray, Grid
 
 __all__ = ["Frame", "cut_borders", "find_frame"]
 
@@ -37,7 +37,7 @@ class Frame(NamedTuple):
     right: int
 
 
-def cut_borders(picture: Picture, grid: Grid | None) -> tuple[Picture, Grid | None]:
+def cut_borders(picture: GreyArray, grid: Grid | None) -> tuple[GreyArray, Grid | None]:
     """A picture without its borders, its grey levels stretched anew where any were cut.
 
     Parameters
@@ -71,7 +71,7 @@ def cut_borders(picture: Picture, grid: Grid | None) -> tuple[Picture, Grid | No
     return _stretched(inside), grid
 
 
-def find_frame(picture: Picture) -> Frame:
+def find_frame(picture: GreyArray) -> Frame:
     """What is left of a picture, (rows, columns), without even black or white borders."""
     rows, columns = picture.shape
     step = max(1, max(rows, columns) // _SIDE)
@@ -86,7 +86,7 @@ def find_frame(picture: Picture) -> Frame:
     return Frame(*ends)
 
 
-def _frame(picture: Picture) -> Frame:
+def _frame(picture: GreyArray) -> Frame:
     rows, columns = picture.shape
     frame = Frame(0, rows, 0, columns)
     for _ in range(_TIMES):
@@ -104,7 +104,7 @@ def _frame(picture: Picture) -> Frame:
     return frame
 
 
-def _run(lines: Picture) -> int:
+def _run(lines: GreyArray) -> int:
     """How many lines from the first on are even."""
     if not _even(lines[:1])[0]:
         return 0
@@ -113,7 +113,7 @@ def _run(lines: Picture) -> int:
     return len(flags) if flags.all() else int(np.argmin(flags))
 
 
-def _even(lines: Picture) -> npt.NDArray[np.bool_]:
+def _even(lines: GreyArray) -> npt.NDArray[np.bool_]:
     length = lines.shape[1]
     stray = int(_STRAY * length)
     ordered = np.partition(lines, (stray, length - 1 - stray), axis=1)
@@ -128,13 +128,13 @@ def _plausible(frame: Frame, rows: int, columns: int) -> bool:
     return cut <= _MAX_CUT and min((bottom - top) / rows, (right - left) / columns) >= _MIN_SIDE
 
 
-def _stretched(picture: Picture) -> Picture:
+def _stretched(picture: GreyArray) -> GreyArray:
     step = max(1, int((picture.size / 250_000) ** 0.5))
     low, high = np.percentile(picture[::step, ::step], (_TAIL, 100 - _TAIL))
     if high <= low:
         return picture
     levels = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255)
-    stretched: Picture
+    stretched: GreyArray
     if picture.dtype == np.uint8:
         stretched = np.rint(levels).astype(np.uint8)[picture]
     else:

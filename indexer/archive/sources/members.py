@@ -45,7 +45,7 @@ __all__ = [
     "OPEN_I_REPORTS",
     "REPORT_SUFFIXES",
     "Archive",
-    "Kind",
+    "ArchiveKind",
     "Member",
     "open_archive",
     "read_member",
@@ -53,7 +53,7 @@ __all__ = [
     "read_path",
 ]
 
-Kind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir", "address"]
+ArchiveKind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir", "address"]
 
 OPEN_I_REPORTS = "ecgen-radiology"
 #: Suffixes of report files.
@@ -112,7 +112,7 @@ class Archive:
     """
 
     path: str
-    kind: Kind
+    kind: ArchiveKind
     reports: Path | None = None
 
     def members(self) -> Iterator[Member]:
@@ -253,7 +253,7 @@ def plain_path(archive: str, name: str) -> Path | None:
 # ---- telling kinds apart ------------------------------------------------------------------------
 
 
-def _kind(path: str, head: bytes) -> Kind | None:
+def _kind(path: str, head: bytes) -> ArchiveKind | None:
     if head[128:132] == b"DICM":
         return "dicomdir" if _MEDIA_DIRECTORY in head else "folder"
     container = file_kind(path)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from indexer.cascade.beam_search import FloatArray, IntArray, State, beam_search
+from indexer.cascade.beam_search import BeamState, FloatArray, IntArray, beam_search
 
 __all__ = ["Annotator"]
 
@@ -75,13 +75,13 @@ class Annotator(nn.Module):
         Of tensors, and otherwise as `indexer.cascade.describer.Describer.describe`.
         """
 
-        def step(words: IntArray, state: State) -> tuple[FloatArray, State]:
+        def step(words: IntArray, state: BeamState) -> tuple[FloatArray, BeamState]:
             held = tuple(torch.from_numpy(part).flatten(0, 1).transpose(0, 1) for part in state)
             inputs = torch.from_numpy(words).reshape(-1, 1)
             logits, after = self.step(inputs, tuple(part.contiguous() for part in held))
             return logits.float().numpy().reshape(*words.shape, -1), beams(after)
 
-        def beams(state: tuple[Tensor, ...]) -> State:
+        def beams(state: tuple[Tensor, ...]) -> BeamState:
             return tuple(part.transpose(0, 1).unflatten(0, (-1, beam)).numpy() for part in state)
 
         start = self.initial_state(embedding.repeat_interleave(beam, 0))

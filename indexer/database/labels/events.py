@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias
 from indexer.annotation import Annotation
 
 __all__ = [
-    "Action",
     "Draft",
     "Event",
+    "LabelAction",
     "Verdict",
     "combine_verdicts",
     "standing",
     "verdicts",
 ]
 
-Action: TypeAlias = Literal["accept", "reject", "correct", "withdraw", "undo"]
+LabelAction: TypeAlias = Literal["accept", "reject", "correct", "withdraw", "undo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Draft:
         What is there instead, or as it was shown; None of a rejection, a withdrawal and an undo.
     """
 
-    action: Action
+    action: LabelAction
     finding: str
     annotation: Annotation | None = None
     undoes: int | None = None

@@ -9,10 +9,10 @@ from typing import Literal, TypeAlias
 from indexer.database.ledger.table import LedgerTable
 from indexer.database.outcomes import Failed, File, Read, Skipped
 
-__all__ = ["STATUSES", "FileRecord", "Files", "Status"]
+__all__ = ["STATUSES", "FileRecord", "FileStatus", "Files"]
 
-Status: TypeAlias = Literal["done", "duplicate", "skipped", "failed"]
-STATUSES: tuple[Status, ...] = ("done", "duplicate", "skipped", "failed")
+FileStatus: TypeAlias = Literal["done", "duplicate", "skipped", "failed"]
+STATUSES: tuple[FileStatus, ...] = ("done", "duplicate", "skipped", "failed")
 
 _COLUMNS = "files.id, status, archives.path, name, reason, detail, attempts, image_id"
 _JOINED = "files JOIN archives ON archive = archives.id"
@@ -36,7 +36,7 @@ class FileRecord:
         The image it holds.
     """
 
-    status: Status
+    status: FileStatus
     archive: str
     name: str
     reason: str | None
@@ -50,15 +50,15 @@ class Files(LedgerTable):
 
     # ---- asking ---------------------------------------------------------------------------------
 
-    def counts(self) -> dict[Status, int]:
+    def counts(self) -> dict[FileStatus, int]:
         """Files by status; all four are there."""
-        counts: dict[Status, int] = dict.fromkeys(STATUSES, 0)
+        counts: dict[FileStatus, int] = dict.fromkeys(STATUSES, 0)
         counts.update(self._all("SELECT status, count(*) FROM files GROUP BY status"))
         return counts
 
-    def reasons(self) -> dict[Status, dict[str, int]]:
+    def reasons(self) -> dict[FileStatus, dict[str, int]]:
         """Skipped and failed files by reason, the commonest first."""
-        reasons: dict[Status, dict[str, int]] = {"skipped": {}, "failed": {}}
+        reasons: dict[FileStatus, dict[str, int]] = {"skipped": {}, "failed": {}}
         for status, reason, count in self._all(
             "SELECT status, reason, count(*) FROM files WHERE status IN ('skipped', 'failed') "
             "GROUP BY 1, 2 ORDER BY 3 DESC, 2"
@@ -71,7 +71,7 @@ class Files(LedgerTable):
         return dict(self._all(f"SELECT path, count(*) FROM {_JOINED} GROUP BY 1"))
 
     def records(
-        self, *, statuses: Iterable[Status] = STATUSES, reason: str | None = None
+        self, *, statuses: Iterable[FileStatus] = STATUSES, reason: str | None = None
     ) -> Iterator[FileRecord]:
         """Files in the order in which they were first read, by status and reason."""
         wanted = list(statuses)
@@ -114,7 +114,7 @@ class Files(LedgerTable):
         )
         return (row[0], row[1]) if row else None
 
-    def first_entry(self, image_id: str) -> tuple[int, Status, str | None] | None:
+    def first_entry(self, image_id: str) -> tuple[int, FileStatus, str | None] | None:
         """Number, status and `Header` as text of the file that is to stand for an image."""
         row = self._one(
             "SELECT id, status, identity FROM files WHERE image_id = ? "
@@ -173,7 +173,7 @@ class Files(LedgerTable):
         """Enter what became of a file; an image that it does not hold any more is released."""
         before = self.image_behind(outcome.file)
         image_id = reason = detail = identity = None
-        status: Status
+        status: FileStatus
         if isinstance(outcome, Read):
             image_id, status = outcome.image.image_id, "duplicate" if duplicate else "done"
             identity = outcome.header.to_text() if duplicate else None

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 from indexer.database.ledger.table import LedgerTable
 
-__all__ = ["Forgotten", "Kind"]
+__all__ = ["Forgotten", "ForgottenKind"]
 
-Kind: TypeAlias = Literal["patient", "study", "image"]
+ForgottenKind: TypeAlias = Literal["patient", "study", "image"]
 
 _COLUMN = {"patient": "patient", "study": "study", "image": "image_id"}
 
@@ -17,12 +17,12 @@ _COLUMN = {"patient": "patient", "study": "study", "image": "image_id"}
 class Forgotten(LedgerTable):
     """The table `forgotten`; it is there once something was forgotten."""
 
-    def all(self) -> frozenset[tuple[Kind, str]]:
+    def all(self) -> frozenset[tuple[ForgottenKind, str]]:
         """Kind and pseudonym of all that must not come back."""
         there = self._one("SELECT 1 FROM sqlite_schema WHERE name = 'forgotten'")
         return frozenset(self._all("SELECT kind, id FROM forgotten")) if there else frozenset()
 
-    def add(self, kind: Kind, names: Iterable[str]) -> None:
+    def add(self, kind: ForgottenKind, names: Iterable[str]) -> None:
         """Keep pseudonyms from coming back."""
         self._change(
             "CREATE TABLE IF NOT EXISTS forgotten (kind TEXT NOT NULL, id TEXT NOT NULL, "
@@ -31,14 +31,14 @@ class Forgotten(LedgerTable):
         rows = ((kind, name) for name in names)
         self._change_each("INSERT OR IGNORE INTO forgotten VALUES (?, ?)", rows)
 
-    def remove(self, kind: Kind, names: Iterable[str]) -> int:
+    def remove(self, kind: ForgottenKind, names: Iterable[str]) -> int:
         """Let pseudonyms come back; gives how many were kept from it."""
         if not self.all():
             return 0
         rows = ((kind, name) for name in names)
         return self._change_each("DELETE FROM forgotten WHERE kind = ? AND id = ?", rows)
 
-    def affected_images(self, kind: Kind, name: str) -> list[str]:
+    def affected_images(self, kind: ForgottenKind, name: str) -> list[str]:
         """Ids of the images of a patient or study, or of one image, that the ledger has."""
         rows = self._all(f"SELECT image_id FROM images WHERE {_COLUMN[kind]} = ?", name)
         return [image_id for (image_id,) in rows]

@@ -18,10 +18,10 @@ from indexer.database.text.documents import canonical
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
 
-__all__ = ["ImageRow", "Images", "Place"]
+__all__ = ["ImageRow", "Images", "ShardRow"]
 
 #: Number of a shard, and a row in it.
-Place: TypeAlias = tuple[int, int]
+ShardRow: TypeAlias = tuple[int, int]
 
 _COLUMNS = (
     "images.id, image_id, study, patient, metadata, reading, report, report_keys, "
@@ -218,7 +218,7 @@ class Images(LedgerTable):
 
     # ---- changing -------------------------------------------------------------------------------
 
-    def add(self, read: Read, place: Place, run: int, report: Report | None) -> None:
+    def add(self, read: Read, place: ShardRow, run: int, report: Report | None) -> None:
         """Enter a new image; its document is made by `set_document`."""
         assert read.reading is not None
         header = read.header
@@ -232,7 +232,7 @@ class Images(LedgerTable):
             read.image.thumbnail is not None, *place, run,
         )  # fmt: skip
 
-    def set_reading(self, number: int, read: Read, place: Place, run: int) -> None:
+    def set_reading(self, number: int, read: Read, place: ShardRow, run: int) -> None:
         """Enter a new reading of an image, and the place of its new vector."""
         assert read.reading is not None
         self._change(

@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from indexer.database.ledger.table import PAGE, LedgerTable
 
-__all__ = ["Change", "Operation", "PendingChanges"]
+__all__ = ["Operation", "OutboxChange", "PendingChanges"]
 
 Operation: TypeAlias = Literal["upsert", "hide", "delete"]
 
 
-class Change(NamedTuple):
+class OutboxChange(NamedTuple):
     """A change of an image: its document as JSON, or that its picture or all of it is to go."""
 
     number: int
@@ -23,12 +23,12 @@ class Change(NamedTuple):
 class PendingChanges(LedgerTable):
     """The table `outbox`, and whether the text store is to be filled anew."""
 
-    def oldest(self, limit: int = PAGE) -> list[Change]:
+    def oldest(self, limit: int = PAGE) -> list[OutboxChange]:
         """The changes that have waited longest, in order."""
         rows = self._all(
             "SELECT seq, image_id, op, document FROM outbox ORDER BY seq LIMIT ?", limit
         )
-        return [Change(*row) for row in rows]
+        return [OutboxChange(*row) for row in rows]
 
     @property
     def count(self) -> int:

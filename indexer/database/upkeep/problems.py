@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 from indexer.database.layout import Layout
 from indexer.database.vectors.generation import Generation, current_generation
 
-__all__ = ["REBUILD", "Place", "Problem", "Verification"]
+__all__ = ["REBUILD", "DatabasePart", "Problem", "Verification"]
 
-Place: TypeAlias = Literal[
+DatabasePart: TypeAlias = Literal[
     "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels", "semantic"
 ]
 
@@ -38,7 +38,7 @@ class Problem:
         Number of the shard that is wrong.
     """
 
-    where: Place
+    where: DatabasePart
     what: str
     count: int
     detail: str

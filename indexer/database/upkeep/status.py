@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexer.database.layout import Manifest
-from indexer.database.ledger.files import Status
+from indexer.database.ledger.files import FileStatus
 from indexer.database.ledger.runs import Run
 from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.generation import Generation, current_generation
@@ -40,8 +40,8 @@ class DatabaseStatus:
         Images that it lacks, and entries in it whose image is gone.
     """
 
-    files: dict[Status, int]
-    reasons: dict[Status, dict[str, int]]
+    files: dict[FileStatus, int]
+    reasons: dict[FileStatus, dict[str, int]]
     images: int
     studies: int
     patients: int

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 
-from indexer.database.ledger.images import ImageRow, Place
+from indexer.database.ledger.images import ImageRow, ShardRow
 from indexer.database.outcomes import Outcome, Read, Unchanged
 from indexer.database.vectors.shards import vector_keys, write_shard
 from indexer.database.writing.documents import FindReport, hide, publish, rewrite
@@ -96,7 +96,7 @@ def _wants_picture(stores: Stores, read: Read, known: Container[str]) -> bool:
 def _store(
     stores: Stores,
     read: Read,
-    place: Place | None,
+    place: ShardRow | None,
     find_report: FindReport | None,
     known: bool,
 ) -> set[str]:
@@ -123,7 +123,11 @@ def _store(
 
 
 def _store_again(
-    stores: Stores, read: Read, row: ImageRow, place: Place | None, find_report: FindReport | None
+    stores: Stores,
+    read: Read,
+    row: ImageRow,
+    place: ShardRow | None,
+    find_report: FindReport | None,
 ) -> set[str]:
     """Store an image that the database has, from the file it was read from before."""
     image, images = read.image, stores.ledger.images

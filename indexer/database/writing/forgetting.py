@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from indexer.archive.deidentify import pseudonym
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import writing
-from indexer.database.ledger.forgotten import Kind
+from indexer.database.ledger.forgotten import ForgottenKind
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.writing.compaction import Compactor
 from indexer.database.writing.labels import drop_labels
@@ -40,13 +40,15 @@ class Wanted:
         How many of the names that were given match nothing.
     """
 
-    kind: Kind
+    kind: ForgottenKind
     names: tuple[str, ...]
     images: tuple[str, ...]
     unknown: int
 
 
-def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | None) -> Wanted:
+def find_wanted(
+    ledger: Ledger, kind: ForgottenKind, given: Iterable[str], key: bytes | None
+) -> Wanted:
     """What some names mean.
 
     Parameters
@@ -91,11 +93,11 @@ def find_wanted(ledger: Ledger, kind: Kind, given: Iterable[str], key: bytes | N
     return Wanted(kind, tuple(names), tuple(images), unknown)
 
 
-def _is_id(kind: Kind, text: str) -> bool:
+def _is_id(kind: ForgottenKind, text: str) -> bool:
     return len(text) == _ID_LENGTH[kind] and set(text.lower()) <= _HEX
 
 
-def _named(key: bytes, kind: Kind, line: str) -> list[str]:
+def _named(key: bytes, kind: ForgottenKind, line: str) -> list[str]:
     if kind == "study":
         return [pseudonym(key, "study", line)]
     issuer, _, number = line.rpartition("\t")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from indexer.learning.epochs import Criterion, Row, run_epochs
+from indexer.learning.epochs import Criterion, EpochScores, run_epochs
 from indexer.paper.classes import CLASSES
 from indexer.paper.model import Variant
 from indexer.paper.networks import PaperAnnotator
@@ -20,7 +20,7 @@ __all__ = ["annotator_loss", "fit_annotator"]
 _CLIP = 5.0
 
 
-def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
+def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[EpochScores]:
     """RMSprop on the true annotations, its state always started by the image."""
     recipe, device, vocabulary = setup.recipe, setup.device, setup.vocabulary
     model = variant.annotator
@@ -37,7 +37,7 @@ def fit_annotator(setup: Setup, variant: Variant, seed: int) -> list[Row]:
         weight_decay=recipe.writer_decay,
     )
 
-    def train_epoch(number: int) -> Row:
+    def train_epoch(number: int) -> EpochScores:
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
         torch.manual_seed(seed * 1000 + number)
         started = time.time()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from indexer.annotation import NORMAL
 from indexer.learning.composite_labels import CompositeLabels
-from indexer.learning.epochs import Criterion, Row, run_epochs
+from indexer.learning.epochs import Criterion, EpochScores, run_epochs
 from indexer.paper.model import Variant, prepare
 from indexer.paper.recipe import PaperRecipe
 from indexer.paper.training.sampling import draw_epoch
@@ -21,7 +21,9 @@ from indexer.paper.training.validation import checked
 __all__ = ["draw_rows", "fit_classifier"]
 
 
-def fit_classifier(setup: Setup, variant: Variant, labels: CompositeLabels, seed: int) -> list[Row]:
+def fit_classifier(
+    setup: Setup, variant: Variant, labels: CompositeLabels, seed: int
+) -> list[EpochScores]:
     """SGD on the labels; keeps the epoch of the least mean loss per class on val."""
     recipe, train, val, device = setup.recipe, setup.train, setup.val, setup.device
     model = variant.classifier
@@ -34,7 +36,7 @@ def fit_classifier(setup: Setup, variant: Variant, labels: CompositeLabels, seed
     targets = torch.from_numpy(labels.rows)
     half = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
-    def train_epoch(number: int) -> Row:
+    def train_epoch(number: int) -> EpochScores:
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
         torch.manual_seed(seed * 1000 + number)
         started = time.time()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from indexer.errors import TrainingError
-from indexer.learning.epochs import Row
+from indexer.learning.epochs import EpochScores
 from indexer.paper.scores import ORDERS, bleu
 
 __all__ = ["checked", "preference"]
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def checked(
     losses: Sequence[float], scores: Mapping[str, float], number: int, started: float
-) -> Row:
+) -> EpochScores:
     """What an epoch scored, rounded.
 
     Parameters

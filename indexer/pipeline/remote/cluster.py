@@ -14,7 +14,7 @@ from typing import Any
 from indexer.errors import ClusterError, HostMismatch, MissingExtraError
 from indexer.pipeline.remote.host import Expected, probe
 
-__all__ = ["Cluster", "Node", "Share", "connect"]
+__all__ = ["Cluster", "ClusterNode", "Share", "connect"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class ClusterNode:
     """A machine of the cluster that computes.
 
     Parameters
@@ -61,11 +61,11 @@ class Share:
     cpus: int
     gpus: int
 
-    def places(self, nodes: list[Node]) -> int:
+    def places(self, nodes: list[ClusterNode]) -> int:
         """How many chunks these machines read at the same time."""
         return sum(self.places_on(node) for node in nodes)
 
-    def places_on(self, node: Node) -> int:
+    def places_on(self, node: ClusterNode) -> int:
         """How many chunks a machine reads at the same time."""
         by_gpus = node.gpus // self.gpus if self.gpus else node.cpus
         return min(node.cpus // self.cpus, by_gpus)
@@ -83,7 +83,7 @@ class Cluster:
     def __init__(self, ray: Any) -> None:
         self.ray = ray
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ClusterNode]:
         """The machines that compute now.
 
         Raises
@@ -100,7 +100,7 @@ class Cluster:
             offers = node["Resources"]
             if node["Alive"] and offers.get("CPU", 0) >= 1:
                 cpus, gpus = int(offers["CPU"]), int(offers.get("GPU", 0))
-                found.append(Node(node["NodeID"], node["NodeManagerAddress"], cpus, gpus))
+                found.append(ClusterNode(node["NodeID"], node["NodeManagerAddress"], cpus, gpus))
         return found
 
     def share(self, workers: int | None, device: str) -> Share:

@@ -18,7 +18,7 @@ from indexer.errors import ClusterError, CxrdexError
 from indexer.pipeline.executor import FileTask
 from indexer.pipeline.remote.chunks import Chunk, ChunkDeadline, chunk_size, chunks
 from indexer.pipeline.remote.cluster import Cluster, Share
-from indexer.pipeline.remote.host import Answer, HostSettings, Whereabouts, read_chunk
+from indexer.pipeline.remote.host import Answer, HostAddress, HostSettings, read_chunk
 from indexer.pipeline.stages.meters import Meter, StageUse
 
 __all__ = ["RayExecutor"]
@@ -44,7 +44,7 @@ class _Attempt:
     since: float
     #: Results of the stream, to be fetched once they are known.
     next: Any = None
-    where: Whereabouts | None = None
+    where: HostAddress | None = None
     begun: bool = False
 
 
@@ -186,7 +186,7 @@ class RayExecutor:
             self._window.append(chunk)
             self._send(chunk)
 
-    def _send(self, chunk: Chunk, elsewhere: Whereabouts | None = None) -> None:
+    def _send(self, chunk: Chunk, elsewhere: HostAddress | None = None) -> None:
         """Have a chunk read; on any host but one, where that is said."""
         options: dict[str, Any] = {
             "num_cpus": self._share.cpus,
@@ -235,9 +235,9 @@ class RayExecutor:
             raise type(error.cause)(f"{attempt.where or 'a host'}: {error.cause}") from error
         raise error
 
-    def _use(self, attempt: _Attempt, part: Whereabouts | Answer | None) -> None:
+    def _use(self, attempt: _Attempt, part: HostAddress | Answer | None) -> None:
         now = time.monotonic()
-        if isinstance(part, Whereabouts):
+        if isinstance(part, HostAddress):
             attempt.where = part
         elif part is None:
             self._patience["queued"].add(now - attempt.since)

@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Expected",
+    "HostAddress",
     "HostReader",
     "HostSettings",
-    "Whereabouts",
     "check",
     "computes",
+    "host_address",
     "probe",
     "read_chunk",
     "versions",
-    "whereabouts",
 ]
 
 # Packages whose versions decide which pixels a file has and what is read in them.
@@ -132,7 +132,7 @@ class HostSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class HostAddress:
     """A host.
 
     Parameters
@@ -231,13 +231,13 @@ def _check_address(address: str) -> None:
         ) from None
 
 
-def probe(expected: Expected) -> tuple[Whereabouts, str | None, str]:
+def probe(expected: Expected) -> tuple[HostAddress, str | None, str]:
     """A task of the cluster: where it runs, what does not fit there, and what computes the CNN."""
     try:
         check(expected)
-        return whereabouts(), None, computes(expected.compute)
+        return host_address(), None, computes(expected.compute)
     except CxrdexError as error:
-        return whereabouts(), str(error), ""
+        return host_address(), str(error), ""
 
 
 def computes(compute: Compute) -> str:
@@ -327,7 +327,7 @@ _kept: dict[str, HostReader] = {}
 
 def read_chunk(
     plan: HostSettings, tasks: Sequence[FileTask]
-) -> Iterator[Whereabouts | Answer | None]:
+) -> Iterator[HostAddress | Answer | None]:
     """A task of the cluster: where it runs, None once it is ready to read, and the answer.
 
     Raises
@@ -335,7 +335,7 @@ def read_chunk(
     CxrdexError
         As `HostReader`.
     """
-    yield whereabouts()
+    yield host_address()
     if plan.run not in _kept:
         _drop()
         _kept[plan.run] = HostReader(plan)
@@ -350,12 +350,12 @@ def read_chunk(
     yield answer
 
 
-def whereabouts() -> Whereabouts:
+def host_address() -> HostAddress:
     """The host that a task of the cluster runs on."""
     import ray
 
     node = ray.get_runtime_context().get_node_id()
-    return Whereabouts(node, ray.util.get_node_ip_address(), socket.gethostname())
+    return HostAddress(node, ray.util.get_node_ip_address(), socket.gethostname())
 
 
 def _drop() -> None:

@@ -26,8 +26,8 @@ from indexer.datasets.targets import KnownTargets
 from indexer.errors import TrainingError
 from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.augmentation import augment
-from indexer.learning.depthwise import speed_up
-from indexer.learning.epochs import Checkpoint, Criterion, Row, run_epochs
+from indexer.learning.depthwise import use_fast_depthwise
+from indexer.learning.epochs import Checkpoint, Criterion, EpochScores, run_epochs
 from indexer.learning.pretrained import imagenet_weights, load_weights
 from indexer.training.cnn.reading import read_pictures
 from indexer.training.cnn.supervision import Supervision
@@ -122,7 +122,7 @@ def train_member(
     canvases: _ByteArray,
     validation: Validation,
     run: TrainingRun,
-) -> tuple[EnsembleMember, list[Row]]:
+) -> tuple[EnsembleMember, list[EpochScores]]:
     """A CNN as the moving average of its weights, after the epoch that does best on val, and its
     scores on val after every epoch.
 
@@ -149,7 +149,7 @@ def train_member(
     half = _half_precision(device)
     # Only needed for bfloat16: in float32 the usual way is as fast.
     if device.type == "cpu" and half is not None:
-        speed_up(model)
+        use_fast_depthwise(model)
     frozen = _frozen(model.backbone, recipe.frozen)
     for module in frozen:
         module.requires_grad_(False)
@@ -160,7 +160,7 @@ def train_member(
     decay = 1 - 1 / max(2.0, spanned) if spanned else 0.0
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
-    def train_epoch(epoch: int) -> Row:
+    def train_epoch(epoch: int) -> EpochScores:
         # Seeded by epoch, so that a resumed training draws what an unbroken one would have.
         seed = recipe.seed * 100_000 + number * 1000 + epoch
         draw = torch.Generator().manual_seed(seed)
@@ -235,7 +235,7 @@ def finished_path(work: Path, number: int, name: str) -> Path:
     return work / f"cnn-{number}-{name}.safetensors"
 
 
-def _finished(member: EnsembleMember, path: Path) -> tuple[EnsembleMember, list[Row]]:
+def _finished(member: EnsembleMember, path: Path) -> tuple[EnsembleMember, list[EpochScores]]:
     """A CNN and its history as another machine trained it."""
     try:
         with safe_open(path, "pt") as file:

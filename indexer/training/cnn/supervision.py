@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.cascade.networks.encoder import Outputs
 from indexer.datasets.dataset import Example
 from indexer.datasets.targets import encode_targets
@@ -56,7 +56,7 @@ class Supervision:
     report: Tensor
 
     @classmethod
-    def of(cls, examples: Sequence[Example], labels: Labels, *, text: bool) -> Supervision:
+    def of(cls, examples: Sequence[Example], labels: LabelSet, *, text: bool) -> Supervision:
         """The targets of `examples`; without `text` the banks of phrases and reports are empty."""
         targets, known = encode_targets(examples, labels)
         empty = torch.empty(0, sentences.DIMENSIONS)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from search.language.plain.tokens import PlainToken, is_normal, joined, part_kind
-from search.language.plain.understood import Clause, Doubt, Part, PartKind, PlainPhrase
+from search.language.plain.understood import Clause, Doubt, PartKind, PlainPhrase, QueryPart
 
 __all__ = ["Assembly"]
 
@@ -55,9 +55,9 @@ class Assembly:
 
     def _begin(self) -> None:
         """A new phrase."""
-        self._heads: list[Part] = []
-        self._before: list[Part] = []
-        self._after: list[Part] = []
+        self._heads: list[QueryPart] = []
+        self._before: list[QueryPart] = []
+        self._after: list[QueryPart] = []
         self._placed = False
         self._non = False
         self._last: PartKind | None = None
@@ -149,7 +149,7 @@ class Assembly:
                 own.append(part)
         self._last = kind
 
-    def _together(self, first: Part, second: Part) -> list[Part]:
+    def _together(self, first: QueryPart, second: QueryPart) -> list[QueryPart]:
         """Words that the lexicon does not know stand side by side, after a side as well."""
         if first.kind == "side" and self._heads:
             return [first, second]
@@ -158,16 +158,16 @@ class Assembly:
         loose = f"{first.words or first.query} AND {second.query}"
         return [replace(first, kind="word", query=query, wording=wording, words=loose)]
 
-    def _part(self, token: PlainToken, kind: PartKind) -> Part:
+    def _part(self, token: PlainToken, kind: PartKind) -> QueryPart:
         number, self._numbers = self._numbers, self._numbers + 1
         wording, words = token.wording, joined(token.wording)
         if is_normal(token):
-            return Part(number, kind, "disease:normal", wording, (), "normal")
+            return QueryPart(number, kind, "disease:normal", wording, (), "normal")
         diseases = tuple(h.name for h in token.headings if "disease" in h.kinds)
         if kind == "location" and token.headings[0].kinds == ("location",):
             query = f"location:{wording}" if wording.isalnum() else f'location:"{wording}"'
-            return Part(number, kind, query, wording, diseases, words)
-        return Part(number, kind, words, wording, diseases)
+            return QueryPart(number, kind, query, wording, diseases, words)
+        return QueryPart(number, kind, words, wording, diseases)
 
     def _condition(self, token: PlainToken) -> None:
         found = token.found
@@ -179,7 +179,7 @@ class Assembly:
         self._end_unless_joined()
         number, self._numbers = self._numbers, self._numbers + 1
         kind: PartKind = found.kind  # type: ignore[assignment]
-        part = Part(number, kind, found.query, found.wording)
+        part = QueryPart(number, kind, found.query, found.wording)
         denied = self._negated is not non
         self._add(PlainPhrase((part,), negated=True) if denied else part)
         self._reset()
@@ -260,7 +260,7 @@ class Assembly:
         self._end()
         if not self._clauses:
             return
-        said: list[PlainPhrase | Part] = []
+        said: list[PlainPhrase | QueryPart] = []
         for one in self._clauses[-1].any_of:
             phrase = one if isinstance(one, PlainPhrase) else PlainPhrase((one,))
             if negated:
@@ -273,7 +273,7 @@ class Assembly:
                 said.append(one)
         self._clauses[-1] = Clause(tuple(said))
 
-    def _add(self, one: PlainPhrase | Part) -> None:
+    def _add(self, one: PlainPhrase | QueryPart) -> None:
         """Join a phrase or a condition to what stands before it."""
         if not self._clauses:
             self._clauses.append(Clause((one,)))
@@ -294,7 +294,7 @@ class Assembly:
         self._clauses[-1] = Clause(alternatives)
 
 
-def _is_adjective(part: Part) -> bool:
+def _is_adjective(part: QueryPart) -> bool:
     return part.kind == "other" or _ADJECTIVE.match(part.wording) is not None
 
 
@@ -308,7 +308,7 @@ def _finds(clause: Clause) -> bool:
     return any(p.headings and not negated for p, negated in _heads(clause))
 
 
-def _heads(clause: Clause) -> list[tuple[Part, bool]]:
+def _heads(clause: Clause) -> list[tuple[QueryPart, bool]]:
     return [
         (part, one.negated)
         for one in clause.any_of
@@ -317,13 +317,13 @@ def _heads(clause: Clause) -> list[tuple[Part, bool]]:
     ]
 
 
-def _denied(part: Part) -> Part:
+def _denied(part: QueryPart) -> QueryPart:
     """What must not be said of a finding."""
     words = f"NOT {part.words or part.query}"
     return replace(part, kind="other", query=f"NOT {part.query}", words=words)
 
 
-def _alike(a: PlainPhrase | Part, b: PlainPhrase | Part) -> bool:
+def _alike(a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart) -> bool:
     return (
         isinstance(a, PlainPhrase)
         and isinstance(b, PlainPhrase)
@@ -331,7 +331,7 @@ def _alike(a: PlainPhrase | Part, b: PlainPhrase | Part) -> bool:
     )
 
 
-def _lone(phrase: PlainPhrase) -> tuple[Part, ...] | None:
+def _lone(phrase: PlainPhrase) -> tuple[QueryPart, ...] | None:
     """The one qualifier that a phrase without a finding is made of."""
     return phrase.qualifiers[0] if not phrase.heads and len(phrase.qualifiers) == 1 else None
 
@@ -342,13 +342,13 @@ def _qualifier_index(kind: PartKind, phrase: PlainPhrase) -> int | None:
     return next(found, None)
 
 
-def _with(phrase: PlainPhrase, place: int, any_of: tuple[Part, ...]) -> PlainPhrase:
+def _with(phrase: PlainPhrase, place: int, any_of: tuple[QueryPart, ...]) -> PlainPhrase:
     qualifiers = (*phrase.qualifiers[:place], any_of, *phrase.qualifiers[place + 1 :])
     return replace(phrase, qualifiers=qualifiers)
 
 
 def _merged(
-    a: PlainPhrase | Part, b: PlainPhrase | Part, *, distribute: bool, placed: bool
+    a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart, *, distribute: bool, placed: bool
 ) -> PlainPhrase | None:
     """Two phrases joined by OR as one: "RUL or LUL nodule", "nodule or mass in the RUL"."""
     if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
@@ -364,7 +364,7 @@ def _merged(
     return None
 
 
-def _qualified(a: PlainPhrase | Part, b: PlainPhrase | Part) -> PlainPhrase | None:
+def _qualified(a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart) -> PlainPhrase | None:
     """A finding with what is said of it after a comma: "effusion, left", "mass, not in the RUL"."""
     if not (isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
         return None
@@ -380,7 +380,9 @@ def _qualified(a: PlainPhrase | Part, b: PlainPhrase | Part) -> PlainPhrase | No
     return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in others)))
 
 
-def _shared(a: PlainPhrase | Part, b: PlainPhrase | Part) -> tuple[PlainPhrase, PlainPhrase] | None:
+def _shared(
+    a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart
+) -> tuple[PlainPhrase, PlainPhrase] | None:
     """Two places of one finding joined by AND: "left and right effusion"."""
     if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
         return None

@@ -18,8 +18,8 @@ from search.language.tree import (
     Node,
     Or,
     Phrase,
+    Term,
     Value,
-    Word,
     conjunction,
     disjunction,
     leaves,
@@ -125,7 +125,7 @@ def ranked(tree: Node) -> Node:
     words = [
         Phrase(leaf.value if isinstance(leaf, Value) else leaf.text)
         for leaf in leaves(conjunction(*found), positive=True)
-        if isinstance(leaf, Word | Phrase | Value)
+        if isinstance(leaf, Term | Phrase | Value)
     ]
     if not words:
         return tree
@@ -162,7 +162,7 @@ def _is_readable(text: str) -> bool:
 
 def _operators(tree: Node) -> tuple[str, ...]:
     """Words of a query in the language that were hardly meant as words."""
-    words = [leaf.text.lower() for leaf in leaves(tree) if isinstance(leaf, Word)]
+    words = [leaf.text.lower() for leaf in leaves(tree) if isinstance(leaf, Term)]
     meant = [word for word in dict.fromkeys(words) if word in _OPERATORS]
     return tuple(
         f'"{word}" is searched for as a word, as the query has signs of the query language; '

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Literal, TypeAlias
 
-__all__ = ["Clause", "Doubt", "Part", "PartKind", "PlainPhrase", "Understood"]
+__all__ = ["Clause", "Doubt", "PartKind", "PlainPhrase", "QueryPart", "Understood"]
 
 PartKind: TypeAlias = Literal[
     "head", "organ", "location", "side", "severity", "other", "word",
@@ -30,7 +30,7 @@ MAX_RELAXED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class QueryPart:
     """What one term says.
 
     Parameters
@@ -80,13 +80,13 @@ class PlainPhrase:
         ``"past"``: it may be known from before; ``"gone"``: a report says that it is not there.
     """
 
-    heads: tuple[Part, ...] = ()
-    qualifiers: tuple[tuple[Part, ...], ...] = ()
+    heads: tuple[QueryPart, ...] = ()
+    qualifiers: tuple[tuple[QueryPart, ...], ...] = ()
     negated: bool = False
     doubt: Doubt = ""
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[QueryPart, ...]:
         """All of them, in order."""
         return (*self.heads, *(part for any_of in self.qualifiers for part in any_of))
 
@@ -156,12 +156,12 @@ class PlainPhrase:
 class Clause:
     """Phrases or conditions that are alternatives: any must hold."""
 
-    any_of: tuple[PlainPhrase | Part, ...]
+    any_of: tuple[PlainPhrase | QueryPart, ...]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[QueryPart, ...]:
         """All of them, in order."""
-        found: list[Part] = []
+        found: list[QueryPart] = []
         for one in self.any_of:
             found += one.parts if isinstance(one, PlainPhrase) else (one,)
         return tuple(found)
@@ -175,7 +175,7 @@ class Clause:
         """
         ways: list[tuple[bool, str]] = []
         for one in self.any_of:
-            if isinstance(one, Part):
+            if isinstance(one, QueryPart):
                 ways += [] if one.number in given_up else [(False, one.query)]
             elif (kept := one.kept(given_up)) is not None:
                 text = kept.written(
@@ -266,7 +266,7 @@ class Understood:
             return kept[0]
         return " AND ".join(f"({text})" if _has_or(text) else text for text in kept)
 
-    def _may_go(self) -> list[Part]:
+    def _may_go(self) -> list[QueryPart]:
         parts = {part.number: part for clause in self.clauses for part in clause.parts}
         return sorted(parts.values(), key=lambda p: (_RELAX_ORDER.index(p.kind), -p.number))
 

@@ -27,8 +27,8 @@ from search.language.tree import (
 )
 from search.paging import Cursor, Sort
 from search.results import FacetCount
-from search.stores.backend import SUGGESTIONS, FoundImage, Looked, Page, TextQuery
-from search.stores.elasticsearch.query import Query, compile_both, compile_tree
+from search.stores.backend import SUGGESTIONS, FoundImage, Page, ScoredDocument, TextQuery
+from search.stores.elasticsearch.query import QueryBody, compile_both, compile_tree
 from search.stores.elasticsearch.together import looked_up, looking_up
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ class ElasticsearchBackend:
         TextStoreUnavailable
             The server does not answer.
         """
-        body: Query = {
+        body: QueryBody = {
             "query": compile_both(asked.words, asked.conditions),
             "sort": _order(asked.sort),
             "track_scores": True,
         }
         if asked.after is not None:
             body["search_after"] = _place(asked.after, asked.sort)
-        counting: Query = {}
+        counting: QueryBody = {}
         for name in asked.facets:
             counting[name] = _terms_aggregation(name, asked.facet_size)
             if name in asked.chosen:
@@ -128,9 +128,11 @@ class ElasticsearchBackend:
             _cursor(found[limit - 1], asked.sort) if len(found) > limit > 0 else None,
         )
 
-    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+    def look_up(
+        self, ids: Sequence[str], words: Node, conditions: Node
+    ) -> dict[str, ScoredDocument]:
         """Those of some images that meet the conditions, with their scores where words match."""
-        found: dict[str, Looked] = {}
+        found: dict[str, ScoredDocument] = {}
         for start in range(0, len(ids), _WINDOW):
             part = ids[start : start + _WINDOW]
             found |= looked_up(self.ask(looking_up(part, words, conditions)))
@@ -152,7 +154,7 @@ class ElasticsearchBackend:
         found.sort()
         return found
 
-    def _all_ids(self, body: Query) -> Iterator[str]:
+    def _all_ids(self, body: QueryBody) -> Iterator[str]:
         """The ids of all hits, of one moment."""
         with self._snapshot() as snapshot:
             while True:
@@ -165,7 +167,7 @@ class ElasticsearchBackend:
 
     def values(self, field: str) -> list[str]:
         """The values a keyword field has."""
-        source: Query = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
+        source: QueryBody = {"sources": [{"value": {"terms": {"field": field}}}], "size": _WINDOW}
         found: list[str] = []
         while True:
             body = {"size": 0, "aggregations": {"values": {"composite": source}}}
@@ -219,7 +221,7 @@ class ElasticsearchBackend:
         self._client.close()
 
     def _fetch(
-        self, body: Query, facets: Query, offset: int, size: int
+        self, body: QueryBody, facets: QueryBody, offset: int, size: int
     ) -> tuple[Any, list[dict[str, Any]]]:
         """The first answer, and `size` hits after `offset`, in as many requests as that takes."""
         body = {**body, "track_total_hits": True, "aggregations": facets}
@@ -243,7 +245,7 @@ class ElasticsearchBackend:
             body |= {"track_total_hits": False, "aggregations": {}}
 
     def ask(
-        self, body: Query, snapshot: str | None = None, *, dimensions: int | None = None
+        self, body: QueryBody, snapshot: str | None = None, *, dimensions: int | None = None
     ) -> Any:
         """The server's answer to one search.
 
@@ -274,10 +276,10 @@ class ElasticsearchBackend:
             answer = self._client.search(body=body, **how)
         return self._whole(answer)
 
-    def ask_together(self, bodies: Sequence[Query], *, dimensions: int) -> list[Any]:
+    def ask_together(self, bodies: Sequence[QueryBody], *, dimensions: int) -> list[Any]:
         """The server's answers to several searches, in one request; see `ask`."""
         copy = _copy(*bodies)
-        searches: list[Query] = []
+        searches: list[QueryBody] = []
         for body in bodies:
             asked, how = self._asked(body, copy)
             searches += [how, asked]
@@ -290,9 +292,9 @@ class ElasticsearchBackend:
             for body, one in zip(bodies, answer["responses"], strict=True)
         ]
 
-    def _asked(self, body: Query, copy: str) -> tuple[Query, Query]:
+    def _asked(self, body: QueryBody, copy: str) -> tuple[QueryBody, QueryBody]:
         """A search with its time-out, and how it is to be carried out."""
-        how: Query = {"index": self._index, "preference": copy}
+        how: QueryBody = {"index": self._index, "preference": copy}
         if "knn" not in body:
             # Words count as they do in the whole index, not as in the shard that has the document.
             how["search_type"] = "dfs_query_then_fetch"
@@ -340,7 +342,7 @@ def _answering(index: str) -> Iterator[None]:
             raise QueryError(f"Elasticsearch refuses the query: {innermost(error.body)}") from error
 
 
-def _copy(*bodies: Query) -> str:
+def _copy(*bodies: QueryBody) -> str:
     """Names the copies of shards that answer: always the same, as copies differ in scores."""
     asked = json.dumps([[body.get("query"), body.get("knn")] for body in bodies])
     return hashlib.sha256(asked.encode()).hexdigest()[:16]
@@ -355,7 +357,7 @@ def _found(hit: dict[str, Any], sort: Sort) -> FoundImage:
     )
 
 
-def _order(sort: Sort) -> list[Query]:
+def _order(sort: Sort) -> list[QueryBody]:
     ties = {"id": {"order": "asc"}}
     if sort.by == "score":
         return [{"_score": {"order": "desc"}}, ties]
@@ -379,7 +381,7 @@ def _cursor(hit: dict[str, Any], sort: Sort) -> Cursor:
     return Cursor(None if missing else value, image_id)
 
 
-def _terms_aggregation(field: str, size: int) -> Query:
+def _terms_aggregation(field: str, size: int) -> QueryBody:
     return {"terms": {"field": field, "size": size, "shard_size": max(size, _SHARD_VALUES)}}
 
 

@@ -25,32 +25,32 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     narrow,
     required_certainty,
     required_origin,
 )
 from search.stores.backend import ANNOTATION_WEIGHT
 
-__all__ = ["Query", "compile_both", "compile_tree"]
+__all__ = ["QueryBody", "compile_both", "compile_tree"]
 
 #: A query as the server takes it.
-Query: TypeAlias = dict[str, Any]
+QueryBody: TypeAlias = dict[str, Any]
 
 _LONGEST_FUZZY = 64
 _BOOSTS = (1e-9, 1e9)
 
 
-def compile_both(query: Node, conditions: Node) -> Query:
+def compile_both(query: Node, conditions: Node) -> QueryBody:
     """Both trees as one query, in which the conditions weigh nothing."""
     asked = narrow(query, required_origin(conditions), required_certainty(conditions))
     given = narrow(conditions, required_origin(query), required_certainty(query))
     return {"bool": {"must": [compile_tree(asked)], "filter": [compile_tree(given)]}}
 
 
-def compile_tree(node: Node) -> Query:
+def compile_tree(node: Node) -> QueryBody:
     """The query DSL of a tree that has been narrowed."""
     return _Images().compile(node, 1.0)
 
@@ -66,11 +66,11 @@ class _Compiler(ABC):
     def texts(self, field: str | None, origin: Origin | None) -> list[tuple[str, float]]:
         """The text fields of the index, with their weights."""
 
-    def present(self, field: str, origin: Origin | None) -> Query:
+    def present(self, field: str, origin: Origin | None) -> QueryBody:
         """A condition that the field has a value."""
         return {"exists": {"field": self.exact(field, origin)}}
 
-    def compile(self, node: Node, boost: float) -> Query:
+    def compile(self, node: Node, boost: float) -> QueryBody:
         match node:
             case MatchAll():
                 return {"match_all": {"boost": boost}}
@@ -83,7 +83,7 @@ class _Compiler(ABC):
                 return self._all((node,), boost)
             case Boost(child, factor):
                 return self.compile(child, min(max(boost * factor, _BOOSTS[0]), _BOOSTS[1]))
-            case Word(text, field, origin) | Phrase(text, field, origin):
+            case Term(text, field, origin) | Phrase(text, field, origin):
                 # A word may be several tokens (x-ray), which stand side by side in the text too.
                 return self._text(field, origin, boost, lambda weight: _phrase(text, weight))
             case Prefix(text, field, origin):
@@ -108,13 +108,13 @@ class _Compiler(ABC):
             case Finding(child, origin):
                 return _finding(child, origin, boost)
 
-    def _all(self, nodes: Sequence[Node], boost: float) -> Query:
+    def _all(self, nodes: Sequence[Node], boost: float) -> QueryBody:
         nodes = [_without_double_negation(node) for node in nodes]
         if len(nodes) == 1 and not isinstance(nodes[0], Not):
             return self.compile(nodes[0], boost)
         must = [self.compile(node, 1.0) for node in nodes if not isinstance(node, Not)]
         without = [self.compile(node.node, 1.0) for node in nodes if isinstance(node, Not)]
-        clauses: Query = {"must": must or [{"match_all": {}}], "boost": boost}
+        clauses: QueryBody = {"must": must or [{"match_all": {}}], "boost": boost}
         if without:
             clauses["must_not"] = without
         return {"bool": clauses}
@@ -124,9 +124,9 @@ class _Compiler(ABC):
         field: str | None,
         origin: Origin | None,
         boost: float,
-        query: Callable[[float], tuple[str, Query]],
+        query: Callable[[float], tuple[str, QueryBody]],
         suffix: str = "",
-    ) -> Query:
+    ) -> QueryBody:
         clauses = []
         for name, weight in self.texts(field, origin):
             kind, how = query(weight * boost)
@@ -134,8 +134,8 @@ class _Compiler(ABC):
         return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses}}
 
     def _shape(
-        self, kind: str, how: Query, field: str | None, origin: Origin | None, boost: float
-    ) -> Query:
+        self, kind: str, how: QueryBody, field: str | None, origin: Origin | None, boost: float
+    ) -> QueryBody:
         """A query by the letters of a term: in text, of its words as they are written."""
         if field is not None and FIELDS[field] != "text":
             return {kind: {self.exact(field, origin): {**how, "boost": boost}}}
@@ -158,7 +158,7 @@ class _Images(_Compiler):
             return [(field, 1.0)]
         return [(annotation, ANNOTATION_WEIGHT), ("statement", 1.0)]
 
-    def present(self, field: str, origin: Origin | None) -> Query:
+    def present(self, field: str, origin: Origin | None) -> QueryBody:
         if field in SECTIONS:
             return {"term": {"section": field}}
         if field in ("id", "study", "patient"):
@@ -177,19 +177,19 @@ class _Findings(_Compiler):
         return [("finding.text", 1.0)]
 
 
-def _finding(node: Node, origin: Origin | None, boost: float) -> Query:
-    conditions: list[Query] = [{"term": {"finding.status": "affirmed"}}]
+def _finding(node: Node, origin: Origin | None, boost: float) -> QueryBody:
+    conditions: list[QueryBody] = [{"term": {"finding.status": "affirmed"}}]
     if origin:
         conditions.append({"term": {"finding.origin": origin}})
     inner = {"bool": {"filter": [_Findings().compile(node, 1.0), *conditions]}}
     return _constant({"nested": {"path": "finding", "query": inner}}, boost)
 
 
-def _phrase(text: str, weight: float) -> tuple[str, Query]:
+def _phrase(text: str, weight: float) -> tuple[str, QueryBody]:
     return "match_phrase", {"query": text, "boost": weight}
 
 
-def _constant(query: Query, boost: float) -> Query:
+def _constant(query: QueryBody, boost: float) -> QueryBody:
     return {"constant_score": {"filter": query, "boost": boost}}
 
 

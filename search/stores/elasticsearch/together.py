@@ -15,15 +15,15 @@ from typing import Any
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.vectors import FIELD
 from search.language.tree import Node, narrow
-from search.stores.backend import Looked
-from search.stores.elasticsearch.query import Query, compile_both, compile_tree
+from search.stores.backend import ScoredDocument
+from search.stores.elasticsearch.query import QueryBody, compile_both, compile_tree
 from search.stores.matches import MOST_ANNOTATIONS, Matches, Meant
 
 __all__ = [
-    "Brought",
-    "brought",
+    "TogetherAnswer",
     "looked_up",
     "looking_up",
+    "read_answers",
     "searches_together",
 ]
 
@@ -44,7 +44,7 @@ _INNER_PRODUCT = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class TogetherAnswer:
     """What one request brought.
 
     Parameters
@@ -61,14 +61,14 @@ class Brought:
 
     nearest: list[str]
     best: list[tuple[float, Document]]
-    looked: dict[str, Looked | None]
+    looked: dict[str, ScoredDocument | None]
     near_meaning: list[str]
     annotated: list[str]
 
 
 def searches_together(
-    nearest: Query, meaning: Query | None, matches: Matches, named: Sequence[str]
-) -> list[Query]:
+    nearest: QueryBody, meaning: QueryBody | None, matches: Matches, named: Sequence[str]
+) -> list[QueryBody]:
     """What finds the images nearest to a vector, the best matches, and what is meant.
 
     Parameters
@@ -87,7 +87,7 @@ def searches_together(
     vectors = [{**nearest, "boost": _FIRST, "_name": _NEAREST}]
     if meaning is not None:
         vectors.append({**meaning, "boost": _FIRST, "_name": _MEANING})
-    first: Query = {
+    first: QueryBody = {
         **_ANSWER,
         "knn": vectors,
         "size": sum(part["k"] for part in vectors) + len(named) + matches.count,
@@ -100,7 +100,7 @@ def searches_together(
     return searches
 
 
-def _annotated(meant: Meant, matches: Matches) -> Query:
+def _annotated(meant: Meant, matches: Matches) -> QueryBody:
     """The images with the best annotations, among equals those nearest to the meaning."""
     best = meant.annotations[:MOST_ANNOTATIONS]
     levels = [
@@ -109,7 +109,7 @@ def _annotated(meant: Meant, matches: Matches) -> Query:
     ]
     script = {"source": _INNER_PRODUCT, "params": {"direction": meant.direction.tolist()}}
     near = {"_script": {"type": "number", "order": "desc", "script": script}}
-    clauses: Query = {
+    clauses: QueryBody = {
         "must": [{"dis_max": {"queries": levels}}],
         "filter": [compile_tree(narrow(matches.conditions))],
     }
@@ -123,7 +123,7 @@ def _annotated(meant: Meant, matches: Matches) -> Query:
     }
 
 
-def brought(answers: Sequence[Any], matches: Matches, named: Sequence[str]) -> Brought:
+def read_answers(answers: Sequence[Any], matches: Matches, named: Sequence[str]) -> TogetherAnswer:
     """What the answers to `searches_together` say."""
     first, *others = ([*answer["hits"]["hits"]] for answer in answers)
     found = {hit["_id"]: _looked(hit) for hit in first}
@@ -134,9 +134,9 @@ def brought(answers: Sequence[Any], matches: Matches, named: Sequence[str]) -> B
         for name in (_NEAREST, _MEANING)
     }
     annotated = {hit["_id"]: _looked(hit) for hits in others for hit in hits}
-    looked: dict[str, Looked | None] = {**annotated}
+    looked: dict[str, ScoredDocument | None] = {**annotated}
     looked |= {image: found.get(image) for image in (*near[_NEAREST], *near[_MEANING], *named)}
-    return Brought(
+    return TogetherAnswer(
         near[_NEAREST],
         by_words[: matches.count],
         looked,
@@ -145,7 +145,7 @@ def brought(answers: Sequence[Any], matches: Matches, named: Sequence[str]) -> B
     )
 
 
-def looking_up(ids: Sequence[str], words: Node, conditions: Node) -> Query:
+def looking_up(ids: Sequence[str], words: Node, conditions: Node) -> QueryBody:
     """Some images that meet the conditions, whether the words match them or not."""
     among, scored = _among(ids, conditions), _scored(words, conditions)
     return {
@@ -155,12 +155,12 @@ def looking_up(ids: Sequence[str], words: Node, conditions: Node) -> Query:
     }
 
 
-def looked_up(answer: Any) -> dict[str, Looked]:
+def looked_up(answer: Any) -> dict[str, ScoredDocument]:
     """What the answer to `looking_up` says, by id."""
     return {hit["_id"]: _looked(hit) for hit in answer["hits"]["hits"]}
 
 
-_ANSWER: Query = {
+_ANSWER: QueryBody = {
     "sort": [{"_score": {"order": "desc"}}, {"id": {"order": "asc"}}],
     "track_scores": True,
     "track_total_hits": False,
@@ -168,19 +168,19 @@ _ANSWER: Query = {
 }
 
 
-def _looked(hit: dict[str, Any]) -> Looked:
+def _looked(hit: dict[str, Any]) -> ScoredDocument:
     score = hit.get("matched_queries", {}).get(_WORDS)
-    return Looked(hit["_source"]["document"], None if score is None else float(score))
+    return ScoredDocument(hit["_source"]["document"], None if score is None else float(score))
 
 
-def _words(matches: Matches) -> Query:
+def _words(matches: Matches) -> QueryBody:
     return _scored(matches.words, matches.conditions)
 
 
-def _scored(words: Node, conditions: Node) -> Query:
+def _scored(words: Node, conditions: Node) -> QueryBody:
     return {"bool": {**compile_both(words, conditions)["bool"], "_name": _WORDS}}
 
 
-def _among(ids: Sequence[str], conditions: Node) -> Query:
+def _among(ids: Sequence[str], conditions: Node) -> QueryBody:
     terms = {"terms": {"id": list(ids)}}
     return {"bool": {"filter": [terms, compile_tree(narrow(conditions))]}}

@@ -14,7 +14,7 @@ from search.language.tree import Among, MatchAll, Node, Not, Value, conjunction,
 from search.stores.backend import TextQuery
 from search.stores.elasticsearch.backend import ElasticsearchBackend
 from search.stores.elasticsearch.query import compile_tree
-from search.stores.elasticsearch.together import brought, searches_together
+from search.stores.elasticsearch.together import read_answers, searches_together
 from search.stores.matches import Matches
 from search.stores.vectors import EVERYTHING, Bounds, Keys, Neighbours
 
@@ -147,12 +147,12 @@ class ElasticsearchVectors:
             meaning = _nearest(_unit(meant.direction), meant.count, matches.conditions)
         searches = searches_together(nearest, meaning, matches, named)
         answers = self._backend.ask_together(searches, dimensions=self._dimensions)
-        found = brought(answers, matches, named)
+        found = read_answers(answers, matches, named)
         if meant is None:
-            matches.brought(found.best, found.looked)
+            matches.fill(found.best, found.looked)
         else:
             near = found.nearest if is_meaning else found.near_meaning
-            matches.brought(found.best, found.looked, near_meaning=near, annotated=found.annotated)
+            matches.fill(found.best, found.looked, near_meaning=near, annotated=found.annotated)
         return vector_keys(found.nearest)
 
 

@@ -26,9 +26,9 @@ from search.language.spelling import most_edits
 from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
 from search.paging import Sort
 from search.results import FacetCount
-from search.stores.backend import SUGGESTIONS, FoundImage, Looked, Page, TextQuery
-from search.stores.tantivy.pages import Pager, Place
-from search.stores.tantivy.query import compile_both, is_uniform, weightless
+from search.stores.backend import SUGGESTIONS, FoundImage, Page, ScoredDocument, TextQuery
+from search.stores.tantivy.pages import HitPlace, Pager
+from search.stores.tantivy.query import compile_both, filtered, is_uniform
 from search.stores.tantivy.state import IndexState
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class EmbeddedBackend:
             for question in questions
             if question not in state.kept
         }
-        places: Sequence[Place] = []
+        places: Sequence[HitPlace] = []
         cursor = None
         if asked.limit:
             places, cursor = pager.page(sort, asked.limit, asked.offset, asked.after)
@@ -97,9 +97,11 @@ class EmbeddedBackend:
             cursor,
         )
 
-    def look_up(self, ids: Sequence[str], words: Node, conditions: Node) -> dict[str, Looked]:
+    def look_up(
+        self, ids: Sequence[str], words: Node, conditions: Node
+    ) -> dict[str, ScoredDocument]:
         """Those of some images that meet the conditions, with their scores where words match."""
-        found: dict[str, Looked] = {}
+        found: dict[str, ScoredDocument] = {}
         for start in range(0, len(ids), _LOOKED_UP):
             part = ids[start : start + _LOOKED_UP]
             these = conjunction(conditions, Among(tuple(part)))
@@ -109,7 +111,7 @@ class EmbeddedBackend:
             every = matching
             if not isinstance(words, MatchAll):
                 every = self.search(TextQuery(MatchAll(), these, limit=len(part))).found
-            found |= {one.id: Looked(one.document, scores.get(one.id)) for one in every}
+            found |= {one.id: ScoredDocument(one.document, scores.get(one.id)) for one in every}
         return found
 
     def keys(self, query: Node) -> npt.NDArray[np.int64]:
@@ -175,14 +177,14 @@ class EmbeddedBackend:
 
     @staticmethod
     def _scores(
-        searcher: tantivy.Searcher, query: tantivy.Query, sort: Sort, places: Sequence[Place]
+        searcher: tantivy.Searcher, query: tantivy.Query, sort: Sort, places: Sequence[HitPlace]
     ) -> list[float]:
         if sort.by == "score":
             return [float(place.value or 0.0) for place in places]
         import tantivy
 
         ids = [place.id for place in places]
-        these = weightless(query, tantivy.Query.term_set_query(schema(), "id", ids))
+        these = filtered(query, tantivy.Query.term_set_query(schema(), "id", ids))
         hits: Any = searcher.search(these, max(len(ids), 1), count=False).hits
         keys = searcher.fast_field_values("key", [address for _, address in hits])
         scores = dict(zip(keys, (score for score, _ in hits), strict=True))
@@ -270,7 +272,7 @@ def _commonest(counts: Iterable[FacetCount], size: int) -> list[FacetCount]:
     return sorted(counts, key=lambda count: (-count.count, count.value))[:size]
 
 
-def _found(searcher: tantivy.Searcher, place: Place, score: float, sort: Sort) -> FoundImage:
+def _found(searcher: tantivy.Searcher, place: HitPlace, score: float, sort: Sort) -> FoundImage:
     data: bytes = searcher.doc(place.address)["document"][0]
     value = place.id if sort.by == "id" else place.value
     # Most images of a page of studies are asked for no more than these.

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search.paging import Cursor, Sort
-from search.stores.tantivy.query import keys_between, numbers_between, weightless
+from search.stores.tantivy.query import filtered, keys_between, numbers_between
 
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["Pager", "Place"]
+__all__ = ["HitPlace", "Pager"]
 
 # Hits looked at beyond a page, to hold the groups of equal score at its ends.
 _MARGIN = 100
@@ -30,7 +30,7 @@ _VALUES = 65_000
 _DIGITS = 5
 
 
-class Place(NamedTuple):
+class HitPlace(NamedTuple):
     """A hit in the order: its sort value, its id as a number, and where it lies."""
 
     value: float | int | None
@@ -87,7 +87,7 @@ class Pager:
 
     def page(
         self, sort: Sort, limit: int, offset: int = 0, after: Cursor | None = None
-    ) -> tuple[list[Place], Cursor | None]:
+    ) -> tuple[list[HitPlace], Cursor | None]:
         """The hits of a page and, unless it is the last one, the cursor to the next."""
         before = after.rank if after is not None else 0
         if offset + limit > _MARGIN:
@@ -102,12 +102,14 @@ class Pager:
         value = last.id if sort.by == "id" else last.value
         return places, Cursor(value, last.id, before + offset + len(places))
 
-    def _after(self, sort: Sort, wanted: int, offset: int, after: Cursor | None) -> Iterator[Place]:
+    def _after(
+        self, sort: Sort, wanted: int, offset: int, after: Cursor | None
+    ) -> Iterator[HitPlace]:
         key = int(after.id, 16) if after is not None else None
         if sort.by == "id" or (sort.by == "score" and self._uniform):
             value = 1.0 if sort.by == "score" else None
             found = self._by_key(self.query, wanted, offset, key, sort.descending)
-            return (Place(value, k, address) for k, address in found)
+            return (HitPlace(value, k, address) for k, address in found)
         if sort.by == "score":
             places = self._by_score(wanted + offset, after)
             return itertools.islice(places, offset, None)
@@ -129,7 +131,7 @@ class Pager:
             low, high = (0, key - 1) if descending else (key + 1, _KEYS - 1)
             if low > high:
                 return []
-            query = weightless(query, keys_between(low, high))
+            query = filtered(query, keys_between(low, high))
         order = tantivy.Order.Desc if descending else tantivy.Order.Asc
         first = query is self.query and self._total is None
         found: Any = self._searcher.search(
@@ -143,7 +145,7 @@ class Pager:
 
     def _by_field(
         self, sort: Sort, wanted: int, offset: int, after: Cursor | None
-    ) -> Iterator[Place]:
+    ) -> Iterator[HitPlace]:
         """Value by value, and the images without one at the end."""
         request = {
             "values": {"terms": {"field": sort.by, "size": _VALUES}},
@@ -170,19 +172,19 @@ class Pager:
             else:
                 found = self._by_key(members, wanted + offset, 0, key)
                 found, offset = found[offset:], max(offset - len(found), 0)
-            yield from (Place(value, k, address) for k, address in found)
+            yield from (HitPlace(value, k, address) for k, address in found)
 
     def _of_value(self, field: str, value: int | None) -> tantivy.Query:
         import tantivy
 
         if value is not None:
-            return weightless(self.query, numbers_between(field, value, value))
+            return filtered(self.query, numbers_between(field, value, value))
         without = (tantivy.Occur.MustNot, tantivy.Query.exists_query(field))
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, self.query), without])
 
     # ---- by score -------------------------------------------------------------------------------
 
-    def _by_score(self, wanted: int, after: Cursor | None) -> Iterator[Place]:
+    def _by_score(self, wanted: int, after: Cursor | None) -> Iterator[HitPlace]:
         """Group by group of equal score.
 
         tantivy knows the ranks of hits by score only. A window of ranks around the page shows its
@@ -205,7 +207,7 @@ class Pager:
                     ordered = self._of_score(value, floor, wanted)
                 else:
                     ordered = iter(sorted(hit for hit in group if hit.key > floor))
-                yield from (Place(*hit) for hit in ordered)
+                yield from (HitPlace(*hit) for hit in ordered)
                 # This group is done, though the next window may begin inside it.
                 score, key = value, -1
             start += size
@@ -246,7 +248,7 @@ class Pager:
         while low < _KEYS:
             high = min(low + width, _KEYS) - 1
             few = self._searcher.num_docs * (high - low) < _MAX_SINGLE_LOOKUPS * _KEYS
-            part = weightless(self.query, keys_between(low, high, few=few))
+            part = filtered(self.query, keys_between(low, high, few=few))
             slice_: Any = self._searcher.search(part, 4 * _SLICE)
             if slice_.count > 4 * _SLICE:
                 slice_ = self._searcher.search(part, slice_.count)

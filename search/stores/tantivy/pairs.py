@@ -25,9 +25,9 @@ from search.language.tree import (
     Phrase,
     Prefix,
     Present,
+    Term,
     Value,
     Wildcard,
-    Word,
     conjunction,
 )
 
@@ -96,7 +96,7 @@ class ItemPairs:
                 return joined
             case Boost(child):
                 return self._ways(child)
-            case Word(text, _, origin) | Phrase(text, _, origin):
+            case Term(text, _, origin) | Phrase(text, _, origin):
                 stems = analyzer().analyze(text)
                 found = None if self._may_cross(stems) else self._saying(stems)
             case Value("composite") | Present("composite"):

@@ -26,9 +26,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     disjunction,
     narrow,
     required_certainty,
@@ -40,7 +40,7 @@ from search.stores.tantivy.state import IndexState
 if TYPE_CHECKING:
     import tantivy
 
-__all__ = ["compile_both", "is_uniform", "keys_between", "numbers_between", "weightless"]
+__all__ = ["compile_both", "filtered", "is_uniform", "keys_between", "numbers_between"]
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -69,13 +69,13 @@ def compile_both(
     narrowed = compiler.compile(tree if scored else _unscored(tree))
     if isinstance(conditions, MatchAll):
         return narrowed
-    return weightless(
+    return filtered(
         narrowed,
         compiler.compile(narrow(conditions, required_origin(query), required_certainty(query))),
     )
 
 
-def weightless(query: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
+def filtered(query: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
     """`query` where the condition holds too, with the scores of `query`."""
     import tantivy
 
@@ -139,7 +139,7 @@ class _Compiler:
                 return self._query.boost_query(self.compile(inner), factor)
             case Finding():
                 return self._state.kept.get(node, lambda: self._finding(node))
-            case Or() | Word() | Phrase():
+            case Or() | Term() | Phrase():
                 return self._any(self._parts(node))
             case Prefix() | Wildcard() | Fuzzy():
                 return self._shape(node)
@@ -158,7 +158,7 @@ class _Compiler:
             case Or(nodes):
                 # One flat union: nested unions take longer.
                 return [query for child in nodes for query in self._parts(child)]
-            case Word(text, field, origin) | Phrase(text, field, origin):
+            case Term(text, field, origin) | Phrase(text, field, origin):
                 stems = stemmed(text)
                 return self._weighted(field, origin, lambda name: self._stems(name, stems))
         return [self.compile(node)]

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 from indexer.errors import CxrdexError
-from search.web.audit.trail import Head, Row, now
+from search.web.audit.trail import AuditRow, Head, now
 
 __all__ = ["Syslog", "message"]
 
@@ -23,7 +23,7 @@ _DATA = "cxrdex@32473"
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def message(row: Row) -> str:
+def message(row: AuditRow) -> str:
     """One row as one line, without its end."""
     event = row.event
     parts = {
@@ -86,7 +86,7 @@ class Syslog:
             self._socket.close()
             raise CxrdexError(f"--syslog {target}: {error}") from error
 
-    def send(self, row: Row) -> None:
+    def send(self, row: AuditRow) -> None:
         """Send a row; the file has it, whatever becomes of the message."""
         self._send(message(row))
 

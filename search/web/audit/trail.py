@@ -21,7 +21,7 @@ from typing import Any
 from indexer.database.sqlite import connect
 from indexer.errors import DatabaseError, InconsistentError
 
-__all__ = ["AuditEvent", "Head", "Row", "Trail", "now"]
+__all__ = ["AuditEvent", "AuditRow", "Head", "Trail", "now"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -79,7 +79,7 @@ _COLUMNS = tuple(field.name for field in fields(AuditEvent))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AuditRow:
     """An event as it stands in the file."""
 
     number: int
@@ -146,7 +146,7 @@ class Trail:
         ).fetchone()
         return Head(*row) if row else self._beginning()
 
-    def add(self, events: Sequence[AuditEvent]) -> list[Row]:
+    def add(self, events: Sequence[AuditEvent]) -> list[AuditRow]:
         """Add rows; they are on the disk when it returns.
 
         Raises
@@ -160,7 +160,7 @@ class Trail:
             for event in events:
                 number = head.number + 1
                 head = Head(number, self._seal(head.seal, _text(number, event)))
-                rows.append(Row(number, event, head.seal))
+                rows.append(AuditRow(number, event, head.seal))
             self._connection.executemany(
                 f"INSERT INTO events VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})",
                 [(row.number, *_values(row.event), row.seal) for row in rows],
@@ -179,7 +179,7 @@ class Trail:
         limit: int | None = None,
         person: str | None = None,
         action: str | None = None,
-    ) -> Iterator[Row]:
+    ) -> Iterator[AuditRow]:
         """Rows, the newest first.
 
         Parameters
@@ -199,16 +199,20 @@ class Trail:
                 values.append(value)
         return self._rows(f"{' AND '.join(conditions)} ORDER BY number DESC LIMIT ?", values, limit)
 
-    def all(self) -> Iterator[Row]:
+    def all(self) -> Iterator[AuditRow]:
         """Every row, the oldest first."""
         return self._rows("TRUE ORDER BY number LIMIT ?", (), None)
 
-    def _rows(self, where: str, values: Iterable[int | str], limit: int | None) -> Iterator[Row]:
+    def _rows(
+        self, where: str, values: Iterable[int | str], limit: int | None
+    ) -> Iterator[AuditRow]:
         sql = f"SELECT number, {', '.join(_COLUMNS)}, seal FROM events WHERE {where}"
         most = -1 if limit is None else limit
         with closing(self._connection.cursor()) as cursor:
             for number, *columns, seal in cursor.execute(sql, (*values, most)):
-                yield Row(number, AuditEvent(**dict(zip(_COLUMNS, columns, strict=True))), seal)
+                yield AuditRow(
+                    number, AuditEvent(**dict(zip(_COLUMNS, columns, strict=True))), seal
+                )
 
     def verify(self, head: str | None = None) -> Head:
         """Check every row against the one before it.

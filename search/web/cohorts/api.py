@@ -25,7 +25,7 @@ from search.web.exports.tables import TABLE_CONTENT, table_response
 from search.web.people.access import require
 from search.web.problems import PROBLEMS
 from search.web.queries import Form, NoQuery, SearchQuery
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
@@ -36,7 +36,7 @@ router = APIRouter(
     dependencies=[require("reader")],
 )
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$", description="Cohort id.")]
 _Nothing = Annotated[NoQuery, Query()]
 _Match = Annotated[str | None, Header(description="ETag of the state that is changed.")]

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from indexer.database.cohorts.cohort import Cohort, CohortSummary
 from indexer.errors import QueryError
 from search.web.people.access import current_person, is_administrator
-from search.web.state import State
+from search.web.state import ServerState
 
 __all__ = [
     "Combination",
@@ -54,12 +54,12 @@ def check_owner(request: Request, cohort: Cohort) -> None:
         )
 
 
-def seen_by(request: Request, state: State) -> list[CohortSummary]:
+def seen_by(request: Request, state: ServerState) -> list[CohortSummary]:
     """The cohorts that a person has listed: their own, or all where they administrate."""
     return state.cohorts.all(None if is_administrator(request) else current_owner(request))
 
 
-def own_cohorts(request: Request, state: State) -> list[CohortSummary]:
+def own_cohorts(request: Request, state: ServerState) -> list[CohortSummary]:
     """The cohorts that a person may add to, the last changed first, without others' own."""
     return state.cohorts.all(current_owner(request))
 
@@ -92,7 +92,9 @@ def _fits(cohort: Cohort, tags: str) -> bool:
     return bool(given & {"*", cohort.etag, f'"{cohort.etag}"'})
 
 
-def check_images(state: State, images: Iterable[str], known: Iterable[str] = ()) -> tuple[str, ...]:
+def check_images(
+    state: ServerState, images: Iterable[str], known: Iterable[str] = ()
+) -> tuple[str, ...]:
     """The images, each once.
 
     Parameters

@@ -29,7 +29,7 @@ from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery
 from search.web.rendering.cards import cards_of_images
 from search.web.rendering.facets import TITLES, facet_lists
 from search.web.rendering.responses import page
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
@@ -37,7 +37,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 _Nothing = Annotated[NoQuery, Query()]
 _Text = Annotated[str, Form()]
@@ -229,7 +229,7 @@ def _marked(ids: list[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(image for text in ids or () for image in text.split(",") if image))
 
 
-def _asked(state: State, address: str) -> SearchRequest:
+def _asked(state: ServerState, address: str) -> SearchRequest:
     """The search that a page of this server shows.
 
     Raises

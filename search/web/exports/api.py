@@ -13,13 +13,13 @@ from search.web.exports.tables import TABLE_CONTENT, table_response
 from search.web.people.access import current_person, require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import TableQuery
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 
 
 @router.get(

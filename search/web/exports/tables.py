@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 
 from search.export.exporting import ExportRequest, export
 from search.web.queries import Form
-from search.web.state import State
+from search.web.state import ServerState
 
 __all__ = ["TABLE_CONTENT", "table_response"]
 
@@ -29,7 +29,9 @@ TABLE_CONTENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def table_response(state: State, request: ExportRequest, form: Form, name: str) -> FileResponse:
+def table_response(
+    state: ServerState, request: ExportRequest, form: Form, name: str
+) -> FileResponse:
     """A table by the code of `cxrdex export`; any number of rows needs the same memory.
 
     Parameters

@@ -14,7 +14,7 @@ from search.web.people.signing import way_back
 from search.web.queries import FacetQuery, NoQuery
 from search.web.rendering.facets import TITLES, facet_lists
 from search.web.rendering.responses import THEME, page
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
@@ -22,7 +22,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
 _RUNS = 5
 _YEAR = 365 * 24 * 3600

@@ -11,13 +11,13 @@ from search.web.pages.questions import example_questions
 from search.web.people.access import require
 from search.web.queries import NoQuery
 from search.web.rendering.responses import page
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Nothing = Annotated[NoQuery, Query()]
 # Fields of the query language, grouped.
 _FIELDS = (

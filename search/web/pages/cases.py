@@ -20,13 +20,13 @@ from search.web.queries import NoQuery, SimilarQuery
 from search.web.rendering.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
 from search.web.rendering.responses import page
 from search.web.review.pages import judging
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 _FINDINGS = 12
 
@@ -87,7 +87,7 @@ def _has_origin(document: Document, origin: Origin) -> Iterator[bool]:
     return (annotation["origin"] == origin for annotation in document["annotations"])
 
 
-def _located(state: State, image_id: str, label: str) -> float | None:
+def _located(state: ServerState, image_id: str, label: str) -> float | None:
     """How probable a finding is in the film alone; None where no heat map can be made of it."""
     try:
         return state.films.heat(image_id, label).probability

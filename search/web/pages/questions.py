@@ -13,7 +13,7 @@ from search.service import SearchService
 from search.web.queries import FacetQuery, SearchQuery
 from search.web.rendering.cards import load_thumbnails
 
-__all__ = ["Question", "askings", "example_questions", "questions_of_films"]
+__all__ = ["Question", "example_questions", "question_candidates", "questions_of_films"]
 
 # At most this many findings are tried for a question, the commonest first.
 _TRIED = 5
@@ -52,7 +52,7 @@ def example_questions(service: SearchService) -> list[Question]:
     views = [str(count.value) for count in found.facets.get("view", ())]
     denied = [str(count.value) for count in found.facets.get("absent", ())]
     questions = [*questions_of_films(service, names)]
-    for candidates in askings(names, views, denied):
+    for candidates in question_candidates(names, views, denied):
         for text, query in candidates[: 2 * _TRIED]:
             count = _count(service, query)
             if count:
@@ -70,7 +70,7 @@ def example_questions(service: SearchService) -> list[Question]:
     return questions
 
 
-def askings(
+def question_candidates(
     names: Sequence[str], views: Sequence[str], denied: Sequence[str]
 ) -> list[list[tuple[str, str]]]:
     """Kinds of questions; of the texts and queries of each, the first with an answer is used.

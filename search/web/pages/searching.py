@@ -19,7 +19,7 @@ from search.web.queries import NoQuery, SearchQuery, SimilarQuery
 from search.web.rendering.cards import hit_cards
 from search.web.rendering.facets import TITLES, active_filters, address_with, facet_lists
 from search.web.rendering.responses import page
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
 
@@ -27,7 +27,7 @@ router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[require("reader")]
 )
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 # Searches by meaning and by several things at once rank this many images.
 _RANKED = 1000
 _LIKE = 24
@@ -45,7 +45,7 @@ async def search(
     return await state.in_turn(lambda: HTMLResponse(_answer_to_words(request, state, query)))
 
 
-def _answer_to_words(request: Request, state: State, query: SearchQuery) -> str:
+def _answer_to_words(request: Request, state: ServerState, query: SearchQuery) -> str:
     wanted = {"facet": query.facet} if "facet" in query.model_fields_set else {}
     asked = query.model_copy(update={"facet": [*TITLES], "group": query.group or "study", **wanted})
     address = "/search?" + urlencode(query.model_dump(exclude_defaults=True), doseq=True)
@@ -90,7 +90,7 @@ def _following(address: str, results: Results | None) -> str | None:
 
 
 def _near(
-    state: State, words: str, address: str, results: Results | None
+    state: ServerState, words: str, address: str, results: Results | None
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """For each word that no image has: near words, each with the address that asks for it."""
     suggestions = dict(results.suggestions) if results is not None else {}
@@ -149,7 +149,7 @@ async def answer(
     )
 
 
-def _answer_to_film(request: Request, state: State, token: str, query: SimilarQuery) -> str:
+def _answer_to_film(request: Request, state: ServerState, token: str, query: SimilarQuery) -> str:
     upload = state.uploads.get(token)
     reading = state.service.read(upload)
     limit = query.limit if "limit" in query.model_fields_set else _LIKE

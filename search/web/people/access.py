@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from search.web.people.person import Person, Role
 
 __all__ = [
-    "Action",
     "Asking",
     "Audience",
+    "AuditAction",
     "RouteAccess",
     "current_person",
     "is_administrator",
@@ -52,7 +52,9 @@ Asking = Annotated[Person, Depends(_person)]
 
 
 #: The kind of a request in the audit; ``"nothing"`` if it shows nothing about a patient.
-Action: TypeAlias = Literal["search", "open", "export", "change", "sign in", "sign out", "nothing"]
+AuditAction: TypeAlias = Literal[
+    "search", "open", "export", "change", "sign in", "sign out", "nothing"
+]
 #: Whom a route is for: a role, or everyone, even without a sign-in.
 Audience: TypeAlias = Role | Literal["anyone"]
 
@@ -60,7 +62,7 @@ Audience: TypeAlias = Role | Literal["anyone"]
 class _Required:
     """A dependency that lets people of a role pass, and says what they do."""
 
-    def __init__(self, role: Audience, does: Action | None) -> None:
+    def __init__(self, role: Audience, does: AuditAction | None) -> None:
         self.role, self.does = role, does
 
     async def __call__(self, request: Request) -> None:
@@ -82,7 +84,7 @@ class _Required:
             )
 
 
-def require(role: Audience, does: Action | None = None) -> Any:
+def require(role: Audience, does: AuditAction | None = None) -> Any:
     """What a route has among its `dependencies`: people below `role` get a 403.
 
     Parameters

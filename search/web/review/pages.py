@@ -20,13 +20,13 @@ from search.web.queries import NoQuery
 from search.web.rendering.cards import marked_report, ranked_annotations
 from search.web.rendering.responses import page
 from search.web.review.context import ReviewContext, review_context
-from search.web.state import State, app_state
+from search.web.state import ServerState, app_state
 
 __all__ = ["judging", "router"]
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_State = Annotated[State, Depends(app_state)]
+_State = Annotated[ServerState, Depends(app_state)]
 _Room = Annotated[ReviewContext, Depends(review_context)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 

@@ -27,7 +27,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
 from indexer.database.verify import verify
 from indexer.errors import ArchiveError, ArchiveUnavailable, FailedImage, HostMismatch, SkippedImage
-from indexer.pipeline.options import FileReading, FileSelection
+from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.remote.host import check, versions
 from indexer.pipeline.remote.starting import expectation
 from indexer.pipeline.run import index
@@ -103,8 +103,10 @@ def test_a_bucket_is_read_as_a_folder(
     address = s3.fill(folder, "x-rays/2024")
     compute = Compute(tiny.path, "cpu", "torch")
     caplog.set_level(logging.DEBUG, "indexer")
-    index([folder], tmp_path / "near", compute=compute, reading=FileReading(workers=1))
-    first = index([address], tmp_path / "far", compute=compute, reading=FileReading(workers=1))
+    index([folder], tmp_path / "near", compute=compute, processing=FileProcessing(workers=1))
+    first = index(
+        [address], tmp_path / "far", compute=compute, processing=FileProcessing(workers=1)
+    )
     assert (first.total, first.done, first.reasons["failed"]) == (7, 6, {"not_dicom": 1})
     assert verify(tmp_path / "far") == []
     with (
@@ -119,7 +121,7 @@ def test_a_bucket_is_read_as_a_folder(
             f.name for f in far.ledger.files.records()
         }
     again = index(
-        [address + "/"], tmp_path / "far", compute=compute, reading=FileReading(workers=1)
+        [address + "/"], tmp_path / "far", compute=compute, processing=FileProcessing(workers=1)
     )
     assert (again.unchanged, again.done) == (7, 0)
     write_picture(folder / "001.png", 500)
@@ -131,7 +133,7 @@ def test_a_bucket_is_read_as_a_folder(
         tmp_path / "far",
         compute=compute,
         selection=FileSelection(prune=True, prune_limit=0.5),
-        reading=FileReading(workers=1),
+        processing=FileProcessing(workers=1),
     )
     assert (changed.pruned, changed.total) == (1, 6)
     # Neither what was logged nor the ledger holds a login.
@@ -150,10 +152,10 @@ def test_an_interrupted_run_goes_on(s3: Any, tiny: Bundle, tmp_path: Path) -> No
         tmp_path / "db",
         compute=compute,
         selection=FileSelection(limit=2),
-        reading=FileReading(workers=1),
+        processing=FileProcessing(workers=1),
     )
     assert (part.done, part.left) == (2, 4)
-    rest = index([address], tmp_path / "db", compute=compute, reading=FileReading(workers=1))
+    rest = index([address], tmp_path / "db", compute=compute, processing=FileProcessing(workers=1))
     assert (rest.done, rest.unchanged) == (4, 2)
 
 
@@ -235,10 +237,10 @@ def web(tmp_path: Path, refused: set[str]) -> Iterator[str]:
 
 def test_a_server_of_the_web(web: str, tiny: Bundle, tmp_path: Path) -> None:
     compute = Compute(tiny.path, "cpu", "torch")
-    summary = index([web], tmp_path / "db", compute=compute, reading=FileReading(workers=1))
+    summary = index([web], tmp_path / "db", compute=compute, processing=FileProcessing(workers=1))
     assert (summary.total, summary.done) == (3, 3)
     assert verify(tmp_path / "db") == []
-    again = index([web], tmp_path / "db", compute=compute, reading=FileReading(workers=1))
+    again = index([web], tmp_path / "db", compute=compute, processing=FileProcessing(workers=1))
     assert (again.unchanged, again.done) == (3, 0)
     (single,) = open_archive(f"{web}/001.png").members()
     assert read_member(single) == (tmp_path / "www" / "films" / "001.png").read_bytes()

@@ -18,7 +18,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from cli.searching.terminal_pictures import Protocol, drawn
+from cli.searching.terminal_pictures import GraphicsProtocol, drawn
 
 Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]
@@ -35,7 +35,7 @@ def _file(grey: npt.NDArray[np.uint8], kind: str) -> bytes:
     return file.getvalue()
 
 
-def _pixels(sequence: str, how: Protocol) -> npt.NDArray[np.uint8]:
+def _pixels(sequence: str, how: GraphicsProtocol) -> npt.NDArray[np.uint8]:
     """What a terminal would draw."""
     if how == "sixel":
         return _of_sixels(sequence)
@@ -73,7 +73,7 @@ def _of_sixels(sequence: str) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
 @pytest.mark.parametrize("how", ["kitty", "iterm", "sixel"])
-def test_what_is_drawn_is_the_picture(how: Protocol, kind: str) -> None:
+def test_what_is_drawn_is_the_picture(how: GraphicsProtocol, kind: str) -> None:
     pixels = _pixels(drawn(_file(GREY, kind), how), how)[: len(GREY)]
     # Sixels have 64 greys, told in hundredths.
     assert np.abs(pixels.astype(int) - GREY).max() <= (8 if how == "sixel" else 0)

@@ -9,7 +9,7 @@ import pytest
 from indexer.annotation import Annotation
 from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
-from indexer.database.labels.events import Action, Event, combine_verdicts, verdicts
+from indexer.database.labels.events import Event, LabelAction, combine_verdicts, verdicts
 from indexer.database.labels.verdict_documents import apply_verdicts
 from indexer.database.text.documents import Document, build_document
 
@@ -22,7 +22,7 @@ def said(disease: str, *words: str) -> Annotation:
 
 def event(
     number: int,
-    action: Action,
+    action: LabelAction,
     finding: str,
     annotation: Annotation | None = None,
     *,
@@ -110,7 +110,7 @@ def test_who_says_normal_denies_what_is_predicted_alone() -> None:
 
 
 @pytest.mark.parametrize("action", ["accept", "reject", "correct"])
-def test_reports_and_imported_labels(action: Action) -> None:
+def test_reports_and_imported_labels(action: LabelAction) -> None:
     mesh = (said("cardiomegaly"), said("mass", "left"))
     text = "The heart is enlarged. No pneumothorax. Possible pleural effusion."
     before = document("normal", text=text, mesh=mesh)

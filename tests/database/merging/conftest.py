@@ -13,7 +13,7 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import Summary, index
 from indexer.simulation.archive import simulate_archive
 from tests.pipeline.conftest import tiny
@@ -61,7 +61,7 @@ def split(tiny: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Split:
             shutil.copy2(file, copy)
     run = partial(
         index, reports=made.reports, compute=Compute(tiny.path, "cpu", "torch"),
-        choices=Choices("embedded"), reading=FileReading(workers=2, batch_size=8),
+        choices=Choices("embedded"), processing=FileProcessing(workers=2, batch_size=8),
     )  # fmt: skip
     parts = tuple(folder / f"db{number}" for number in range(PARTS))
     for archive, part in zip(archives, parts, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from indexer.database.text.elasticsearch.answers import error_type, innermost
-from indexer.database.text.elasticsearch.bulk import Action, undone
+from indexer.database.text.elasticsearch.bulk import BulkAction, undone
 from indexer.errors import DatabaseError
 
 SECRET = "Mueller, Hans"
@@ -16,7 +16,7 @@ SECRET = "Mueller, Hans"
 def refusal(reason: str, **error: Any) -> str:
     answer = {"type": "document_parsing_exception", "reason": reason, **error}
     with pytest.raises(DatabaseError) as raised:
-        undone([Action("0" * 16, ())], [{"index": {"status": 400, "error": answer}}])
+        undone([BulkAction("0" * 16, ())], [{"index": {"status": 400, "error": answer}}])
     return str(raised.value)
 
 

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from indexer.cascade.compute import Compute
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from tests.pipeline.making import make_bundle, write_pictures
 
@@ -32,7 +32,7 @@ def main(version: str) -> None:
             root / "db",
             reports=root / "reports",
             compute=Compute(bundle.path, "cpu"),
-            reading=FileReading(workers=1),
+            processing=FileProcessing(workers=1),
         )
         with zipfile.ZipFile(DATA / f"database-{version}.zip", "w", zipfile.ZIP_DEFLATED) as made:
             for path in sorted((root / "db").rglob("*")):

@@ -16,7 +16,7 @@ from indexer.archive.decoding import DecodeSettings
 from indexer.cascade.compute import Compute
 from indexer.database.outcomes import Outcome
 from indexer.pipeline.executor import FileTask, file_reader
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.remote import starting
 from indexer.pipeline.remote.host import HostSettings
 from indexer.pipeline.run import index
@@ -57,7 +57,7 @@ def main() -> None:
         [Path(archive)],
         Path(database),
         compute=Compute(Path(bundle), device),
-        reading=FileReading(on="ray"),
+        processing=FileProcessing(on="ray"),
     )
     ray.shutdown()
 

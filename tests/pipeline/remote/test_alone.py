@@ -15,7 +15,7 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.verify import verify
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from tests.pipeline.making import database_state, make_bundle, write_pictures
@@ -54,7 +54,11 @@ def test_without_an_address_a_cluster_of_this_machine_reads_dicom(
     plain, database = tmp_path / "plain", tmp_path / "database"
     compute, reports = Compute(tiny.path, "cpu"), simulation.reports
     index(
-        [simulation.folder], plain, reports=reports, compute=compute, reading=FileReading(workers=1)
+        [simulation.folder],
+        plain,
+        reports=reports,
+        compute=compute,
+        processing=FileProcessing(workers=1),
     )
     printed = run(
         "-m", "cli", "index", simulation.folder, "--database", database, "--reports", reports,

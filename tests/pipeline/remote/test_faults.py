@@ -28,7 +28,7 @@ from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
 from indexer.database.vectors.shards import vector_keys
 from indexer.database.verify import verify
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from tests.pipeline.making import database_state, make_bundle, write_pictures
 from tests.pipeline.remote.hosts import Hosts, unavailable
@@ -94,7 +94,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         (archive / f"{number:03d}-words.txt").write_text("words")
         (archive / f"{number:03d}-broken.dcm").write_text("words")
     plain = folder / "plain"
-    index([archive], plain, compute=Compute(bundle.path, "cpu"), reading=FileReading(workers=1))
+    index(
+        [archive], plain, compute=Compute(bundle.path, "cpu"), processing=FileProcessing(workers=1)
+    )
     load_key()
     hosts = Hosts(folder, 3, Path(os.environ["CXRDEX_KEY_FILE"]))
     try:

@@ -20,8 +20,8 @@ from indexer.cascade.reading import Predictor
 from indexer.database.outcomes import Failed, Read
 from indexer.errors import BundleError, ClusterError, HostMismatch, MissingExtraError
 from indexer.pipeline.executor import FileTask
-from indexer.pipeline.options import FileReading
-from indexer.pipeline.remote.cluster import Node, Share, connect
+from indexer.pipeline.options import FileProcessing
+from indexer.pipeline.remote.cluster import ClusterNode, Share, connect
 from indexer.pipeline.remote.host import (
     Expected,
     HostReader,
@@ -126,7 +126,11 @@ def test_a_host_reads_chunk_after_chunk(expected: Expected, tiny: Bundle, archiv
 
 
 def test_shares_of_hosts() -> None:
-    nodes = [Node("a", "10.0.0.1", 16, 0), Node("b", "10.0.0.2", 40, 0), Node("c", "c", 8, 2)]
+    nodes = [
+        ClusterNode("a", "10.0.0.1", 16, 0),
+        ClusterNode("b", "10.0.0.2", 40, 0),
+        ClusterNode("c", "c", 8, 2),
+    ]
     assert [Share(8, 0).places_on(node) for node in nodes] == [2, 5, 1]
     assert [Share(4, 1).places_on(node) for node in nodes] == [0, 0, 2]
     assert Share(8, 0).places(nodes) == 8
@@ -141,7 +145,7 @@ def test_what_is_no_address_is_refused(on: str) -> None:
 def test_an_address_where_nothing_listens_is_refused(archive: Path, tmp_path: Path) -> None:
     """And no database is made."""
     with pytest.raises(ClusterError, match=r"no cluster answers at 127\.0\.0\.1:9 "):
-        index([archive], tmp_path / "db", reading=FileReading(on="ray://127.0.0.1:9"))
+        index([archive], tmp_path / "db", processing=FileProcessing(on="ray://127.0.0.1:9"))
     assert not (tmp_path / "db").exists()
 
 

@@ -15,7 +15,7 @@ from indexer.words import sentences
 from search.hybrid.combined import demands, query_sentence
 from search.language.fields import Vocabulary
 from search.language.query import parse
-from search.language.tree import And, MatchAll, Node, Not, Range, Value, Word
+from search.language.tree import And, MatchAll, Node, Not, Range, Term, Value
 from search.service import SearchService
 from tests.search.asking import similar, together, words
 from tests.search.hybrid.conftest import (
@@ -120,7 +120,7 @@ def test_demands_of_the_query_hold_for_all(engine: SearchService) -> None:
     ("query", "demand", "sentence"),
     [
         ("fluid around", MatchAll(), "fluid around"),
-        ("effusion NOT left", Not(Word("left")), "effusion"),
+        ("effusion NOT left", Not(Term("left")), "effusion"),
         ("disease:cardiomegaly age:>60", Range("age", 61, None), "cardiomegaly"),
         ("mass sex:F", Value("sex", "f"), "mass"),
         ("mass OR sex:F", MatchAll(), "mass"),

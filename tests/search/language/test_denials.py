@@ -14,7 +14,7 @@ from indexer.archive.reports import parse_report
 from indexer.database.text.schema import analyzer
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.lexicon import Lexicon
-from search.language.tree import Phrase, Word, conjunction, leaves
+from search.language.tree import Phrase, Term, conjunction, leaves
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
 
@@ -79,8 +79,8 @@ def test_no_word_finds_a_report_that_only_denies_it(shared: Path, tmp_path: Path
     hits = 0
     for form in lexicon.forms:
         words = [word for word in re.findall(r"[\w'-]+", form.lower()) if cut.analyze(word)]
-        tree = lexicon.expand(conjunction(*map(Word, words)))
-        texts = (leaf.text for leaf in leaves(tree) if isinstance(leaf, Phrase | Word))
+        tree = lexicon.expand(conjunction(*map(Term, words)))
+        texts = (leaf.text for leaf in leaves(tree) if isinstance(leaf, Phrase | Term))
         phrases = {tuple(stems) for text in texts if (stems := cut.analyze(text))}
         for phrase in phrases - known.keys():
             known[phrase] = denied(list(phrase))

@@ -19,9 +19,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
 )
 
 VOCABULARY = Vocabulary({"disease": ["opacity", "nodule", "tube, inserted", "a, b, c", "a"]})
@@ -61,7 +61,7 @@ LEFT = Value("side", "left")
             'composite:"opacity, lung","nodule"',
             Or((Value("composite", "opacity, lung"), Value("composite", "nodule"))),
         ),
-        ("finding:(opacity left)", Finding(And((Word("opacity"), Word("left"))))),
+        ("finding:(opacity left)", Finding(And((Term("opacity"), Term("left"))))),
         ("-finding:(disease:opacity AND side:left)", Not(Finding(And((OPACITY, LEFT))))),
     ],
 )

@@ -37,8 +37,8 @@ from search.language.tree import (
     Phrase,
     Prefix,
     Range,
+    Term,
     Value,
-    Word,
     leaves,
 )
 from search.stores.tantivy.backend import EmbeddedBackend
@@ -155,7 +155,7 @@ def test_words(query: str, finds: list[str], finds_not: list[str]) -> None:
 def test_words_side_by_side_are_one_term_and_stay_findable_as_they_are() -> None:
     tree = LEXICON.expand(parse("collapsed lung xyzzy"))
     assert isinstance(tree, And)
-    assert tree.nodes[1:] == (Word("xyzzy"),)
+    assert tree.nodes[1:] == (Term("xyzzy"),)
     assert _ways(tree.nodes[0])[0] == And((Phrase("collapsed"), Phrase("lung")))
     # The longest form counts, and only where words are of one field.
     both = LEXICON.expand(parse("right lower lobe opacity"))
@@ -168,10 +168,10 @@ def test_words_side_by_side_are_one_term_and_stay_findable_as_they_are() -> None
 
 def test_fields_and_origins_stay() -> None:
     assert Phrase("pneumothorax", "impression") in _expanded("impression:ptx")
-    inside = list(leaves(LEXICON.expand(Word("ptx", "annotation"))))
+    inside = list(leaves(LEXICON.expand(Term("ptx", "annotation"))))
     assert all(isinstance(leaf, Phrase) and leaf.field == "annotation" for leaf in inside)
     assert Phrase("pneumothorax", None, "human") in _ways(
-        LEXICON.expand(Word("ptx", None, "human"))
+        LEXICON.expand(Term("ptx", None, "human"))
     )
 
 
@@ -196,7 +196,7 @@ def test_values() -> None:
     # What is on both sides is on either.
     assert _expanded("side:left") == [Value("side", "left"), Value("side", "bilateral")]
     assert _expanded("side:bilateral") == [Value("side", "bilateral")]
-    assert Phrase("lower lobe bilateral") in _ways(LEXICON.expand(Word("RLL")))
+    assert Phrase("lower lobe bilateral") in _ways(LEXICON.expand(Term("RLL")))
     assert _expanded("organ:cardiac")[0] == Value("organ", "heart")
     assert _ways(LEXICON.expand(Value("disease", "zebra lung"))) == [Value("disease", "zebra lung")]
     assert _ways(LEXICON.expand(Value("study", "ptx"))) == [Value("study", "ptx")]
@@ -224,7 +224,7 @@ _TEXTS = st.sampled_from(
     )
 )
 _TEXT_FIELDS = st.sampled_from([None, None, None, "report", "annotation"])
-_WORDS = st.builds(Word, _TEXTS, _TEXT_FIELDS)
+_WORDS = st.builds(Term, _TEXTS, _TEXT_FIELDS)
 _VALUES = st.builds(
     Value,
     st.sampled_from(["disease", "location", "organ", "study"]),

@@ -18,9 +18,9 @@ from search.language.tree import (
     Prefix,
     Present,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     conjunction,
     narrow,
     required_origin,
@@ -30,7 +30,7 @@ VOCABULARY = Vocabulary(
     {"disease": ["pleural effusion", "opacity", "aorta, thoracic"], "organ": ["lung"]},
     lambda: {"disease": ["cardiomegaly", "normal"]},
 )
-A, B, C = Word("a"), Word("b"), Word("c")
+A, B, C = Term("a"), Term("b"), Term("c")
 EFFUSION = Value("disease", "pleural effusion")
 
 
@@ -50,8 +50,8 @@ EFFUSION = Value("disease", "pleural effusion")
         ("-(a OR b)", Not(Or((A, B)))),
         ('"a b"', Phrase("a b")),
         (r'"say \"ah\""', Phrase('say "ah"')),
-        ("x-ray", Word("x-ray")),
-        ("a and b", And((A, Word("and"), B))),
+        ("x-ray", Term("x-ray")),
+        ("a and b", And((A, Term("and"), B))),
         ("cardio*", Prefix("cardio")),
         ("*", MatchAll()),
         ("*:*", MatchAll()),
@@ -64,7 +64,7 @@ EFFUSION = Value("disease", "pleural effusion")
             Or((Value("disease", "opacity"), Value("disease", "pleural effusion"))),
         ),
         ("side:(left -right)", And((Value("side", "left"), Not(Value("side", "right"))))),
-        ("report:a", Word("a", "report")),
+        ("report:a", Term("a", "report")),
         ('impression:"a b"', Phrase("a b", "impression")),
         ("report:*", Present("report")),
         ("annotation:effus*", Prefix("effus", "annotation")),
@@ -101,7 +101,7 @@ EFFUSION = Value("disease", "pleural effusion")
         ("a^2", Boost(A, 2.0)),
         ("(a OR b)^0.5 c", And((Boost(Or((A, B)), 0.5), C))),
         ('report:"a b"^3', Boost(Phrase("a b", "report"), 3.0)),
-        ("report:(abc~ ^2 OR b)", Or((Boost(Fuzzy("abc", "report", 1), 2.0), Word("b", "report")))),
+        ("report:(abc~ ^2 OR b)", Or((Boost(Fuzzy("abc", "report", 1), 2.0), Term("b", "report")))),
         ("finding:a", Finding(A)),
         ("finding:*", Finding(MatchAll())),
         ("finding:(a AND side:left)", Finding(And((A, Value("side", "left"))))),
@@ -220,12 +220,12 @@ def test_what_the_cascade_can_say_is_asked_for_once_and_late() -> None:
 
 def test_narrowing_by_origin() -> None:
     human = Value("origin", "human")
-    effusion, report = Value("disease", "effusion"), Word("clear", "report")
+    effusion, report = Value("disease", "effusion"), Term("clear", "report")
     inside = Value("disease", "effusion", "human")
     assert narrow(And((effusion, human, report))) == And((inside, human, report))
     assert narrow(And((Not(effusion), human))) == And((Not(inside), human))
     assert narrow(And((Or((effusion, A)), human))) == And(
-        (Or((inside, Word("a", None, "human"))), human)
+        (Or((inside, Term("a", None, "human"))), human)
     )
     other = Value("origin", "predicted")
     for tree in (And((effusion, Or((human, other)))), And((effusion, human, other)), effusion):

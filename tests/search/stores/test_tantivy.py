@@ -28,9 +28,9 @@ from search.language.tree import (
     Phrase,
     Prefix,
     Range,
+    Term,
     Value,
     Wildcard,
-    Word,
     narrow,
 )
 from search.paging import Cursor, Sort
@@ -56,9 +56,9 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower().replace("opacities", "opacity").replace("lungs", "lung"))
 
 
-def _in_text(node: Word | Phrase | Prefix | Wildcard | Fuzzy, text: str) -> bool:
+def _in_text(node: Term | Phrase | Prefix | Wildcard | Fuzzy, text: str) -> bool:
     match node:
-        case Word(words) | Phrase(words):
+        case Term(words) | Phrase(words):
             wanted, tokens = _words(words), _words(text)
             n = len(wanted)
             return any(tokens[i : i + n] == wanted for i in range(len(tokens) - n + 1))
@@ -94,7 +94,7 @@ def _holds(node: Node, annotation: Mapping[str, Any]) -> bool:
             return not _holds(child, annotation)
         case Value(field, value):
             return value in _values(annotation, field)
-        case Word() | Phrase() | Prefix() | Wildcard() | Fuzzy():
+        case Term() | Phrase() | Prefix() | Wildcard() | Fuzzy():
             if node.field is not None:
                 assert isinstance(node, Prefix | Wildcard | Fuzzy)
                 return any(_is_shape(node, value) for value in _values(annotation, node.field))
@@ -139,7 +139,7 @@ def _matches(node: Node, document: Document) -> bool:
             annotations = (a for a in document["annotations"] if _has_origin(a, node.origin))
             values = (_values(a, node.field) for a in annotations)
             return any(_is_shape(node, value) for some in values for value in some)
-        case Word() | Phrase() | Prefix() | Wildcard() | Fuzzy():
+        case Term() | Phrase() | Prefix() | Wildcard() | Fuzzy():
             texts = []
             if node.field in (None, "annotation"):
                 texts += [a["text"] for a in document["annotations"] if _has_origin(a, node.origin)]
@@ -161,7 +161,7 @@ def _random_tree(rng: random.Random, depth: int, *, inside: bool = False) -> Nod
         fields = (None,) if inside else (None, "annotation", "report", "findings", "impression")
         field = rng.choice(fields)
         choices: list[Callable[[], Node]] = [
-            lambda: Word(rng.choice(("heart", "left", "opacity", "clear", "zebra")), field),
+            lambda: Term(rng.choice(("heart", "left", "opacity", "clear", "zebra")), field),
             lambda: Phrase(rng.choice(("pleural effusion", "left base", "base lung")), field),
             lambda: Prefix(rng.choice(("pleu", "cardi", "opacit", "xyz")), field),
             lambda: Wildcard(rng.choice(("*eff*on", "l?ft", "*a*e*", "op*y")), field),

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from indexer.words.headings import in_a_sentence
 from search.service import SearchService
-from search.web.pages.questions import askings, questions_of_films
+from search.web.pages.questions import question_candidates, questions_of_films
 from search.web.queries import FacetQuery, SearchQuery
 
 
@@ -33,7 +33,9 @@ def test_questions_say_headings_as_people_do() -> None:
     # No heading turned around but a list, and what is no heading may be one.
     assert in_a_sentence("trachea, carina") == "trachea, carina"
     assert in_a_sentence("mass, nodule") == "mass, nodule"
-    asked = askings(["catheters, indwelling", "hernia, hiatal"], ["lateral"], ["hernia, hiatal"])
+    asked = question_candidates(
+        ["catheters, indwelling", "hernia, hiatal"], ["lateral"], ["hernia, hiatal"]
+    )
     texts = {query: text for candidates in asked for text, query in candidates}
     for query, text in texts.items():
         assert ("catheters, indwelling" in query) == ("indwelling catheters" in text), text

@@ -16,10 +16,10 @@ from indexer.errors import FailedImage, SkippedImage
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["RADIOGRAPHS", "Place", "body_region", "is_capture", "require_chest"]
+__all__ = ["RADIOGRAPHS", "BodyRegion", "body_region", "is_capture", "require_chest"]
 
 #: The body region that a name means; None if the name means nothing known.
-Place: TypeAlias = Literal["chest", "elsewhere"] | None
+BodyRegion: TypeAlias = Literal["chest", "elsewhere"] | None
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 #: SOP classes of computed and digital radiographs.
@@ -149,7 +149,7 @@ def _other_part(why: str) -> SkippedImage:
     return SkippedImage("other_body_part", f"{why}; only chest radiographs are indexed")
 
 
-def _region(header: Dataset) -> Place:
+def _region(header: Dataset) -> BodyRegion:
     for keyword in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
         for item in header.get(keyword) or ():
             if text(item, "CodeValue") in _CHEST_CODES:
@@ -160,7 +160,7 @@ def _region(header: Dataset) -> Place:
     return None
 
 
-def _described(header: Dataset, keywords: Iterable[str]) -> Place:
+def _described(header: Dataset, keywords: Iterable[str]) -> BodyRegion:
     """What the first description says that names a part."""
     found = (body_region(texts(header, keyword)) for keyword in keywords)
     return next((place for place in found if place), None)
@@ -178,7 +178,7 @@ def _readings(name: str) -> list[str]:
     return readings
 
 
-def body_region(names: Iterable[str]) -> Place:
+def body_region(names: Iterable[str]) -> BodyRegion:
     """Where the first of some names that says so was taken; the chest, if it names that at all."""
     patterns = _patterns()
     for name in names:

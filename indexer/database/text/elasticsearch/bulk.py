@@ -19,7 +19,7 @@ from indexer.database.text.elasticsearch.schema import source_fields
 from indexer.database.text.elasticsearch.vectors import vector_json
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["Action", "Backoff", "bulk_actions", "chunks", "index_action", "undone"]
+__all__ = ["Backoff", "BulkAction", "bulk_actions", "chunks", "index_action", "undone"]
 
 # A request holds at most this many documents and bytes; the server's own limit is 100 MB.
 _CHUNK_DOCUMENTS = 500
@@ -33,7 +33,7 @@ _FIELD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class BulkAction:
     """One line of a bulk request, with the document's line where it has one."""
 
     image_id: str
@@ -62,7 +62,7 @@ class Backoff:
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
-def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[Action]:
+def undone(actions: Sequence[BulkAction], items: Sequence[dict[str, Any]]) -> list[BulkAction]:
     """The actions that are to be sent again; raises for one that the server will never take."""
     left = []
     for action, item in zip(actions, items, strict=True):
@@ -88,12 +88,12 @@ def undone(actions: Sequence[Action], items: Sequence[dict[str, Any]]) -> list[A
     return left
 
 
-def index_action(document: Document, vector: npt.NDArray[np.float32] | None = None) -> Action:
+def index_action(document: Document, vector: npt.NDArray[np.float32] | None = None) -> BulkAction:
     """The action that writes a document, with the vector of its image where there is one."""
     head, source = _line({"index": {"_id": document["id"]}}), _line(source_fields(document))
     if vector is not None:
         source = source[:-1] + b"," + vector_json(vector) + b"}"
-    return Action(document["id"], (head, source))
+    return BulkAction(document["id"], (head, source))
 
 
 def _line(value: Any) -> bytes:
@@ -101,16 +101,16 @@ def _line(value: Any) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def bulk_actions(upserts: Iterable[Action], deletes: Iterable[str]) -> Iterator[Action]:
+def bulk_actions(upserts: Iterable[BulkAction], deletes: Iterable[str]) -> Iterator[BulkAction]:
     """Deletes, then upserts."""
     for image_id in deletes:
-        yield Action(image_id, (_line({"delete": {"_id": image_id}}),))
+        yield BulkAction(image_id, (_line({"delete": {"_id": image_id}}),))
     yield from upserts
 
 
-def chunks(actions: Iterable[Action]) -> Iterator[list[Action]]:
+def chunks(actions: Iterable[BulkAction]) -> Iterator[list[BulkAction]]:
     """Actions by the request."""
-    chunk: list[Action] = []
+    chunk: list[BulkAction] = []
     size = 0
     for action in actions:
         if chunk and (len(chunk) == _CHUNK_DOCUMENTS or size + action.size > _CHUNK_BYTES):

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from indexer.database.text.documents import Document
 from indexer.database.text.elasticsearch.answers import REFILL, check_whole
 from indexer.database.text.elasticsearch.bulk import (
-    Action,
     Backoff,
+    BulkAction,
     bulk_actions,
     chunks,
     index_action,
@@ -303,7 +303,7 @@ class ElasticsearchTextStore:
 
     # ---- requests -------------------------------------------------------------------------------
 
-    def _actions(self, documents: Iterable[Document]) -> Iterator[Action]:
+    def _actions(self, documents: Iterable[Document]) -> Iterator[BulkAction]:
         """The actions that write documents, with their vectors."""
         if self.embeddings is None:
             yield from map(index_action, documents)
@@ -314,12 +314,12 @@ class ElasticsearchTextStore:
             for document in some:
                 yield index_action(document, vectors.get(document["id"]))
 
-    def _apply(self, index: str, upserts: Iterable[Action], deletes: Iterable[str]) -> None:
+    def _apply(self, index: str, upserts: Iterable[BulkAction], deletes: Iterable[str]) -> None:
         for chunk in chunks(bulk_actions(upserts, deletes)):
             self._changed = True
             self._deliver(index, chunk)
 
-    def _deliver(self, index: str, actions: Sequence[Action]) -> None:
+    def _deliver(self, index: str, actions: Sequence[BulkAction]) -> None:
         """Send actions until each is done; those that are refused for good end it."""
         pending = list(actions)
         patience = Backoff(self.patience)
@@ -345,7 +345,7 @@ class ElasticsearchTextStore:
             if pending:
                 patience.wait(TextStoreUnavailable("Elasticsearch is too busy to take documents"))
 
-    def _bulk(self, index: str, actions: Sequence[Action]) -> Any:
+    def _bulk(self, index: str, actions: Sequence[BulkAction]) -> Any:
         from elasticsearch import ApiError
 
         operations = [line for action in actions for line in action.lines]

@@ -19,7 +19,7 @@ from cli.main import cxrdex
 from indexer.errors import CxrdexError, DatabaseLocked, InconsistentError
 from search.web.audit.key import audit_key
 from search.web.audit.syslog import Syslog, message
-from search.web.audit.trail import AuditEvent, Row, Trail, now
+from search.web.audit.trail import AuditEvent, AuditRow, Trail, now
 from search.web.audit.writing import Audit, AuditFailed
 
 
@@ -214,8 +214,8 @@ LINE = re.compile(
 
 
 def test_messages_are_of_rfc_5424() -> None:
-    assert message(Row(1, event("q=å"), "s")).endswith(" \ufeffq=å")
-    row = Row(7, event('q="a]\\b"\nc', subject='x"]y', action="sign in", status=401), "s" * 64)
+    assert message(AuditRow(1, event("q=å"), "s")).endswith(" \ufeffq=å")
+    row = AuditRow(7, event('q="a]\\b"\nc', subject='x"]y', action="sign in", status=401), "s" * 64)
     found = LINE.fullmatch(message(row))
     assert found is not None
     assert (int(found[1]), found[5], found[7]) == (13 * 8 + 4, "sign-in", 'q="a]\\b" c')

@@ -152,7 +152,7 @@ def test_its_interface_is_described(judged: Judged) -> None:
 _RUN = """
 import sys
 from pathlib import Path
-from indexer.pipeline.options import FileReading
+from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 
 def stop_once(progress):
@@ -163,7 +163,7 @@ def stop_once(progress):
 
 seen = []
 if __name__ == "__main__":
-    index([Path(sys.argv[1])], Path(sys.argv[2]), reading=FileReading(workers=1),
+    index([Path(sys.argv[1])], Path(sys.argv[2]), processing=FileProcessing(workers=1),
         progress=stop_once)
 """
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from indexer.annotation import Annotation
-from indexer.cascade.labels import Labels
+from indexer.cascade.labels import LabelSet
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import encode_sequences
 from indexer.learning.composite_labels import cluster, joint_vectors
@@ -51,7 +51,7 @@ class Composites:
 
 def find_composites(
     annotator: Annotator,
-    labels: Labels,
+    labels: LabelSet,
     annotations: Mapping[str, Sequence[Sequence[Annotation]]],
     vectors: Mapping[str, _FloatArray],
     recipe: Recipe,

@@ -8,7 +8,7 @@ import torch
 from indexer.annotation import Annotation
 from indexer.cascade.networks.annotator import Annotator
 from indexer.datasets.mining import mine
-from indexer.training.feedback import find_composites
+from indexer.training.composite_labels import find_composites
 from indexer.training.recipe import Recipe
 
 _SIDES = {"left": -1.0, "right": 1.0}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 __all__ = ["CONDITIONS", "FoundCondition", "ReadText", "extract"]
 
@@ -181,185 +182,179 @@ _OF_WHOM = r"\b(?:in (?:(his|her|their|the) )?)?(?:early |mid |late )?"
 _YEAR = r"((?:19|20)\d\d)\b"
 
 #: Kind, pattern, and what it means; the first that fits takes its part of the text.
-CONDITIONS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str | None]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE if kind != "short" else 0), meaning)
-    for kind, pattern, meaning in (
-        # Conditions that cannot be judged; the longest first, so that none of their numbers is
-        # left.
-        (
-            "left out",
-            rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:\s*{_LENGTH})?"
-            rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:\s*{_LENGTH})?){{0,3}}(?<=[mshe])\b"
-            r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
-            lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
-        ),
-        (
-            "left out",
-            rf"{_COMPARED}\b(?:half[- ](?:an?[- ])?|an?[- ]|(?:{'|'.join(_ONES)})[- ]){_LENGTH}",
-            lambda m: _SIZE,
-        ),
-        ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
-        ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
-        ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
-        (
-            "view",
-            r"\b(lateral|frontal)(?:s| views?| films?)? only\b"
-            r"|\bonly (?:the )?(lateral|frontal)s?\b",
-            lambda m: f"view:{(m[1] or m[2]).lower()}",
-        ),
-        (
-            "left out",
-            r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
-            lambda m: _NO_OTHER_FINDING,
-        ),
-        (
-            "left out",
-            rf"{_AFTERWARDS}\b{_DEVICE}\s+(?:(?:has |have )?(?:been )?removed|removal|extraction)\b"
-            rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
-            lambda m: _REMOVED,
-        ),
-        ("left out", r"\bday\s*#?\d{1,3}\b", lambda m: _DAY),
-        # Years
-        ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
-        (
-            "year",
-            rf"\b(?:since|starting(?: in)?)\s+{_YEAR}"
-            rf"|\bfrom\s+{_YEAR}\s+(?:on(?:wards?)?|to (?:now|date|today))\b",
-            lambda m: f"year:>={m[1] or m[2]}",
-        ),
-        ("year", rf"(?:\bafter\s+|>\s*){_YEAR}", lambda m: f"year:>{m[1]}"),
-        ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
-        ("year", rf"\b(?:in|during|of|from|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
-        # Ages; "65F" in capitals only, but for "65 yo f" and "65 yo wf".
-        ("age", rf"\b{_N}[- ]?{_ABBREVIATED}[- /]?(?:old)?\s*[wbha]?([mf])\b", _short(1, 2)),
-        ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
-        (
-            "short",
-            rf"\b([MF])[\s,/]*(?:aged? )?{_N}{_TO}{_N}\b(?:{_UNIT})?{_NO_SIZE}",
-            lambda m: f"sex:{m[1]} AND {_span_of(m[2], m[3])}",
-        ),
-        ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
-        ("short", rf"\b([MF])\s?>\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:>{int(m[2])}"),
-        ("short", rf"\b([MF])\s?<\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:<{int(m[2])}"),
-        ("age", rf"{_AGED}?\bbetween\s+{_N}{_TO}{_N}{_UNIT}", _span),
-        ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
-        ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
-        ("age", rf"\bbetween\s+{_N}{_TO}{_N}\b{_NO_SIZE}", _bare_span),
-        ("age", rf"\b{_N}(?:-|–|\s+to\s+){_N}\b{_NO_SIZE}", _bare_span),
-        # "Children under 5": the number says more than the word, and needs no unit.
-        *(
-            (
-                "age",
-                rf"\b(?:{_CHILDREN})\s+(?:aged? )?{cue}\s*(?:the age of )?{_N}{_MAYBE}",
-                _age(test),
-            )
-            for cue, test in (
-                (_OVER, "age:[{0} TO 17]"),
-                (_UNDER, "age:<{0}"),
-                (_AT_LEAST, "age:[{0} TO 17]"),
-                (_AT_MOST, "age:<={0}"),
-            )
-        ),
-        *(
-            ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
-            for cue, test in (
-                (_OVER, "age:>{0}"),
-                (_UNDER, "age:<{0}"),
-                (_AT_LEAST, "age:>={0}"),
-                (_AT_MOST, "age:<={0}"),
-            )
-        ),
-        *(
-            (
-                "age",
-                rf"(?:{_AGED}{cue}|{cue}\s*(?:the )?age(?: of)?)\s*{_N}\b{_NO_SIZE}",
-                _age(test),
-            )
-            for cue, test in (
-                (_OVER, "age:>{0}"),
-                (_UNDER, "age:<{0}"),
-                (_AT_LEAST, "age:>={0}"),
-                (_AT_MOST, "age:<={0}"),
-            )
-        ),
-        ("age", rf"(?:{_AGED})?\b{_N}{_UNIT}\s*\+", _age("age:>={0}")),
-        ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
+CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] = (
+    # Conditions that cannot be judged; the longest first, so that none of their numbers is
+    # left.
+    (
+        "left out",
+        rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:\s*{_LENGTH})?"
+        rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:\s*{_LENGTH})?){{0,3}}(?<=[mshe])\b"
+        r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
+        lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
+    ),
+    (
+        "left out",
+        rf"{_COMPARED}\b(?:half[- ](?:an?[- ])?|an?[- ]|(?:{'|'.join(_ONES)})[- ]){_LENGTH}",
+        lambda m: _SIZE,
+    ),
+    ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
+    ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
+    ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
+    (
+        "view",
+        r"\b(lateral|frontal)(?:s| views?| films?)? only\b"
+        r"|\bonly (?:the )?(lateral|frontal)s?\b",
+        lambda m: f"view:{(m[1] or m[2]).lower()}",
+    ),
+    (
+        "left out",
+        r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
+        lambda m: _NO_OTHER_FINDING,
+    ),
+    (
+        "left out",
+        rf"{_AFTERWARDS}\b{_DEVICE}\s+(?:(?:has |have )?(?:been )?removed|removal|extraction)\b"
+        rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
+        lambda m: _REMOVED,
+    ),
+    ("left out", r"\bday\s*#?\d{1,3}\b", lambda m: _DAY),
+    # Years
+    ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
+    (
+        "year",
+        rf"\b(?:since|starting(?: in)?)\s+{_YEAR}"
+        rf"|\bfrom\s+{_YEAR}\s+(?:on(?:wards?)?|to (?:now|date|today))\b",
+        lambda m: f"year:>={m[1] or m[2]}",
+    ),
+    ("year", rf"(?:\bafter\s+|>\s*){_YEAR}", lambda m: f"year:>{m[1]}"),
+    ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
+    ("year", rf"\b(?:in|during|of|from|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
+    # Ages; "65F" in capitals only, but for "65 yo f" and "65 yo wf".
+    ("age", rf"\b{_N}[- ]?{_ABBREVIATED}[- /]?(?:old)?\s*[wbha]?([mf])\b", _short(1, 2)),
+    ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
+    (
+        "short",
+        rf"\b([MF])[\s,/]*(?:aged? )?{_N}{_TO}{_N}\b(?:{_UNIT})?{_NO_SIZE}",
+        lambda m: f"sex:{m[1]} AND {_span_of(m[2], m[3])}",
+    ),
+    ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
+    ("short", rf"\b([MF])\s?>\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:>{int(m[2])}"),
+    ("short", rf"\b([MF])\s?<\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:<{int(m[2])}"),
+    ("age", rf"{_AGED}?\bbetween\s+{_N}{_TO}{_N}{_UNIT}", _span),
+    ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
+    ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
+    ("age", rf"\bbetween\s+{_N}{_TO}{_N}\b{_NO_SIZE}", _bare_span),
+    ("age", rf"\b{_N}(?:-|–|\s+to\s+){_N}\b{_NO_SIZE}", _bare_span),
+    # "Children under 5": the number says more than the word, and needs no unit.
+    *(
         (
             "age",
-            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up|more)|plus)\b",
-            _bare("age:>={0}"),
-        ),
+            rf"\b(?:{_CHILDREN})\s+(?:aged? )?{cue}\s*(?:the age of )?{_N}{_MAYBE}",
+            _age(test),
+        )
+        for cue, test in (
+            (_OVER, "age:[{0} TO 17]"),
+            (_UNDER, "age:<{0}"),
+            (_AT_LEAST, "age:[{0} TO 17]"),
+            (_AT_MOST, "age:<={0}"),
+        )
+    ),
+    *(
+        ("age", rf"{_AGED}?{cue}\s*(?:the )?(?:age of |age )?{_N}{_UNIT}", _age(test))
+        for cue, test in (
+            (_OVER, "age:>{0}"),
+            (_UNDER, "age:<{0}"),
+            (_AT_LEAST, "age:>={0}"),
+            (_AT_MOST, "age:<={0}"),
+        )
+    ),
+    *(
         (
             "age",
-            rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below|less)\b",
-            _bare("age:<={0}"),
-        ),
-        *(
-            ("age", rf"{cue}\s*{_N}\b{_NO_SIZE}", _bare(test))
-            for cue, test in (
-                (rf"(?<!\w){_OVER}", "age:>{0}"),
-                (rf"(?<!\w){_UNDER}", "age:<{0}"),
-                (rf"(?<!\w){_AT_LEAST}", "age:>={0}"),
-                (rf"(?<!\w){_AT_MOST}", "age:<={0}"),
-            )
-        ),
-        ("age", rf"\bover[- ]{_N}'?s\b", _age("age:>{0}")),
-        ("age", rf"\bunder[- ]{_N}'?s\b", _age("age:<{0}")),
-        ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
+            rf"(?:{_AGED}{cue}|{cue}\s*(?:the )?age(?: of)?)\s*{_N}\b{_NO_SIZE}",
+            _age(test),
+        )
+        for cue, test in (
+            (_OVER, "age:>{0}"),
+            (_UNDER, "age:<{0}"),
+            (_AT_LEAST, "age:>={0}"),
+            (_AT_MOST, "age:<={0}"),
+        )
+    ),
+    ("age", rf"(?:{_AGED})?\b{_N}{_UNIT}\s*\+", _age("age:>={0}")),
+    ("age", rf"(?:{_AGED})?\b{_N}\+{_MAYBE}", _bare("age:>={0}")),
+    (
+        "age",
+        rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:(?:or|and) (?:older|over|above|up|more)|plus)\b",
+        _bare("age:>={0}"),
+    ),
+    (
+        "age",
+        rf"(?:{_AGED})?\b{_N}{_MAYBE}\s*(?:or|and) (?:younger|under|below|less)\b",
+        _bare("age:<={0}"),
+    ),
+    *(
+        ("age", rf"{cue}\s*{_N}\b{_NO_SIZE}", _bare(test))
+        for cue, test in (
+            (rf"(?<!\w){_OVER}", "age:>{0}"),
+            (rf"(?<!\w){_UNDER}", "age:<{0}"),
+            (rf"(?<!\w){_AT_LEAST}", "age:>={0}"),
+            (rf"(?<!\w){_AT_MOST}", "age:<={0}"),
+        )
+    ),
+    ("age", rf"\bover[- ]{_N}'?s\b", _age("age:>{0}")),
+    ("age", rf"\bunder[- ]{_N}'?s\b", _age("age:<{0}")),
+    ("age", rf"{_OF_WHOM}([2-9]0)'?s\b", lambda m: _decade(m[1], int(m[2]))),
+    (
+        "age",
+        rf"{_OF_WHOM}({'|'.join(_DECADES)})\b",
+        lambda m: _decade(m[1], _DECADES[m[2].lower()]),
+    ),
+    ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
+    ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
+    ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
+    *(
         (
             "age",
-            rf"{_OF_WHOM}({'|'.join(_DECADES)})\b",
-            lambda m: _decade(m[1], _DECADES[m[2].lower()]),
-        ),
-        ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
-        ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
-        ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
-        *(
-            (
-                "age",
-                rf"\b(?:{words})[, ]+{_N}\b(?=\s*(?:[,;]|$|with\b))",
-                _bare(f"sex:{sex} AND age:{{0}}"),
-            )
-            for sex, words in _SEXES.items()
-        ),
-        # Counts: a comparison with a number that nothing above has read.
-        (
-            "left out",
-            r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"
-            r"|[<>=≥≤~]{1,3})\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
-            lambda m: _COUNT,
-        ),
-        (
-            "left out",
-            rf"\b(?:{'|'.join(_ONES[1:])})\b(?![- ](?:views?|vessel|lead|chamber))",
-            lambda m: _COUNT,
-        ),
-        # People
-        *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[:5]),
-        ("sex", r"\bgirls?\b", lambda m: "sex:F AND age:<18"),
-        ("sex", r"\bboys?\b", lambda m: "sex:M AND age:<18"),
-        *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[6:]),
-        *(
-            ("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}")
-            for sex, words in _SEXES.items()
-        ),
-        # Views
-        ("view", rf"\bpa\s*(?:and|&|/)\s*lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
-        ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),
-        (
-            "view",
-            r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))",
-            lambda m: "view:lateral",
-        ),
-        ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
-        # Portable films are taken from the front.
-        (
-            "view",
-            rf"\b(?:portable|supine)(?: ap)?(?: {_FILM})*\b|\bap (?:portable|supine)\b",
-            lambda m: "projection:AP",
-        ),
-        ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
-    )
+            rf"\b(?:{words})[, ]+{_N}\b(?=\s*(?:[,;]|$|with\b))",
+            _bare(f"sex:{sex} AND age:{{0}}"),
+        )
+        for sex, words in _SEXES.items()
+    ),
+    # Counts: a comparison with a number that nothing above has read.
+    (
+        "left out",
+        r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"
+        r"|[<>=≥≤~]{1,3})\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
+        lambda m: _COUNT,
+    ),
+    (
+        "left out",
+        rf"\b(?:{'|'.join(_ONES[1:])})\b(?![- ](?:views?|vessel|lead|chamber))",
+        lambda m: _COUNT,
+    ),
+    # People
+    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[:5]),
+    ("sex", r"\bgirls?\b", lambda m: "sex:F AND age:<18"),
+    ("sex", r"\bboys?\b", lambda m: "sex:M AND age:<18"),
+    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[6:]),
+    *(("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}") for sex, words in _SEXES.items()),
+    # Views
+    ("view", rf"\bpa\s*(?:and|&|/)\s*lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
+    ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),
+    (
+        "view",
+        r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))",
+        lambda m: "view:lateral",
+    ),
+    ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
+    # Portable films are taken from the front.
+    (
+        "view",
+        rf"\b(?:portable|supine)(?: ap)?(?: {_FILM})*\b|\bap (?:portable|supine)\b",
+        lambda m: "projection:AP",
+    ),
+    ("view", rf"\b(pa|ap) {_FILM}\b(?: {_FILM}\b)?", lambda m: f"projection:{m[1].upper()}"),
 )
 
 
@@ -371,6 +366,12 @@ def _in_figures(text: str) -> str:
         return match["before"] + str(_TENS[tens] + (_ONES.index(ones) + 1 if ones else 0))
 
     return _IN_WORDS.sub(figure, text)
+
+
+@cache
+def _compiled(kind: str, pattern: str) -> re.Pattern[str]:
+    """Made when a text first needs it: all together take longer than a search."""
+    return re.compile(pattern, 0 if kind == "short" else re.IGNORECASE)
 
 
 def extract(text: str) -> ReadText:
@@ -391,6 +392,8 @@ def extract(text: str) -> ReadText:
 
         return mark
 
+    has_figures = any(map(str.isdecimal, text))
     for kind, pattern, meaning in CONDITIONS:
-        text = pattern.sub(replace(kind, meaning), text)
+        if has_figures or not (_N in pattern or _YEAR in pattern):
+            text = _compiled(kind, pattern).sub(replace(kind, meaning), text)
     return ReadText(text, tuple(found))

@@ -35,7 +35,7 @@ T = TypeVar("T")
 _COMPUTING = max(2, os.cpu_count() or 1)
 _ASKING = 24
 # Bytes of answers to words that are kept, as many people ask for the same.
-_KEPT = 32 << 20
+_KEPT = 64 << 20
 
 
 @dataclass(slots=True)

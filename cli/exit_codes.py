@@ -14,6 +14,7 @@ __all__ = ["exit_code"]
 _CODES: dict[type[errors.CxrdexError], int] = {
     errors.CxrdexError: 1,
     errors.RequestError: 2,
+    errors.RecipeError: 2,
     errors.ArchiveError: 3,
     errors.DatabaseError: 4,
     errors.BundleError: 5,

@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from click import formatting
 
 from cli import logs
 from cli.exit_codes import exit_code
+from cli.options import as_options
 from cli.terminal import echo, harmless, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
@@ -54,8 +56,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class _Failure(click.ClickException):
     """A typed error on its way to stderr, with its exit code."""
 
-    def __init__(self, error: CxrdexError) -> None:
-        super().__init__(one_line(error))
+    def __init__(self, error: CxrdexError, commands: Iterable[click.Command] = ()) -> None:
+        super().__init__(one_line(as_options(str(error), commands)))
         # click has it as a class variable, which an instance may still shadow.
         self.exit_code = exit_code(type(error))  # type: ignore[misc]
 
@@ -87,7 +89,9 @@ class _LazyGroup(click.Group):
         except (click.exceptions.Exit, click.Abort):
             raise
         except CxrdexError as error:
-            raise _Failure(error) from error
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            below = getattr(command, "commands", {}).values()
+            raise _Failure(error, [command, *below] if command else []) from error
         except click.ClickException as error:
             # The message quotes what was typed, which a script may have taken from an archive.
             error.message = harmless(error.message)  # type: ignore[misc]

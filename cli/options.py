@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ __all__ = [
     "ArchivePath",
     "Folder",
     "as_one",
+    "as_options",
     "bundle_option",
     "compute_options",
     "database_option",
@@ -209,3 +211,21 @@ def filter_option(function: F) -> F:
         metavar="FIELD:VALUE[,VALUE]",
         help="Keep only images of this value, such as disease:cardiomegaly. May be repeated.",
     )(function)
+
+
+def as_options(text: str, commands: Iterable[click.Command]) -> str:
+    """A text of the library, in which a setting stands as `name` or `name=value`, with the options
+    of some commands in the place of the settings."""
+    options: dict[str, tuple[str, str]] = {}
+    for param in (p for command in commands for p in command.params if p.opts[0][:2] == "--"):
+        on = param.opts[0]
+        both = on, param.secondary_opts[0] if param.secondary_opts else on
+        options |= {str(param.name): both, on[2:].replace("-", "_"): both}
+
+    def written(match: re.Match[str]) -> str:
+        on, off = options.get(match[1], ("", ""))
+        if on == off:
+            return " ".join(filter(None, (on, match[2]))) if on else match[0]
+        return off if match[2] == "False" else on
+
+    return re.sub(r"`(\w+)(?:=(\w+))?`", written, text)

@@ -20,6 +20,7 @@
     ├── DiskFullError           no space is left where a file is to be written
     ├── FilesFailed             files failed in a run that was to be strict about it
     ├── TrainingError           a training set or recipe is unusable
+    │   └── RecipeError             settings of a training that do not go together
     ├── TextStoreUnavailable    Elasticsearch does not answer, or takes nothing now; try again
     ├── PruneRefused            more files are gone from an archive than may be dropped unasked
     ├── MissingExtraError       an optional package is not installed
@@ -51,6 +52,7 @@ __all__ = [
     "NotFoundError",
     "PruneRefused",
     "QueryError",
+    "RecipeError",
     "RequestError",
     "ShardMissing",
     "SkippedImage",
@@ -149,6 +151,10 @@ class MissingExtraError(CxrdexError):
 
 class TrainingError(CxrdexError):
     """A training set or a recipe is unusable."""
+
+
+class RecipeError(TrainingError):
+    """Settings of a training do not go together, or have no meaning for its recipe."""
 
 
 class TextStoreUnavailable(CxrdexError):  # noqa: N818

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -13,7 +14,10 @@ from click.core import ParameterSource
 from cli.logs import log_on_stderr
 from cli.options import device_option
 from cli.terminal import echo
-from indexer.paper.recipe import RECIPES, PaperRecipe, named
+from indexer.paper.recipe import RECIPES, PaperRecipe, chosen
+
+if TYPE_CHECKING:
+    from indexer.paper.model import PaperModel
 
 __all__ = ["train"]
 
@@ -30,8 +34,8 @@ _OF_PRODUCT = (
     "start",
     "teachers",
     "teacher_views",
-    "keep",
-    "interpolate",
+    "kept",
+    "interpolation",
     "frozen",
     "pack",
 )
@@ -88,12 +92,14 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 )
 @click.option(
     "--keep",
+    "kept",
     type=click.IntRange(min=0),
     default=0,
     help="Leave the last so many CNNs as they are in --start, beside those that are trained on.",
 )
 @click.option(
     "--interpolate",
+    "interpolation",
     type=click.FloatRange(0, 1),
     default=1.0,
     help="Share of the way from the weights of --start to the trained ones at which a CNN ends; "
@@ -114,7 +120,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=str),
     help="Start the CNN from this file of weights, such as a torchxrayvision DenseNet's.",
 )
 @click.option(
@@ -154,6 +160,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 )
 @click.option(
     "--rounds",
+    "feedback",
     type=click.IntRange(min=0),
     help="Rounds of feedback; in a bundle the last so many CNNs learn the composite labels of "
     "those before them, a single one by its head alone.  [default: the recipe's own]",
@@ -185,35 +192,26 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     datasets: tuple[Path, ...],
     output: Path,
     work: Path | None,
     recipe: str,
-    name: str | None,
     epochs: int | None,
     start: Path | None,
     teachers: tuple[Path, ...],
-    teacher_views: int,
-    keep: int,
-    interpolate: float,
-    frozen: int,
-    backbones: tuple[str, ...],
-    weights: Path | None,
-    grey_range: float,
     batch_size: int,
-    min_images: int,
-    cell: str,
-    pretrained: bool,
     seed: int,
     limit: int | None,
     bundle: Path | None,
-    rounds: int | None,
+    feedback: int | None,
     clusters: int | None,
     full_schedule: bool,
     report: Path | None,
     pack: Path | None,
     compare: tuple[str, ...],
     device: str,
+    **settings: Any,
 ) -> None:
     """Train a bundle on one or several data sets, however each is labelled.
 
@@ -225,20 +223,17 @@ def train(
     _refuse(ctx, recipe, _OF_PAPER if recipe == _PRODUCT else _OF_PRODUCT)
     log_on_stderr(ctx)
     folder = work or output.with_name(f"{output.name}.work")
+    changes = _given(batch_size=batch_size, seed=seed, epochs=epochs, clusters=clusters)
     if recipe != _PRODUCT:
-        changes: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
-        changes |= {} if epochs is None else {"epochs": epochs}
-        changes |= {} if rounds is None else {"rounds": rounds}
-        changes |= {} if clusters is None else {"clusters": clusters}
-        common = {"bundle": bundle, "device": device, "limit": limit, "work": folder}
         if len(datasets) > 1:
             raise click.UsageError(f"the recipe {recipe} takes one data set")
-        if epochs == 0:
-            raise click.UsageError(f"--epochs 0 has no meaning for the recipe {recipe}")
-        recipes = {name: _paper_recipe(name, full_schedule, changes) for name in (recipe, *compare)}
-        if recipes[recipe].rounds == 0 and rounds:
-            raise click.UsageError(f"--rounds has no meaning for the recipe {recipe}")
-        _train_paper(datasets[0], output, recipes, report, common)
+        recipes = chosen(recipe, compare, full=full_schedule, **changes, **_given(rounds=feedback))
+        from indexer.paper.training.cascade import train_paper
+
+        one = partial(
+            train_paper, datasets[0], bundle=bundle, device=device, limit=limit, work=folder
+        )
+        _train_paper(one, output, recipes, report)
         return
 
     from indexer.paper.training.in_bundle import train_in_bundle
@@ -246,45 +241,9 @@ def train(
     from indexer.training.training import pack_first
     from indexer.training.training import train as train_bundle
 
-    product = Recipe(
-        name=name or output.resolve().name,
-        weights=None if weights is None else str(weights),
-        grey_range=grey_range,
-        batch_size=batch_size,
-        min_images=min_images,
-        cell="lstm" if cell == "lstm" else "gru",
-        pretrained=pretrained,
-        clusters=clusters,
-        kept=keep,
-        interpolation=interpolate,
-        teacher_views=teacher_views,
-        frozen=frozen,
-        # The films of one collection look alike, those of several do not.
-        strong=len(datasets) > 1,
-        seed=seed,
-    )
-    if epochs == 0 and start is None:
-        raise click.UsageError("--epochs 0 needs --start: untrained CNNs say nothing")
-    if epochs is not None:
-        product = replace(product, epochs=epochs)
-    if backbones:
-        product = replace(product, backbones=backbones)
-    if (teachers or teacher_views > 1) and epochs == 0:
-        raise click.UsageError("--teacher and --teacher-views have no meaning with --epochs 0")
-    if teacher_views > 1 and not teachers and start is None:
-        raise click.UsageError("--teacher-views needs --teacher or --start")
-    if keep and start is None:
-        raise click.UsageError("--keep needs --start: untrained CNNs say nothing")
-    if keep > len(product.backbones):
-        raise click.UsageError(
-            f"--keep {keep} needs {keep} CNNs: give --backbone for each, trained ones too"
-        )
-    if rounds is not None:
-        if rounds > len(product.backbones):
-            raise click.UsageError(
-                f"--rounds {rounds} needs {rounds} CNNs: give --backbone as many times"
-            )
-        product = replace(product, feedback=rounds)
+    # The films of one collection look alike, those of several do not.
+    product = Recipe(name=output.resolve().name, strong=len(datasets) > 1)
+    product = replace(product, **changes, **_given(feedback=feedback, **settings))
     if pack is not None:
         pack_first(
             datasets,
@@ -324,23 +283,20 @@ def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
             raise click.UsageError(f"{option} has no meaning for the recipe {recipe}")
 
 
-def _paper_recipe(name: str, full: bool, changes: dict[str, Any]) -> PaperRecipe:
-    """A recipe of the paper as the options have it."""
-    recipe = named(name).full() if full else named(name)
-    return replace(recipe, **{k: v for k, v in changes.items() if k != "rounds" or recipe.rounds})
+def _given(**settings: Any) -> dict[str, Any]:
+    """The settings for which an option was given or has a default."""
+    return {name: value for name, value in settings.items() if value not in (None, ())}
 
 
 def _train_paper(
-    dataset: Path,
+    train: Callable[..., PaperModel],
     output: Path,
     recipes: dict[str, PaperRecipe],
     report: Path | None,
-    common: dict[str, Any],
 ) -> None:
     """Train the first of `recipes`, and those that it is compared with."""
     from indexer.learning.report_page import check_report
     from indexer.paper.report import write_report
-    from indexer.paper.training.cascade import train_paper
 
     if report is not None:
         check_report(report)
@@ -349,7 +305,7 @@ def _train_paper(
     maps = {}
     for name, recipe in recipes.items():
         place = output if name == first else output.with_name(f"{output.name}-{name}")
-        model = train_paper(dataset, place, recipe, maps=report is not None, **common)
+        model = train(place, recipe, maps=report is not None)
         records[name] = model.record
         maps[name] = model.maps
         echo(f"{place}: recipe {name}; on val:")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from indexer.errors import TrainingError
+from indexer.errors import RecipeError, TrainingError
 
-__all__ = ["FROZEN", "RECIPES", "Cell", "PaperRecipe", "named"]
+__all__ = ["FROZEN", "RECIPES", "Cell", "PaperRecipe", "chosen", "named"]
 
 # Name of the backbone that reads the embedding of a bundle instead of the picture.
 FROZEN = "frozen"
@@ -161,3 +162,34 @@ def named(name: str) -> PaperRecipe:
     if name not in RECIPES:
         raise TrainingError(f"no recipe is named {name!r}: there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def chosen(
+    name: str, compared: Sequence[str] = (), *, full: bool = False, **settings: Any
+) -> dict[str, PaperRecipe]:
+    """A recipe and those that it is compared with, by name, with settings of one's own.
+
+    Parameters
+    ----------
+    full
+        With the paper's schedule.
+    settings
+        Fields of `PaperRecipe`; what is compared and has no rounds gets none.
+
+    Raises
+    ------
+    TrainingError
+        There is no such recipe.
+    RecipeError
+        A setting has no meaning for the recipe `name`.
+    """
+    if settings.get("epochs") == 0:
+        raise RecipeError(f"`epochs` 0 has no meaning for the recipe {name}")
+    if settings.get("rounds") and not named(name).rounds:
+        raise RecipeError(f"`rounds` has no meaning for the recipe {name}")
+    found = {}
+    for each in (name, *compared):
+        recipe = named(each).full() if full else named(each)
+        own = {k: value for k, value in settings.items() if k != "rounds" or recipe.rounds}
+        found[each] = replace(recipe, **own)
+    return found

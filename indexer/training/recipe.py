@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from indexer.errors import RecipeError
 from indexer.learning.appearance import AppearanceChange
 
 __all__ = ["Recipe"]
@@ -117,3 +118,33 @@ class Recipe:
     def trained(self) -> int:
         """How many CNNs are trained; they come before those that are kept."""
         return len(self.backbones) - self.kept if self.epochs else 0
+
+    def check(self, *, start: bool, teachers: bool) -> None:
+        """Refuse settings that do not go together.
+
+        Parameters
+        ----------
+        start, teachers
+            Whether training starts from a bundle, and is taught by others.
+
+        Raises
+        ------
+        RecipeError
+            It names the settings.
+        """
+        cnns = len(self.backbones)
+        wrong = {
+            "`epochs` 0 needs `start`: untrained CNNs say nothing": not (self.epochs or start),
+            "`teachers` and `teacher_views` have no meaning with `epochs` 0": not self.epochs
+            and (teachers or self.teacher_views > 1),
+            "`teacher_views` needs `teachers` or `start`": self.teacher_views > 1
+            and not (teachers or start),
+            "`kept` needs `start`: untrained CNNs say nothing": self.kept and not start,
+            f"`kept` {self.kept} needs {self.kept} CNNs: give `backbones` for each, trained ones "
+            "too": self.kept > cnns,
+            f"`feedback` {self.feedback} needs {self.feedback} CNNs: give `backbones` as many "
+            "times": self.feedback > cnns,
+        }
+        for text, is_so in wrong.items():
+            if is_so:
+                raise RecipeError(text)

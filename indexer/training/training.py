@@ -128,6 +128,7 @@ def _prepared(
     teachers: Sequence[Path],
 ) -> Training:
     """A training whose sources are read."""
+    recipe.check(start=start is not None, teachers=bool(teachers))
     begin = None if start is None else Start(Bundle.load(start))
     if begin is None:
         check_start(recipe)

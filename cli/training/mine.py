@@ -21,9 +21,10 @@ _MIN_IMAGES = 20
 
 
 @click.command()
-@click.argument("source", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", metavar="DIR", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--labels",
+    "source",
     type=click.Choice(["mesh", "text"]),
     help="Human MeSH terms, or findings in the reports' text.  [default: mesh; text where there"
     " are only .txt reports]",
@@ -52,8 +53,8 @@ _MIN_IMAGES = 20
 )
 @format_option("json", "csv")
 def mine(
-    source: Path,
-    labels: LabelSource | None,
+    path: Path,
+    source: LabelSource | None,
     classes: str | None,
     min_images: int | None,
     part: SplitName,
@@ -72,7 +73,7 @@ def mine(
 
     if classes and min_images is not None:
         raise click.UsageError("--min-images is for mined labels; --classes paper has fixed ones.")
-    collection = load_annotated(source, labels, part)
+    collection = load_annotated(path, source, part)
     report = survey(collection.images, None if classes else min_images or _MIN_IMAGES)
     for problem in collection.problems:
         echo(f"Warning: {problem}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from indexer import advice
 from indexer.archive.sources.names import unpacked_name
 from indexer.errors import FailedImage, ImageError, SkippedImage
 
@@ -37,7 +38,7 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF", "an HDF5 file"),
     (b"SQLite format 3", "a database"),
     (b"{\\rtf", "a text (RTF)"),
-    (b"MSH|", "an HL7 message: name its folder with --reports"),
+    (b"MSH|", f"an HL7 message: {advice.NAME_REPORTS}"),
     (b"\x5c\x01\x10\0", "a NIfTI volume"),
 )
 # Brands of the ISO base media format that are pictures; its others are videos.

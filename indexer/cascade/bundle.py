@@ -15,6 +15,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from indexer import advice
 from indexer.cascade.bundle_checks import check_description, check_header, check_tensors
 from indexer.cascade.labels import LabelSet
 from indexer.errors import BundleError
@@ -145,7 +146,7 @@ class Bundle(BundleDescription):
             if version != FORMAT:
                 raise BundleError(
                     f"the bundle {path} has format {version}; this version of cxrdex reads "
-                    f"format {FORMAT}: train it again with `cxrdex train`"
+                    f"format {FORMAT}: train it again with {advice.TRAIN}"
                 )
             check_description(data, path)
             labels = len(data["findings"]) + len(data["pairs"]) + len(data["composites"])

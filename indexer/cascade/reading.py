@@ -180,7 +180,7 @@ class Predictor:
             if size == 1:
                 raise BundleError(
                     f"the device has no memory for one picture ({error}): free some, or choose "
-                    "--device cpu"
+                    "`device=cpu`"
                 ) from error
             # Another thread may have halved it at the same time.
             self._at_once = min(self._at_once, (size + 1) // 2)

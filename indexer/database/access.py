@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from indexer import advice
 from indexer.errors import DatabaseError
 
 __all__ = ["give_to_group", "keep_wal_files", "set_modes", "share", "unreadable"]
@@ -111,7 +112,4 @@ def unreadable(path: Path) -> str | None:
     wanted = os.X_OK if place != path else os.R_OK | (os.X_OK if os.path.isdir(path) else 0)
     if not os.path.exists(place) or os.access(place, wanted):
         return None
-    return (
-        f"this user may not read {place}: its owner can share the database with "
-        "`cxrdex index ... --group NAME`"
-    )
+    return f"this user may not read {place}: its owner can share the database with {advice.SHARE}"

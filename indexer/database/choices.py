@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from indexer import advice
 from indexer.database.layout import Layout, Manifest
 from indexer.errors import DatabaseError, DatabaseMismatch
 
@@ -119,11 +120,11 @@ class Choices:
         """
         if self.pool_studies in (None, manifest.thresholds is not None):
             return
-        does, option = ("does not pool", "--pool-studies")
+        does, setting = "does not pool", "pool_studies=True"
         if not self.pool_studies:
-            does, option = "pools", "--no-pool-studies"
+            does, setting = "pools", "pool_studies=False"
         raise DatabaseMismatch(
-            f"the database {layout.root} {does} the images of a study: leave {option} out, or "
+            f"the database {layout.root} {does} the images of a study: leave `{setting}` out, or "
             "index the archive into a new folder"
         )
 
@@ -152,8 +153,8 @@ def choose_text(
     if vectors == "elasticsearch":
         if store == "embedded":
             raise DatabaseError(
-                "vectors in Elasticsearch stand in the documents of the words: leave --text-store "
-                "embedded out, or --vector-store elasticsearch"
+                "vectors in Elasticsearch stand in the documents of the words: leave "
+                "`text_store=embedded` out, or `vector_store=elasticsearch`"
             )
         store = "elasticsearch"
     configured = configured_urls()
@@ -171,6 +172,6 @@ def choose_text(
     if not (store or url):
         why = (
             "its address is configured by CXRDEX_ELASTICSEARCH_URL or the configuration file; "
-            "--text-store embedded keeps words in the folder"
+            f"{advice.WORDS_IN_FOLDER}"
         )
     return "elasticsearch", ",".join(ElasticsearchSettings.load(url).urls), why

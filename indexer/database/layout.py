@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer import advice
 from indexer.database import locking
 from indexer.database.access import unreadable
 from indexer.database.durable import write_durably
@@ -238,8 +239,7 @@ class Layout:
             return Manifest(**data)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DatabaseError(
-                f"no database at {self.root}; make one with "
-                f"`cxrdex index ARCHIVE --database {self.root}`"
+                f"no database at {self.root}; make one with {advice.index(self.root)}"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DatabaseError(
@@ -270,8 +270,8 @@ class Layout:
             raise DatabaseMismatch(
                 f"the database {self.root} was made with the bundle {manifest.bundle_name} "
                 f"({manifest.bundle}), not with {bundle.name} ({bundle.hash}): name that bundle "
-                "with --bundle or in CXRDEX_BUNDLE, or bring the database up to date with "
-                f"`cxrdex index ARCHIVE --database {self.root} --reread`"
+                "with `bundle` or in CXRDEX_BUNDLE, or bring the database up to date with "
+                f"{advice.reread(self.root)}"
             )
         if key is not None and key != manifest.key:
             raise DatabaseMismatch(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from indexer import advice
 from indexer.database.access import unreadable
 from indexer.database.sqlite import connect, copy, make, wipe
 from indexer.errors import DatabaseError
@@ -101,14 +102,12 @@ class Thumbnails:
             if code == sqlite3.SQLITE_CANTOPEN:
                 raise DatabaseError(
                     unreadable(self._path)
-                    or f"{self._path} is missing or cannot be opened: run `cxrdex verify --repair`"
+                    or f"{self._path} is missing or cannot be opened: {advice.REPAIR}"
                 ) from error
             # An empty file has no table, which SQLite calls a plain error.
             if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
                 raise
-            raise DatabaseError(
-                f"{self._path} is damaged ({error}): run `cxrdex verify --repair`"
-            ) from error
+            raise DatabaseError(f"{self._path} is damaged ({error}): {advice.REPAIR}") from error
 
     def copy_to(self, path: Path) -> None:
         """As `indexer.database.sqlite.copy`."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from indexer import advice
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
@@ -31,20 +32,20 @@ from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextSto
 
 __all__ = ["repair", "verify"]
 
-_REREAD = "run `cxrdex verify --repair`, then index the archive again: those files are read anew"
+_REREAD = f"{advice.REREAD}: those files are read anew"
 _RESTORE = (
     "it cannot be made from anything else: restore the database from a backup, or index the "
     "archive into a new folder"
 )
 _TAKEN = (
-    "run `cxrdex verify --repair`, which takes them from the ledger; what was said since the last "
+    f"{advice.REPAIR}, which takes them from the ledger; what was said since the last "
     "command that wrote is lost unless a backup has it"
 )
 _NO_COHORTS = (
     "restore cohorts.sqlite from a backup, or delete it and cohorts.checksum.json with all cohorts"
 )
 _NOT_REPAIRABLE = frozenset({"damaged"})
-_ANEW = "run `cxrdex verify --repair`, which writes it anew"
+_ANEW = f"{advice.REPAIR}, which writes it anew"
 
 
 def verify(path: Path) -> list[Problem]:
@@ -147,7 +148,7 @@ def repair(path: Path) -> list[Problem]:
 def _checksums(layout: Layout) -> Iterator[Problem]:
     """Files that are not what a writer left, by the first part of their names."""
     places: dict[str, tuple[DatabasePart, str]] = {
-        "manifest.json": ("manifest", "run `cxrdex verify --repair`, which restores it"),
+        "manifest.json": ("manifest", f"{advice.REPAIR}, which restores it"),
         "ledger.sqlite": ("ledger", _RESTORE),
         "thumbnails.sqlite": ("thumbnails", _REREAD),
         "text": ("text", REBUILD),
@@ -168,8 +169,8 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
         ):
             found.setdefault(part, damage)
     for part, damage in found.items():
-        where, advice = places[part]
-        yield Problem(where, "damaged", 0, str(damage), advice)
+        where, how = places[part]
+        yield Problem(where, "damaged", 0, str(damage), how)
     if "manifest.json" not in found:
         layout.read_manifest()
 
@@ -244,8 +245,8 @@ def _text(database: DatabaseReader) -> Iterator[Problem]:
     except TextStoreUnavailable:
         raise
     except DatabaseMismatch as error:
-        advice = "run `cxrdex migrate`" if manifest.text == "elasticsearch" else REBUILD
-        yield Problem("text", "version", len(database), str(error), advice)
+        how = advice.MIGRATE if manifest.text == "elasticsearch" else REBUILD
+        yield Problem("text", "version", len(database), str(error), how)
         return
     except (CxrdexError, ValueError, RuntimeError) as error:
         # The library's message may quote what it could not read.

@@ -98,7 +98,7 @@ def load_annotated(
     """
     if path.is_file() and path.suffix.lower() == ".csv":
         if source == "text":
-            raise TrainingError(f"{path} holds annotations, not text: leave out --labels text")
+            raise TrainingError(f"{path} holds annotations, not text: leave out `source=text`")
         return Collection("mesh", tuple(_from_csv(path, part)))
     dataset = Dataset.find(path)
     if dataset is not None:
@@ -131,7 +131,7 @@ class _Reports:
         has_xml = any(m.name.lower().endswith(".xml") for m in members)
         self.source: LabelSource = source or ("mesh" if has_xml else "text")
         if self.source == "mesh" and not has_xml:
-            raise TrainingError(f"{folder} holds only text, no MeSH terms: use --labels text")
+            raise TrainingError(f"{folder} holds only text, no MeSH terms: use `source=text`")
         self.problems: list[str] = []
         self.every: list[tuple[str, tuple[str, ...], tuple[Annotation, ...]]] = []
         read: Callable[[Report], tuple[Annotation, ...]] = (
@@ -162,11 +162,11 @@ def _found(report: Report) -> tuple[Annotation, ...]:
 def _of_dataset(dataset: Dataset, source: LabelSource | None, part: SplitName) -> Collection:
     human = dataset.description.annotations or dataset.description.labels
     if source == "mesh" and human is None:
-        raise TrainingError(f"{dataset.root} has text, and no terms of people: use --labels text")
+        raise TrainingError(f"{dataset.root} has text, and no terms of people: use `source=text`")
     if source == "text" and not (
         dataset.description.reports or "text" in dataset.description.columns
     ):
-        raise TrainingError(f"{dataset.root} has no text: leave out --labels text")
+        raise TrainingError(f"{dataset.root} has no text: leave out `source=text`")
     source = source or ("text" if human is None else "mesh")
     wanted = [image for image in dataset.described if part in ("all", image.part)]
     if not wanted:

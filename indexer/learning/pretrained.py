@@ -40,7 +40,7 @@ def imagenet_weights(backbone: str) -> dict[str, Tensor]:
     if backbone not in _WEIGHT_PACKAGES:
         raise TrainingError(
             f"no ImageNet weights for {backbone!r}: use {', '.join(_WEIGHT_PACKAGES)} or "
-            "--no-pretrained"
+            "`pretrained=False`"
         )
     import timm
 

@@ -91,7 +91,7 @@ class Cascade:
             if model.bundle != source.hash:
                 raise BundleError(
                     f"the cascade {path} reads embeddings of the bundle {model.bundle}, not of "
-                    f"{source.path} ({source.hash}): name its bundle with --embeddings"
+                    f"{source.path} ({source.hash}): name its bundle with `embeddings`"
                 )
         elif embeddings is not None:
             raise BundleError(f"the cascade {path} reads pictures, no bundle's embeddings")

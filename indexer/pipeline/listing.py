@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer import advice
 from indexer.archive.sources.members import Member
 from indexer.database.durable import writing
 from indexer.database.ledger.changed_files import ListedFile
@@ -151,13 +152,12 @@ class Listing:
             if not self._tables.found(number):
                 raise PruneRefused(
                     f"{path} is empty, but the database has {known} files of it: is it mounted? "
-                    "If they are gone for good, say --prune --yes"
+                    f"{advice.PRUNE}"
                 )
             if gone > share * known:
                 raise PruneRefused(
                     f"{gone} of {known} files are gone from {path}, more than {share:.0%}: nothing "
-                    "was dropped. If they are gone for good, say --prune --yes, or allow more with "
-                    "--prune-limit"
+                    f"was dropped. {advice.PRUNE_MORE}"
                 )
 
     def prune(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from indexer import advice
 from indexer.errors import RequestError
 from indexer.planning.answer import How, Limit, Number, Plan
 from indexer.planning.measurements import Measurement, load_measurements
@@ -192,7 +193,7 @@ class _Planner:
         self._numbers.append(
             Number("drivers", self._parts, "runs side by side", "extrapolated",
                    (self._at("commit").source,),
-                   "each with a part of the archive, joined by `cxrdex merge`"
+                   f"each with a part of the archive, joined by {advice.MERGE}"
                    if self._parts > 1 else "")
         )  # fmt: skip
         files = self._images * (1 + other)
@@ -334,7 +335,7 @@ class _Planner:
             Limit(
                 "one driver commits no more in a day", 1000 * 86_400 / commit.value,
                 "extrapolated", (commit.source,),
-                "more days, or parts on several drivers and `cxrdex merge`",
+                f"more days, or parts on several drivers and {advice.MERGE}",
             ),
             Limit(
                 "building the vector index needs over 32 GiB of memory",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from indexer import advice
 from indexer.annotation import EVEN
 from indexer.cascade.bundle import Bundle
 from indexer.datasets.description import Description
@@ -53,7 +54,7 @@ def write_model_card(bundle: Bundle, sources: Sequence[Description]) -> Path:
         _table(("finding", "possible from", "likely from"), _limits(bundle)),
         "## Limits",
         "It was judged on the data above alone: measure it on your own films first "
-        "(`cxrdex evaluate DATASET --bundle THIS_FOLDER`). It knows no finding that is not in the "
+        f"({advice.EVALUATE}). It knows no finding that is not in the "
         "table, has seen what is rare only seldom, and is no medical device: nobody may be treated "
         "by what it says.",
     ]

@@ -114,7 +114,7 @@ class Sources:
         full = [e for e in examples["train"] if is_annotated(e) and e.annotations]
         labels = mine([e.annotations for e in full or examples["train"]], recipe.min_images)
         if not labels.findings:
-            raise TrainingError(f"no finding has {recipe.min_images} images: lower --min-images")
+            raise TrainingError(f"no finding has {recipe.min_images} images: lower `min_images`")
         return cls(
             tuple(Dataset.open(path).description for path in datasets),
             examples,
@@ -199,7 +199,7 @@ def _load_part(path: Path, part: str, unlabelled: bool) -> list[Example]:
     if not kept:
         raise TrainingError(
             f"nothing is known of any image of the part {part!r} of {path}: pictures alone can be "
-            "learnt from beside a bundle that reads them, given by --start or --teacher"
+            "learnt from beside a bundle that reads them, given by `start` or `teachers`"
         )
     return kept
 
@@ -233,7 +233,7 @@ class Start:
             if own[number % len(own)] != name:
                 raise TrainingError(
                     f"the bundle {self.bundle.path} has the CNNs {', '.join(own)}, so no training "
-                    f"of {name} starts from it: give --backbone {own[0]}"
+                    f"of {name} starts from it: give `backbones` {own[0]}"
                 )
         for what, ours, other in (
             ("an embedding", self.bundle.dimensions, dimensions),

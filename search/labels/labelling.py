@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from indexer import advice
 from indexer.annotation import KINDS, Annotation, vocabulary
 from indexer.database.labels.events import Draft, Event, Verdict, standing, verdicts
 from indexer.database.ledger.labels import LabelFile
@@ -143,7 +144,7 @@ def _hint(word: str, known: Iterable[str]) -> str:
     near = [*meant, *difflib.get_close_matches(word, known, _NEAR, 0.5)]
     near += sorted(name for name in known if word and word in name)
     named = list(dict.fromkeys(near))[:_NEAR]
-    return f"; near it are {', '.join(named)}" if named else "; `cxrdex lexicon` has headings"
+    return f"; near it are {', '.join(named)}" if named else f"; {advice.LEXICON} has headings"
 
 
 def make_draft(document: Document, finding: str, annotation: Annotation | None) -> Draft:

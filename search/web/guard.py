@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from indexer import advice
 from search.web.settings import WebSettings
 from search.web.uploads import limit_body
 
@@ -82,7 +83,8 @@ class Guard:
         except ValueError:
             name = ""
         if name not in self._settings.hosts:
-            return 400, f"this server is not called {name or 'so'}; `--name` says what it is called"
+            called = f"{advice.NAME_HOST} says what it is called"
+            return 400, f"this server is not called {name or 'so'}; {called}"
         if method in _CHANGES:
             origin = headers.get("origin")
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or (

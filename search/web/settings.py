@@ -73,13 +73,13 @@ class WebSettings:
             return
         if not is_loopback(self.host):
             raise CxrdexError(
-                f"--host {self.host} can be reached from other machines, and there is no "
-                "sign-in: add --users FILE (or --proxy-header, --openid), or use 127.0.0.1"
+                f"`host` {self.host} can be reached from other machines, and there is no "
+                "sign-in: add `users` FILE (or `proxy_header`, `openid`), or use 127.0.0.1"
             )
         if self.names:
             raise CxrdexError(
-                f"--name {self.names[0]} is for people from other machines, and there is no "
-                "sign-in: add --users FILE (or --proxy-header, --openid)"
+                f"`names` {self.names[0]} is for people from other machines, and there is no "
+                "sign-in: add `users` FILE (or `proxy_header`, `openid`)"
             )
 
     @property

@@ -106,7 +106,7 @@ def test_a_database_that_pools_goes_on_to(tmp_path: Path) -> None:
     with opened(tmp_path) as writer:
         writer.commit([_entry(SURE)])
     with (
-        pytest.raises(DatabaseMismatch, match="leave --no-pool-studies out"),
+        pytest.raises(DatabaseMismatch, match="leave `pool_studies=False` out"),
         Writer.open(tmp_path, make_bundle(), KEY, Choices(pool_studies=False)),
     ):
         pass

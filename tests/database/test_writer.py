@@ -215,7 +215,7 @@ def test_a_text_store_of_an_earlier_version_is_built_anew(tmp_path: Path, mend: 
 def test_refusals(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 1)
     with (
-        pytest.raises(DatabaseMismatch, match="--bundle"),
+        pytest.raises(DatabaseMismatch, match="`bundle`"),
         Writer.open(path, make_bundle("ff" * 8), KEY),
     ):
         pass

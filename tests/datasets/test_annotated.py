@@ -71,7 +71,7 @@ def test_a_folder_of_text(tmp_path: Path) -> None:
     found = load_annotated(tmp_path)
     assert found.source == "text"
     assert _texts(found.images) == [["pleural effusion, left"]]
-    with pytest.raises(TrainingError, match="--labels text"):
+    with pytest.raises(TrainingError, match="`source=text`"):
         load_annotated(tmp_path, "mesh")
 
 
@@ -125,7 +125,7 @@ def test_csv_without_parts_or_text(tmp_path: Path) -> None:
     table.write_text("image_id,annotation\nx,Mass\n")
     with pytest.raises(TrainingError, match="split"):
         load_annotated(table, part="train")
-    with pytest.raises(TrainingError, match="--labels text"):
+    with pytest.raises(TrainingError, match="`source=text`"):
         load_annotated(table, "text")
     table.write_bytes(b"image_id,annotation\nx,\xff\n")
     with pytest.raises(TrainingError, match="UTF-8"):

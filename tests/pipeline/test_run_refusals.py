@@ -70,7 +70,7 @@ def test_another_bundle_loses_no_archive(run: Index, archive: Path, tmp_path: Pa
 def test_another_bundle_is_refused(run: Index, archive: Path, tmp_path: Path) -> None:
     run(archive)
     other = make_bundle(tmp_path / "other", "other", seed=1)
-    with pytest.raises(DatabaseMismatch, match="--bundle"):
+    with pytest.raises(DatabaseMismatch, match="`bundle`"):
         run(archive, compute=Compute(other.path, "cpu"))
 
 

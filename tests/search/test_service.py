@@ -394,5 +394,5 @@ def test_another_bundle_is_refused_for_files_only(
     with SearchService(database, Compute(tmp_path / "other", "cpu")) as engine:
         assert len(similar(engine, ids["0-0.dcm"], 3).hits) == 3
         assert words(engine, "*").total == len(ids)
-        with pytest.raises(DatabaseMismatch, match="--bundle"):
+        with pytest.raises(DatabaseMismatch, match="`bundle`"):
             similar(engine, archive / "0-0.dcm")

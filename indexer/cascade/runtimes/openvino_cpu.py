@@ -85,7 +85,7 @@ def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
     openvino = _imported()
     core = openvino.Core()
     if precision == "bf16" and not has_bf16():
-        raise BundleError("this processor does not multiply bf16: leave out --precision bf16")
+        raise BundleError("this processor does not multiply bf16: leave out `precision=bf16`")
     if precision == "auto":
         precision = fastest_precision()
     model = _network(openvino, bundle, precision)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from indexer import advice
 from indexer.database.access import share, unreadable
 from indexer.database.durable import writing
 from indexer.database.labels.events import Draft, Event
@@ -156,7 +157,7 @@ class LabelFile:
             raise DatabaseError(
                 unreadable(path)
                 or f"{path}, which holds what people said of images, is damaged "
-                f"or cannot be {'written' if write else 'read'} ({error}): run `cxrdex verify`"
+                f"or cannot be {'written' if write else 'read'} ({error}): {advice.VERIFY}"
             ) from error
         if not write:
             try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from indexer import advice
 from indexer.errors import DatabaseError
 
 __all__ = ["PAGE", "LedgerTable", "corruption"]
@@ -37,7 +38,7 @@ def corruption() -> Iterator[None]:
         if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise
         raise DatabaseError(
-            f"an SQLite file of the database is damaged ({error}): run `cxrdex verify`"
+            f"an SQLite file of the database is damaged ({error}): {advice.VERIFY}"
         ) from error
 
 

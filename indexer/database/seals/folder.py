@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from blake3 import blake3
 
+from indexer import advice
 from indexer.database.access import unreadable
 from indexer.database.durable import write_durably, writing
 from indexer.database.sqlite import file_bytes
@@ -146,9 +147,7 @@ def check_open(root: Path, part: str) -> None:
         It names the file and says what to do.
     """
     if damages := check(root, part, quick=True):
-        raise DatabaseError(
-            f"the database {root} is damaged: {damages[0]}; run `cxrdex verify --repair`"
-        )
+        raise DatabaseError(f"the database {root} is damaged: {damages[0]}; {advice.REPAIR}")
 
 
 def check_truth(root: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from indexer import advice
 from indexer.errors import DatabaseError
 
 __all__ = ["check_kinds"]
@@ -39,7 +40,7 @@ def check_kinds(root: Path) -> None:
     for place, found, wanted in _strays(root):
         raise DatabaseError(
             f"{place} is a {found}, where a {wanted} should be: remove it, or restore the database "
-            "from a backup; then run `cxrdex verify --repair`"
+            f"from a backup; then {advice.REPAIR}"
         )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from indexer import advice
 from indexer.database.access import share, unreadable
 from indexer.database.seals.folder import (
     CHECKSUMS,
@@ -121,8 +122,7 @@ class Seal:
         """
         if (damage := self.damage(connection)) and damage.name == self._path.name:
             raise DatabaseError(
-                f"the database {self._path.parent} is damaged: {damage}; "
-                "run `cxrdex verify --repair`"
+                f"the database {self._path.parent} is damaged: {damage}; {advice.REPAIR}"
             )
 
     def _compare(

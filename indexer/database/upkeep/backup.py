@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from indexer import advice
 from indexer.database.access import set_modes
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import sync_folder, writing
@@ -163,7 +164,7 @@ def relocate(path: Path, old: str, new: str) -> int:
         if taken := [place for place in moves.values() if counts.get(place)]:
             raise DatabaseError(
                 f"{path} has files of {taken[0]} already, which was indexed at its new place: "
-                f"`cxrdex index {taken[0]} {old} --prune --yes` drops those of the old one"
+                f"{advice.prune(taken[0], old)} drops those of the old one"
             )
         with writing(path), writer.ledger.transaction():
             files.move_archives(moves)

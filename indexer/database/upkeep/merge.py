@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from indexer import advice
 from indexer.database.choices import Choices
 from indexer.database.durable import sync_folder, write_durably, writing
 from indexer.database.layout import Layout, Manifest
@@ -50,7 +51,6 @@ _SAME = {
     "likeness": "the likeness",
     "polarity": "the polarity",
 }
-_FORGOTTEN = "its patient, study or image was removed by `cxrdex forget`; --undo allows it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _common(databases: Sequence[DatabaseReader], kind: str, url: str | None) -> 
             raise DatabaseMismatch(
                 f"{other.layout.root} was made by an earlier version, and is to be merged with "
                 f"{(databases[1] if other is first else first).layout.root}: bring it up to this "
-                f"version with `cxrdex compact --database {other.layout.root}`"
+                f"version with {advice.compact(other.layout.root)}"
             )
         for field, words in _SAME.items():
             one, two = getattr(first.manifest, field), getattr(other.manifest, field)
@@ -277,7 +277,7 @@ def _take(
                 counts.images += parts.take_images(start, offsets)
         for start in parts.steps("files"):
             with ledger.transaction():
-                parts.take_files(start, offsets, _FORGOTTEN)
+                parts.take_files(start, offsets, advice.FORGOTTEN)
         with ledger.transaction():
             parts.take_rest(offsets)
         _copy_shards(stores, database, parts.taken_shards(ledger.shards, offsets), offsets)
@@ -300,14 +300,13 @@ def _copy_shards(
                 data = path.read_bytes()
             except OSError as error:
                 raise DatabaseError(
-                    f"{path} cannot be read ({error.strerror}): run `cxrdex verify --repair "
-                    f"--database {database.layout.root}`, then index its archive again"
+                    f"{path} cannot be read ({error.strerror}): "
+                    f"{advice.repair(database.layout.root)}"
                 ) from error
             write_durably(copy, data)
         if shard_checksum(target, new.number) != shard.checksum:
             raise DatabaseError(
-                f"{shard.files(source)[0]} is damaged: run `cxrdex verify --repair "
-                f"--database {database.layout.root}`, then index its archive again"
+                f"{shard.files(source)[0]} is damaged: {advice.repair(database.layout.root)}"
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from indexer import advice
 from indexer.database.layout import Layout
 from indexer.database.vectors.generation import Generation, current_generation
 
@@ -15,7 +16,7 @@ DatabasePart: TypeAlias = Literal[
     "manifest", "ledger", "shards", "vectors", "text", "thumbnails", "cohorts", "labels", "semantic"
 ]
 
-REBUILD = "run `cxrdex verify --repair`, which builds it anew"
+REBUILD = f"{advice.REPAIR}, which builds it anew"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer import advice
 from indexer.database.seals.folder import check
 from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.generation import Entries, Generation, generations
@@ -177,7 +178,7 @@ class Vectors:
         """
         positions = self._locate(np.asarray(keys, np.int64))
         if (positions < 0).any():
-            raise NotFoundError("no vector for one of the images: run `cxrdex verify`")
+            raise NotFoundError(f"no vector for one of the images: {advice.VERIFY}")
         return self._shards.rows(positions)
 
     def search(

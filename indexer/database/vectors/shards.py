@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from indexer import advice
 from indexer.database.access import unreadable
 from indexer.database.durable import write_all_durably
 from indexer.database.vectors.arrays import load_array
@@ -300,8 +301,7 @@ class Shards:
             # A missing file raises an error when it is loaded.
             if found is not None and found != shard.checksum:
                 raise DatabaseError(
-                    f"the shard {_paths(self._folder, shard.number)[0]} is damaged: run "
-                    "`cxrdex verify --repair`, then index the archive again"
+                    f"the shard {_paths(self._folder, shard.number)[0]} is damaged: {advice.REREAD}"
                 )
             self._unchecked.discard(index)
 
@@ -323,7 +323,5 @@ class Shards:
         except (OSError, ValueError) as error:
             kind = ShardMissing if isinstance(error, FileNotFoundError) else DatabaseError
             raise kind(
-                unreadable(path)
-                or f"the shard {path} is missing or damaged: run `cxrdex verify --repair`, "
-                "then index the archive again"
+                unreadable(path) or f"the shard {path} is missing or damaged: {advice.REREAD}"
             ) from error

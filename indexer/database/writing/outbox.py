@@ -10,6 +10,7 @@ from itertools import islice
 
 import orjson
 
+from indexer import advice
 from indexer.database.durable import writing
 from indexer.database.studies import document_from_row
 from indexer.database.text.documents import Document, document_hash
@@ -99,7 +100,7 @@ class Outbox:
         if not isinstance(self._text, ElasticsearchTextStore):
             raise DatabaseError(
                 f"{self._layout.root} has an embedded text store, which needs no migration: "
-                "`cxrdex index` brings it up to date"
+                f"{advice.INDEX} brings it up to date"
             )
         count = self._text.migrate(
             document for page in self._current_documents() for document in page

@@ -112,7 +112,7 @@ class Cluster:
         nodes = self.nodes()
         with_gpus = [node for node in nodes if node.gpus] if device != "cpu" else []
         if device.startswith("cuda") and nodes and not with_gpus:
-            raise ClusterError("no host of the cluster has a GPU: choose --device cpu or auto")
+            raise ClusterError("no host of the cluster has a GPU: choose `device=cpu` or auto")
         gpus = 1 if with_gpus else 0
         smallest = min((n.cpus // max(n.gpus * gpus, 1) for n in with_gpus or nodes), default=1)
         return Share(workers or max(smallest, 1), gpus)
@@ -161,8 +161,8 @@ class Cluster:
             if computing not in (None, found):
                 raise HostMismatch(
                     f"{where} computes with {found}, another with {computing}, which does not give "
-                    "the same readings: choose what all of them have with --runtime, --device and "
-                    "--precision"
+                    "the same readings: choose what all of them have with `runtime`, `device` "
+                    "and `precision`"
                 )
             computing = found
         return replace(expected, computes=computing)

@@ -216,8 +216,8 @@ def check(expected: Expected) -> None:
     if expected.computes is not None and computes(expected.compute) != expected.computes:
         raise HostMismatch(
             f"it computes with {computes(expected.compute)}, the others with {expected.computes}, "
-            "which does not give the same readings: choose what all of them have with --runtime, "
-            "--device and --precision"
+            "which does not give the same readings: choose what all of them have with `runtime`, "
+            "`device` and `precision`"
         )
 
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import Literal
 
+from indexer import advice
 from indexer.database.outcomes import Outcome, Read, Skipped, Unchanged
 from indexer.pipeline.stages.batches import Batches, CanvasPredictor
 from indexer.pipeline.stages.commits import Committer
@@ -16,10 +17,6 @@ __all__ = ["ModelStage"]
 
 _COMMIT_FILES = 1000
 _COMMIT_SECONDS = 10.0
-_FORGOTTEN = (
-    "forgotten",
-    "its patient, study or image was removed by `cxrdex forget`; --undo allows it again",
-)
 
 
 class ModelStage:
@@ -78,7 +75,7 @@ class ModelStage:
         """Take one file; order matters, as of identical images the first one counts."""
         read = False
         if isinstance(outcome, Read) and self._duplicates.is_forgotten(outcome):
-            outcome = Skipped(outcome.file, outcome.checksum, *_FORGOTTEN)
+            outcome = Skipped(outcome.file, outcome.checksum, "forgotten", advice.FORGOTTEN)
         if isinstance(outcome, Read):
             image = self._duplicates.look_up(outcome)
             read = image == "new" or (image == "own" and self._reread)

@@ -41,7 +41,7 @@ def audit_key(path: Path, *, make: bool = False) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             key = file.read()
     except OSError as error:
-        raise CxrdexError(f"audit key {path}: {error.strerror}; --audit-key names it") from error
+        raise CxrdexError(f"audit key {path}: {error.strerror}; `audit_key` names it") from error
     if os.name == "posix" and mode & _OTHERS:
         raise CxrdexError(f"audit key {path}: others can read it: `chmod 600 {path}`")
     if len(key) < _BYTES:

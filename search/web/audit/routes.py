@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
+from indexer import advice
 from indexer.errors import NotFoundError
 from search.web.audit.trail import Trail
 from search.web.people.access import require
@@ -50,7 +51,7 @@ class AuditQuery(NoQuery):
 def _trail(request: Request) -> Iterator[Trail]:
     audit = getattr(request.state, "audit", None)
     if audit is None:
-        raise NotFoundError("this server keeps no audit: `cxrdex serve --audit FILE` does")
+        raise NotFoundError(f"this server keeps no audit: {advice.KEEP_AUDIT} does")
     audit.flush(1.0)
     with Trail(audit.path) as trail:
         yield trail

@@ -70,7 +70,7 @@ class Syslog:
         self._failed = False
         host, colon, port = target.rpartition(":")
         if not target.startswith("/") and not (colon and host and port.isdecimal()):
-            raise CxrdexError(f"--syslog {target}: HOST:PORT or the path of a socket is right")
+            raise CxrdexError(f"`syslog` {target}: HOST:PORT or the path of a socket is right")
         try:
             family: int = socket.AF_UNIX
             place: Any = target
@@ -79,12 +79,12 @@ class Syslog:
                 family, _, _, _, place = found[0]
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
         except (OSError, OverflowError) as error:
-            raise CxrdexError(f"--syslog {target}: {error}") from error
+            raise CxrdexError(f"`syslog` {target}: {error}") from error
         try:
             self._socket.connect(place)
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise CxrdexError(f"--syslog {target}: {error}") from error
+            raise CxrdexError(f"`syslog` {target}: {error}") from error
 
     def send(self, row: AuditRow) -> None:
         """Send a row; the file has it, whatever becomes of the message."""

@@ -120,14 +120,14 @@ class Trail:
     def __init__(self, path: Path, key: bytes = b"", *, write: bool = False) -> None:
         self.path, self._key = path, key
         if not write and not path.exists():
-            raise DatabaseError(f"there is no audit {path}; --audit names one")
+            raise DatabaseError(f"there is no audit {path}; `audit` names one")
         try:
             self._connection = connect(path, write=write)
             if write:
                 self._connection.executescript(_SCHEMA)
             self._connection.execute(f"SELECT {', '.join(_COLUMNS)}, seal FROM events LIMIT 1")
         except (sqlite3.Error, OSError) as error:
-            raise DatabaseError(f"audit {path}: {error}; --audit names another") from error
+            raise DatabaseError(f"audit {path}: {error}; `audit` names another") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -75,7 +75,7 @@ class Audit:
         except Timeout as error:
             raise DatabaseLocked(f"audit {path}: another server writes it") from error
         except OSError as error:
-            raise CxrdexError(f"audit {path}: {error.strerror}; --audit names another") from error
+            raise CxrdexError(f"audit {path}: {error.strerror}; `audit` names another") from error
         try:
             self._key = audit_key(key or path.with_suffix(".key"), make=True)
             # SQLite's connection is used by the thread alone from here on.

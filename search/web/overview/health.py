@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from indexer import advice
 from indexer.database.upkeep.status import DatabaseStatus
 from indexer.errors import CxrdexError
 from search.request import SearchRequest
@@ -38,7 +39,7 @@ def health_checks(service: SearchService, status: DatabaseStatus) -> list[Health
 def _ledger(status: DatabaseStatus) -> Health:
     run = status.last_run
     if run is not None and run.state in ("interrupted", "stopped"):
-        return Health("ledger", False, f"run {run.id} did not end: run `cxrdex index` again")
+        return Health("ledger", False, f"run {run.id} did not end: run {advice.INDEX} again")
     return Health("ledger", True, f"{status.images:,} images, {sum(status.files.values()):,} files")
 
 
@@ -49,7 +50,7 @@ def _text(service: SearchService, status: DatabaseStatus) -> Health:
     except CxrdexError as error:
         return Health("text", False, f"{kind}: {error}")
     if status.waiting:
-        return Health("text", False, f"{kind}: {status.waiting:,} documents wait: `cxrdex sync`")
+        return Health("text", False, f"{kind}: {status.waiting:,} documents wait: {advice.SYNC}")
     return Health("text", True, f"{kind}, all documents are in it")
 
 

@@ -35,7 +35,7 @@ class OpenIdSettings:
         if not self.issuer.startswith("https://") and not self.issuer.startswith(
             ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
         ):
-            raise CxrdexError(f"--openid {self.issuer}: the address of a provider is https://…")
+            raise CxrdexError(f"`openid` {self.issuer}: the address of a provider is https://…")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +77,12 @@ class SignInSettings:
             try:
                 ipaddress.ip_address(proxy)
             except ValueError as error:
-                raise CxrdexError(f"--proxy {proxy} is no IP address, such as 10.0.0.5") from error
+                raise CxrdexError(
+                    f"`proxies` {proxy} is no IP address, such as 10.0.0.5"
+                ) from error
         if self.proxy_header is not None and not self.proxies:
-            raise CxrdexError("--proxy-header needs --proxy ADDRESS: who is believed to send it")
+            raise CxrdexError("`proxy_header` needs `proxies` ADDRESS: who is believed to send it")
         if self.users is None and self.proxy_header is None and self.openid is None:
-            raise CxrdexError("nobody could sign in: name --users, --proxy-header or --openid")
+            raise CxrdexError("nobody could sign in: name `users`, `proxy_header` or `openid`")
         if self.users is None and self.unlisted is None:
-            raise CxrdexError("nobody would have a role: name --users, or --unlisted ROLE for all")
+            raise CxrdexError("nobody would have a role: name `users`, or `unlisted` ROLE for all")

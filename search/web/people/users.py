@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from indexer import advice
 from indexer.database.durable import sync_folder
 from indexer.errors import CxrdexError, MissingExtraError, NotFoundError
 from search.web.people.person import ROLES, Person, Role
@@ -129,7 +130,7 @@ class Users:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise self._wrong(f"{error.strerror}; `cxrdex user add` makes one") from error
+            raise self._wrong(f"{error.strerror}; {advice.USER} makes one") from error
         key = found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
         with self._lock:
             if self._known is None or self._known[0] != key:
@@ -270,7 +271,7 @@ class Users:
         except OSError as error:
             raise self._wrong(error.strerror or type(error).__name__) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._wrong("is no users file; `cxrdex user add` makes one") from error
+            raise self._wrong(f"is no users file; {advice.USER} makes one") from error
         return {user.name: user for user in users}
 
     def _wrong(self, what: str) -> CxrdexError:

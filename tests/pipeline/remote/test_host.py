@@ -84,7 +84,7 @@ def test_an_archive_that_is_not_mounted_is_refused(expected: Expected, archive: 
 
 def test_another_way_to_compute_is_refused(expected: Expected) -> None:
     check(replace(expected, computes=computes(expected.compute)))
-    with pytest.raises(HostMismatch, match=r"the others with cuda in float16, .* --precision"):
+    with pytest.raises(HostMismatch, match=r"the others with cuda in float16, .* `precision`"):
         check(replace(expected, computes="cuda in float16"))
 
 

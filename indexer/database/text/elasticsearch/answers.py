@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from indexer import advice
 from indexer.errors import CxrdexError, DatabaseError, TextStoreUnavailable
 
 __all__ = [
@@ -35,7 +36,7 @@ _REFUSED = frozenset(
 # How the server spells types of errors; other text is not taken for one.
 _TYPE = re.compile(r"[a-z_]{1,80}")
 #: What to do where an index is missing.
-REFILL = "run `cxrdex verify --repair`, which fills it anew"
+REFILL = f"{advice.REPAIR}, which fills it anew"
 
 
 class IndexBlocked(TextStoreUnavailable):

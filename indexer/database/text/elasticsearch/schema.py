@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from indexer import advice
 from indexer.annotation import stored_certainty
 from indexer.database.text.documents import Document, document_hash
 from indexer.database.text.elasticsearch.vectors import vector_properties, vector_settings
@@ -221,8 +222,8 @@ def check_version(meta: Mapping[str, Any], index: str) -> None:
     if found == MAPPING_VERSION:
         return
     newer = isinstance(found, int) and found > MAPPING_VERSION
-    advice = "update cxrdex" if newer else "run `cxrdex migrate`, which makes a new one of it"
+    how = "update cxrdex" if newer else f"{advice.MIGRATE}, which makes a new one of it"
     raise DatabaseMismatch(
         f"the Elasticsearch index {index} has mapping version {found}, this cxrdex uses version "
-        f"{MAPPING_VERSION}: {advice}"
+        f"{MAPPING_VERSION}: {how}"
     )

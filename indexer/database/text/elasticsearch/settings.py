@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
+from indexer import advice
 from indexer.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ElasticsearchSettings:
         url = found.get("url") or default_url
         if url is None:
             raise DatabaseError(
-                "no Elasticsearch is named: give `cxrdex index --elasticsearch-url URL`, or set "
+                f"no Elasticsearch is named: give {advice.INDEX_ON_SERVER}, or set "
                 "CXRDEX_ELASTICSEARCH_URL"
             )
         api_key, user, password = (found.get(name) for name in ("api_key", "user", "password"))

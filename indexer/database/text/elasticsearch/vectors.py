@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from indexer import advice
 from indexer.errors import DatabaseMismatch
 
 __all__ = [
@@ -135,12 +136,12 @@ def check_dimensions(mapping: Mapping[str, Any], dimensions: int, index: str) ->
     if found is None:
         raise DatabaseMismatch(
             f"the Elasticsearch index {index} holds no vectors, which this database keeps there: "
-            "run `cxrdex migrate`, which fills it anew"
+            f"{advice.MIGRATE}, which fills it anew"
         )
     if found.get("dims") != dimensions:
         raise DatabaseMismatch(
             f"the Elasticsearch index {index} holds vectors of {found.get('dims')} numbers, and "
-            f"those of the database have {dimensions}: run `cxrdex migrate`, which fills it anew"
+            f"those of the database have {dimensions}: {advice.MIGRATE}, which fills it anew"
         )
 
 
@@ -162,5 +163,5 @@ def check_server(version: str) -> None:
         oldest = ".".join(map(str, _OLDEST))
         raise DatabaseMismatch(
             f"the server runs Elasticsearch {version}, and vectors are kept in {oldest} or newer: "
-            "update the server, or make the database with --vector-store faiss"
+            "update the server, or make the database with `vector_store=faiss`"
         )

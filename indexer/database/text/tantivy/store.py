@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer import advice
 from indexer.database.access import share
 from indexer.database.durable import sync_files, sync_folder
 from indexer.database.seals.folder import check_open
@@ -45,7 +46,7 @@ SCHEMA_VERSION = 6
 
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
-_REBUILD = "run `cxrdex verify --repair`, which builds the text index again"
+_REBUILD = f"{advice.REPAIR}, which builds the text index again"
 
 
 class EmbeddedTextStore:

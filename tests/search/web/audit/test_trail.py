@@ -243,7 +243,7 @@ def test_rows_are_sent_to_syslog(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("target", ["nowhere", "host:", ":514", "/no/such/socket", "a:99999"])
 def test_no_syslog(target: str) -> None:
-    with pytest.raises(CxrdexError, match="--syslog"):
+    with pytest.raises(CxrdexError, match="`syslog`"):
         Syslog(target)
 
 

@@ -285,7 +285,7 @@ def _refuse(ctx: click.Context, recipe: str, names: Sequence[str]) -> None:
 
 def _given(**settings: Any) -> dict[str, Any]:
     """The settings for which an option was given or has a default."""
-    return {name: value for name, value in settings.items() if value not in (None, ())}
+    return {name: value for name, value in settings.items() if value not in (None, (), "")}
 
 
 def _train_paper(

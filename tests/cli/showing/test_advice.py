@@ -17,7 +17,7 @@ from cli.options import as_options
 from indexer import advice
 from indexer.planning.plan import make_plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: Advises commands alone: what it answers is how to run them.
 PLAN = ROOT / "indexer" / "planning" / "plan.py"
 #: Names in texts that are no settings: of a part, an extra, a header, a key and this package.

@@ -60,8 +60,6 @@ class DecoderStatus:
         Name and UID of the transfer syntax.
     plugin
         The plug-in that is used; ``"built in"`` where none is needed, None where none is there.
-    fallbacks
-        Available plug-ins that are tried after it.
     available
         Whether images of this transfer syntax can be read.
     """
@@ -69,7 +67,6 @@ class DecoderStatus:
     transfer_syntax: str
     uid: str
     plugin: str | None
-    fallbacks: tuple[str, ...]
     available: bool
 
 
@@ -82,7 +79,7 @@ def decoders() -> list[DecoderStatus]:
     for uid, wanted in _PLUGINS.items():
         found = _available(uid)
         plugin = (found[0] if found else None) if wanted else "built in"
-        statuses.append(DecoderStatus(UID(uid).name, uid, plugin, found[1:], plugin is not None))
+        statuses.append(DecoderStatus(UID(uid).name, uid, plugin, plugin is not None))
     return statuses
 
 

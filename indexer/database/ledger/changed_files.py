@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from indexer.database.ledger.table import LedgerTable
 
-__all__ = ["ChangedFiles", "ListedFile", "ToRead"]
+__all__ = ["ChangedFiles", "ListedFile"]
 
 _TABLES = """
 PRAGMA scratch.journal_mode = OFF;
@@ -32,13 +32,6 @@ class ListedFile(NamedTuple):
     size: int
     mtime_ns: int
     place: int | None
-
-
-class ToRead(NamedTuple):
-    """A file that is to be read; if its content still has `checksum`, it need not be decoded."""
-
-    file: ListedFile
-    checksum: str | None
 
 
 class ChangedFiles(LedgerTable):
@@ -76,8 +69,9 @@ class ChangedFiles(LedgerTable):
             reread, retry_failed, checksum, reread,
         )  # fmt: skip
 
-    def to_read(self, limit: int | None = None) -> Iterator[ToRead]:
-        """The files to read, in the order in which they were found."""
+    def to_read(self, limit: int | None = None) -> Iterator[tuple[ListedFile, str | None]]:
+        """The files to read, in the order in which they were found, each with its checksum: where
+        its content still has that, it need not be decoded."""
         rows = self._paged(
             "SELECT seq, checksum, archive, name, size, mtime_ns, place FROM scratch.todo "
             "JOIN scratch.listing USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -85,7 +79,7 @@ class ChangedFiles(LedgerTable):
         for number, (_, checksum, *file) in enumerate(rows):
             if number == limit:
                 return
-            yield ToRead(ListedFile(*file), checksum)
+            yield ListedFile(*file), checksum
 
     def absent(self, archive: int) -> Iterator[str]:
         """Names of files that the ledger knows of an archive and that were not found."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ _SEEN = "OBX|1|TX|GDT^FINDINGS||Left effusion.||||||F"
         ("FHS|^~\\&|RIS\rBHS|^~\\&|RIS\r" + _message(_SEEN) * 2 + "BTS|2\r", "several HL7"),
         (_message(_SEEN, "OBR|2||ACC-79", _SEEN), "several orders"),
         (_message("OBX|1|TX|GDT^FINDINGS||Left effusion.||||||D"), "without a text"),
-        (_message("OBX|1|ED|PDF^REPORT||AAAA||||||F"), "without a text"),
+        (_message("OBX|1|ED|PDF^REPORT||AAAA||||||F"), "whose report is not a text"),
         ("Report\rPID|1||SECRET-17||Secret^Person\r", "HL7 segments"),
         ('{"resourceType": "DiagnosticReport"}', "a JSON file"),
         ("<?xml version='1.0'?><ORU_R01><PID.5>Secret</PID.5></ORU_R01>", "an XML file"),
@@ -207,6 +208,81 @@ def test_texts_inside_a_message_are_read_as_what_they_are(text: str) -> None:
 def test_one_batch_of_one_message() -> None:
     message = "FHS|^~\\&|RIS\r" + _message(_SEEN) + "FTS|1\r"
     assert parse_report(message.encode(), "a.txt", KEY).sections == {"findings": "Left effusion."}
+
+
+def _coded(data: bytes, kind: str = "^TEXT^^Base64") -> str:
+    return f"OBX|1|ED|GDT^FINDINGS||{kind}^{base64.b64encode(data).decode()}||||||F"
+
+
+@pytest.mark.parametrize(
+    "observations",
+    [
+        ["OBX|1|CWE|GDT^FINDINGS||J90^Left effusion.^I10||||||F"],
+        ["OBX|1|CE|GDT^FINDINGS||^^^X^Left effusion.^L||||||F"],
+        ["OBX|1|CWE|GDT^FINDINGS||J90^Fluid^I10^^^^^^Left effusion.||||||F"],
+        ["OBX|1|NM|HR^RATE||72||||||F", "NTE|1|L|Left effusion."],
+        ["NTE|1||FINDINGS:~Left effusion."],
+        ["OBX|1|TX|GDT^FINDINGS||||||||F", "NTE|1|L|Left", "NTE|2|L|effusion."],
+        [_coded(b"Left effusion.")],
+        [_coded("Left effusion.".encode("utf-16"))],
+        [_coded(b"{\\rtf1 Left effusion.\\par}", "RIS^application^rtf^Base64")],
+        [_coded(b"<p>Left&nbsp;effusion.</p>", "^TEXT^HTML^Base64")],
+        [_coded(b"Left effusion.")[:45] + "\r\n" + _coded(b"Left effusion.")[45:]],
+        ["OBX|1|ED|GDT^FINDINGS||^TEXT^^Hex^" + b"Left effusion.".hex() + "||||||F"],
+        ["OBX|1|ED|GDT^FINDINGS||^TEXT^^A^Left effusion.||||||F"],
+        ["OBX|1|TX|GDT^FINDINGS||Left\neffusion.||||||F"],
+    ],
+)
+def test_every_form_of_an_observation_is_read(observations: list[str]) -> None:
+    report = parse_report(_message(*observations).encode(), "a.txt", KEY)
+    assert report.sections == {"findings": "Left effusion."}
+
+
+def test_comments_on_the_patient_deleted_ones_and_instructions_are_left_out() -> None:
+    message = "\r".join(
+        [
+            "MSH|^~\\&|RIS|H",
+            "PID|1||SECRET-17||Secret^Person",
+            "NTE|1||The patient had a pneumothorax.",
+            "OBR|1||ACC-77",
+            "NTE|1|P|Exclude pneumonia.",
+            "NTE|2|L|Two films.",
+            "OBX|1|TX|GDT^FINDINGS||Left effusion.||||||F",
+            "NTE|1||Do not eat.|PI",
+            "OBX|2|TX|GDT^FINDINGS||Right effusion.||||||D",
+            "NTE|1||Of the right side.",
+        ]
+    )
+    assert parse_report(message.encode(), "a.txt", KEY).sections == {
+        "indication": "Exclude pneumonia.",
+        "findings": "Two films. Left effusion.",
+    }
+
+
+def test_the_signs_of_a_message_are_those_it_says() -> None:
+    message = "MSH#*!?%#RIS\rOBR#1##ACC-77*RIS\rOBX#1#CWE#GDT*FINDINGS##J90*Left?H?x?F?y\r"
+    report = parse_report(message.encode(), "a.txt", KEY)
+    assert report.sections == {"findings": "Left x#y"}
+
+
+@pytest.mark.parametrize(
+    ("observation", "reason"),
+    [
+        (_coded(b"%PDF-1.4 a", "^application^pdf^Base64"), "whose report is a PDF: have it sent"),
+        ("OBX|1|TX|A^REPORT||JVBERi0xLjQ||||||F", "whose report is a PDF"),
+        (_coded(b"PK\3\4aa"), "an Office document"),
+        (_coded(b"GIF89a", "^IM^GIF^Base64"), "an image, a sound"),
+        (_coded(b"<?xml version='1.0'?><ClinicalDocument/>"), "an XML file"),
+        (_coded(b"\0\1\2"), "not a text"),
+        ("OBX|1|ED|A^REPORT||^TEXT^^Base64^!?||||||F", "is damaged"),
+        ("OBX|1|RP|A^REPORT||\\\\host\\a.pdf||||||F", "a link to a file elsewhere"),
+        ("OBX|1|CWE|A^REPORT||J90||||||F", "without a text"),
+        (_coded(_message(_SEEN).encode()), "HL7 segments"),
+    ],
+)
+def test_why_a_message_has_no_text_is_said(observation: str, reason: str) -> None:
+    with pytest.raises(ArchiveError, match=reason):
+        parse_report(_message(observation).encode(), "a.txt", KEY)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from benchmarks.tables import PAGE, render
 _QUICK = Path(__file__).parents[1] / "build" / "benchmarks"
 #: Module, whether it needs Open-i, options of the small and of the full size.
 _BENCHMARKS: tuple[tuple[str, bool, str, str], ...] = (
-    ("startup", False, "", ""),
+    ("startup", False, "--runs 5", ""),
     ("runtimes", True, "--images 96", ""),
     ("reading", True, "", ""),
     ("training", False, "--steps 3", ""),

@@ -15,7 +15,7 @@ from click import formatting
 from cli import logs
 from cli.exit_codes import exit_code
 from cli.options import as_options
-from cli.terminal import echo, harmless, one_line
+from cli.terminal import echo, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
 __all__ = ["COMMANDS", "HELP_OPTIONS", "cxrdex", "main"]
@@ -94,7 +94,7 @@ class _LazyGroup(click.Group):
             raise _Failure(error, [command, *below] if command else []) from error
         except click.ClickException as error:
             # The message quotes what was typed, which a script may have taken from an archive.
-            error.message = harmless(error.message)  # type: ignore[misc]
+            error.message = one_line(error.message)  # type: ignore[misc]
             raise
         except KeyboardInterrupt:
             echo("Interrupted.", err=True)

@@ -50,8 +50,8 @@ def one_line(text: object) -> str:
 
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True, bold: bool = False) -> None:
-    """Print a message, made harmless."""
-    text = harmless(str(message))
+    """Print a message, harmless and on one line: a break in a name begins no line of its own."""
+    text = harmless(str(message)).replace("\n", "\\x0a")
     click.echo(click.style(text, bold=True) if bold else text, err=err, nl=nl)
 
 

@@ -53,7 +53,8 @@ def demo(folder: Path | None, studies: int) -> None:
         _run("search", '"pleural effusion on the left"', "--limit", "5", "--database", database)
         _run("verify", "--database", database)
         if folder is None:
-            echo("\nNothing of it is kept; `cxrdex demo --folder FOLDER` keeps it for the browser.")
+            echo()
+            echo("Nothing of it is kept; `cxrdex demo --folder FOLDER` keeps it for the browser.")
         else:
             _tell_how_to_open(database)
 
@@ -68,9 +69,11 @@ def _tell_how_to_open(database: str) -> None:
     else:
         program = shlex.quote(os.path.relpath(called))
     if importlib.util.find_spec("uvicorn") is None:
-        echo("\nThe browser needs the extra: pip install 'cxrdex[web]'; then", bold=True)
+        echo()
+        echo("The browser needs the extra: pip install 'cxrdex[web]'; then", bold=True)
     else:
-        echo("\nIn the browser, at http://127.0.0.1:8000/ until Ctrl-C:", bold=True)
+        echo()
+        echo("In the browser, at http://127.0.0.1:8000/ until Ctrl-C:", bold=True)
     echo(f"{program} serve --database {shlex.quote(database)}")
 
 
@@ -78,5 +81,6 @@ def _run(*words: str) -> None:
     """Show a command as a user would type it, then run it."""
     from cli.main import cxrdex
 
-    echo(f"\n$ cxrdex {shlex.join(words)}", bold=True)
+    echo()
+    echo(f"$ cxrdex {shlex.join(words)}", bold=True)
     cxrdex.main([*words], prog_name="cxrdex", standalone_mode=False)

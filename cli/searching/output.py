@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal import console, echo, emit_json, emit_rows
+from cli.terminal import console, echo, emit_json, emit_rows, one_line
 from indexer.annotation import stored_certainty
 
 if TYPE_CHECKING:
@@ -60,5 +60,5 @@ def _facet_lines(results: Results) -> None:
 
     for field, counts in results.facets.items():
         line = Text.assemble((f"{field}: ", "bold"))
-        line.append("  ".join(f"{c.value} {c.count}" for c in counts[:_VALUES]) or "-")
+        line.append("  ".join(f"{one_line(c.value)} {c.count}" for c in counts[:_VALUES]) or "-")
         console().print(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cli.terminal import console
+from cli.terminal import console, one_line
 from indexer.annotation import stored_certainty
 from indexer.cascade.interpretation.certainty import is_unusual
 
@@ -30,7 +30,8 @@ def marked(fragment: Fragment) -> Text:
 
     text = Text()
     for piece, matched in fragment.pieces():
-        text.append(f"[{piece}]" if matched else piece, style="bold yellow" if matched else "")
+        shown = one_line(piece)
+        text.append(f"[{shown}]" if matched else shown, style="bold yellow" if matched else "")
     return text
 
 
@@ -38,7 +39,7 @@ def annotation_line(annotation: Mapping[str, Any], fragment: Fragment | None = N
     """An annotation's words, then its confidence or who said it, and if it is only possible."""
     from rich.text import Text
 
-    line = Text(annotation["text"]) if fragment is None else marked(fragment)
+    line = Text(one_line(annotation["text"])) if fragment is None else marked(fragment)
     mark = "" if stored_certainty(annotation) == "likely" else ", possible"
     if annotation["origin"] == "predicted":
         line.append(f" {annotation['confidence']:.2f}{mark}", style="dim")

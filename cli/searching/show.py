@@ -75,7 +75,7 @@ def _page(answer: dict[str, Any]) -> None:
         ("size", f"{answer['columns']} x {answer['rows']}"),
         ("maker", answer["manufacturer"]),
     ]
-    out.print("  ".join(f"{name} {value}" for name, value in facts if value is not None))
+    out.print("  ".join(f"{name} {one_line(v)}" for name, v in facts if v is not None))
     out.print(Text("\nannotations", "bold"))
     # The sort keeps the order otherwise.
     for annotation in sorted(answer["annotations"], key=lambda a: _BY.index(a["origin"])):
@@ -88,22 +88,24 @@ def _page(answer: dict[str, Any]) -> None:
         texts = [a["text"] for a in answer[name] if a["origin"] == origin]
         if texts:
             out.print(Text(f"\n{name} by {who}", "bold"))
-            out.print(Text("  ").append("; ".join(texts)))
+            out.print(Text("  ").append("; ".join(map(one_line, texts))))
     out.print(Text("\nprobabilities", "bold"))
     for finding, chance in list(answer["probabilities"].items())[:_FINDINGS]:
         out.print(
-            Text.assemble(f"  {chance:.3f} ", ("█" * round(chance * 30), "cyan"), f" {finding}")
+            Text.assemble(
+                f"  {chance:.3f} ", ("█" * round(chance * 30), "cyan"), f" {one_line(finding)}"
+            )
         )
     if answer["report"]:
         out.print(Text("\nreport", "bold"))
         for section, text in answer["report"].items():
-            out.print(Text.assemble((f"  {section}: ", "dim"), text))
+            out.print(Text.assemble((f"  {section}: ", "dim"), one_line(text)))
     for note in answer["metadata"].get("notes", ()):
         out.print(Text.assemble(("\nnote: ", "bold"), NOTES.get(note, note)))
     out.print(Text("\nprovenance", "bold"))
     metadata = {key: answer["metadata"][key] for key in ("format", "transfer_syntax")}
     for name, value in {**metadata, **answer["provenance"]}.items():
         if value is not None:
-            out.print(f"  {name.replace('_', ' ')}: {value}")
+            out.print(f"  {name.replace('_', ' ')}: {one_line(value)}")
     for file in answer.get("sources", ()):
         out.print(f"  {file['status']}: {one_line(file['archive'])} {one_line(file['name'])}")

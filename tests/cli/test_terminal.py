@@ -19,6 +19,7 @@ from click.testing import Result
 import cli
 from cli.terminal import console, echo, emit_json, emit_rows, harmless, one_line
 from tests.archive.making import film, make_dicom, make_picture, to_bytes
+from tests.pipeline.making import make_bundle, write_pictures
 
 Run: TypeAlias = Callable[..., Result]
 
@@ -168,3 +169,29 @@ def test_a_damaged_database_is_named_without_its_controls(
         result = run(*words, "--database", copy)
         assert result.exit_code
         assert not _acts(result.output + result.stderr), command
+
+
+def test_a_break_in_a_name_begins_no_line(run: Run, tmp_path: Path) -> None:
+    forged = "\nconsistent: all of it"
+    bundle = make_bundle(tmp_path / "bundle", name=f"tiny{forged}").path
+    archive = tmp_path / f"archive{forged}"
+    write_pictures(archive, 2)
+    (archive / f"x{forged}.png").write_text("Dear colleague")
+    database = tmp_path / f"db{forged}"
+    made = run("index", archive, "--database", database, "--bundle", bundle)
+    assert made.exit_code == 0, made.stderr
+    found = run("search", "*", "--database", database, "--format", "ids").stdout.split()
+    commands: list[tuple[object, ...]] = [
+        *(("show", one, "--source") for one in found),
+        ("similar", found[0]),
+        *((name,) for name in ("status", "failures", "verify", "compact", "doctor")),
+        ("search", "*", "--bundle", bundle),
+        ("search", f"({forged}"),
+        ("similar", tmp_path / f"none{forged}"),
+        ("index", tmp_path / f"none{forged}"),
+    ]
+    for words in commands:
+        named = [] if words[0] == "doctor" else ["--database", database]
+        result = run(*words, *named)
+        lines = (result.stdout + result.stderr).splitlines()
+        assert not [line for line in lines if line.startswith("consistent: all")], words

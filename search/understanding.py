@@ -10,7 +10,13 @@ from typing import Any
 from search.language.fields import FIELDS, Vocabulary
 from search.language.filters import parse_choices, parse_filters
 from search.language.lexicon import Lexicon, unsayable
-from search.language.plain.reading import QueryReading, ranked, read, read_sentence
+from search.language.plain.reading import (
+    QueryReading,
+    ranked,
+    read,
+    read_sentence,
+    worded,
+)
 from search.language.sight import without_reports
 from search.language.tree import Among, MatchAll, Node, conjunction
 from search.models import Recent
@@ -34,8 +40,10 @@ class Query:
         The tree of what is searched for.
     tree
         The same, widened by the lexicon.
+    marked
+        The same again, with the words in which labels and reports say its findings.
     scored
-        The same again, with a score for images whose labels and reports say its findings in words.
+        The same again, with a score for them, and for what people and reports say.
     notes
         What the person who asked should know of it.
     understood
@@ -44,6 +52,7 @@ class Query:
 
     asked: Node
     tree: Node
+    marked: Node
     scored: Node
     notes: tuple[str, ...]
     understood: Mapping[str, Any] | None
@@ -131,8 +140,11 @@ class DatabaseTerms:
 
     def _query(self, reading: QueryReading, notes: Iterable[str] = ()) -> Query:
         tree = self._seen(Lexicon.load().expand(reading.tree))
-        scored = tree if reading.understood is None else self._seen(ranked(tree))
-        return Query(reading.tree, tree, scored, (*reading.notes, *notes), reading.to_json())
+        marked, scored = tree, tree
+        if reading.understood is not None:
+            marked, scored = self._seen(worded(tree)), self._seen(ranked(tree))
+        said = (*reading.notes, *notes)
+        return Query(reading.tree, tree, marked, scored, said, reading.to_json())
 
     def conditions(self, filters: Sequence[str]) -> Node:
         """The tree of all filters, widened by the lexicon.

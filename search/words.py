@@ -49,7 +49,7 @@ def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) ->
         asked = _StoreSearch(text, first)
         rows, following = _rows(asked, request.group, request.limit, start, found.page, after)
     outright = first.conditions
-    marked = narrow(query.scored, required_origin(outright), required_certainty(outright))
+    marked = narrow(query.marked, required_origin(outright), required_certainty(outright))
     highlighter = Highlighter(marked)
     hits = []
     for place, (best, *more) in enumerate(rows, (request.page - 1) * request.limit + 1):

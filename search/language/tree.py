@@ -33,9 +33,11 @@ __all__ = [
     "Value",
     "Wildcard",
     "any_of",
+    "as_finding",
     "conjunction",
     "disjunction",
     "flattened",
+    "is_labelled",
     "leaves",
     "narrow",
     "required_certainty",
@@ -264,31 +266,31 @@ def _certain(node: Node, certainty: str | None) -> Node:
     if isinstance(node, Finding):
         asked = any(isinstance(x, Value) and x.field == "certainty" for x in leaves(node.node))
         return node if asked else replace(node, node=conjunction(node.node, sure))
-    if _labelled(node):
+    if is_labelled(node):
         # The finding only narrows; the words themselves stay, as they give the score.
-        return And((node, Finding(conjunction(_unfielded(node), sure))))
+        return And((node, Finding(conjunction(as_finding(node), sure))))
     if isinstance(node, Or):
         return Or(tuple(_certain(child, certainty) for child in node.nodes))
     return node
 
 
-def _labelled(node: Node) -> bool:
+def is_labelled(node: Node) -> bool:
     """Whether all of a node speaks of annotations."""
     if isinstance(node, Or):
-        return all(map(_labelled, node.nodes))
+        return all(map(is_labelled, node.nodes))
     if isinstance(node, Boost):
-        return _labelled(node.node)
+        return is_labelled(node.node)
     if isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy | Value | Present):
         return node.field in ANNOTATION_FIELDS
     return False
 
 
-def _unfielded(node: Node) -> Node:
+def as_finding(node: Node) -> Node:
     """A labelled node as it stands within one annotation, whose words have no field."""
     if isinstance(node, Or):
-        return Or(tuple(map(_unfielded, node.nodes)))
+        return Or(tuple(map(as_finding, node.nodes)))
     if isinstance(node, Boost):
-        return _unfielded(node.node)
+        return as_finding(node.node)
     if isinstance(node, Term | Phrase | Prefix | Wildcard | Fuzzy) and node.field == "annotation":
         return replace(node, field=None)
     return MatchAll() if node == Present("annotation") else node

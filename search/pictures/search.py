@@ -59,7 +59,7 @@ def search_picture(
         if request.within is not None:
             from search.highlights import Highlighter
 
-            asked = known.read(request.within, literal=request.literal).scored
+            asked = known.read(request.within, literal=request.literal).marked
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
     end = request.page * request.limit
     unusual = unusual_to_leave_out(request, snapshot, wanted)

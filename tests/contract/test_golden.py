@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.annotation import NORMAL
+from indexer.annotation import NORMAL, Origin
 from indexer.database.text.documents import Document
 from indexer.database.text.schema import analyzer
 from indexer.database.vectors.shards import vector_keys
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.lexicon import Lexicon
+from search.language.plain.reading import ranked, read
 from search.language.query import parse
 from search.language.tree import Node, Term, Value, conjunction, narrow
 from search.paging import Sort
@@ -214,3 +215,45 @@ def test_what_is_on_both_sides_is_on_each(empty: Filled) -> None:
                 if not own <= keys or found != {side, "bilateral"}:
                     wrong[query] = sorted(keys)
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "others"),
+    [
+        ("cardiomegaly", [2, 3, 4], [1, 5, 6]),
+        ("mild cardiomegaly", [2], [1]),
+        ("enlarged heart", [2, 3, 4], [1, 5, 6]),
+        ("cardiomegaly with effusion", [3], [1, 4]),
+        ("effusion or scoliosis", [3, 6], [1, 4]),
+        ("cardiomegaly without effusion", [2], [5, 6]),
+        ("left effusion", [3], [1]),
+    ],
+)
+def test_what_people_say_stands_before_what_is_predicted(
+    empty: Filled, query: str, first: list[int], others: list[int]
+) -> None:
+    predicted: list[tuple[Origin, str]] = [
+        ("predicted", "cardiomegaly; mild"),
+        ("predicted", "cardiomegaly"),
+        ("predicted", "pleural effusion; left"),
+        ("predicted", "pleural effusion"),
+    ]
+    more: list[tuple[Origin, str]] = [
+        ("human", f"{name}; right") for name in ("opacity", "nodule", "density", "granuloma")
+    ]
+    report = {"findings": "Cardiomegaly and a left pleural effusion, as was seen some years ago."}
+    empty.write(
+        [
+            image_document("1".zfill(16), predicted),
+            image_document("2".zfill(16), [("human", "cardiomegaly; mild"), *more]),
+            image_document("3".zfill(16), more, report),
+            image_document("4".zfill(16), [("human", "cardiomegaly"), predicted[3], *more]),
+            image_document("5".zfill(16), predicted[1:2]),
+            image_document("6".zfill(16), [*predicted[1:2], ("human", "scoliosis")]),
+        ]
+    )
+    tree = Lexicon.load().expand(read(query).tree)
+    found = [int(d["id"]) for _, d in empty.backend.search(TextQuery(ranked(tree))).hits]
+    assert sorted(found[: len(first)]) == first
+    assert sorted(found[len(first) :]) == others
+    assert sorted(found) == empty.backend.keys(tree).tolist()

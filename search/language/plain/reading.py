@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from indexer.annotation import Origin
 from indexer.database.text.schema import LABELS
 from indexer.errors import QueryError
 from search.language.fields import Vocabulary
@@ -14,21 +15,28 @@ from search.language.plain.understood import Understood
 from search.language.query import MAX_LENGTH, parse
 from search.language.tree import (
     And,
+    Boost,
     Finding,
     Node,
     Or,
     Phrase,
     Term,
     Value,
+    as_finding,
     conjunction,
     disjunction,
+    is_labelled,
     leaves,
 )
 
-__all__ = ["QueryReading", "ranked", "read", "read_sentence"]
+__all__ = ["QueryReading", "ranked", "read", "read_sentence", "worded"]
 
 # In the query language these are ordinary words.
 _OPERATORS = {"no": "NOT", "not": "NOT", "without": "NOT", "w/o": "NOT", "or": "OR"}
+
+# What people say counts more than any words do, and who says it.
+_SAID = 100.0
+_PEOPLE: tuple[Origin, ...] = ("human", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def read(text: str, vocabulary: Vocabulary | None = None, *, literal: bool = Fal
     return QueryReading(parse(query, vocabulary), query, understood, notes=notes)
 
 
-def ranked(tree: Node) -> Node:
+def worded(tree: Node) -> Node:
     """The tree with a score for images whose labels and reports say its findings in words, too.
 
     A finding alone gives all its images one score, be it predicted or said by everybody.
@@ -118,9 +126,10 @@ def ranked(tree: Node) -> Node:
     tree
         Of a reading, expanded.
     """
-    parts = tree.nodes if isinstance(tree, And) else (tree,)
     found = (
-        p for p in parts if isinstance(p, Finding) or (isinstance(p, Value | Or) and _labels(p))
+        part
+        for part in _parts(tree)
+        if isinstance(part, Finding) or (isinstance(part, Value | Or) and _labels(part))
     )
     words = [
         Phrase(leaf.value if isinstance(leaf, Value) else leaf.text)
@@ -130,6 +139,33 @@ def ranked(tree: Node) -> Node:
     if not words:
         return tree
     return Or((tree, conjunction(tree, disjunction(*dict.fromkeys(words)))))
+
+
+def ranked(tree: Node) -> Node:
+    """As `worded`, and first the images of which people or reports say all that is asked for.
+
+    Parameters
+    ----------
+    tree
+        Of a reading, expanded.
+    """
+    scored = worded(tree)
+    said = [_said(p) for p in _parts(tree) if isinstance(p, Finding) or is_labelled(p)]
+    if not said:
+        return tree
+    first = conjunction(tree, *(Boost(node, _SAID) for node in said))
+    ways = scored.nodes if isinstance(scored, Or) and scored is not tree else (tree,)
+    return Or((*ways, first))
+
+
+def _parts(tree: Node) -> tuple[Node, ...]:
+    return tree.nodes if isinstance(tree, And) else (tree,)
+
+
+def _said(part: Node) -> Node:
+    """Images of which people or reports say a part, each of them for one."""
+    finding = part if isinstance(part, Finding) else Finding(as_finding(part))
+    return Or(tuple(replace(finding, origin=origin) for origin in _PEOPLE))
 
 
 def _labels(node: Node) -> bool:

@@ -155,7 +155,9 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "stop",
-        r"but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though"
+        # A box that is ticked ends what one before it denies.
+        r"\[ ?[x\u2713\u2714] ?\]|[\u2611\u2612\u2713\u2714\u25a0\u25fc]"
+        r"|but(?! (?:is|are|was|were|has|have|not (?:\w+ )?excluded)\b)|however|although|though"
         r"|except|apart from"
         r"|aside from|other than|exception of|save for|besides"
         r"|despite|yet|while"

@@ -78,7 +78,12 @@ _NORMAL = re.compile(NORMAL_STATEMENTS)
 _ELSEWHERE = re.compile(PART_OF_ANOTHER_EXAM)
 _HEADING = re.compile(PART_OF_THE_REPORT)
 # A full stop ends a sentence, but not inside a number or after a list's number or a title.
-_END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)|\n\s*\n|\n(?=\s*[-*\d])")
+# A question is one sentence with its answer, where that is a word.
+_END = re.compile(
+    r"(?<!\bdr)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+(?=\s|$)"
+    r"(?!(?<=\?) (?:none|no|nil|absent|neg(?:ative)?)(?=[.;,]|\s*$))"
+    r"|\n\s*\n|\n(?=\s*[-*\d])"
+)
 _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|however|though)\b")
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
 _WORD = re.compile(r"\w+")

@@ -37,7 +37,7 @@ class Cue:
 
 
 _CUE = re.compile(
-    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
+    "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:?]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
     # An abbreviation in brackets is what stands before it.
     + r"|(?P<mark>[;:]|\((?![\w-]{2,8}\)))"
 )
@@ -58,6 +58,8 @@ _JOINED = re.compile(
     r"(?![^,;]*\b(?:is|are|was|were|has|have|had|remains?|persists?|shows?|seen|noted|present|unchanged|stable|again|which|there)\b)"
 )
 _SEPARATED = re.compile(r"[,;:]|\b(?:and|with|but)\b")
+# A question doubts what it is about: all of it, or what follows its last comma.
+_ASKS = re.compile(r"\W*(?:is|are|was|were|any|do|does|did|has|have|can|could|which|what)\b")
 _LIST_ENDS = re.compile(r"\b(?:and|or)\b|^\s*$")
 
 
@@ -109,7 +111,13 @@ def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Asserti
             break
         elif cue.kind == "uncertain_before" and doubt is None and linked is None:
             doubt = cue
-    return "uncertain" if doubt else "affirmed"
+    return "uncertain" if doubt or _is_asked(sentence, end) else "affirmed"
+
+
+def _is_asked(sentence: str, end: int) -> bool:
+    if not sentence.rstrip().endswith("?"):
+        return False
+    return _ASKS.match(sentence) is not None or not re.search("[,;:]", sentence[end:])
 
 
 def _after(sentence: str, end: int, found: Sequence[Cue]) -> AssertionStatus | None:

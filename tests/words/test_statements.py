@@ -24,6 +24,12 @@ def _left(text: str) -> list[str]:
         ("The left scapula is not fractured.", "fractured"),
         ("Free of silicotic change.", "silicotic"),
         ("Possible pneumonia.", "pneumonia"),
+        ("Pneumothorax? None.", "Pneumothorax"),
+        ("Pneumothorax? No", "Pneumothorax"),
+        ("Is there a pneumothorax, or an effusion?", "pneumothorax"),
+        ("Opacity at the left base, pneumonia?", "pneumonia"),
+        ("[ ] effusion [x] pneumothorax", "effusion"),
+        ("\u2610 effusion \u2611 pneumothorax \u2610 cardiomegaly", "cardiomegaly"),
     ],
 )
 def test_what_is_denied_is_blanked_whatever_it_is(text: str, gone: str) -> None:
@@ -39,6 +45,10 @@ def test_what_is_denied_is_blanked_whatever_it_is(text: str, gone: str) -> None:
         ("No adenopathy. Honeycombing at the bases.", "Honeycombing"),
         ("The left scapula is not fractured.", "scapula"),
         ("Effusion without notching.", "Effusion"),
+        ("Opacity at the left base, pneumonia?", "Opacity"),
+        ("Pneumothorax? None. Left effusion.", "effusion"),
+        ("[ ] effusion [x] pneumothorax", "pneumothorax"),
+        ("\u2610 effusion \u2611 pneumothorax \u2610 cardiomegaly", "pneumothorax"),
         ("Notching is no longer progressive, however unchanged.", "unchanged"),
     ],
 )

@@ -123,7 +123,6 @@ def sending(monkeypatch: pytest.MonkeyPatch) -> Sending:
     return made
 
 
-@pytest.mark.cluster
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("role", ["data", "master"])
 def test_a_node_is_killed_while_it_is_written_and_asked(

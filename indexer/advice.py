@@ -8,6 +8,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+__all__ = [
+    "EVALUATE",
+    "FORGOTTEN",
+    "INDEX",
+    "INDEX_ON_SERVER",
+    "KEEP_AUDIT",
+    "LEXICON",
+    "MERGE",
+    "MIGRATE",
+    "NAME_HOST",
+    "NAME_REPORTS",
+    "PRUNE",
+    "PRUNE_MORE",
+    "REPAIR",
+    "REREAD",
+    "SHARE",
+    "SYNC",
+    "TRAIN",
+    "USER",
+    "VERIFY",
+    "WORDS_IN_FOLDER",
+    "compact",
+    "index",
+    "prune",
+    "repair",
+    "reread",
+]
+
 EVALUATE = "`cxrdex evaluate DATASET --bundle THIS_FOLDER`"
 INDEX = "`cxrdex index`"
 INDEX_ON_SERVER = "`cxrdex index --elasticsearch-url URL`"

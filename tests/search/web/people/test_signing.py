@@ -248,8 +248,8 @@ def test_sessions_end_by_time_and_number() -> None:
     [
         ({}, "nobody could sign in"),
         ({"proxies": ("10.0.0.5",)}, "nobody could sign in"),
-        ({"proxy_header": "X-User"}, "needs --proxy"),
-        ({"proxy_header": "X-User", "proxies": ("10.0.0.5",)}, "--unlisted"),
+        ({"proxy_header": "X-User"}, "needs `proxies`"),
+        ({"proxy_header": "X-User", "proxies": ("10.0.0.5",)}, "`unlisted` ROLE"),
         ({"proxy_header": "X-User", "proxies": ("proxy.local",)}, "no IP address"),
     ],
 )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from indexer.database.text.documents import Document
-from indexer.database.text.facets import facet_values
+from indexer.database.text.schema import FACET_VALUES
 from search.results import FacetCount
 
 __all__ = ["facet_counts"]
@@ -19,7 +19,10 @@ def facet_counts(
     counters: dict[str, Counter[str | int]] = {name: Counter() for name in names}
     for document in documents:
         for name, counter in counters.items():
-            counter.update(facet_values(document, name))
+            if name in FACET_VALUES:
+                counter.update({*FACET_VALUES[name](document)})
+            elif (number := document[name]) is not None:  # type: ignore[literal-required]
+                counter[number] += 1
     return {
         name: [
             FacetCount(value, count)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from indexer.annotation import CERTAINTIES, Origin, qualifiers
 from indexer.archive.notes import NOTES
-from indexer.database.text.schema import LABELS
+from indexer.archive.report_files.sections import SECTIONS
+from indexer.database.text.schema import COUNTED, LABELS, NUMBERS
 from indexer.errors import QueryError
 from search.language.spelling import nearest
 
@@ -26,42 +27,21 @@ __all__ = [
 
 FieldType: TypeAlias = Literal["text", "closed", "open", "number", "finding"]
 
-FIELDS: Mapping[str, FieldType] = {
-    "disease": "closed",
-    "organ": "closed",
-    "location": "closed",
-    "side": "closed",
-    "severity": "closed",
-    "composite": "open",
-    "absent": "closed",
-    "uncertain": "closed",
-    "finding": "finding",
-    "annotation": "text",
-    "report": "text",
-    "findings": "text",
-    "impression": "text",
-    "indication": "text",
-    "comparison": "text",
-    "view": "closed",
-    "projection": "closed",
-    "sex": "closed",
-    "age": "number",
-    "year": "number",
-    "study": "open",
-    "patient": "open",
-    "id": "open",
-    "origin": "closed",
-    "certainty": "closed",
-    "likely": "closed",
-    "possible": "closed",
-    "unusual": "closed",
-    "note": "closed",
-}
-# Fields that may be used inside finding:(...); words without a field are those of the annotation.
-FINDING_FIELDS = (
-    *LABELS,
-    *("origin", "certainty"),
+# The order is the one in which facets are named; a later kind of a name is the one it has.
+_KINDS: tuple[tuple[FieldType, tuple[str, ...]], ...] = (
+    ("closed", LABELS),
+    ("open", ("composite",)),
+    ("closed", ("absent", "uncertain")),
+    ("finding", ("finding",)),
+    ("text", ("annotation", "report", *SECTIONS)),
+    ("closed", ("view", "projection", "sex")),
+    ("number", NUMBERS),
+    ("open", ("study", "patient", "id")),
+    ("closed", COUNTED),
 )
+FIELDS: Mapping[str, FieldType] = {name: kind for kind, names in _KINDS for name in names}
+# Fields that may be used inside finding:(...); words without a field are those of the annotation.
+FINDING_FIELDS = (*LABELS, "origin", "certainty")
 FACETS: tuple[str, ...] = tuple(
     name for name, kind in FIELDS.items() if kind in ("closed", "number") or name == "composite"
 )

@@ -7,7 +7,7 @@ stems and, in a field of its own, as it is written.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from indexer.annotation import CERTAINTIES, Certainty, Origin, stored_certainty
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from indexer.database.text.documents import Document
 
 __all__ = [
+    "COUNTED",
     "EXACT",
+    "FACET_VALUES",
     "KEYWORDS",
     "LABELS",
     "NUMBERS",
@@ -132,36 +134,52 @@ def findings_by_certainty(document: Document) -> dict[str, list[str]]:
     return found | {"possible": [name for name in found["possible"] if name not in likely]}
 
 
+def _of_kind(kind: str, document: Document) -> list[str]:
+    """The words of one kind that a document's annotations say, in lower case."""
+    words = (word for annotation in document["annotations"] for word in annotation["words"])
+    return [word["text"].lower() for word in words if word["kind"] == kind]
+
+
+#: What each facet of words has for values in a document, in which one may stand more than once.
+FACET_VALUES: Mapping[str, Callable[[Document], Iterable[str]]] = {
+    **{kind: functools.partial(_of_kind, kind) for kind in LABELS},
+    "composite": lambda document: [a["text"].lower() for a in document["annotations"]],
+    "absent": lambda document: [a["disease"].lower() for a in document.get("absent", [])],
+    "uncertain": lambda document: [a["disease"].lower() for a in document.get("uncertain", [])],
+    "view": lambda document: [document["view"]],
+    "projection": lambda document: filter(None, [(document["projection"] or "").lower()]),
+    "sex": lambda document: filter(None, [(document["sex"] or "").lower()]),
+    "origin": lambda document: [a["origin"] for a in document["annotations"]],
+    "certainty": lambda document: map(stored_certainty, document["annotations"]),
+    "likely": lambda document: findings_by_certainty(document)["likely"],
+    "possible": lambda document: findings_by_certainty(document)["possible"],
+    "unusual": lambda document: ["yes" if is_unusual(document) else "no"],
+    "note": lambda document: document.get("notes", []),
+}
+#: The facets whose values are few enough for columns of a store.
+COUNTED = tuple(name for name in FACET_VALUES if name != "composite")
+
+
 def field_values(document: Document) -> dict[str, list[str]]:
     """What stands in a document's fields, by field; what is empty is left out.
 
     Values of text are repeated as often as they are said, which counts in the ranking; all others
     stand once.
     """
-    values: dict[str, list[str]] = {}
+    values = {name: [*of(document)] for name, of in FACET_VALUES.items()}
 
     def put(name: str, *more: str) -> None:
         values.setdefault(name, []).extend(more)
 
     for annotation in document["annotations"]:
         for field, entries in _statement_values(Statement.of(annotation)):
-            values.setdefault(field, []).extend(entries)
-    put("absent", *(denied["disease"].lower() for denied in document.get("absent", [])))
-    put("uncertain", *(doubted["disease"].lower() for doubted in document.get("uncertain", [])))
+            put(field, *entries)
     for section, text in (document["report"] or {}).items():
         put("report", text)
         put("section", section)
         if section in SECTIONS:
             put(section, text)
     put("statement", *document.get("statements", {}).values())
-    for name in ("projection", "sex"):
-        put(name, *filter(None, [(document[name] or "").lower()]))
-    put("view", document["view"])
-    put("note", *document.get("notes", []))
-    put("unusual", "yes" if is_unusual(document) else "no")
-    findings = findings_by_certainty(document)
-    for certainty in CERTAINTIES:
-        put(certainty, *findings[certainty])
     return {
         name: entries if name in TEXTS else list(dict.fromkeys(entries))
         for name, entries in values.items()
@@ -171,13 +189,7 @@ def field_values(document: Document) -> dict[str, list[str]]:
 
 @functools.lru_cache(maxsize=8192)
 def _statement_values(statement: Statement) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What an annotation adds to the fields of its document."""
-    values: list[tuple[str, tuple[str, ...]]] = [
-        ("origin", (statement.origin,)),
-        ("certainty", (statement.certainty,)),
-    ]
-    labels = label_values(statement.to_json())
-    for origin in (None, statement.origin):
-        values.append((field_name("annotation", origin), (statement.text,)))
-        values += [(field_name(label, origin), (*entries,)) for label, entries in labels.items()]
-    return tuple(values)
+    """What an annotation adds to the fields that are no facets."""
+    texts = [(field_name("annotation", o), (statement.text,)) for o in (None, statement.origin)]
+    labels = label_values(statement.to_json()).items()
+    return (*texts, *((field_name(name, statement.origin), (*v,)) for name, v in labels))

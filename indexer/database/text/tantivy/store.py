@@ -17,8 +17,8 @@ from indexer.database.access import share
 from indexer.database.durable import sync_files, sync_folder
 from indexer.database.seals.folder import check_open
 from indexer.database.text.documents import Document, canonical, text_hash
-from indexer.database.text.facets import COUNTED
 from indexer.database.text.schema import (
+    COUNTED,
     NUMBERS,
     PLAIN,
     STEMMED,

@@ -68,7 +68,6 @@ class Vectors:
                     break
         #: Bits of the generation's entries whose image is there; None if all are.
         self._alive: npt.NDArray[np.uint8] | None = None
-        self._dead = 0
         #: Per shard of the generation, the position of its first row; -1 where it is gone.
         self._bases = np.empty(0, np.int64)
         #: Positions and keys, ascending by key, of live rows the generation does not hold.
@@ -131,8 +130,7 @@ class Vectors:
                     # The generation may be newer than this moment.
                     add(index, np.setdiff1d(rows, held))
             self._bases = np.array(bases, np.int64)
-            self._dead = len(alive) - int(np.count_nonzero(alive))
-            if self._dead:
+            if not alive.all():
                 self._alive = np.packbits(alive, bitorder="little")
         for index in fresh:
             add(index, shards.live(index))
@@ -148,11 +146,6 @@ class Vectors:
     def generation(self) -> Generation | None:
         """The FAISS generation in use."""
         return self._generation
-
-    @property
-    def lag(self) -> int:
-        """Images the generation lacks, and entries in it whose image is gone."""
-        return len(self._fresh) + self._dead
 
     @property
     def keys(self) -> Keys:

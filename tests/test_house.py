@@ -57,11 +57,6 @@ def wide_functions(path: Path) -> Iterator[str]:
         positional = [
             a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")
         ]
-        # Options are passed by name by click, what a test asks for by pytest.
-        if node.name.startswith("test_") or any(
-            "click.command" in ast.unparse(decorator) for decorator in node.decorator_list
-        ):
-            continue
         every = len(positional) + len(node.args.kwonlyargs)
         if every > MAX_PARAMETERS and (
             node.name.startswith("_") or len(positional) > MAX_PARAMETERS

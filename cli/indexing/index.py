@@ -71,6 +71,7 @@ _POLARITIES = {"MONOCHROME1": True, "MONOCHROME2": False, "HEADER": None}
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @format_option("json")
 def index(
+    *,
     archives: tuple[Path | str, ...],
     database: Path,
     reports: Path | None,

@@ -82,6 +82,7 @@ __all__ = ["search"]
 @compute_options
 @format_option(*HIT_FORMATS)
 def search(
+    *,
     query: str,
     database: Path,
     filters: tuple[str, ...],

@@ -57,6 +57,7 @@ __all__ = ["similar"]
 @compute_options
 @format_option(*HIT_FORMATS)
 def similar(
+    *,
     image: str,
     database: Path,
     limit: int,

@@ -61,6 +61,7 @@ def _part(value: str) -> str | Path:
 @compute_options
 @format_option("json")
 def evaluate(
+    *,
     dataset: Path,
     part: str,
     protocol: str,

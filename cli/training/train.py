@@ -193,6 +193,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 def train(
     ctx: click.Context,
     /,
+    *,
     datasets: tuple[Path, ...],
     output: Path,
     work: Path | None,

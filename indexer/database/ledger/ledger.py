@@ -1,7 +1,7 @@
 """The ledger: what was seen, done, skipped and failed, in one SQLite file.
 
-All SQL of a database but that of its thumbnails stands in this folder; each module holds the verbs
-of some tables.
+All SQL on the ledger stands in this folder, each module with the verbs of some tables. Thumbnails
+and cohorts, files of their own, have theirs beside them.
 """
 
 from __future__ import annotations

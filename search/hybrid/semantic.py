@@ -23,7 +23,7 @@ from search.language.glossary import in_plain_words
 from search.language.tree import Value
 from search.snapshot import Snapshot
 from search.stores.backend import Backend
-from search.stores.matches import MOST_ANNOTATIONS, Meant
+from search.stores.matches import MAX_ANNOTATIONS, Meant
 from search.stores.vectors import EVERYTHING, Bounds
 
 __all__ = ["MAX_SENTENCE", "MIN_SIMILARITY", "AnnotationTexts", "Meaning", "Semantic"]
@@ -221,7 +221,7 @@ class Meaning:
         if bounds.matches is not None and bounds.matches.annotated is not None:
             # The best of them came along with the request for words or pictures.
             found = dict.fromkeys(bounds.matches.annotated)
-            texts = texts[MOST_ANNOTATIONS:]
+            texts = texts[MAX_ANNOTATIONS:]
         for text in texts:
             if len(found) >= depth:
                 break

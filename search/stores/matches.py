@@ -12,10 +12,10 @@ from indexer.database.text.documents import Document
 from search.language.tree import MatchAll, Node
 from search.stores.backend import Backend, ScoredDocument, TextQuery
 
-__all__ = ["MOST_ANNOTATIONS", "Matches", "Meant"]
+__all__ = ["MAX_ANNOTATIONS", "Matches", "Meant"]
 
 #: Annotations that a store tells apart in one request; a query has at most 1,024 parts.
-MOST_ANNOTATIONS = 512
+MAX_ANNOTATIONS = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)

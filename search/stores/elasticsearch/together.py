@@ -17,7 +17,7 @@ from indexer.database.text.elasticsearch.vectors import FIELD
 from search.language.tree import Node, narrow
 from search.stores.backend import ScoredDocument
 from search.stores.elasticsearch.query import QueryBody, compile_both, compile_tree
-from search.stores.matches import MOST_ANNOTATIONS, Matches, Meant
+from search.stores.matches import MAX_ANNOTATIONS, Matches, Meant
 
 __all__ = [
     "TogetherAnswer",
@@ -102,7 +102,7 @@ def searches_together(
 
 def _annotated(meant: Meant, matches: Matches) -> QueryBody:
     """The images with the best annotations, among equals those nearest to the meaning."""
-    best = meant.annotations[:MOST_ANNOTATIONS]
+    best = meant.annotations[:MAX_ANNOTATIONS]
     levels = [
         {"constant_score": {"filter": compile_tree(narrow(node)), "boost": float(level)}}
         for level, node in zip(range(len(best), 0, -1), best, strict=True)

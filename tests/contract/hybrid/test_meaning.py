@@ -124,7 +124,7 @@ def test_more_annotations_than_one_request_tells_apart(
     request = replace(REQUESTS["words and meaning"], limit=COUNT)
     found = service.search(request)
     for module in ("search.hybrid.semantic", "search.stores.elasticsearch.together"):
-        monkeypatch.setattr(f"{module}.MOST_ANNOTATIONS", 1)
+        monkeypatch.setattr(f"{module}.MAX_ANNOTATIONS", 1)
     assert service.search(request) == found
 
 

@@ -128,12 +128,13 @@ def test_how_a_terminal_draws(names: dict[str, str], answer: bytes, how: str | N
 
 @pytest.mark.skipif(os.name != "posix", reason="uses terminals of Unix")
 def test_hits_are_drawn_under_their_rows(database: Path, ask: Ask) -> None:
-    hits = ask("search", "*", "--database", database)["hits"]
+    query = ["search", "*", "--limit", "50", "--database", str(database)]
+    hits = ask(*query)["hits"]
     with DatabaseReader.open(database) as opened:
         shown = sum(opened.thumbnail(hit["id"]) is not None for hit in hits)
     # Of one film it is said that a name is written in it.
     assert shown == len(hits) - 1
-    words = ["-m", "cli", "search", "*", "--show", "--database", str(database)]
+    words = ["-m", "cli", *query, "--show"]
     names = {"PYTHONPATH": str(ROOT), "TERM_PROGRAM": "iTerm.app"}
     written, code = _at_a_terminal(words, b"", **names)
     assert code == 0, written

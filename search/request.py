@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from indexer.errors import QueryError, RequestError
 
 __all__ = [
+    "DIGITS",
     "GROUPS",
     "MODES",
     "Group",
@@ -27,7 +28,9 @@ Group: TypeAlias = Literal["study", "patient"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 Mode: TypeAlias = Literal["words", "semantic", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-_ID = re.compile(r"[0-9a-f]{6,16}")
+#: Hexadecimal digits of an image id.
+DIGITS = 16
+_ID = re.compile(rf"[0-9a-f]{{6,{DIGITS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class ImageId:
     """An image of the database: its id, or the first 6 digits or more of it."""
 
     text: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is an id in full, for which no other need be looked at."""
+        return len(self.text.strip()) == DIGITS
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -22,8 +22,6 @@ from indexer.errors import (
     TextStoreUnavailable,
 )
 from search.models import Models, Once
-from search.pictures.query import id_key, is_whole_id, query_picture, resolve
-from search.pictures.search import search_picture
 from search.request import ImageFile, ImageId, SearchRequest, Upload, facet_name
 from search.results import Results, Shown, document_without_report
 from search.snapshot import Snapshot, Snapshots
@@ -204,6 +202,8 @@ class SearchService:
         DatabaseMismatch
             The bundle is not the one the database was made with.
         """
+        from search.pictures.query import id_key
+
         self.bundle()
         name = picture.name if isinstance(picture, Upload) else str(picture.path)
         with self.snapshot() as snapshot:
@@ -222,8 +222,8 @@ class SearchService:
         NotFoundError
             No image, or more than one, has this id.
         """
-        with self._snapshots.open(text=not is_whole_id(image.text)) as snapshot:
-            record = snapshot.database.image(resolve(image, snapshot))
+        with self._snapshots.open(text=not image.is_whole) as snapshot:
+            record = snapshot.database.image(snapshot.resolve(image))
             if not self.shows_reports:
                 hidden = document_without_report(record.document)
                 record = replace(record, document=hidden, report=None)
@@ -237,8 +237,8 @@ class SearchService:
         NotFoundError
             No image, or more than one, has this id.
         """
-        with self._snapshots.open(text=not is_whole_id(image.text)) as snapshot:
-            return resolve(image, snapshot)
+        with self._snapshots.open(text=not image.is_whole) as snapshot:
+            return snapshot.resolve(image)
 
     def thumbnail(self, image: ImageId) -> bytes | None:
         """WebP file of an image; None where there is none or it may not be shown.
@@ -248,8 +248,8 @@ class SearchService:
         NotFoundError
             No image, or more than one, has this id.
         """
-        with self._snapshots.open(text=not is_whole_id(image.text)) as snapshot:
-            return snapshot.database.thumbnail(resolve(image, snapshot))
+        with self._snapshots.open(text=not image.is_whole) as snapshot:
+            return snapshot.database.thumbnail(snapshot.resolve(image))
 
     def trained_on(self, snapshot: Snapshot) -> TrainedOn | None:
         """What the bundle of the database was trained on; None where that is not known."""
@@ -288,10 +288,14 @@ class SearchService:
             return search_words(request, snapshot.text, self._load_terms(snapshot, request.reports))
         picture = None
         if request.picture is not None:
+            from search.pictures.query import query_picture
+
             whose = request.exclude is not None
             picture = query_picture(request.picture, snapshot, self._models, whose=whose)
         if request.by_picture_alone:
             assert picture is not None
+            from search.pictures.search import search_picture
+
             return search_picture(
                 request, picture, snapshot, lambda one: self._load_terms(one, request.reports)
             )
@@ -338,7 +342,7 @@ class SearchService:
 
 def _asks_text(request: SearchRequest) -> bool:
     """Whether the text store has to be asked, which need not be there for a picture alone."""
-    part_of_id = isinstance(request.picture, ImageId) and not is_whole_id(request.picture.text)
+    part_of_id = isinstance(request.picture, ImageId) and not request.picture.is_whole
     return not request.by_picture_alone or request.is_bounded or part_of_id
 
 

@@ -15,18 +15,20 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from indexer.database.layout import Layout, Manifest
 from indexer.database.reader import DatabaseReader
 from indexer.database.sqlite import connect
 from indexer.database.text.documents import Document
-from indexer.database.vectors.generation import generations
-from indexer.errors import ShardMissing
-from search.language.tree import Among
+from indexer.errors import NotFoundError, ShardMissing
+from search.language.tree import Among, Prefix
+from search.request import DIGITS, ImageId, is_id
 from search.stores.backend import Backend, TextQuery
 from search.stores.opening import open_backend, open_vectors
-from search.stores.vectors import VectorStore
+
+if TYPE_CHECKING:
+    from search.stores.vectors import VectorStore
 
 __all__ = ["Snapshot", "Snapshots"]
 
@@ -109,6 +111,32 @@ class Snapshot:
         """All vectors."""
         return self._vectors.of(self.database)
 
+    def resolve(self, image: ImageId) -> str:
+        """The id that an id, or the beginning of one, stands for.
+
+        Raises
+        ------
+        NotFoundError
+            No image, or more than one, has this id.
+        """
+        prefix = image.text.strip().lower()
+        if not is_id(prefix):
+            raise NotFoundError(
+                f'"{image.text}" is no image id: ids are {DIGITS} hexadecimal digits, '
+                "of which the first 6 may do"
+            )
+        if image.is_whole:
+            if prefix not in self.database:
+                raise NotFoundError(f"no image has the id {prefix}")
+            return prefix
+        keys = self.text.keys(Prefix(prefix, "id"))
+        if len(keys) != 1:
+            many, verb = (f"{len(keys)} images", "have") if len(keys) else ("no image", "has")
+            raise NotFoundError(f"{many} {verb} an id that begins with {prefix}")
+        from indexer.database.vectors.shards import id_from_key
+
+        return id_from_key(int(keys[0]))
+
 
 class _VectorCache:
     """The vectors of the newest moment, opened once for all requests of the same shards.
@@ -125,6 +153,7 @@ class _VectorCache:
         self._known: tuple[object, VectorStore] | None = None
 
     def of(self, database: DatabaseReader) -> VectorStore:
+        from indexer.database.vectors.generation import generations
         from indexer.database.vectors.index import Vectors
 
         folder = database.layout.vectors

@@ -6,12 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from indexer.annotation import Annotation
 from indexer.archive.deidentify import pseudonym
 from indexer.archive.reports import Report
-from indexer.datasets.images import Dataset
 from indexer.datasets.tables import table_files
+
+if TYPE_CHECKING:
+    from indexer.datasets.images import Dataset
 
 __all__ = ["LabelledImages", "joined"]
 
@@ -36,7 +39,10 @@ class LabelledImages:
     """
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        self._dataset = Dataset.open(folder)
+        # It brings the labeller with it, which a run without a data set need not load.
+        from indexer.datasets.images import Dataset
+
+        self._dataset: Dataset = Dataset.open(folder)
         self._key = key
         self._found: dict[str, Report] = {}
         self._matched: set[str] = set()

@@ -22,7 +22,6 @@ from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
 from indexer.pipeline.listing import Listing, archive_name
 from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.progress import Clock, Progress, Summary, end_counts
-from indexer.pipeline.remote.starting import RemoteRun
 from indexer.pipeline.reports import ReportCount, Reports
 from indexer.pipeline.stages.batches import CanvasPredictor
 from indexer.pipeline.stages.commits import Committer
@@ -130,6 +129,8 @@ def index(
     with ExitStack() as stack:
         keep = remote = None
         if processing.on is not None:
+            from indexer.pipeline.remote.starting import RemoteRun
+
             # Hosts are compared with this machine before a database is made.
             key = key or load_key()
             remote = stack.enter_context(

@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from indexer.database.vectors.shards import id_from_key, vector_keys
-from indexer.errors import ArchiveError, CxrdexError, ImageError, NotFoundError, QueryError
-from search.language.tree import Prefix
+from indexer.database.vectors.shards import vector_keys
+from indexer.errors import ArchiveError, CxrdexError, ImageError, QueryError
 from search.models import Models
 from search.pictures.neighbours import nearest
-from search.request import ImageFile, ImageId, PictureSource, Upload, is_id
+from search.request import ImageFile, ImageId, PictureSource, Upload
 from search.snapshot import Snapshot
 
-__all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "is_whole_id", "query_picture", "resolve"]
+__all__ = ["NEAR", "SAME", "QueryPicture", "id_key", "query_picture"]
 
-_DIGITS = 16
 #: Two vectors that differ by a smaller share of their length than this are of the same picture. It
 #: is under 0.03 between two encodings, under 0.04 between two runtimes, and at least 0.2 between
 #: two pictures.
@@ -79,7 +77,7 @@ def query_picture(
         The file does not say which study and patient it is of, or the key is another one.
     """
     if isinstance(picture, ImageId):
-        image_id = resolve(picture, snapshot)
+        image_id = snapshot.resolve(picture)
         return replace(_indexed(image_id, snapshot), id=image_id)
     name = picture.name if isinstance(picture, Upload) else str(picture.path)
     if isinstance(picture, ImageFile) and picture.path.is_dir():
@@ -113,36 +111,6 @@ def query_picture(
             )
         return QueryPicture(vector, view, near=near)
     return QueryPicture(vector, view, study=decoded.study, patient=decoded.patient, near=near)
-
-
-def is_whole_id(text: str) -> bool:
-    """Whether `text` is an id in full, for which no other need be looked at."""
-    return len(text.strip()) == _DIGITS
-
-
-def resolve(image: ImageId, snapshot: Snapshot) -> str:
-    """The id that an id, or the beginning of one, stands for.
-
-    Raises
-    ------
-    NotFoundError
-        No image, or more than one, has this id.
-    """
-    prefix = image.text.strip().lower()
-    if not is_id(prefix):
-        raise NotFoundError(
-            f'"{image.text}" is no image id: ids are {_DIGITS} hexadecimal digits, '
-            "of which the first 6 may do"
-        )
-    if len(prefix) == _DIGITS:
-        if prefix not in snapshot.database:
-            raise NotFoundError(f"no image has the id {prefix}")
-        return prefix
-    keys = snapshot.text.keys(Prefix(prefix, "id"))
-    if len(keys) != 1:
-        many, verb = (f"{len(keys)} images", "have") if len(keys) else ("no image", "has")
-        raise NotFoundError(f"{many} {verb} an id that begins with {prefix}")
-    return id_from_key(int(keys[0]))
 
 
 def _indexed(image_id: str, snapshot: Snapshot) -> QueryPicture:

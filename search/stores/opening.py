@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from indexer.database.vectors.index import Vectors
 from search.stores.backend import Backend
-from search.stores.faiss import FaissVectors
-from search.stores.vectors import VectorStore
+
+if TYPE_CHECKING:
+    from indexer.database.vectors.index import Vectors
+    from search.stores.vectors import VectorStore
 
 __all__ = ["open_backend", "open_vectors"]
 
@@ -65,4 +67,6 @@ def open_vectors(
         return ElasticsearchVectors(backend, held, dimensions)
     if kind != "faiss":
         raise ValueError(f"no vector store of kind {kind!r}")
+    from search.stores.faiss import FaissVectors
+
     return FaissVectors(held)

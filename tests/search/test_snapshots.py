@@ -14,10 +14,9 @@ from indexer.database.writing.outbox import Outbox
 from indexer.errors import ShardMissing
 from search import snapshot as snapshots
 from search.language.tree import MatchAll
-from search.pictures.query import resolve
 from search.request import ImageId, SearchRequest
 from search.service import SearchService
-from search.snapshot import Snapshots
+from search.snapshot import Snapshot, Snapshots
 from tests.database.making import entry, fill, image_id, opened
 
 THREADS, COUNT, COMMITS, PER_COMMIT = 16, 40, 12, 5
@@ -147,9 +146,10 @@ def test_a_shard_that_a_compaction_took_is_looked_for_again(
     path = fill(tmp_path / "database", 20)
     with SearchService(path) as service:
         once = [True]
+        resolve = Snapshot.resolve
 
-        def late(image: ImageId, moment: snapshots.Snapshot) -> str:
-            found = resolve(image, moment)
+        def late(moment: Snapshot, image: ImageId) -> str:
+            found = resolve(moment, image)
             if once:
                 # Between the look at the ledger and the look at the shards.
                 once.pop()
@@ -158,7 +158,7 @@ def test_a_shard_that_a_compaction_took_is_looked_for_again(
                     writer.end_run("complete", {})
             return found
 
-        monkeypatch.setattr("search.pictures.query.resolve", late)
+        monkeypatch.setattr(Snapshot, "resolve", late)
         assert service.search(SearchRequest(picture=ImageId(image_id(1)))).total == 19
     assert not once
     for shard in (path / "embeddings").glob("part-*.npy"):

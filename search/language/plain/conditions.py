@@ -394,6 +394,6 @@ def extract(text: str) -> ReadText:
 
     has_figures = any(map(str.isdecimal, text))
     for kind, pattern, meaning in CONDITIONS:
-        if has_figures or not (_N in pattern or _YEAR in pattern):
+        if has_figures or not any(figure in pattern for figure in (_N, _YEAR, _FIGURE)):
             text = _compiled(kind, pattern).sub(replace(kind, meaning), text)
     return ReadText(text, tuple(found))

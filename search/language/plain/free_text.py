@@ -1,7 +1,7 @@
 """Free text as a query: "COPD in women over 60, no effusion" to what the query language says of it.
 
 The reading applies to text without any of the language's own signs (`is_free`). It is made of
-rules: spellings and conditions are replaced first (`cues.SHORTHAND`, `conditions`), then the words
+rules: spellings and conditions are replaced first (`shorthand`, `conditions`), then the words
 are cut into terms of the lexicon, cues and fillers (`tokens`), and put together from left to right
 (`assembly`).
 """
@@ -14,7 +14,7 @@ from search.language.fields import FIELDS
 from search.language.lexicon import Lexicon
 from search.language.plain.assembly import Assembly
 from search.language.plain.conditions import extract
-from search.language.plain.cues import SHORTHAND
+from search.language.plain.shorthand import spelt_out
 from search.language.plain.tokens import is_known, tokens
 from search.language.plain.understood import Understood
 
@@ -72,10 +72,7 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
         The one that ships with cxrdex where None.
     """
     asked = text if _QUESTION.match(text) else _asked_before(text)
-    clean = _CONTROL.sub(" ", asked)
-    for pattern, plain in SHORTHAND:
-        clean = pattern.sub(plain, clean)
-    conditions = extract(clean)
+    conditions = extract(spelt_out(_CONTROL.sub(" ", asked)))
     assembly = Assembly()
     for token in tokens(conditions, lexicon or Lexicon.load()):
         assembly.take(token)

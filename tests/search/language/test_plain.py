@@ -13,6 +13,7 @@ from benchmarks.plain_queries import Case, cases, is_understood
 from indexer.errors import QueryError
 from search.language.fields import Vocabulary
 from search.language.lexicon import Lexicon
+from search.language.plain import shorthand
 from search.language.plain.free_text import is_free, understand
 from search.language.plain.reading import read
 from search.language.query import parse
@@ -132,6 +133,13 @@ def test_readings(text: str, query: str) -> None:
     found = understand(text)
     assert found is not None
     assert found.query == query
+
+
+def test_shorthand_is_passed_over_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [case.text for case in cases()] + [*Lexicon.load().forms]
+    passed = [shorthand.spelt_out(text) for text in texts]
+    monkeypatch.setattr(shorthand, "_NEEDED", dict.fromkeys(("word", "phrase", "sign"), ""))
+    assert passed == [shorthand.spelt_out(text) for text in texts]
 
 
 def test_what_was_removed_and_where_it_was_is_named() -> None:

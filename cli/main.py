@@ -13,8 +13,6 @@ import click
 from click import formatting
 
 from cli import logs
-from cli.exit_codes import exit_code
-from cli.options import as_options
 from cli.terminal import echo, one_line
 from indexer.errors import CxrdexError, DiskFullError
 
@@ -57,6 +55,10 @@ class _Failure(click.ClickException):
     """A typed error on its way to stderr, with its exit code."""
 
     def __init__(self, error: CxrdexError, commands: Iterable[click.Command] = ()) -> None:
+        # Only here: these and what they import take a twentieth of the time of `--help`.
+        from cli.exit_codes import exit_code
+        from cli.options import as_options
+
         super().__init__(one_line(as_options(str(error), commands)))
         # click has it as a class variable, which an instance may still shadow.
         self.exit_code = exit_code(type(error))  # type: ignore[misc]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from indexer.database.ledger.table import LedgerTable
-from indexer.database.outcomes import Failed, File, Read, Skipped
+
+if TYPE_CHECKING:
+    from indexer.database.outcomes import Failed, File, Read, Skipped
 
 __all__ = ["STATUSES", "FileRecord", "FileStatus", "Files"]
 
@@ -171,6 +173,9 @@ class Files(LedgerTable):
         self, outcome: Read | Skipped | Failed, run: int, *, duplicate: bool = False
     ) -> None:
         """Enter what became of a file; an image that it does not hold any more is released."""
+        # Only here, as a search asks the ledger without them.
+        from indexer.database.outcomes import Read, Skipped
+
         before = self.image_behind(outcome.file)
         image_id = reason = detail = identity = None
         status: FileStatus

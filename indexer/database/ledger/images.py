@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import orjson
 
-from indexer.database.labels.events import Event
 from indexer.database.ledger.labels import parse_events
 from indexer.database.ledger.table import LedgerTable
-from indexer.database.outcomes import Header, Read
 from indexer.database.text.documents import canonical
 
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
+    from indexer.database.labels.events import Event
+    from indexer.database.outcomes import Header, Read
 
 __all__ = ["ImageRow", "Images", "ShardRow"]
 
@@ -59,6 +59,7 @@ class ImageRow:
     def header(self) -> Header:
         """What the file it was read from says of it."""
         from indexer.archive.deidentify import Metadata
+        from indexer.database.outcomes import Header
 
         metadata = Metadata.from_json(self.metadata)
         return Header(self.study, self.patient, metadata, tuple(self.report_keys))

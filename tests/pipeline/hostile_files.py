@@ -48,6 +48,25 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+def _deflated_zeros(count: int) -> bytes:
+    """A part of a raw deflate stream that becomes so many zeros.
+
+    One part is packed and then repeated, since packing all of them takes seconds.
+    """
+    part = 2**20
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    # After a full flush nothing refers to what stood before.
+    once = packer.compress(bytes(part)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return once * (count // part) + packer.compress(bytes(count % part)) + packer.flush()
+
+
+def _zlib_zeros(count: int) -> bytes:
+    """A zlib stream of so many zeros."""
+    # Of zeros the first sum stays 1, and the second counts them.
+    checksum = count % 65_521 << 16 | 1
+    return b"\x78\x01" + _deflated_zeros(count) + struct.pack(">I", checksum)
+
+
 def png_bomb(rng: Rng) -> bytes:
     header = struct.pack(">IIBBBBB", HUGE, HUGE + int(rng.integers(1000)), 8, 0, 0, 0, 0)
     body = zlib.compress(bytes(10**6))
@@ -57,9 +76,7 @@ def png_bomb(rng: Rng) -> bytes:
 def png_of_zeros(rng: Rng) -> bytes:
     """Few bytes, allowed by its size in pixels, but more memory than a worker may take."""
     rows, columns = 9000, 9000 + int(rng.integers(99))
-    packer = zlib.compressobj(1)
-    line = bytes(1 + 2 * columns)
-    body = b"".join(packer.compress(line * 100) for _ in range(rows // 100)) + packer.flush()
+    body = _zlib_zeros(rows * (1 + 2 * columns))
     header = struct.pack(">IIBBBBB", columns, rows, 16, 0, 0, 0, 0)
     chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
@@ -67,7 +84,7 @@ def png_of_zeros(rng: Rng) -> bytes:
 
 def png_text_bomb(rng: Rng) -> bytes:
     png = make_picture(film(40, 40, bits=8), "PNG")
-    text = b"note\0\0" + zlib.compress(bytes(10**8 + int(rng.integers(10**6))), 1)
+    text = b"note\0\0" + _zlib_zeros(10**8 + int(rng.integers(10**6)))
     return png[:33] + _chunk(b"zTXt", text) + png[33:]
 
 
@@ -110,9 +127,9 @@ def deflated_bomb(rng: Rng) -> bytes:
     plain = to_bytes(make_dicom(film(24, 20)), "1.2.840.10008.1.2.1.99")
     end = 144 + int.from_bytes(plain[140:144], "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    head = zlib.decompress(plain[end:], -zlib.MAX_WBITS)
-    body = packer.compress(head) + packer.compress(bytes(2**27 + int(rng.integers(2**20))))
-    return plain[:end] + body + packer.flush()
+    head = packer.compress(zlib.decompress(plain[end:], -zlib.MAX_WBITS))
+    head += packer.flush(zlib.Z_FULL_FLUSH)
+    return plain[:end] + head + _deflated_zeros(2**27 + int(rng.integers(2**20)))
 
 
 def jpeg_2000_bomb(rng: Rng) -> bytes:
@@ -202,7 +219,8 @@ def write_hostile_files(folder: Path, seed: int) -> dict[str, str]:
             # Spread over the whole archive's order.
             name = f"{int(rng.integers(1800)):04d}-{kind}-{index}.bin"
             if kind == "zip_bomb":
-                with zipfile.ZipFile(folder / f"{kind}{index}.zip", "w", zipfile.ZIP_DEFLATED) as z:
+                path = folder / f"{kind}{index}.zip"
+                with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
                     z.writestr(name, bytes(2**27))
                 names[f"{kind}{index}.zip!/{name}"] = kind
                 continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexer.cascade.bundle import Bundle
-from indexer.paper.training.in_bundle import train_in_bundle
+from indexer.paper.recipe import named
+from indexer.paper.training import in_bundle
 from indexer.training import rounds, sources, training, unusual
 from indexer.training.cnn import member
 from indexer.training.cnn.teachers import Teachers
@@ -41,13 +43,16 @@ def test_a_training_stopped_at_each_step_ends_as_one_that_never_was(
 ) -> None:
     # What is learnt of films that are none takes most of the time, and is stopped before it begins.
     monkeypatch.setattr(unusual, "_STEPS", 1)
+    # The second cascade, which no step stops, is trained whole whenever a training comes to it.
+    small = replace(named("bundle"), units=16, features=16, epochs=2, writer_epochs=2)
+    monkeypatch.setattr(in_bundle, "named", lambda _: small)
     folder = planted_folder(tmp_path / "set", {"train": 24, "val": 12})
     teacher = make_bundle(tmp_path / "teacher").path
 
     def trained(name: str) -> Bundle:
         return training.train(
             folder, tmp_path / name, RECIPE, work=tmp_path / f"{name}.work", device="cpu",
-            teachers=[teacher], second=train_in_bundle,
+            teachers=[teacher], second=in_bundle.train_in_bundle,
         )  # fmt: skip
 
     def stop(*_: Any, **__: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -51,22 +52,34 @@ def _pages(backend: Backend, query: Node, sort: Sort, limit: int) -> Iterator[li
         after = page.after
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_random_trees(filled: Filled, documents: list[Document], seed: int) -> None:
+def _random_trees(seed: int) -> tuple[Node, Node]:
+    """A query, and filters."""
     rng = random.Random(seed)
-    query, filters = random_tree(rng, 3), random_tree(rng, 1) if seed % 3 == 0 else MatchAll()
-    meaning = narrow(query), narrow(filters)
+    return random_tree(rng, 3), random_tree(rng, 1) if seed % 3 == 0 else MatchAll()
+
+
+@pytest.fixture(scope="session")
+def meant(documents: list[Document]) -> Callable[[int], set[str]]:
+    """Ids of the documents that the trees of a seed mean: worked out once for all stores."""
+
+    @functools.cache
+    def ids(seed: int) -> set[str]:
+        query, filters = _random_trees(seed)
+        both = narrow(query if isinstance(filters, MatchAll) else And((query, filters)))
+        return {d["id"] for d in documents if matches(both, d)}
+
+    return ids
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_trees(filled: Filled, meant: Callable[[int], set[str]], seed: int) -> None:
+    query, filters = _random_trees(seed)
+    expected = meant(seed)
+    assert _ids(filled.backend, query, filters) == expected
     if isinstance(filters, MatchAll):
-        expected = {d["id"] for d in documents if all(matches(node, d) for node in meaning)}
-        assert _ids(filled.backend, query) == expected
         keys = filled.backend.keys(query)
         assert keys.dtype == np.int64
         assert keys.tolist() == sorted(vector_keys(sorted(expected)).tolist())
-    else:
-        both = narrow(And((query, filters)))
-        assert _ids(filled.backend, query, filters) == {
-            d["id"] for d in documents if matches(both, d)
-        }
 
 
 @pytest.mark.parametrize("sort", SORTS, ids=str)

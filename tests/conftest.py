@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from indexer.cascade.bundle import Bundle
+from indexer.pipeline.run import index
 from indexer.simulation import Simulation, simulate_archive
 from tests.elasticsearch_cluster import ElasticsearchCluster, cluster_unavailable
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
@@ -62,6 +63,14 @@ def bundle() -> Bundle:
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A small simulated archive of many encodings, with files that cannot be indexed."""
     return simulate_archive(tmp_path_factory.mktemp("simulation"), studies=14, seed=1)
+
+
+@pytest.fixture(scope="session")
+def simulated_database(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the simulated archive, to be read or copied only."""
+    folder = tmp_path_factory.mktemp("simulated") / "database"
+    index([simulation.folder], folder, reports=simulation.reports)
+    return folder
 
 
 @pytest.fixture(scope="session")

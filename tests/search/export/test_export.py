@@ -23,10 +23,10 @@ from search.service import SearchService
 
 @pytest.fixture(scope="module")
 def service(
-    simulation: Simulation, tmp_path_factory: pytest.TempPathFactory
+    simulated_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SearchService]:
     folder = tmp_path_factory.mktemp("export") / "database"
-    index([simulation.folder], folder, reports=simulation.reports)
+    shutil.copytree(simulated_database, folder)
     with SearchService(folder) as service:
         yield service
 

@@ -16,7 +16,6 @@ from indexer.annotation import Annotation
 from indexer.archive.sources.members import plain_path
 from indexer.database.reader import DatabaseReader
 from indexer.datasets.images import Dataset
-from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from search.request import ImageId
 from search.service import SearchService
@@ -28,16 +27,9 @@ def run(*words: str | Path, code: int = 0) -> Result:
     return result
 
 
-@pytest.fixture(scope="module")
-def made(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("labels") / "database"
-    index([simulation.folder], path, reports=simulation.reports)
-    return path
-
-
 @pytest.fixture
-def database(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "database")
+def database(simulated_database: Path, tmp_path: Path) -> Path:
+    shutil.copytree(simulated_database, tmp_path / "database")
     return tmp_path / "database"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ pytest.importorskip("fastapi", reason="the extra web is not installed")
 from starlette.testclient import TestClient
 
 from indexer.archive.limits import Limits
-from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from search.service import SearchService
 from search.web.app import create_app
@@ -21,10 +21,10 @@ from tests.search.web.site import Site, running_site
 
 
 @pytest.fixture(scope="session")
-def web_database(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of the simulated archive."""
+def web_database(simulated_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the simulated archive, in which cohorts are made."""
     folder = tmp_path_factory.mktemp("web") / "database"
-    index([simulation.folder], folder, reports=simulation.reports)
+    shutil.copytree(simulated_database, folder)
     return folder
 
 

@@ -22,8 +22,9 @@ demo: .venv/demo  ## index a small simulated archive and search it, in build/dem
 	$(BIN)/cxrdex demo --folder build/demo
 
 # Two at a time, a file's tests together: much of a test is waiting for a server, a browser, a process.
+# One thread each, or those of both wait for each other; and code is compiled once, not by each process that a test starts.
 test: .venv/test check  ## all checks and tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 quick: .venv/test  ## style and the tests that take no model and no server, in under a minute
 	$(BIN)/ruff check .

@@ -7,9 +7,7 @@ layers are written down here, and the text is cut into word pieces by `tokenizer
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,20 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SentenceNetwork", "is_available"]
+from indexer.inference_engine import load_openvino
+
+__all__ = ["SentenceNetwork"]
 
 # Batch size; texts of similar length share a batch.
 _BATCH = 64
 _MASKED = -1e9
-
-
-def is_available() -> bool:
-    """Whether OpenVINO is installed."""
-    try:
-        return importlib.util.find_spec("openvino") is not None
-    except ValueError:
-        # find_spec raises ValueError for a module that sys.modules marks as missing.
-        return False
 
 
 class SentenceNetwork:
@@ -51,10 +42,7 @@ class SentenceNetwork:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        # OpenVINO reports its use to its maker when it is imported, unless this package is missing.
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        import openvino
-
+        openvino = load_openvino()
         length = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(length)

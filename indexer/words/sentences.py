@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.errors import MissingExtraError
-from indexer.words.sentence_network import SentenceNetwork, is_available
+from indexer.inference_engine import is_available
+from indexer.words.sentence_network import SentenceNetwork
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

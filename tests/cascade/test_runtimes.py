@@ -309,6 +309,7 @@ bundle = Bundle.load()
 Predictor(bundle, Compute(device="cpu")).read(np.zeros((1, bundle.size, bundle.size), np.uint8))
 assert "torch" not in sys.modules
 assert sys.modules["openvino_telemetry"] is None
+assert "openvino.tools.ovc" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from indexer.errors import MissingExtraError
-from indexer.words import sentence_network, sentences
+from indexer.inference_engine import is_available
+from indexer.words import sentences
 from search.language.lexicon import Lexicon
 
-_no_openvino = pytest.mark.skipif(not sentence_network.is_available(), reason="no OpenVINO here")
+_no_openvino = pytest.mark.skipif(not is_available(), reason="no OpenVINO here")
 
 ODD = [
     "",

@@ -93,13 +93,15 @@ def convert(openvino: Any, network: nn.Module, size: int) -> Any:
 
 def _converted(openvino: Any, network: nn.Module, size: int) -> Any:
     """A network of one picture as OpenVINO has it."""
+    from openvino.tools.ovc import convert_model
+
     # The trace takes what depends on the number of members for constant, which it is. Threads share
     # the filters, so these two are narrow and stay: nothing that other threads warn of is hidden.
     tracing: type[Warning] = torch.jit.TracerWarning  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", category=tracing)
     warnings.filterwarnings("ignore", r"`torch\.jit\.trace", FutureWarning)
     with torch.inference_mode():
-        return openvino.convert_model(
+        return convert_model(
             network,
             example_input=torch.zeros(1, 1, size, size, dtype=torch.uint8),
             input=[([1, 1, size, size], openvino.Type.u8)],

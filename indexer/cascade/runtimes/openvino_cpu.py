@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import sys
@@ -19,6 +18,7 @@ from platformdirs import user_cache_path
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.runtimes.encoder_runtime import Encoded
 from indexer.errors import BundleError
+from indexer.inference_engine import is_available, load_openvino
 
 __all__ = [
     "OpenVino",
@@ -38,18 +38,9 @@ _NETWORK = "encoder.xml"
 _CELLS = "cells"
 
 
-def is_available() -> bool:
-    """Whether the package is installed."""
-    try:
-        return importlib.util.find_spec("openvino") is not None
-    except ValueError:
-        # find_spec raises ValueError for a module that sys.modules marks as missing.
-        return False
-
-
 def has_bf16() -> bool:
     """Whether the processor multiplies bf16."""
-    return "BF16" in _imported().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def fastest_precision() -> str:
@@ -59,7 +50,7 @@ def fastest_precision() -> str:
     without AMX, as where a virtual machine hides it, take float32 at 1.5 times that of bf16
     (docs/adr/0008-runtimes-and-mixed-precision.md).
     """
-    processor = _imported().Core().get_property("CPU", "FULL_DEVICE_NAME")
+    processor = load_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")
     slow = "Intel" in processor and "amx_bf16" not in _processor_flags()
     return "bf16" if has_bf16() and not slow else "float32"
 
@@ -82,7 +73,7 @@ def load(bundle: Bundle, device: str, precision: str) -> OpenVino:
     MissingExtraError
         What int8 needs is not installed.
     """
-    openvino = _imported()
+    openvino = load_openvino()
     core = openvino.Core()
     if precision == "bf16" and not has_bf16():
         raise BundleError("this processor does not multiply bf16: leave out `precision=bf16`")
@@ -105,7 +96,7 @@ def load_localiser(bundle: Bundle) -> Callable[[npt.NDArray[np.uint8]], npt.NDAr
     BundleError
         The bundle's tensors do not fit its description, or its networks have no such cells.
     """
-    openvino = _imported()
+    openvino = load_openvino()
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     model = _network(openvino, bundle, _CELLS)
     compiled = openvino.Core().compile_model(model, "CPU", options)
@@ -132,7 +123,7 @@ def load_module(module: Any, size: int) -> OpenVino:
     """
     from indexer.cascade.runtimes.export import convert
 
-    openvino = _imported()
+    openvino = load_openvino()
     return OpenVino(openvino.Core(), convert(openvino, module, size), "float32")
 
 
@@ -198,14 +189,6 @@ def _threads() -> int:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
-
-
-def _imported() -> Any:
-    # OpenVINO reports its use to its maker when it is imported, unless this package is missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
 
 
 def _network(openvino: Any, bundle: Bundle, kind: str) -> Any:

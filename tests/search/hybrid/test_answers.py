@@ -14,7 +14,8 @@ import pytest
 from indexer.cascade.bundle import SHIPPED, Bundle
 from indexer.cascade.compute import Compute
 from indexer.errors import DatabaseMismatch, MissingExtraError, NotFoundError, QueryError
-from indexer.words import sentence_network, sentences
+from indexer.inference_engine import is_available
+from indexer.words import sentences
 from search.hybrid import combined
 from search.service import SearchService
 from tests.pipeline.making import make_bundle, write_picture
@@ -230,7 +231,7 @@ def test_a_sentence_is_read_for_its_demands_and_abbreviations(engine: SearchServ
     assert short.understood is None
 
 
-@pytest.mark.skipif(not sentence_network.is_available(), reason="no OpenVINO here")
+@pytest.mark.skipif(not is_available(), reason="no OpenVINO here")
 def test_a_sentence_needs_no_torch(database: Path, placed: Bundle) -> None:
     script = (
         "import sys\n"

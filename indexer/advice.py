@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AGAIN",
     "EVALUATE",
     "FORGOTTEN",
     "INDEX",
@@ -36,6 +37,7 @@ __all__ = [
     "reread",
 ]
 
+AGAIN = "index the archive again"
 EVALUATE = "`cxrdex evaluate DATASET --bundle THIS_FOLDER`"
 INDEX = "`cxrdex index`"
 INDEX_ON_SERVER = "`cxrdex index --elasticsearch-url URL`"
@@ -45,7 +47,7 @@ MERGE = "`cxrdex merge`"
 MIGRATE = "run `cxrdex migrate`"
 NAME_HOST = "`cxrdex serve --name`"
 REPAIR = "run `cxrdex verify --repair`"
-REREAD = f"{REPAIR}, then index the archive again"
+REREAD = f"{REPAIR}, then {AGAIN}"
 SHARE = "`cxrdex index ... --group NAME`"
 SYNC = "`cxrdex sync`"
 TRAIN = "`cxrdex train`"

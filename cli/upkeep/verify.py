@@ -19,16 +19,19 @@ __all__ = ["verify"]
 def verify(database: Path, repair: bool, form: str) -> None:
     """Check that ledger, shards, FAISS and text agree; exits with 0 only where they do."""
     from indexer.database.layout import Layout
-    from indexer.database.upkeep.problems import Verification
-    from indexer.database.verify import repair as mend
+    from indexer.database.upkeep.problems import Repair, Verification
+    from indexer.database.upkeep.repair import repair as mend
     from indexer.database.verify import verify as check
     from indexer.errors import InconsistentError
 
     layout = Layout(database)
-    found = Verification.of(layout, mend(database) if repair else check(database))
+    result = mend(database) if repair else Repair((), tuple(check(database)))
+    found = Verification.of(layout, result.problems, result.done)
     if form == "json":
         emit_json(found.to_json())
     else:
+        for done in found.repaired:
+            echo(done)
         for problem in found.problems:
             echo(f"{problem.where}: {problem.detail}; {problem.repair}")
         if not found.problems:

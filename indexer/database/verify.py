@@ -1,22 +1,19 @@
-"""Whether ledger, shards, FAISS, text store and thumbnails agree, and making them agree again."""
+"""Whether ledger, shards, FAISS, text store and thumbnails agree."""
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from indexer import advice
 from indexer.database.cohorts.store import Cohorts
-from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import DatabaseReader
-from indexer.database.seals.folder import CHECKSUMS, Damage, check, is_whole, kept_manifest
+from indexer.database.seals.folder import CHECKSUMS, Damage, check, is_whole
 from indexer.database.seals.kinds import check_kinds
 from indexer.database.seals.single import Seal, remembers_checksums
 from indexer.database.studies import document_from_row, stale_studies
@@ -27,10 +24,9 @@ from indexer.database.thumbnail_store import Thumbnails
 from indexer.database.upkeep.problems import REBUILD, DatabasePart, Problem
 from indexer.database.upkeep.vectors import disagreements
 from indexer.database.vectors.shards import shard_checksum, vector_key
-from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError, DatabaseMismatch, TextStoreUnavailable
 
-__all__ = ["repair", "verify"]
+__all__ = ["verify"]
 
 _REREAD = f"{advice.REREAD}: those files are read anew"
 _RESTORE = (
@@ -44,7 +40,6 @@ _TAKEN = (
 _NO_COHORTS = (
     "restore cohorts.sqlite from a backup, or delete it and cohorts.checksum.json with all cohorts"
 )
-_NOT_REPAIRABLE = frozenset({"damaged"})
 _ANEW = f"{advice.REPAIR}, which writes it anew"
 
 
@@ -84,62 +79,9 @@ def verify(path: Path) -> list[Problem]:
             for where, look in checks.items():
                 if where not in wrong:
                     problems += look(database)
-                if any(p.where == "ledger" and p.what in _NOT_REPAIRABLE for p in problems):
+                if any((p.where, p.what) == ("ledger", "damaged") for p in problems):
                     break
         return problems
-
-
-def repair(path: Path) -> list[Problem]:
-    """Mend what `verify` finds and give what it finds afterwards.
-
-    Everything derived is built anew, from the ledger and the shards. Images whose vector or picture
-    is lost are forgotten, so that the next run over their archive reads them again. The manifest is
-    taken from the copy that the checksums hold. A damaged ledger cannot be mended: nothing is
-    changed then.
-    """
-    layout = Layout(path)
-    found = verify(path)
-    if any(problem.where == "manifest" for problem in found):
-        kept = kept_manifest(path)
-        if kept is None:
-            return found
-        with layout.lock(existing=True), writing(path):
-            write_durably(layout.manifest, kept.encode())
-        found = verify(path)
-    wrong = {problem.where for problem in found}
-    if any(problem.where == "ledger" and problem.what in _NOT_REPAIRABLE for problem in found):
-        return found
-    lost = {problem.shard for problem in found if problem.shard is not None}
-    if any((problem.where, problem.what) == ("thumbnails", "damaged") for problem in found):
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{layout.thumbnails}{suffix}").unlink(missing_ok=True)
-    if "labels" in wrong:
-        Seal(layout.labels).forget()
-        if any(p.where == "labels" and p.what != "checksum" for p in found):
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{layout.labels}{suffix}").unlink(missing_ok=True)
-    if any((p.where, p.what) == ("cohorts", "checksum") for p in found):
-        Cohorts(layout.cohorts).renew()
-    for vectors in damaged(layout.semantic):
-        vectors.unlink(missing_ok=True)
-    if "vectors" in wrong:
-        shutil.rmtree(layout.vectors, ignore_errors=True)
-    kept_there = "vectors" in wrong and layout.read_manifest().vectors == "elasticsearch"
-    text: Literal["rebuilt", "drained"]
-    text = "rebuilt" if "text" in wrong or kept_there else "drained"
-    with Writer.maintain(path, text=text) as writer, writing(path):
-        if "ledger" in wrong:
-            _mend_ledger(writer)
-        if "shards" in wrong:
-            for number in lost:
-                writer.drop_images(writer.ledger.images.in_shard(number))
-            writer.settle()
-        if "thumbnails" in wrong:
-            writer.sweep_thumbnails()
-            _reread_pictures(writer)
-        if wrong & {"vectors", "shards"}:
-            writer.build_vectors(always=True)
-    return verify(path)
 
 
 # ---- checks -------------------------------------------------------------------------------------
@@ -171,8 +113,9 @@ def _checksums(layout: Layout) -> Iterator[Problem]:
     for part, damage in found.items():
         where, how = places[part]
         yield Problem(where, "damaged", 0, str(damage), how)
-    if "manifest.json" not in found:
-        layout.read_manifest()
+    if "manifest.json" not in found and (detail := layout.lost_manifest()):
+        # Killed, a writer left no checksum of it, but the copy.
+        yield Problem("manifest", "damaged", 0, detail, places["manifest.json"][1])
 
 
 def _ledger(database: DatabaseReader) -> Iterator[Problem]:
@@ -331,25 +274,3 @@ def _semantic(database: DatabaseReader) -> Iterator[Problem]:
         name = path.relative_to(database.layout.root)
         detail = f"{name} is damaged; searches by meaning do not use it"
         yield Problem("semantic", "damaged", 0, detail)
-
-
-# ---- mending ------------------------------------------------------------------------------------
-
-
-def _mend_ledger(writer: Writer) -> None:
-    ledger = writer.ledger
-    writer.drop_images(ledger.checks.images_of_no_file())
-    with ledger.transaction():
-        ledger.files.release_orphans()
-        ledger.shards.count_again()
-    writer.settle()
-    writer.rehash()
-
-
-def _reread_pictures(writer: Writer) -> None:
-    """Have the files of images without their picture read again by the next run."""
-    present = set(writer.thumbnails.ids())
-    lost = [name for name in writer.ledger.images.with_picture() if name not in present]
-    with writer.ledger.transaction():
-        writer.ledger.images.set_picture(lost, there=False)
-        writer.ledger.files.read_again(lost)

@@ -305,6 +305,6 @@ class Writer:
         """Build a FAISS generation where it is worth its time; tells whether it was."""
         return refresh_vectors(self._stores, always=always)
 
-    def sweep_thumbnails(self) -> None:
-        """Drop the pictures that no image owns."""
-        sweep_thumbnails(self._stores)
+    def sweep_thumbnails(self) -> int:
+        """Drop the pictures that no image owns; gives how many that were."""
+        return sweep_thumbnails(self._stores)

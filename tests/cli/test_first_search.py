@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer.database.text.meanings import kept_meanings
-from indexer.database.verify import repair, verify
+from indexer.database.upkeep.repair import repair
+from indexer.database.verify import verify
 from indexer.simulation import Simulation
 from tests.cli.conftest import Run
 
@@ -50,7 +51,7 @@ def test_damaged_vectors_are_named_and_made_anew(
     whole = ask(*question, "--database", database)
     assert ask(*question, "--database", path)["hits"] == whole["hits"]
     vectors.write_bytes(content)
-    assert repair(path) == []
+    assert repair(path).problems == ()
     assert not vectors.exists()
 
 

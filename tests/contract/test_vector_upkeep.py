@@ -19,8 +19,9 @@ from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
 from indexer.database.text.elasticsearch.vectors import check_server
 from indexer.database.upkeep.backup import back_up, relocate
 from indexer.database.upkeep.merge import merge
+from indexer.database.upkeep.repair import repair
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import repair, verify
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import find_wanted
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable
@@ -123,7 +124,7 @@ def test_a_lost_or_other_vector_is_found_and_mended(place: Place, path: Path) ->
         client.close()
         found = {(p.where, p.what, p.count) for p in verify(path)}
         assert found == {("vectors", "values", 1), ("vectors", "missing", 1)}
-    assert repair(path) == []
+    assert repair(path).problems == ()
     expect(path, {*range(60)})
 
 
@@ -282,5 +283,5 @@ def test_a_shard_that_cannot_be_read_holds_up_no_words(tmp_path: Path, served: P
     with Writer.maintain(path) as writer:
         writer.outbox.refill()
     assert {problem.where for problem in verify(path)} == {"shards"}
-    assert repair(path) == []
+    assert repair(path).problems == ()
     expect(path, {*range(20)} - {*range(10)})

@@ -15,8 +15,9 @@ from indexer.database.text import documents
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store
 from indexer.database.text.tantivy.store import EmbeddedTextStore
+from indexer.database.upkeep.repair import repair
 from indexer.database.vectors.shards import write_shard
-from indexer.database.verify import repair, verify
+from indexer.database.verify import verify
 from indexer.errors import DatabaseLocked
 from search.language.query import parse
 from search.stores.backend import TextQuery
@@ -141,7 +142,7 @@ def test_damage_is_found_and_repaired(tmp_path: Path, name: str) -> None:
     problems = verify(path)
     assert {(p.where, p.what) for p in problems} == expected
     assert all(p.detail and p.repair and p.count >= 0 for p in problems)
-    assert repair(path) == []
+    assert repair(path).problems == ()
     assert verify(path) == []
 
 
@@ -173,7 +174,7 @@ def test_rows_that_belong_to_other_images_are_found(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", COUNT)
     _swap_keys(path)
     assert ("shards", "rows") in {(p.where, p.what) for p in verify(path)}
-    assert repair(path) == []
+    assert repair(path).problems == ()
     with DatabaseReader.open(path) as database:
         assert len(database) == COUNT - 10
 
@@ -197,7 +198,7 @@ def test_readings_of_an_earlier_labeller_are_found_and_repaired(
         assert verify(tmp_path / "db") == []
     (problem, *_) = verify(tmp_path / "db")
     assert (problem.where, problem.what, problem.count) == ("ledger", "document_hash", 3)
-    assert repair(tmp_path / "db") == []
+    assert repair(tmp_path / "db").problems == ()
     store = EmbeddedTextStore(tmp_path / "db" / "text")
     try:
         backend = EmbeddedBackend(store)

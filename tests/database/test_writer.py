@@ -19,8 +19,9 @@ from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
+from indexer.database.upkeep.repair import repair
 from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys
-from indexer.database.verify import repair, verify
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing import compaction as module
 from indexer.database.writing.compaction import Compaction
@@ -205,7 +206,7 @@ def test_a_text_store_of_an_earlier_version_is_built_anew(tmp_path: Path, mend: 
     seal(path)
     assert {problem.where for problem in verify(path)} == {"ledger", "text"}
     if mend == "repair":
-        assert repair(path) == []
+        assert repair(path).problems == ()
     with opened(path) as writer:
         assert _texts(writer) == {image_id(n) for n in range(8)}
         writer.end_run("complete", {})

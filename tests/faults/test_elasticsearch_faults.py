@@ -24,7 +24,8 @@ from indexer.database.layout import Layout
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.elasticsearch.bulk import Backoff
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
-from indexer.database.verify import repair, verify
+from indexer.database.upkeep.repair import repair
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing import outbox
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable
@@ -307,7 +308,7 @@ def test_a_lost_index_is_found_and_filled_again(
     with ElasticsearchSettings((server.url,)).client() as client:
         client.indices.delete(index=f"{name}-000001")
         assert {(p.where, p.what, p.count) for p in verify(path)} == {("text", "missing", 20)}
-        assert repair(path) == []
+        assert repair(path).problems == ()
         assert stored(path, server.url) == ids(range(20))
         assert list(client.indices.get(index=f"{name}-*")) == [f"{name}-000001"]
         # A run finds it as well, and fills it with what an earlier one sent.
@@ -336,7 +337,7 @@ def test_verify_finds_what_differs_and_repair_mends_it(
             client.index(index=name, id=source["id"], document=source, refresh=True)
     what = {"delete": "missing", "add": "unknown", "change": "different"}[damage]
     assert {(p.where, p.what, p.count) for p in verify(path)} == {("text", what, 1)}
-    assert repair(path) == []
+    assert repair(path).problems == ()
     assert stored(path, server.url) == ids(range(10))
 
 

@@ -49,10 +49,12 @@ def rewrite_documents(stores: Stores, outbox: Outbox) -> None:
             stores.ledger.outbox.rewritten()
 
 
-def sweep_thumbnails(stores: Stores) -> None:
-    """Drop the pictures that no image owns."""
+def sweep_thumbnails(stores: Stores) -> int:
+    """Drop the pictures that no image owns; gives how many that were."""
     has_picture = stores.ledger.images.has_picture
-    stores.thumbnails.drop([name for name in stores.thumbnails.ids() if not has_picture(name)])
+    unowned = [name for name in stores.thumbnails.ids() if not has_picture(name)]
+    stores.thumbnails.drop(unowned)
+    return len(unowned)
 
 
 def remove_unused(stores: Stores) -> None:

@@ -17,7 +17,8 @@ from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import open_text_store
 from indexer.database.upkeep.backup import back_up
 from indexer.database.upkeep.labels import apply_pending_labels
-from indexer.database.verify import repair, verify
+from indexer.database.upkeep.repair import repair
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import Wanted
 from indexer.errors import DatabaseError, DatabaseLocked, LabelsChanged
@@ -158,7 +159,7 @@ def test_a_lost_file_is_taken_from_the_ledger(path: Path, damage: str) -> None:
         with pytest.raises(DatabaseError, match="verify"):
             apply_pending_labels(path)
     assert [(p.where, p.what) for p in verify(path)] == [("labels", damage)]
-    assert repair(path) == []
+    assert repair(path).problems == ()
     assert said(path) == JUDGED
     record(path, ACCEPT, image=OTHER)
     assert apply_pending_labels(path) == 1
@@ -193,7 +194,7 @@ def test_a_changed_file_that_says_more_than_the_ledger_is_not_taken(path: Path) 
     with pytest.raises(DatabaseError, match=r"labels\.sqlite was changed"), Writer.maintain(path):
         pass
     assert [(problem.where, problem.what) for problem in verify(path)] == [("labels", "damaged")]
-    assert repair(path) == []
+    assert repair(path).problems == ()
 
 
 def _numbers(file: LabelFile, drafts: Sequence[Draft], **more: int) -> list[int]:

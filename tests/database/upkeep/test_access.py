@@ -21,8 +21,9 @@ from indexer.database.layout import Layout
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.meanings import damaged, meanings
 from indexer.database.text.store import open_text_store
+from indexer.database.upkeep.repair import repair
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import repair, verify
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError
 from tests.database.making import KEY, entry, fill, image_id, make_bundle, opened, vector
@@ -161,7 +162,7 @@ def test_who_may_only_read_verifies_and_is_told_why_nothing_is_repaired(place: P
     give_to_group(path, "daemon")
     group = (DAEMON,)
     assert _as_nobody(lambda: str(verify(path)), group) == "[]"
-    output = _as_nobody(lambda: str(repair(path)), group)
+    output = _as_nobody(lambda: str(repair(path).problems), group)
     assert output.startswith("DatabaseError: ")
     assert "cannot be written: Permission denied" in output
     with opened(path) as writer:

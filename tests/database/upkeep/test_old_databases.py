@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from cli.main import cxrdex
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import is_outdated, open_text_store
+from indexer.database.upkeep.repair import repair
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import repair, verify
+from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from tests.database.upkeep.make_old_database import DATA
 
@@ -37,7 +38,7 @@ def test_one_of_an_earlier_version(tmp_path: Path, made: Path, repaired: bool) -
     assert (path / "ledger.sqlite").read_bytes() == before
     assert "schema" in {problem.what for problem in verify(path)}
     if repaired:
-        assert [p for p in repair(path) if p.where != "text"] == []
+        assert [p for p in repair(path).problems if p.where != "text"] == []
         assert not is_outdated("tantivy", path / "text")
         assert verify(path) == []
     with DatabaseReader.open(path) as database:

@@ -15,6 +15,7 @@ from indexer import advice
 from indexer.database import locking
 from indexer.database.access import unreadable
 from indexer.database.durable import write_durably
+from indexer.database.seals.folder import kept_manifest
 from indexer.database.seals.kinds import check_kinds
 from indexer.errors import DatabaseError, DatabaseMismatch
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "Layout", "Manifest"]
 
 FORMAT = 1
+_FROM_COPY = f"{advice.REPAIR}, which restores it from the copy in checksums.json"
+_WITHOUT_COPY = f"restore it from a backup, or {advice.AGAIN} into a new folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +225,8 @@ class Layout:
         Raises
         ------
         DatabaseError
-            There is no database here, or its manifest is damaged, or there is a folder where one
-            of its files should be.
+            There is no database here, or its manifest is damaged or lost, or there is a folder
+            where one of its files should be.
         DatabaseMismatch
             It has another format version.
         """
@@ -238,18 +241,36 @@ class Layout:
                 )
             return Manifest(**data)
         except (FileNotFoundError, NotADirectoryError) as error:
+            if kept_manifest(self.root) is not None:
+                raise DatabaseError(f"{self.manifest} is missing: {_FROM_COPY}") from error
             raise DatabaseError(
                 f"no database at {self.root}; make one with {advice.index(self.root)}"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise DatabaseError(
-                f"{self.manifest} is damaged: restore it from a backup, "
-                "or index the archive again into a new folder"
-            ) from error
+            how = _WITHOUT_COPY if kept_manifest(self.root) is None else _FROM_COPY
+            raise DatabaseError(f"{self.manifest} is damaged: {how}") from error
         except OSError as error:
             raise DatabaseError(
                 unreadable(self.manifest) or f"{self.manifest} cannot be read: {error.strerror}"
             ) from error
+
+    def lost_manifest(self) -> str:
+        """What is wrong with a manifest of which there is a copy; nothing where it can be read.
+
+        Raises
+        ------
+        DatabaseError, DatabaseMismatch
+            As `read_manifest`, where no copy would mend it.
+        """
+        try:
+            self.read_manifest()
+        except DatabaseMismatch:
+            raise
+        except DatabaseError:
+            if unreadable(self.manifest) or kept_manifest(self.root) is None:
+                raise
+            return f"manifest.json is {'damaged' if self.is_made else 'missing'}"
+        return ""
 
     def check(self, manifest: Manifest, bundle: Bundle | None, key: str | None = None) -> None:
         """Refuse a bundle or an id key other than those the database was made with.

@@ -17,7 +17,7 @@ from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
-from indexer.database.seals.folder import check, check_truth, open_seal, seal
+from indexer.database.seals.folder import check, check_truth, kept_manifest, open_seal, seal
 from indexer.database.seals.single import seal_singles
 from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.text.store import is_outdated, open_text_store
@@ -152,6 +152,9 @@ def refuse_foreign(path: Path) -> None:
         return
     except OSError as error:
         raise DatabaseError(f"{path} cannot hold a database: {error.strerror}") from error
+    # Of a database that has lost its manifest, reading it says what to do.
+    if kept_manifest(path) is not None:
+        Layout(path).read_manifest()
     if names - _OWN_NAMES:
         raise DatabaseError(
             f"{path} is no database, but is not empty: name a new or an empty folder"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import PathDistribution
+from importlib.metadata import PackageNotFoundError, PathDistribution, requires
 from pathlib import Path
 
 import pytest
@@ -172,6 +172,64 @@ def test_no_file_names_a_registry() -> None:
         if b"\0" not in data[:8000] and REGISTRY.search(data.decode("utf-8", "replace")):
             named.append(name)
     assert named == []
+
+
+# --- what the README's two commands install ---
+
+CLUSTERS = {"ray", "dask", "distributed", "pyspark", "kubernetes", "mpi4py"}
+
+
+def installed_with(extras: str) -> set[str]:
+    """Names of all packages that `.[extras]` brings, those that packages need in turn included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    left, seen = [Requirement(f"{project['name']}[{extras}]")], set[tuple[str, str]]()
+    while left:
+        wanted = left.pop()
+        for extra in ("", *wanted.extras):
+            if (wanted.name, extra) in seen:
+                continue
+            seen.add((wanted.name, extra))
+            if wanted.name == project["name"]:
+                lines = (
+                    project["optional-dependencies"][extra] if extra else project["dependencies"]
+                )
+            else:
+                lines = needed_by(wanted.name)
+            needed = map(Requirement, lines)
+            left += [r for r in needed if r.marker is None or r.marker.evaluate({"extra": extra})]
+    return {canonicalize_name(name) for name, _ in seen}
+
+
+def needed_by(package: str) -> list[str]:
+    try:
+        return requires(package) or []
+    except PackageNotFoundError:
+        return []
+
+
+def test_the_two_commands_install_no_ray_and_no_cluster() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    installed: set[str] = set()
+    # `make test` also does what `make check` does, which needs no more.
+    for target, needs in (
+        ("demo", ".venv/demo"),
+        ("test", ".venv/test check"),
+        ("check", ".venv/test"),
+    ):
+        assert re.search(rf"^{target}: {needs}  ##", makefile, re.MULTILINE)
+    for target in ("demo", "test"):
+        assert re.search(rf"^make {target} ", readme, re.MULTILINE), f"README.md: make {target}"
+        recipe = re.search(rf"^\.venv/{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+        assert recipe is not None
+        (words,) = re.findall(r"\$\(INSTALL\)(.*)", recipe[1])
+        extras = re.fullmatch(r" --editable '\.\[([a-z,]+)\]'", words)
+        assert extras is not None
+        installed |= installed_with(extras[1])
+    # Those of the demo, of an extra that an extra names, and of a package.
+    assert {"pydicom-data", "fastapi", "s3fs", "starlette", "filelock"} <= installed
+    assert "ray" in installed_with("ray")
+    assert installed & CLUSTERS == set()
 
 
 # --- public names ---

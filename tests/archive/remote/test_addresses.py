@@ -1,4 +1,4 @@
-"""Archives behind an address: S3 (moto's server, over HTTP) and a plain server of the web."""
+"""Archives behind an address: S3 and a plain server of the web."""
 
 from __future__ import annotations
 
@@ -31,32 +31,25 @@ from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.remote.host import check, versions
 from indexer.pipeline.remote.starting import expectation
 from indexer.pipeline.run import index
+from tests.archive.remote.s3_server import KEY, SECRET, seaweedfs, serve_moto, serve_seaweedfs
 from tests.pipeline.conftest import tiny
 from tests.pipeline.making import write_picture, write_pictures
 
 __all__ = ["tiny"]
 
 pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
-
-SECRET = "wJalrXUtnFEMI-not-a-real-one"
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an S3 server in a process of its own."""
-    code = (
-        "from moto.server import ThreadedMotoServer; import sys\n"
-        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\n"
-        "server.start(); print(server.get_host_and_port()[1], flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
+    if program := seaweedfs():
+        with serve_seaweedfs(program, tmp_path_factory.mktemp("s3")) as url:
+            yield url
+    else:
+        pytest.importorskip("moto.server")
+        with serve_moto() as url:
+            yield url
 
 
 @pytest.fixture
@@ -64,7 +57,7 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of the server; what cxrdex needs of it stands in the environment."""
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": os.devnull,
@@ -138,7 +131,7 @@ def test_a_bucket_is_read_as_a_folder(
     assert (changed.pruned, changed.total) == (1, 6)
     # Neither what was logged nor the ledger holds a login.
     assert SECRET not in caplog.text
-    assert "AKIA" not in caplog.text
+    assert KEY not in caplog.text
     for file in (tmp_path / "far").rglob("*"):
         if file.is_file():
             assert SECRET.encode() not in file.read_bytes()
@@ -178,6 +171,28 @@ def test_limits_and_what_is_gone(s3: Any, tmp_path: Path) -> None:
     # One file is an archive, too.
     (single,) = open_archive(f"{address}/001.png").members()
     assert (single.name, read_member(single)) == ("001.png", (folder / "001.png").read_bytes())
+
+
+@pytest.mark.skipif(seaweedfs() is None, reason="SeaweedFS is not installed; moto takes any login")
+def test_a_wrong_login_is_refused(s3: Any, tmp_path: Path) -> None:
+    """And, should it go wrong while files are read, is no fault of a file."""
+    address = s3.fill(write_pictures(tmp_path / "archive", 1), "films")
+    code = (
+        "from indexer.archive.sources.members import open_archive, read_named\n"
+        "from indexer.errors import ArchiveError, ArchiveUnavailable\n"
+        f"try: open_archive({address!r})\n"
+        "except ArchiveError as error: print(error)\n"
+        f"try: read_named({address!r}, '000.png')\n"
+        "except ArchiveUnavailable as error: print(error)"
+    )
+    wrong = SECRET[::-1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "AWS_SECRET_ACCESS_KEY": wrong},
+    )  # fmt: skip
+    said = f"archive {address}: permission denied: check the login of the service"
+    assert done.stdout.splitlines() == [said, said]
+    assert wrong not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,34 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Hosts", "unavailable"]
+import pytest
+
+__all__ = ["Hosts", "needed", "ray_is_missing", "unavailable"]
+
+_VARIABLE = "CXRDEX_TEST_HOSTS"
 
 _RAY = Path("/tmp/ray")
 _SECONDS = 120.0
 
 
-def unavailable() -> str | None:
-    """Why there can be no such machines here; None where there can."""
+def needed(reason: str | None) -> pytest.MarkDecorator:
+    """Skips tests for a reason, if there is one; an error where the environment wants them run."""
+    if reason is not None and os.environ.get(_VARIABLE):
+        raise RuntimeError(f"{_VARIABLE} is set, but {reason}")
+    return pytest.mark.skipif(reason is not None, reason=str(reason))
+
+
+def ray_is_missing() -> str | None:
+    """What to do where Ray is not installed; None where it is."""
     if importlib.util.find_spec("ray") is None:
         return "Ray is not installed: pip install -c constraints.txt 'ray>=2.50'"
+    return None
+
+
+def unavailable() -> str | None:
+    """Why there can be no such machines here; None where there can."""
+    if reason := ray_is_missing():
+        return reason
     if sys.platform != "linux" or os.geteuid() != 0:
         return "network namespaces are made by root, on Linux"
     for program in ("ip", "nsenter", "mount"):

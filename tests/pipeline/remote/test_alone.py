@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -20,14 +19,9 @@ from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from tests.pipeline.making import database_state, make_bundle, write_pictures
 from tests.pipeline.remote.graphics import CORES, GPUS
+from tests.pipeline.remote.hosts import needed, ray_is_missing
 
-pytestmark = [
-    pytest.mark.skipif(
-        importlib.util.find_spec("ray") is None,
-        reason="Ray is not installed: pip install -c constraints.txt 'ray>=2.50'",
-    ),
-    pytest.mark.timeout(900),
-]
+pytestmark = [needed(ray_is_missing()), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

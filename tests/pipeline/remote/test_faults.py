@@ -31,11 +31,10 @@ from indexer.database.verify import verify
 from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from tests.pipeline.making import database_state, make_bundle, write_pictures
-from tests.pipeline.remote.hosts import Hosts, unavailable
+from tests.pipeline.remote.hosts import Hosts, needed, unavailable
 from tests.pipeline.remote.readers import SLOW
 
-REASON = unavailable()
-pytestmark = [pytest.mark.skipif(REASON is not None, reason=str(REASON)), pytest.mark.timeout(900)]
+pytestmark = [needed(unavailable()), pytest.mark.timeout(900)]
 
 PICTURES, TWINS, OTHERS = 270, 20, 10
 # A file that takes very long where it is read first.

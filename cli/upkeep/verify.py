@@ -21,7 +21,7 @@ def verify(database: Path, repair: bool, form: str) -> None:
     from indexer.database.layout import Layout
     from indexer.database.upkeep.problems import Repair, Verification
     from indexer.database.upkeep.repair import repair as mend
-    from indexer.database.verify import verify as check
+    from indexer.database.upkeep.verify import verify as check
     from indexer.errors import InconsistentError
 
     layout = Layout(database)

@@ -9,7 +9,7 @@ from typing import Any
 
 from indexer.database.text.meanings import kept_meanings
 from indexer.database.upkeep.repair import repair
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.simulation import Simulation
 from tests.cli.conftest import Run
 

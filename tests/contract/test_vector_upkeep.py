@@ -20,8 +20,8 @@ from indexer.database.text.elasticsearch.vectors import check_server
 from indexer.database.upkeep.backup import back_up, relocate
 from indexer.database.upkeep.merge import merge
 from indexer.database.upkeep.repair import repair
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import find_wanted
 from indexer.errors import DatabaseError, DatabaseMismatch, TextStoreUnavailable

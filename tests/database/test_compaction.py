@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from cli.main import cxrdex
 from indexer.database.reader import DatabaseReader
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.generation import current_generation
 from indexer.database.vectors.shards import id_from_key, vector_keys
-from indexer.database.verify import verify
 from indexer.database.writing import compaction
 from indexer.database.writing.compaction import Compaction
 from tests.database.making import entry, fill, image_id, opened, vector

@@ -14,7 +14,7 @@ from indexer.database.choices import Choices
 from indexer.database.outcomes import Read
 from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch
 from tests.database.making import KEY, entry, image_id, make_bundle, opened, vector

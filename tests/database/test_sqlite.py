@@ -13,7 +13,7 @@ from indexer.database.access import keep_wal_files
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import DatabaseReader
 from indexer.database.sqlite import connect, file_bytes, make
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from tests.database.making import fill
 
 _COMMIT = """

@@ -16,8 +16,8 @@ from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from indexer.database.upkeep.repair import repair
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import write_shard
-from indexer.database.verify import verify
 from indexer.errors import DatabaseLocked
 from search.language.query import parse
 from search.stores.backend import TextQuery

@@ -20,8 +20,8 @@ from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
 from indexer.database.seals.folder import seal
 from indexer.database.upkeep.repair import repair
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing import compaction as module
 from indexer.database.writing.compaction import Compaction

@@ -13,7 +13,7 @@ import pytest
 from elastic_transport import Transport
 
 from indexer.database.layout import Layout
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import TextStoreUnavailable
 from search.request import ImageId, SearchRequest

@@ -25,7 +25,7 @@ from indexer.database.reader import DatabaseReader
 from indexer.database.text.elasticsearch.bulk import Backoff
 from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.upkeep.repair import repair
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing import outbox
 from indexer.errors import DatabaseMismatch, TextStoreUnavailable

@@ -21,8 +21,8 @@ from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.database.choices import Choices
 from indexer.database.reader import DatabaseReader
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import vector_keys
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError
 from tests.pipeline.making import database_state, make_bundle, write_picture, write_pictures

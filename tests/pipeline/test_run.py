@@ -9,7 +9,7 @@ import pytest
 
 from indexer.archive.limits import Limits
 from indexer.database.reader import DatabaseReader
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.pipeline.run import Progress
 from indexer.simulation import Simulation
 from tests.archive.making import film, make_dicom, to_bytes

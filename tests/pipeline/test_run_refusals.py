@@ -16,7 +16,7 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writing import bundle_change
 from indexer.database.writing.stores import Stores
 from indexer.errors import (

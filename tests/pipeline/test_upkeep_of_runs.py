@@ -23,7 +23,7 @@ from indexer.database.layout import Layout
 from indexer.database.outcomes import Outcome
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.backup import relocate
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.errors import DatabaseError, PruneRefused
 from indexer.pipeline.executor import FileTask, file_reader
 from indexer.pipeline.options import FileProcessing, FileSelection

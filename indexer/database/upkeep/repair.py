@@ -16,7 +16,7 @@ from indexer.database.seals.folder import kept_manifest
 from indexer.database.seals.single import Seal
 from indexer.database.text.meanings import damaged
 from indexer.database.upkeep.problems import Problem, Repair, Repaired
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError
 

@@ -25,7 +25,7 @@ from indexer.archive.sources.remote import is_address
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.errors import ArchiveError, ArchiveUnavailable, FailedImage, HostMismatch, SkippedImage
 from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.remote.host import check, versions

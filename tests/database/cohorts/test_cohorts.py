@@ -16,7 +16,7 @@ from indexer.database.cohorts.store import Cohorts
 from indexer.database.layout import Layout
 from indexer.database.upkeep.backup import back_up, relocate
 from indexer.database.upkeep.privacy import look
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.errors import DatabaseError, NotFoundError, QueryError
 from tests.database.making import fill, image_id, opened
 

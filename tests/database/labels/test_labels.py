@@ -18,7 +18,7 @@ from indexer.database.text.store import open_text_store
 from indexer.database.upkeep.backup import back_up
 from indexer.database.upkeep.labels import apply_pending_labels
 from indexer.database.upkeep.repair import repair
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import Wanted
 from indexer.errors import DatabaseError, DatabaseLocked, LabelsChanged

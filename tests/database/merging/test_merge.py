@@ -18,8 +18,8 @@ from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.merge import merge
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import vector_keys
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.database.writing.forgetting import Wanted
 from tests.database.merging.conftest import Split

@@ -23,7 +23,7 @@ from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.merge import merge
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError, DatabaseLocked, DatabaseMismatch
 from tests.database.making import KEY, entry, fill, image_id, make_bundle, opened

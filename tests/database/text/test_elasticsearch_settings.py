@@ -19,7 +19,7 @@ from indexer.database.text.elasticsearch.settings import (
     configured_urls,
 )
 from indexer.database.text.elasticsearch.store import ElasticsearchTextStore
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseError, DatabaseMismatch
 from tests.database.making import KEY, entry, make_bundle

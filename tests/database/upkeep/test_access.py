@@ -22,8 +22,8 @@ from indexer.database.reader import DatabaseReader
 from indexer.database.text.meanings import damaged, meanings
 from indexer.database.text.store import open_text_store
 from indexer.database.upkeep.repair import repair
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError
 from tests.database.making import KEY, entry, fill, image_id, make_bundle, opened, vector

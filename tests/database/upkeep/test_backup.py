@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cli.main import cxrdex
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.backup import back_up, relocate
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.errors import DatabaseError
 from tests.database.making import entry, fill, image_id, opened
 

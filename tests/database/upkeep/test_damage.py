@@ -22,7 +22,7 @@ from indexer.database.cohorts.store import Cohorts
 from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect
 from indexer.database.upkeep.repair import repair
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import CxrdexError, DatabaseError
 from tests.database.making import entry, image_id, opened

@@ -20,7 +20,7 @@ from indexer.archive.reports import Report
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from tests.database.making import KEY, entry, image_id, make_bundle, vector
 from tests.elasticsearch_server import ElasticsearchServer

@@ -12,8 +12,8 @@ from cli.main import cxrdex
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.upkeep.repair import repair
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from tests.database.upkeep.make_old_database import DATA
 

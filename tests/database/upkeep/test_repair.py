@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from cli.main import cxrdex
 from indexer.database.seals.folder import open_seal
 from indexer.database.upkeep.repair import repair
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.errors import DatabaseError
 from tests.database.making import entry, opened
 from tests.database.upkeep.whole_database import COUNT, answers

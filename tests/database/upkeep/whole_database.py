@@ -11,8 +11,8 @@ from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import DatabaseReader
 from indexer.database.text.meanings import meanings
 from indexer.database.text.store import open_text_store
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key
-from indexer.database.verify import verify
 from indexer.database.writer import Writer
 from tests.database.making import fill, image_id, vector
 

@@ -13,7 +13,7 @@ import pytest
 
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation

@@ -26,8 +26,8 @@ from indexer.archive.id_key import load_key
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.compute import Compute
 from indexer.database.reader import DatabaseReader
+from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import vector_keys
-from indexer.database.verify import verify
 from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from tests.pipeline.making import database_state, make_bundle, write_pictures

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from indexer.database.reader import DatabaseReader
-from indexer.database.verify import verify
+from indexer.database.upkeep.verify import verify
 from search.web.people.person import Role
 from tests.pipeline.making import write_pictures
 from tests.search.web.review.conftest import Judged

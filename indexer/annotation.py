@@ -19,6 +19,7 @@ __all__ = [
     "Origin",
     "Word",
     "WordKind",
+    "in_full",
     "parse_mesh",
     "qualifiers",
     "stored_certainty",
@@ -170,6 +171,22 @@ def stored_certainty(data: Mapping[str, Any]) -> Certainty:
         return found
     unsure = data["origin"] == "predicted" and data["confidence"] < EVEN
     return "possible" if unsure else "likely"
+
+
+def in_full(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An annotation as `Annotation.to_json` made it, with every key: a kind without words is empty.
+
+    What is stored leaves empty kinds out, so that documents stay small and their hashes the same.
+    """
+    return {
+        "text": data["text"],
+        "origin": data["origin"],
+        "confidence": data["confidence"],
+        "certainty": stored_certainty(data),
+        "disease": data["disease"],
+        **{kind: data.get(kind, []) for kind in KINDS[1:]},
+        "words": data["words"],
+    }
 
 
 def parse_mesh(term: str) -> Annotation | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from indexer.annotation import Origin
+from indexer.annotation import Origin, in_full
 from indexer.database.ledger.files import FileRecord
 from indexer.database.reader import Record
 from indexer.database.text.documents import Document
@@ -136,7 +136,7 @@ class Reason:
     score
         BM25 of words, the cosine of an annotation, the fit of a picture, the likeness of an image.
     text
-        The annotation.
+        The annotation; None for another kind.
     """
 
     kind: ReasonKind
@@ -145,9 +145,9 @@ class Reason:
     text: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """``{"kind", "rank", "score"}``, and ``"text"`` of an annotation."""
-        data: dict[str, Any] = {"kind": self.kind, "rank": self.rank, "score": round(self.score, 4)}
-        return data if self.text is None else {**data, "text": self.text}
+        """``{"kind", "rank", "score", "text"}``."""
+        score = round(self.score, 4)
+        return {"kind": self.kind, "rank": self.rank, "score": score, "text": self.text}
 
     def __str__(self) -> str:
         what = f'annotation "{self.text}"' if self.text is not None else self.kind
@@ -197,7 +197,7 @@ class Hit:
         data: dict[str, Any] = {
             "id": self.id,
             "score": round(self.score, 6),
-            "annotations": document["annotations"],
+            "annotations": [in_full(annotation) for annotation in document["annotations"]],
             "view": document["view"],
             "study": document["study"],
             "patient": document["patient"],
@@ -293,9 +293,12 @@ class Shown:
         own = record.reading
         return {
             **fields,
+            "annotations": [in_full(annotation) for annotation in document["annotations"]],
+            "absent": [in_full(annotation) for annotation in document["absent"]],
+            "uncertain": [in_full(annotation) for annotation in document["uncertain"]],
             "probabilities": _likeliest_first(document["probabilities"]),
             "alone": {
-                "annotations": own["annotations"],
+                "annotations": [in_full(annotation) for annotation in own["annotations"]],
                 "probabilities": _likeliest_first(own["probabilities"]),
             }
             if record.pooled

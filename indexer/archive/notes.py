@@ -15,7 +15,7 @@ NOTES: dict[str, str] = {
     "further_frames_left_out": "more than one picture is in it; the first one is read",
     "modality_loosely_named": "its modality is no defined term; read as a radiograph",
     "tags_disagree": "the header names the chest and another part of the body",
-    "lut_ignored": "a lookup table of its header is damaged; shown without it",
+    "lut_ignored": "a lookup table of its header is damaged or far too short; shown without it",
     "lut_completed": "a lookup table of its header is too short; its end stands for the rest",
     "window_ignored": "the window of its header hides most of the picture; shown without it",
     "padding_ignored": "its padding value would cover nearly all of the picture; shown without it",

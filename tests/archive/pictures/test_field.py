@@ -104,6 +104,27 @@ def test_a_table_as_a_list_that_is_short() -> None:
     same(read(dataset), "lut_completed", least=0.97)
 
 
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize(("entries", "note"), [(3000, "lut_ignored"), (3750, "lut_completed")])
+def test_a_table_that_leaves_out_much_of_the_film_is_not_used(
+    keyword: str, entries: int, note: str
+) -> None:
+    beyond = np.mean(chest() >= entries)
+    assert (beyond > 0.4) if note == "lut_ignored" else (0.02 < beyond < 0.1)
+    same(read(with_lut([4096, 0, 16], lut(4096)[:entries].tobytes(), keyword)), note)
+
+
+@pytest.mark.parametrize("outside", ["padding", "shutter"])
+def test_what_is_outside_of_the_film_may_lie_beyond_a_table(outside: str) -> None:
+    pixels = bordered(chest() // 2 + 500, 4095)
+    assert np.mean(pixels >= 3000) > 0.3
+    dataset = make_dicom(pixels, **(shutters()["rectangular"] if outside == "shutter" else {}))
+    if outside == "padding":
+        dataset.add_new("PixelPaddingValue", "US", 4095)
+    dataset.VOILUTSequence = with_lut([4096, 0, 16], lut(4096)[:3000].tobytes()).VOILUTSequence
+    same(read(dataset), "lut_completed", other=framed_film())
+
+
 @pytest.mark.parametrize("entries", [4096, 4095])
 def test_octets_that_are_packed(entries: int) -> None:
     data = (lut(entries) >> 8).astype("u1").tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,13 @@ from indexer.archive.pictures.dicom.chest import require_chest
 from indexer.archive.pictures.dicom.elements import quiet, text
 from indexer.archive.pictures.dicom.header import inflated, split_at_pixels
 from indexer.archive.pictures.dicom.orientation import upright_transform
-from indexer.archive.pictures.dicom.outside import covered, joined, padding_ranges, raw_padding
+from indexer.archive.pictures.dicom.outside import (
+    covered,
+    inside,
+    joined,
+    padding_ranges,
+    raw_padding,
+)
 from indexer.archive.pictures.dicom.pixels import attach_pixels, reduced_values, stored_values
 from indexer.archive.pictures.dicom.tone import presentations
 from indexer.archive.windowing import CORNERS, GreyImage
@@ -116,13 +123,14 @@ def read_image(
             text(dataset, "PresentationLUTShape").upper() == "INVERSE"
         )
         exchanged = _overridden(dataset, polarity or {}, inverted)
+        film = partial(inside, pixels, mask, padding)
         turn = upright_transform(dataset)
         pixels, mirrored = turn(pixels)
         corners, encoded = turn(CORNERS)[0].tobytes(), None
         syntax = dataset.file_meta.TransferSyntaxUID
         if stream is not None and syntax in ENCODED:
             encoded = codestream_digest(stream) + corners
-        tones, broken = presentations(dataset) if grey else ((), ())
+        tones, broken = presentations(dataset, film) if grey else ((), ())
         image = GreyImage(
             pixels=np.ascontiguousarray(pixels),
             bits=bits,

@@ -6,7 +6,7 @@ out (`indexer.archive.windowing.render`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,21 +26,33 @@ __all__ = ["presentations"]
 _MAX_TURNS = 4.0
 # A table with fewer of its entries than this is noted as completed.
 _COMPLETE = 0.99
+# A table that ends so early that more of the film than this lies beyond it shows less than none: of
+# made films a clamped tenth costs as much likeness to the whole table's picture as going without.
+_MOST_BEYOND = 0.1
 
 
-def presentations(dataset: Dataset) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
+def presentations(
+    dataset: Dataset, film: Callable[[], npt.NDArray[Any]]
+) -> tuple[tuple[Tone, ...], tuple[str, ...]]:
     """The ways in which a header wants stored values shown, the preferred one first, and notes.
 
     Each takes stored values through modality LUT or rescale (C.11.1) and one VOI LUT or window
     (C.11.2). The last one is without either, so there is always one.
+
+    Parameters
+    ----------
+    film
+        Stored values of the film without what lies outside of it; asked for where a table is short.
     """
     notes: list[str] = []
-    tables, damaged, short = _tables(dataset, "ModalityLUTSequence")
+    tables, damaged, short = _tables(dataset, "ModalityLUTSequence", film)
     slope = number(dataset, "RescaleSlope") or 1.0
     intercept = number(dataset, "RescaleIntercept") or 0.0
     plain = partial(_rescale, slope, intercept)
     modality = partial(_look_up, tables[0]) if tables else plain
-    voi_tables, voi_damaged, voi_short = _tables(dataset, "VOILUTSequence")
+    voi_tables, voi_damaged, voi_short = _tables(
+        dataset, "VOILUTSequence", lambda: modality(film())
+    )
     if damaged or voi_damaged:
         notes.append("lut_ignored")
     if short or voi_short:
@@ -86,19 +98,27 @@ def _window(center: float, width: float, function: str, values: Values) -> Value
     return np.clip((values - center) / width + 0.5, 0.0, 1.0)
 
 
-def _tables(dataset: Dataset, keyword: str) -> tuple[list[tuple[int, Values]], bool, bool]:
+def _tables(
+    dataset: Dataset, keyword: str, film: Callable[[], npt.NDArray[Any]]
+) -> tuple[list[tuple[int, Values]], bool, bool]:
     """First stored value and entries of each usable LUT; whether there is an unusable one, and one
     that is much shorter than it says."""
     try:
         items = list(dataset.get(keyword) or ())
     except (TypeError, ValueError, AttributeError):
         return [], True, False
-    found = [_table(dataset, item) for item in items]
-    short = any(
-        table is not None and table[1].size < _COMPLETE * _length(item)
-        for table, item in zip(found, items, strict=True)
-    )
-    return [table for table in found if table is not None], None in found, short
+    usable: list[tuple[int, Values]] = []
+    short = False
+    for item in items:
+        table = _table(dataset, item)
+        if table is None:
+            continue
+        cut = table[1].size < _COMPLETE * _length(item)
+        if cut and np.mean(film() >= table[0] + table[1].size) > _MOST_BEYOND:
+            continue
+        usable.append(table)
+        short = short or cut
+    return usable, len(usable) < len(items), short
 
 
 def _length(item: Dataset) -> int:

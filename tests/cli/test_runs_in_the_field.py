@@ -1,17 +1,23 @@
-"""A run that is refused leaves nothing; what matched nothing is counted, and named on request."""
+"""A run that is refused leaves nothing; what matched nothing is counted, and named on request;
+files that went or moved are dropped or known as the person says."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from click.testing import Result
 
+from indexer.database.reader import DatabaseReader
 from tests.archive.making import film, make_dicom, to_bytes
+from tests.pipeline.making import make_bundle, write_pictures
+from tests.terminal import at_a_terminal
 
+Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]
 
 
@@ -52,3 +58,45 @@ def test_reports_that_match_nothing(run: Run, tmp_path: Path) -> None:
     assert counted["reports"]["without_image"] == 1
     assert "s50000009" not in asked.stdout
     assert "s50000009" in asked.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="uses terminals of Unix")
+def test_a_person_at_a_terminal_is_asked_before_much_is_dropped(run: Run, tmp_path: Path) -> None:
+    archive, database = write_pictures(tmp_path / "archive", 4), tmp_path / "db"
+    words = ["index", str(archive), "--database", str(database)]
+    words += ["--bundle", str(make_bundle(tmp_path / "tiny").path), "--quiet"]
+    assert run(*words).exit_code == 0
+    for number in range(2):
+        (archive / f"{number:03d}.png").unlink()
+    names = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for typed, code, left in ((b"n\n", 1, 4), (b"y\n", 0, 2)):
+        shown, ended = at_a_terminal(
+            ["-m", "cli", *words, "--prune"], {b"Drop them? [y/N]:": typed}, **names
+        )
+        assert ended == code, shown
+        assert "2 of 4 files are gone" in shown
+        assert ("2 files gone from the archive were dropped" in shown) == (left == 2)
+        assert ("Aborted" in shown) == (left == 4)
+        assert "Traceback" not in shown
+        with DatabaseReader.open(database) as reader:
+            assert len(reader) == left
+
+
+def test_an_archive_that_moved_is_known_where_it_is_now(run: Run, ask: Ask, tmp_path: Path) -> None:
+    old, new = write_pictures(tmp_path / "old", 4), tmp_path / "disk" / "new"
+    (old / "letter.dcm").write_text("Dear colleague,")
+    at = ("--database", tmp_path / "db")
+    bundle = ("--bundle", make_bundle(tmp_path / "tiny").path)
+    first = ask("index", old, *at, *bundle, "--quiet")
+    assert (first["done"], first["failed"], first["duplicate"]) == (4, 1, 0)
+    images = ask("search", "*", "--images", "--include-unusual", *at)
+    new.parent.mkdir()
+    old.rename(new)
+    assert ask("relocate", old, new, *at) == {"files": 5}
+    again = ask("index", new, *at, *bundle, "--quiet")
+    assert (again["unchanged"], again["total"]) == (5, 5)
+    assert {again[end] for end in ("done", "duplicate", "skipped", "failed", "removed")} == {0}
+    assert ask("search", "*", "--images", "--include-unusual", *at) == images
+    (source,) = ask("show", images["hits"][0]["id"], "--source", *at)["sources"]
+    assert source["archive"] == str(new)
+    assert ask("status", *at)["images"] == {"done": 4, "duplicate": 0, "skipped": 0, "failed": 1}

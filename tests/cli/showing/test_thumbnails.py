@@ -6,8 +6,6 @@ import base64
 import io
 import os
 import re
-import select
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,14 +18,15 @@ from PIL import Image
 
 from cli.searching.terminal_pictures import GraphicsProtocol, drawn
 from indexer.database.reader import DatabaseReader
+from tests.terminal import at_a_terminal
 
 Ask: TypeAlias = Callable[..., Any]
 Run: TypeAlias = Callable[..., Result]
 
 ROOT = Path(__file__).parents[3]
 GREY = np.random.default_rng(0).integers(0, 256, (90, 100), np.uint8)
-# Their own names for themselves, which the tests' own terminal may have set.
-_NAMES = ("KITTY_WINDOW_ID", "TERM_PROGRAM", "TERM")
+# What a terminal is asked to say what it is.
+_QUESTION = b"\x1b[c"
 
 
 def _file(grey: npt.NDArray[np.uint8], kind: str) -> bytes:
@@ -80,32 +79,6 @@ def test_what_is_drawn_is_the_picture(how: GraphicsProtocol, kind: str) -> None:
     assert np.abs(pixels.astype(int) - GREY).max() <= (8 if how == "sixel" else 0)
 
 
-def _at_a_terminal(words: list[str], answer: bytes, **names: str) -> tuple[str, int]:
-    """What a command writes to a terminal that says `answer` when it is asked what it is."""
-    import pty
-
-    child, terminal = pty.fork()
-    if child == 0:
-        kept = {name: value for name, value in os.environ.items() if name not in _NAMES}
-        os.execve(sys.executable, [sys.executable, *words], {**kept, "TERM": "xterm", **names})
-    written = b""
-    asked = False
-    while select.select([terminal], [], [], 60)[0]:
-        try:
-            more = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not more:
-            break
-        written += more
-        if not asked and b"\x1b[c" in written:
-            asked = True
-            os.write(terminal, answer)
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return written.decode(), os.waitstatus_to_exitcode(status)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="uses terminals of Unix")
 @pytest.mark.parametrize(
     ("names", "answer", "how"),
@@ -121,7 +94,7 @@ def _at_a_terminal(words: list[str], answer: bytes, **names: str) -> tuple[str, 
 )
 def test_how_a_terminal_draws(names: dict[str, str], answer: bytes, how: str | None) -> None:
     code = "from cli.searching.terminal_pictures import protocol; print('how', protocol())"
-    written, _ = _at_a_terminal(["-c", code], answer, PYTHONPATH=str(ROOT), **names)
+    written, _ = at_a_terminal(["-c", code], {_QUESTION: answer}, PYTHONPATH=str(ROOT), **names)
     assert re.search(r"how (\w+)", written), written
     assert f"how {how}" in written
 
@@ -136,10 +109,10 @@ def test_hits_are_drawn_under_their_rows(database: Path, ask: Ask) -> None:
     assert shown == len(hits) - 1
     words = ["-m", "cli", *query, "--show"]
     names = {"PYTHONPATH": str(ROOT), "TERM_PROGRAM": "iTerm.app"}
-    written, code = _at_a_terminal(words, b"", **names)
+    written, code = at_a_terminal(words, {}, **names)
     assert code == 0, written
     assert written.count("\x1b]1337;File=inline=1") == shown
-    refused, code = _at_a_terminal(words, b"\x1b[?6c", PYTHONPATH=str(ROOT))
+    refused, code = at_a_terminal(words, {_QUESTION: b"\x1b[?6c"}, PYTHONPATH=str(ROOT))
     assert code == 2
     assert "this terminal draws no pictures" in refused
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from cli.main import cxrdex
 from indexer.errors import DatabaseError
 from search.language.fields import FIELDS
 from search.pictures.explain import source_bytes
@@ -257,6 +262,32 @@ def test_the_page_of_the_api_names_parameters(client: TestClient) -> None:
 def test_what_is_understood_is_said_where_it_is_not_what_was_asked(client: TestClient) -> None:
     assert "Understood as" not in page(client, "/search?q=effusion").text
     assert "Understood as" in page(client, "/search?q=women+with+effusion").text
+
+
+@pytest.mark.parametrize("words", ["women with effusion", "left effusion", "mass on the right"])
+def test_words_are_taken_literally_by_the_link(
+    client: TestClient, web_database: Path, words: str
+) -> None:
+    def total(shown: _Page) -> int:
+        found = re.search(r"([\d,]+) images", shown.text)
+        assert found
+        return int(found[1].replace(",", ""))
+
+    def asked(*options: str) -> Any:
+        line = ["search", words, *options, "--format", "json", "--database", str(web_database)]
+        answer = CliRunner().invoke(cxrdex, line)
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout)
+
+    understood = page(client, "/search?" + urlencode({"q": words}))
+    assert f"Understood as {asked()['understood']['query']}" in understood.text
+    assert total(understood) == asked()["total"]
+    (link,) = (link for link in understood.links if "literal=true" in link and "q=" in link)
+    literal = page(client, link)
+    assert "Understood as" not in literal.text
+    assert total(literal) == asked("--literal")["total"]
+    assert total(literal) != total(understood)
+    assert total(literal) or words == "women with effusion", "no report has all three words"
 
 
 def test_letters_of_the_index_are_words_on_pages(client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,24 @@ def test_a_text_file_called_dcm(run: Run, database: Path, tmp_path: Path) -> Non
     path = tmp_path / "letter.dcm"
     path.write_text("Dear colleague,\n")
     _refused(run("similar", path, "--database", database), 3, "letter.dcm", "not DICOM")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="uses devices of Unix")
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_never_ends_is_no_query(database: Path, tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "pipe.dcm"
+    if kind == "pipe":
+        os.mkfifo(path)
+    # A process of its own, so that one that waits for the end of the file can be ended.
+    words = [sys.executable, "-m", "cli", "similar", str(path), "--database", str(database)]
+    ended = subprocess.run(
+        words, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2]
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.count("\n") == 1, "one line"
+    assert str(path) in ended.stderr
 
 
 def test_another_bundle(run: Run, database: Path, tmp_path: Path) -> None:

@@ -136,6 +136,27 @@ def test_pages_do_not_overlap(database: Path, ask: Ask) -> None:
     assert len(set(pages)) == 12
 
 
+@pytest.mark.parametrize("query", ["*:*", "view:lateral OR mass"])
+def test_a_row_stands_for_a_study_unless_images_are_asked_for(
+    database: Path, run: Run, ask: Ask, query: str
+) -> None:
+    words = ("search", query, "--limit", "100", "--database", database)
+    studies, images = ask(*words)["hits"], ask(*words, "--images")["hits"]
+    by_study: dict[str, set[str]] = {}
+    for hit in images:
+        by_study.setdefault(hit["study"], set()).add(hit["id"])
+        assert hit["images"] == [hit["id"]]
+    assert any(len(own) > 1 for own in by_study.values())
+    assert len(studies) == len(by_study) < len(images)
+    for hit in studies:
+        assert hit["images"][0] == hit["id"]
+        assert len(hit["images"]) == len(by_study[hit["study"]])
+        assert {*hit["images"]} == by_study.pop(hit["study"])
+    table, single = run(*words).stdout, run(*words, "--images").stdout
+    assert sum(hit["id"] in table for hit in images) == len(studies)
+    assert all(hit["id"] in single for hit in images)
+
+
 def test_facets_add_up(database: Path, ask: Ask) -> None:
     answer = ask("search", "*:*", "--facet", "view", "--facet", "sex", "--database", database)
     assert set(answer["facets"]) == {"view", "sex"}

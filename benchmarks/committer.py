@@ -15,7 +15,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,8 @@ from indexer.pipeline.stages.model import ModelStage
 _POOL = 2000
 _TWIN = 20
 _STEPS = 20
+# Python runs one thread at a time: a process that uses so much of a core has no more to give.
+_FULL = 0.9
 _SEXES: tuple[Literal["F"], Literal["M"]] = ("F", "M")
 _CANVAS = np.zeros((1, 1), np.uint8)
 _SENTENCES = (
@@ -196,11 +198,10 @@ def _run(path: Path, rows: int, limit: float) -> dict[str, Any]:
         writer.end_run("complete", {})
     closed = _sizes(path)
     asked, rows = rows, taken
-    limit_by = max(used, key=lambda thread: used[thread])
     return {
         "rows_asked_for": asked,
         "rows": rows,
-        "limited_by": f"the thread {limit_by!r}, which used most processor time",
+        "limited_by": limited_by(processor, drained, used, busy),
         "images": images,
         "seconds": round(seconds, 2),
         "seconds_until_searchable": round(drained, 2),
@@ -213,6 +214,32 @@ def _run(path: Path, rows: int, limit: float) -> dict[str, Any]:
         "bytes_while_writing": sizes,
         "steps": steps,
     }
+
+
+def limited_by(
+    processor: float, seconds: float, used: Mapping[str, float], busy: Mapping[str, float]
+) -> str:
+    """What kept the process from doing more.
+
+    Parameters
+    ----------
+    processor
+        Core seconds of the whole process in these seconds.
+    used, busy
+        Core seconds of each thread, and seconds in which a thread had work.
+    """
+    cores = processor / seconds
+    if cores >= _FULL:
+        most = max(used, key=lambda thread: used[thread])
+        return (
+            f"the one core of the process, used to {cores:.0%}; the largest part, "
+            f"{used[most] / processor:.0%}, is the thread {most!r}"
+        )
+    most = max(busy, key=lambda thread: busy[thread])
+    return (
+        f"no core, of which the process used {cores:.0%}: the thread {most!r} was busy for "
+        f"{busy[most] / seconds:.0%} of the time, and waited for the disk or for others' work"
+    )
 
 
 @click.command()

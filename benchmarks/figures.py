@@ -121,6 +121,16 @@ def figures() -> str:
         "source": "benchmarks/results/scale.json: (sampled_rss_with_workers_mib - "
         "peak_rss_reading_mib) / 2",
     }
+    committer = _result("committer")
+    begun, ended = committer["steps"][0], committer["steps"][-1]
+    grown = (ended["rss_mib"] - begun["rss_mib"]) / (ended["files"] - begun["files"])
+    found["driver growth"] = {
+        **found["commit"],
+        "unit": "MiB",
+        "value": round(1e6 * grown, 1),
+        "source": "benchmarks/results/committer.json: (rss_mib of the last step - of the first) / "
+        "millions of files between them",
+    }
     return json.dumps(found, indent=1) + "\n"
 
 

@@ -250,8 +250,11 @@ class _Planner:
                   note=f"{FULL_ROWS:,} vectors each, after compaction")  # fmt: skip
 
     def _memory(self, cores: float) -> None:
-        self._add("memory of a driver while reading", self._at("driver memory").value, "MiB",
-                  "driver memory", note="the most while a million files were read")  # fmt: skip
+        most, growth = self._at("driver memory"), self._at("driver growth").value
+        more = max(0.0, self._images / self._parts - (most.at or 0)) / 1e6
+        self._add("memory of a driver while reading", most.value + growth * more, "MiB",
+                  "driver memory", "driver growth", note="the most while a million files were "
+                  f"read, and {growth:g} MiB for each million more")  # fmt: skip
         worker = self._at("worker memory").value
         self._add("memory of all decoding workers", cores * worker / 1024, "GiB",
                   "worker memory", how="extrapolated",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import figures
+from benchmarks import committer, figures
 from cli.main import cxrdex
 from docs import scaling
 from indexer.database.text.elasticsearch import settings
@@ -131,6 +131,36 @@ def test_what_is_said_twice_is_said_alike() -> None:
         *(step["rss_mib"] for step in kept["committer"]["steps"]),
     )
     assert load_measurements()["driver memory"].value == larger
+
+
+def test_what_limits_a_driver_is_its_core_where_that_is_full() -> None:
+    kept = json.loads((ROOT / "benchmarks/results/committer.json").read_text())
+    rows = kept["rows"] / 1000
+    used = {name: value * rows for name, value in kept["thread_core_ms"].items()}
+    busy = {name: value * rows for name, value in kept["busy_ms"].items()}
+    processor, seconds = kept["process_core_ms"] * rows, kept["seconds_until_searchable"]
+    told = committer.limited_by(processor, seconds, used, busy)
+    assert "one core of the process, used to 97%" in told
+    assert "42%, is the thread 'commit'" in told
+    assert "no core" in committer.limited_by(processor / 2, seconds, used, busy)
+
+
+def test_memory_of_a_driver_grows_as_it_was_measured_to() -> None:
+    steps = json.loads((ROOT / "benchmarks/results/committer.json").read_text())["steps"]
+    known = load_measurements()
+    begun, ended = steps[0], steps[-1]
+    millions = (ended["files"] - begun["files"]) / 1e6
+    growth = known["driver growth"].value
+    assert growth == pytest.approx((ended["rss_mib"] - begun["rss_mib"]) / millions, abs=0.05)
+    name, most = "memory of a driver while reading", known["driver memory"].value
+    for images in (1000, 10**6):
+        assert make_plan(images)[name].value == pytest.approx(most, rel=0.005)
+    assert make_plan(10**7)[name].value == pytest.approx(most + 9 * growth, rel=0.005)
+    # Each of several drivers has its part of the archive.
+    many = make_plan(10**8, hours=2)
+    each = 100 / many["drivers"].value - 1
+    assert many[name].value == pytest.approx(most + each * growth, rel=0.005)
+    assert len(many[name].sources) == 2
 
 
 def test_the_command() -> None:

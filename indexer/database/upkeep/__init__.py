@@ -1,4 +1,4 @@
-"""What is done to a whole database now and then: copied, moved, merged, counted, verified, repaired.
+"""What is done to a whole database at times: copied, moved, merged, counted, verified, repaired.
 
 May import: `indexer.database`.
 """

@@ -94,7 +94,13 @@ def forget(
 
 
 def _lines(source: TextIO) -> list[str]:
-    return [line for line in source if line.strip()]
+    from indexer.errors import CxrdexError
+
+    try:
+        return [line for line in source if line.strip()]
+    except UnicodeDecodeError as error:
+        # Of what is in it nothing is quoted, as names are of patients.
+        raise CxrdexError(f"{source.name} is no text in UTF-8 with one name a line") from error
 
 
 def _asked(kind: ForgottenKind) -> Iterable[str]:

@@ -36,6 +36,7 @@ from tests.archive.making import film, make_dicom, to_bytes
 from tests.database.upkeep.make_old_database import DATA
 from tests.pipeline.conftest import Index
 from tests.pipeline.making import write_pictures
+from tests.unpacked import contents
 
 
 class _Here:
@@ -128,6 +129,12 @@ def test_a_withdrawn_report_goes(tiny: Bundle, tmp_path: Path, run: Index) -> No
     for number in range(3):
         (reports / f"{number:03d}.txt").write_text(f"Opacity, wordforreport{number}.")
     run(archive, executor=_Here(tiny), reports=reports)
+
+    def in_text(word: bytes) -> set[str]:
+        found = (name for name, data in contents(tmp_path / "db" / "text") if word in data)
+        return {name.rpartition(" ")[2] for name in found}
+
+    assert {"./terms", "unpacked"} <= in_text(b"wordforreport1")
     (reports / "001.txt").unlink()
     # Without a look at the reports nothing is known of them.
     assert run(archive).reports_changed == 0
@@ -138,8 +145,8 @@ def test_a_withdrawn_report_goes(tiny: Bundle, tmp_path: Path, run: Index) -> No
     assert not any("wordforreport1" in text for text in texts)
     compact = CliRunner().invoke(cxrdex, ["compact", "--database", str(tmp_path / "db")])
     assert compact.exit_code == 0, compact.output
-    left = [p for p in (tmp_path / "db").rglob("*") if p.is_file()]
-    assert not any(b"wordforreport1" in path.read_bytes() for path in left)
+    assert [name for name, data in contents(tmp_path / "db") if b"wordforreport1" in data] == []
+    assert {"./terms", "unpacked"} <= in_text(b"wordforreport2")
     assert verify(tmp_path / "db") == []
 
 

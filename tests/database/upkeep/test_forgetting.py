@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sqlite3
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +20,25 @@ from indexer.archive.deidentify import Metadata, pseudonym
 from indexer.archive.id_key import load_key
 from indexer.archive.reports import Report
 from indexer.database.choices import Choices
+from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from tests.database.making import KEY, entry, image_id, make_bundle, vector
 from tests.elasticsearch_server import ElasticsearchServer
+from tests.unpacked import contents
 
 # Image 0 has no id that one could search for, and 1 begins as 10 does.
 NUMBERS = range(2, 10)
 
 
 def _canary(number: int) -> str:
-    """A word that nothing else contains, in the report of study `number`."""
-    return "zq" + "".join(chr(ord("b") + (number * 7 + i * 5) % 20) for i in range(9)) + "xv"
+    """A word that nothing else contains, in the report of study `number`.
+
+    No part of it stands twice, so that LZ4 keeps its first occurrence in a block as it is.
+    """
+    return "".join(random.Random(number).sample("bcdfghjklmnpqrstvwxz", 14))
 
 
 def _header(number: int) -> Header:
@@ -62,11 +69,23 @@ def _fill(path: Path, choices: Choices | None = None) -> Path:
 
 
 def _found(folder: Path, *words: str) -> set[str]:
-    """Names of the files that hold one of some words, in any case, in UTF-8 or UTF-16."""
+    """Names of the files that hold one of some words, in any case, in UTF-8 or UTF-16; packed or
+    unpacked."""
     forms = [w.encode(code) for w in words for code in ("utf-8", "utf-16-le")]
     pattern = re.compile(b"|".join(map(re.escape, forms)), re.IGNORECASE)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)) for path in files if pattern.search(path.read_bytes())}
+    return {name for name, data in contents(folder) if pattern.search(data)}
+
+
+def _in_text(path: Path, number: int) -> None:
+    """The search sees in the text store what is searched for: packed documents, and terms."""
+    for word in (_canary(number // 2), image_id(number)):
+        found = _found(path / "text", word)
+        assert "./terms" in found, (word, found)
+        assert any(name.endswith(".store unpacked") for name in found), (word, found)
+
+
+def _segments(path: Path) -> set[str]:
+    return {file.name for file in (path / "text").iterdir() if len(file.stem) == 32}
 
 
 def _run(*arguments: object, text: str | None = None) -> str:
@@ -101,12 +120,18 @@ def test_prune_and_compact_leave_no_byte(tmp_path: Path) -> None:
     path = _fill(tmp_path / "db")
     gone = (4, 5, 6, 7)
     assert all(_found(path, word) for n in gone for word in _traces(n)), "the search sees nothing"
+    for number in NUMBERS:
+        _in_text(path, number)
+    before = _segments(path)
     with Writer.maintain(path) as writer:
         writer.remove_files(1, [f"{n}.png" for n in gone])
         assert writer.settle() == 4
     _run("compact", "--database", path)
     assert _found(path, *(word for n in gone for word in _traces(n))) == set()
-    assert _found(path, _canary(4)), "what stays is there"
+    for number in set(NUMBERS) - {*gone}:
+        _in_text(path, number)
+    # What is packed in ways that are not unpacked here, such as columns, was written anew, too.
+    assert before.isdisjoint(_segments(path))
     assert verify(path) == []
 
 
@@ -123,6 +148,9 @@ def test_forget_leaves_no_byte_and_lasts(
     tmp_path: Path, kind: str, name: str, images: tuple[int, ...]
 ) -> None:
     path = _fill(tmp_path / "db")
+    for number in NUMBERS:
+        _in_text(path, number)
+    before = _segments(path)
     names = tmp_path / "names"
     names.write_text(f"{name}\nunknown\n")
     printed = _run("forget", f"--{kind}", "--from", names, "--yes", "--database", path)
@@ -135,6 +163,9 @@ def test_forget_leaves_no_byte_and_lasts(
         assert _found(path, *map(image_id, images)) == {"ledger.sqlite"}
     else:
         assert _found(path, *(word for n in images for word in _traces(n))) == set()
+    for number in set(NUMBERS) - {*images}:
+        _in_text(path, number)
+    assert before.isdisjoint(_segments(path))
     assert verify(path) == []
     with DatabaseReader.open(path) as database:
         assert len(database) == len(NUMBERS) - len(images)
@@ -177,19 +208,54 @@ def test_names_are_asked_for_and_never_an_argument(tmp_path: Path) -> None:
         assert len(database) == len(NUMBERS) - 2
 
 
+def _ask(url: str, body: Mapping[str, object] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode() if body else b""
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
 def test_elasticsearch_keeps_nothing(
     tmp_path: Path, elasticsearch_server: ElasticsearchServer
 ) -> None:
+    """Of its files: the stored documents (``.fdt``), the log and all that is not packed.
+
+    Lucene packs stored documents by LZ4, in which a canary, of which no part stands twice, is seen
+    as it is; it is seen there first. Its dictionaries of terms are packed in ways that are not
+    unpacked here. So the server is asked, too: no segment holds a deleted document, and a list of
+    terms, which would have those of deleted documents, has no id that is gone. Not proven is what
+    the disk keeps of files that were deleted.
+    """
     path = _fill(tmp_path / "db", Choices("elasticsearch", elasticsearch_server.url))
     _run("sync", "--database", path)
-    data = elasticsearch_server.data
-    assert _found(data, _canary(2))
+    data, url = elasticsearch_server.data, elasticsearch_server.url
+    index = Layout(path).read_manifest().text_index
+    # So that segments hold what the log has.
+    _ask(f"{url}/{index}/_flush?force=true", {})
+
+    def in_segments(*words: str) -> set[str]:
+        return {name for name in _found(data, *words) if name.endswith((".fdt", ".cfs"))}
+
+    def ids_of_terms() -> set[str]:
+        body = {"field": "id", "size": 1000}
+        return {*_ask(f"{url}/{index}/_terms_enum", body)["terms"]}
+
+    def deleted() -> int:
+        stats = _ask(f"{url}/{index}/_stats/docs")
+        return int(stats["_all"]["total"]["docs"]["deleted"])
+
+    assert all(in_segments(_canary(number)) for number in (2, 3, 4))
+    assert {image_id(number) for number in NUMBERS} <= ids_of_terms()
     names = tmp_path / "names"
     names.write_text("P1\n")
     _run("forget", "--patient", "--from", names, "--yes", "--database", path)
     assert _found(data, _canary(2), _canary(3), image_id(4)) == set()
-    assert _found(data, _canary(4))
     assert _found(path, _canary(2), _canary(3)) == set()
+    assert ids_of_terms() == {image_id(n) for n in NUMBERS if n not in (4, 5, 6, 7)}
+    assert deleted() == 0
+    _ask(f"{url}/{index}/_flush?force=true", {})
+    assert in_segments(_canary(4))
+    assert in_segments(_canary(2), _canary(3)) == set()
     assert verify(path) == []
     # The same of what is gone from the archive.
     gone = [number for number in NUMBERS if number // 2 == 4]
@@ -199,6 +265,11 @@ def test_elasticsearch_keeps_nothing(
     _run("compact", "--database", path)
     assert _found(data, _canary(4), *map(image_id, gone)) == set()
     assert _found(path, _canary(4), *map(image_id, gone)) == set()
+    assert ids_of_terms() == {image_id(2), image_id(3)}
+    assert deleted() == 0
+    _ask(f"{url}/{index}/_flush?force=true", {})
+    assert in_segments(_canary(1))
+    assert in_segments(_canary(4)) == set()
     assert verify(path) == []
 
 

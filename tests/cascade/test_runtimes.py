@@ -164,7 +164,7 @@ def test_auto_is_what_the_processor_is_faster_in(
     expected: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openvino_cpu, "_imported", lambda: _Processor(name, capabilities))
+    monkeypatch.setattr(openvino_cpu, "load_openvino", lambda: _Processor(name, capabilities))
     monkeypatch.setattr(openvino_cpu, "_processor_flags", lambda: flags)
     assert openvino_cpu.fastest_precision() == expected
 

@@ -9,7 +9,7 @@ QUICK := tests/archive tests/datasets tests/search/language tests/search/hybrid/
 # Those among them that do, or that decode large films: `make test` runs them.
 QUICK += --ignore=tests/archive/test_reduced.py --ignore=tests/archive/test_privacy.py \
 	--ignore=tests/archive/test_privacy_left_out.py --ignore=tests/archive/test_damaged_sources.py \
-	--ignore=tests/words/test_sentences.py --ignore=tests/archive/remote \
+	--ignore=tests/words/test_sentences.py --ignore=tests/archive/remote --ignore=tests/datasets/test_collections.py \
 	--deselect=tests/search/language/test_denials.py::test_no_word_finds_a_report_that_only_denies_it \
 	--deselect=tests/test_house.py::test_a_word_search_imports_no_torch
 
@@ -29,7 +29,7 @@ test: .venv/test check  ## all checks and tests
 quick: .venv/test  ## style and the tests that take no model and no server, in under a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q $(QUICK)
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile $(QUICK)
 
 check: .venv/test  ## style, types and who imports whom
 	$(BIN)/ruff check .

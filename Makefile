@@ -26,7 +26,7 @@ demo: .venv/demo  ## index a small simulated archive and search it, in build/dem
 test: .venv/test check  ## all checks and tests
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-quick: .venv/test  ## style and the tests that take no model and no server, in under a minute
+quick: .venv/test  ## style and the tests that take no model and no server, in a minute or two
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile $(QUICK)

@@ -14,7 +14,6 @@ from indexer.database.text.documents import Document
 from indexer.database.text.schema import LABELS, Statement, analyzer, stemmed
 from indexer.database.text.tantivy.schema import finding_term
 from search.language.findings import Findings, fold
-from search.language.shapes import matcher
 from search.language.tree import (
     And,
     Boost,
@@ -30,6 +29,7 @@ from search.language.tree import (
     Value,
     Wildcard,
 )
+from search.language.wildcards import matcher
 from search.results import Fragment, Highlights
 
 __all__ = ["Highlighter"]

@@ -17,8 +17,8 @@ from search.language.plain.reading import (
     read_sentence,
     worded,
 )
-from search.language.sight import without_reports
 from search.language.tree import Among, MatchAll, Node, conjunction
+from search.language.withheld import without_reports
 from search.models import Recent
 from search.request import SearchRequest
 from search.stores.backend import Backend

@@ -16,7 +16,7 @@ import click
 from cli.logs import log_on_stderr
 from cli.options import compute_options, database_option
 from cli.serving.audit import AuditOptions, audit_options
-from cli.serving.signing import sign_in_options
+from cli.serving.sign_in import sign_in_options
 from cli.serving.user import ROLE
 from cli.terminal import echo
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from indexer import advice
 from indexer.database import locking
 from indexer.database.access import unreadable
+from indexer.database.checksums.folder import kept_manifest
+from indexer.database.checksums.kinds import check_kinds
 from indexer.database.durable import write_durably
-from indexer.database.seals.folder import kept_manifest
-from indexer.database.seals.kinds import check_kinds
 from indexer.errors import DatabaseError, DatabaseMismatch
 
 if TYPE_CHECKING:

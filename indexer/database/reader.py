@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from indexer.database.checksums.folder import check_truth
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.files import FileRecord, FileStatus
 from indexer.database.ledger.images import ImageRow
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
 from indexer.database.ledger.runs import Run
-from indexer.database.seals.folder import check_truth
 from indexer.database.studies import document_from_row, report_from_row
 from indexer.database.text.documents import Document, choose_view
 from indexer.errors import NotFoundError

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from indexer.database.checksums.folder import check_truth
 from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.outcomes import Outcome
-from indexer.database.seals.folder import check_truth
 from indexer.database.vectors.shards import Shards
 from indexer.database.writing.bundle_change import change_bundle
 from indexer.database.writing.commits import commit

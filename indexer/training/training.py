@@ -1,5 +1,5 @@
-"""Training a cascade: CNNs over the mined labels and the reports' words, the RNN over their
-embeddings, and more CNNs over the composite labels that come of both; then calibration."""
+"""A training from folders to a bundle: sources are loaded or packed, what is trained in `rounds` is
+reported on."""
 
 from __future__ import annotations
 

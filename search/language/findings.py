@@ -13,7 +13,6 @@ from typing import Any
 
 from indexer.annotation import Origin
 from indexer.database.text.schema import LABELS, analyzer, stemmed
-from search.language.shapes import matcher
 from search.language.tree import (
     And,
     Boost,
@@ -30,6 +29,7 @@ from search.language.tree import (
     Value,
     Wildcard,
 )
+from search.language.wildcards import matcher
 
 __all__ = ["Findings", "fold"]
 

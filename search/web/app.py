@@ -28,7 +28,7 @@ from search.web.metrics import Metrics
 from search.web.overview import pages as overview
 from search.web.overview.label_maps import LabelMaps
 from search.web.pages import about, cases, failures, searching
-from search.web.people import signing
+from search.web.people import sign_in
 from search.web.people.access import undeclared_is_for_administrators
 from search.web.people.door import Door
 from search.web.people.identities import Identities
@@ -90,7 +90,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     for pages in (overview, searching, cases, review, failures, about, cohorts_pages, audit_routes):
         app.include_router(pages.router)
     if identities is not None:
-        app.include_router(signing.router(identities))
+        app.include_router(sign_in.router(identities))
         if identities.settings.openid is not None:
             from search.web.people import openid
 

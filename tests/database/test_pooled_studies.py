@@ -10,10 +10,10 @@ import pytest
 
 from indexer.annotation import Annotation, Word
 from indexer.cascade.reading import Reading
+from indexer.database.checksums.folder import seal
 from indexer.database.choices import Choices
 from indexer.database.outcomes import Read
 from indexer.database.reader import DatabaseReader
-from indexer.database.seals.folder import seal
 from indexer.database.upkeep.verify import verify
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch

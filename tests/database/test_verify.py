@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from indexer.archive.reports import Report
+from indexer.database.checksums.folder import seal
 from indexer.database.reader import DatabaseReader
-from indexer.database.seals.folder import seal
 from indexer.database.text import documents
 from indexer.database.text.documents import Document
 from indexer.database.text.store import open_text_store

@@ -15,10 +15,10 @@ import pytest
 from filelock import FileLock
 
 from indexer.archive.deidentify import Metadata
+from indexer.database.checksums.folder import seal
 from indexer.database.layout import Layout
 from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
-from indexer.database.seals.folder import seal
 from indexer.database.upkeep.repair import repair
 from indexer.database.upkeep.verify import verify
 from indexer.database.vectors.shards import id_from_key, vector_key, vector_keys

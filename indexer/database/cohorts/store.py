@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from indexer.database.access import share
+from indexer.database.checksums.single import Seal
 from indexer.database.cohorts.cohort import Cohort, CohortSummary
 from indexer.database.durable import writing
-from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, wipe
 from indexer.errors import DatabaseError, NotFoundError
 

@@ -2,5 +2,5 @@
 
 May import: `indexer.database.text`, `indexer.database.vectors`, `indexer.database.labels`,
 `indexer.database.access`, `indexer.database.durable`, `indexer.database.outcomes`,
-`indexer.database.seals`, `indexer.database.sqlite`.
+`indexer.database.checksums`, `indexer.database.sqlite`.
 """

@@ -14,10 +14,10 @@ import orjson
 
 from indexer import advice
 from indexer.database.access import share, unreadable
+from indexer.database.checksums.single import Seal
 from indexer.database.durable import writing
 from indexer.database.labels.events import Draft, Event
 from indexer.database.ledger.table import LedgerTable
-from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect, copy, make, wipe
 from indexer.database.text.documents import canonical
 from indexer.errors import DatabaseError, LabelsChanged

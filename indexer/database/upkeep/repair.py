@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from indexer import advice
+from indexer.database.checksums.folder import kept_manifest
+from indexer.database.checksums.single import Seal
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.durable import write_durably, writing
 from indexer.database.layout import Layout
-from indexer.database.seals.folder import kept_manifest
-from indexer.database.seals.single import Seal
 from indexer.database.text.meanings import damaged
 from indexer.database.upkeep.problems import Problem, Repair, Repaired
 from indexer.database.upkeep.verify import verify

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from indexer import advice
+from indexer.database.checksums.folder import CHECKSUMS, Damage, check, is_whole
+from indexer.database.checksums.kinds import check_kinds
+from indexer.database.checksums.single import Seal, remembers_checksums
 from indexer.database.cohorts.store import Cohorts
 from indexer.database.layout import Layout
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.reader import DatabaseReader
-from indexer.database.seals.folder import CHECKSUMS, Damage, check, is_whole
-from indexer.database.seals.kinds import check_kinds
-from indexer.database.seals.single import Seal, remembers_checksums
 from indexer.database.studies import document_from_row, stale_studies
 from indexer.database.text.documents import document_hash
 from indexer.database.text.meanings import damaged

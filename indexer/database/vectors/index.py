@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import advice
-from indexer.database.seals.folder import check
+from indexer.database.checksums.folder import check
 from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.generation import Entries, Generation, generations
 from indexer.database.vectors.shards import Shards

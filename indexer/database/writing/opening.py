@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.database.access import give_to_group, keep_wal_files, set_modes
+from indexer.database.checksums.folder import check, check_truth, kept_manifest, open_seal, seal
+from indexer.database.checksums.single import seal_singles
 from indexer.database.choices import Choices
 from indexer.database.durable import writing
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.labels import LabelFile
 from indexer.database.ledger.ledger import Ledger
-from indexer.database.seals.folder import check, check_truth, kept_manifest, open_seal, seal
-from indexer.database.seals.single import seal_singles
 from indexer.database.text.elasticsearch.vectors import DocumentVectors
 from indexer.database.text.store import is_outdated, open_text_store
 from indexer.database.thumbnail_store import Thumbnails

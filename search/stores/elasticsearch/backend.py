@@ -19,12 +19,12 @@ from indexer.database.text.elasticsearch.settings import ElasticsearchSettings
 from indexer.database.text.elasticsearch.vectors import check_dimensions
 from indexer.database.vectors.shards import vector_keys
 from indexer.errors import QueryError
-from search.language.shapes import distance
 from search.language.spelling import most_edits
 from search.language.tree import (
     Node,
     narrow,
 )
+from search.language.wildcards import distance
 from search.paging import Cursor, Sort
 from search.results import FacetCount
 from search.stores.backend import SUGGESTIONS, FoundImage, Page, ScoredDocument, TextQuery

@@ -21,9 +21,9 @@ from indexer.database.text.tantivy.schema import schema
 from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.fields import FIELDS
 from search.language.findings import Findings, fold
-from search.language.shapes import distance
 from search.language.spelling import most_edits
 from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
+from search.language.wildcards import distance
 from search.paging import Sort
 from search.results import FacetCount
 from search.stores.backend import SUGGESTIONS, FoundImage, Page, ScoredDocument, TextQuery

@@ -14,7 +14,6 @@ from indexer.annotation import Origin
 from indexer.database.text.schema import LABELS, analyzer
 from indexer.database.text.tantivy.schema import pair_term
 from search.language.findings import fold
-from search.language.shapes import matcher
 from search.language.tree import (
     And,
     Boost,
@@ -30,6 +29,7 @@ from search.language.tree import (
     Wildcard,
     conjunction,
 )
+from search.language.wildcards import matcher
 
 __all__ = ["ItemPairs"]
 

@@ -11,7 +11,6 @@ from indexer.database.text.schema import LABELS, field_name, stemmed
 from indexer.database.text.tantivy.schema import schema
 from search.language.fields import FIELDS
 from search.language.findings import fold
-from search.language.shapes import folded
 from search.language.tree import (
     Among,
     And,
@@ -34,6 +33,7 @@ from search.language.tree import (
     required_certainty,
     required_origin,
 )
+from search.language.wildcards import folded
 from search.stores.backend import ANNOTATION_WEIGHT
 from search.stores.tantivy.state import IndexState
 

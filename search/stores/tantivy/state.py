@@ -9,8 +9,8 @@ from indexer.database.text.tantivy.facet_columns import FacetColumns
 from indexer.database.text.tantivy.schema import PAIR_SEPARATOR
 from indexer.errors import QueryError
 from search.language.findings import Findings
-from search.language.shapes import TermIndex, compile_shape
 from search.language.tree import Finding
+from search.language.wildcards import TermIndex, compile_shape
 from search.models import Recent
 from search.stores.tantivy.pairs import ItemPairs
 

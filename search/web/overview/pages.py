@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from indexer.database.cohorts.cohort import MAX_IMAGES
 from search.web.overview.health import health_checks
 from search.web.people.access import is_administrator, require
-from search.web.people.signing import way_back
+from search.web.people.sign_in import way_back
 from search.web.queries import FacetQuery, NoQuery
 from search.web.rendering.facets import TITLES, facet_lists
 from search.web.rendering.responses import THEME, page

@@ -17,7 +17,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from search.web.people.access import require
 from search.web.people.identities import Identities
 from search.web.people.settings import OpenIdSettings
-from search.web.people.signing import signed_in, way_back
+from search.web.people.sign_in import signed_in, way_back
 from search.web.people.users import is_name
 
 __all__ = ["WithState", "router"]

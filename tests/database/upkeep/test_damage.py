@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
+from indexer.database.checksums.single import Seal
 from indexer.database.cohorts.store import Cohorts
-from indexer.database.seals.single import Seal
 from indexer.database.sqlite import connect
 from indexer.database.upkeep.repair import repair
 from indexer.database.upkeep.verify import verify

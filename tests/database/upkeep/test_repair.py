@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cxrdex
-from indexer.database.seals.folder import open_seal
+from indexer.database.checksums.folder import open_seal
 from indexer.database.upkeep.repair import repair
 from indexer.database.upkeep.verify import verify
 from indexer.errors import DatabaseError

@@ -15,7 +15,6 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.fields import Vocabulary
 from search.language.filters import parse_filters
 from search.language.query import parse
-from search.language.shapes import distance
 from search.language.tree import (
     And,
     Boost,
@@ -33,6 +32,7 @@ from search.language.tree import (
     Wildcard,
     narrow,
 )
+from search.language.wildcards import distance
 from search.paging import Cursor, Sort
 from search.stores.backend import Page, TextQuery
 from search.stores.tantivy.backend import EmbeddedBackend

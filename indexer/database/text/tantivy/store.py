@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexer import advice
 from indexer.database.access import share
+from indexer.database.checksums.folder import check_open
 from indexer.database.durable import sync_files, sync_folder
-from indexer.database.seals.folder import check_open
 from indexer.database.text.documents import Document, canonical, text_hash
 from indexer.database.text.schema import (
     COUNTED,

@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 from search.web.audit.recording import Recorder
 from search.web.audit.writing import Audit
 from search.web.guard import Guard
-from search.web.people import openid, signing
+from search.web.people import openid
+from search.web.people import sign_in as sign_in_routes
 from search.web.people.access import Asking, require
 from search.web.people.door import Door
 from search.web.people.identities import Identities
@@ -56,7 +57,7 @@ def small_app(settings: WebSettings, audit: Audit | None = None) -> Any:
             request_rate=settings.request_rate,
             upload_rate=settings.upload_rate,
         )
-        app.include_router(signing.router(identities))
+        app.include_router(sign_in_routes.router(identities))
         if settings.sign_in.openid is not None:
             app.include_router(openid.router(identities, settings.sign_in.openid))
             app.add_middleware(openid.WithState)

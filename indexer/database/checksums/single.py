@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from indexer import advice
 from indexer.database.access import share, unreadable
-from indexer.database.seals.folder import (
+from indexer.database.checksums.folder import (
     CHECKSUMS,
     Damage,
     read_checked,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.language.shapes import TermIndex, compile_shape, distance, folded, matcher
 from search.language.tree import Fuzzy, Prefix, Wildcard
+from search.language.wildcards import TermIndex, compile_shape, distance, folded, matcher
 
 _TERM = st.text("abc", min_size=1, max_size=7)
 _PATTERN = st.text("abc*?", min_size=1, max_size=7).filter(lambda p: set(p) & set("abc"))

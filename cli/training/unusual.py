@@ -15,7 +15,7 @@ from cli.options import device_option
 from cli.terminal import echo
 from indexer.cascade.bundle import Bundle
 from indexer.errors import CxrdexError
-from indexer.training.unusual import refit
+from indexer.training.interpretation.unusual import refit
 
 __all__ = ["main"]
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from indexer.annotation import NORMAL
 from indexer.cascade.networks.encoder import Encoder, EnsembleMember, Outputs
 from indexer.datasets.targets import KnownTargets
-from indexer.training.calibration import calibrate
 from indexer.training.cnn.supervision import Supervision
+from indexer.training.interpretation.calibration import calibrate
 from indexer.training.recipe import Recipe
 from indexer.words import sentences
 

@@ -52,6 +52,7 @@ def write_model_card(bundle: Bundle, sources: Sequence[Description]) -> Path:
         "## What it reports",
         _reports(bundle),
         _table(("finding", "possible from", "likely from"), _limits(bundle)),
+        _by_source(record.get("thresholds", {})),
         "## Limits",
         "It was judged on the data above alone: measure it on your own films first "
         f"({advice.EVALUATE}). It knows no finding that is not in the "
@@ -140,6 +141,7 @@ def _reports(bundle: Bundle) -> str:
         likely = "A finding is likely where at least half of such findings on `val` were there."
     return (
         f"{likely} It is possible, for search only, where it is clearly commoner than elsewhere. "
+        "Where several data sets judge a finding, both are chosen by the mean over them. "
         "Probabilities are calibrated."
     )
 
@@ -151,6 +153,22 @@ def _limits(bundle: Bundle) -> list[tuple[str, str, str]]:
         text = _NEVER if likely is None else f"{likely:.2f}"
         rows.append((name, f"{bundle.thresholds[name]:.2f}", text))
     return rows
+
+
+def _by_source(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
+    """What each data set's val films say of the thresholds; nothing where that was not recorded."""
+    rows = [
+        (
+            finding,
+            source,
+            f"{row['positives']} of {row['films']}",
+            *(f"{row[f'{key}_right']} of {row[key]}" for key in ("possible", "likely")),
+        )
+        for source, found in counts.items()
+        for finding, row in found.items()
+    ]
+    heads = ("finding", "data set", "`val` films that have it", "possible, right", "likely, right")
+    return _table(heads, sorted(rows)) if rows else ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

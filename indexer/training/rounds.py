@@ -22,7 +22,6 @@ from indexer.evaluation.areas import areas_by_source, mean_area
 from indexer.learning.second_cascade import Embedded, SecondCascade, TrainSecondCascade
 from indexer.training.annotator import annotator_shape, train_annotator
 from indexer.training.assembly import Ensemble, TrainedMember, join, teach
-from indexer.training.calibration import choose_likely, choose_thresholds, failings
 from indexer.training.cnn.member import (
     TrainingRun,
     Validation,
@@ -32,10 +31,16 @@ from indexer.training.cnn.reading import read_kept
 from indexer.training.cnn.supervision import Supervision, common_text, view_targets
 from indexer.training.cnn.teachers import Teachers
 from indexer.training.composite_labels import Composites, find_composites
+from indexer.training.interpretation.calibration import failings
+from indexer.training.interpretation.thresholds import (
+    Judged,
+    choose_thresholds,
+    counts_by_source,
+)
+from indexer.training.interpretation.unusual import learn_unusual
 from indexer.training.likeness import fit_likeness, group_means
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources, Start
-from indexer.training.unusual import learn_unusual
 from indexer.words import sentences
 
 __all__ = ["Training"]
@@ -112,18 +117,16 @@ class Training:
         self._teach_rest()
         joined, annotator = self._close_round()
         findings = np.arange(self._findings)
-        known = {part: self.sources.known[part].columns(findings) for part in PARTS}
-        scores = joined.logits["val"][:, findings].numpy()
-        thresholds = choose_thresholds(self.labels.findings, known["train"], known["val"], scores)
-        likely = {
-            name: max(limit, thresholds[name])
-            for name, limit in choose_likely(
-                self.labels.findings, known["val"], scores, self.sources.source["val"]
-            ).items()
+        judged = {
+            part: Judged(self.sources.known[part].columns(findings), self.sources.source[part])
+            for part in PARTS
         }
+        scores = joined.logits["val"][:, findings].numpy()
+        names = self.labels.findings
+        thresholds = choose_thresholds(names, judged["train"], judged["val"], scores)
         lateral = torch.stack([m.outputs["val"].view for m in self.members]).mean(0).numpy()
         views = [e.view for e in self.sources.examples["val"]]
-        wrong = failings(thresholds, known["val"], scores, views, lateral)
+        wrong = failings(thresholds.possible, judged["val"].known, scores, views, lateral)
         paper = self._train_second(second, joined, device)
         record = {
             "recipe": asdict(recipe),
@@ -144,6 +147,9 @@ class Training:
             "likeness": fit_likeness(self.sources, joined.vectors).to_json(),
             "trained_on": compressed(e.image_id for e in self.sources.examples["train"]),
             "failings": wrong,
+            "thresholds": counts_by_source(
+                names, thresholds, judged["val"], scores, self.sources.names
+            ),
             "seconds": round(time.time() - started),
         }
         log.info("on val: %s", self.rounds[-1])
@@ -164,8 +170,8 @@ class Training:
             squash=recipe.squash,
             dimensions=recipe.dimensions,
             labels=replace(self.labels, composites=self.composites.names),
-            thresholds=thresholds,
-            likely=likely,
+            thresholds=thresholds.possible,
+            likely=thresholds.likely,
             architecture={
                 "backbones": recipe.backbones,
                 "sentences": sentences.DIMENSIONS if recipe.text_weight else 0,

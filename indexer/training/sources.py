@@ -28,7 +28,7 @@ from indexer.datasets.targets import KnownTargets, encode_targets
 from indexer.errors import TrainingError
 from indexer.training.recipe import Recipe
 
-__all__ = ["PARTS", "LabelName", "Sources", "Start", "is_annotated"]
+__all__ = ["PARTS", "LabelName", "Sources", "Start", "is_annotated", "load_to_learn"]
 
 #: A finding, or a finding and one of its qualifiers.
 LabelName: TypeAlias = str | tuple[str, str]
@@ -102,7 +102,7 @@ class Sources:
         examples: dict[str, list[Example]] = {part: [] for part in PARTS}
         source: dict[str, list[int]] = {part: [] for part in PARTS}
         for number, path in enumerate(datasets):
-            found = {part: _load_part(path, part, unlabelled)[:limit] for part in PARTS}
+            found = {part: load_to_learn(path, part, unlabelled)[:limit] for part in PARTS}
             check_apart(found["train"], found["val"])
             for part, rows in found.items():
                 examples[part] += rows
@@ -189,8 +189,19 @@ class Sources:
         return weight
 
 
-def _load_part(path: Path, part: str, unlabelled: bool) -> list[Example]:
-    """The images of a part for which something is known that can be learnt."""
+def load_to_learn(path: Path, part: str, unlabelled: bool) -> list[Example]:
+    """The images of a part of a data set for which something is known that can be learnt.
+
+    Parameters
+    ----------
+    unlabelled
+        Take of ``train`` those, too, of which nothing is known.
+
+    Raises
+    ------
+    TrainingError
+        The data set is unusable, or nothing is known of any image of the part.
+    """
     needs: Needs = "picture"
     found = load_examples(path, part, needs)
     if unlabelled and part == "train":

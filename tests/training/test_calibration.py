@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from indexer.datasets.targets import KnownTargets
-from indexer.training.calibration import calibrate, choose_likely, choose_thresholds, failings
+from indexer.training.interpretation.calibration import calibrate, failings
 
 RNG = np.random.default_rng(0)
 
@@ -44,19 +44,6 @@ def test_calibration_keeps_the_order_of_images() -> None:
     assert scale[0] > 0
 
 
-def test_a_threshold_of_the_best_f1_and_one_of_the_usual_share() -> None:
-    logits = np.linspace(-4, 4, 200, dtype=np.float32)[:, None].repeat(2, 1)
-    goals = np.zeros((200, 2), np.float32)
-    goals[150:, 0] = 1
-    goals[-1, 1] = 1
-    train = np.zeros((100, 2), np.float32)
-    train[:25, 0] = train[:10, 1] = 1
-    thresholds = choose_thresholds(("often", "rare"), _known(train), _known(goals), logits)
-    reported = 1 / (1 + np.exp(-logits)) >= np.array([thresholds["often"], thresholds["rare"]])
-    assert reported[:, 0].sum() == 50
-    assert reported[:, 1].sum() == 20
-
-
 def test_what_is_not_known_changes_no_calibration() -> None:
     logits, goals = _sample(0.5, 0.3)
     known = np.ones((len(goals), 1), bool)
@@ -65,25 +52,6 @@ def test_what_is_not_known_changes_no_calibration() -> None:
     spoilt[::2] = 1 - spoilt[::2]
     one, other = (calibrate(g[:, None], logits[:, None], known) for g in (goals, spoilt))
     np.testing.assert_array_equal(one, other)
-
-
-def test_a_finding_is_likely_where_every_second_is_right_in_every_data_set() -> None:
-    logits = np.linspace(-4, 4, 400, dtype=np.float32)[:, None].repeat(2, 1)
-    goals = np.zeros((400, 2), np.float32)
-    goals[300:, 0] = 1
-    # Of the second finding, one in four that score high is there.
-    goals[200::4, 1] = 1
-    source = np.tile([0, 1], 200)
-    likely = choose_likely(("clear", "vague"), _known(goals), logits, source)
-    assert list(likely) == ["clear"]
-    reported = 1 / (1 + np.exp(-logits[:, 0])) >= likely["clear"]
-    for number in (0, 1):
-        own = reported & (source == number)
-        assert goals[own, 0].mean() >= 0.5
-    # In the other data set it is never there when it scores high: no threshold is right in both.
-    goals[source == 1, 0] = 0
-    goals[:20, 0][source[:20] == 1] = 1
-    assert "clear" not in choose_likely(("clear", "vague"), _known(goals), logits, source)
 
 
 def test_what_a_training_failed_at_is_said() -> None:

@@ -11,9 +11,10 @@ import pytest
 from indexer.cascade.bundle import Bundle
 from indexer.paper.recipe import named
 from indexer.paper.training import in_bundle
-from indexer.training import rounds, sources, training, unusual
+from indexer.training import rounds, sources, training
 from indexer.training.cnn import member
 from indexer.training.cnn.teachers import Teachers
+from indexer.training.interpretation import unusual
 from indexer.training.recipe import Recipe
 from tests.pipeline.making import make_bundle
 from tests.training.planted import planted_folder

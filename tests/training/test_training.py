@@ -23,9 +23,9 @@ from indexer.cascade.text_space import COMMON, TextSpace
 from indexer.errors import BundleError, TrainingError
 from indexer.learning.augmentation import augment
 from indexer.training.cnn.member import Validation
+from indexer.training.interpretation.unusual import spoilt
 from indexer.training.recipe import Recipe
 from indexer.training.training import train
-from indexer.training.unusual import spoilt
 from indexer.words.sentences import encode
 
 # The training that all share counts for the first test that asks for it.

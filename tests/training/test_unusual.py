@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from cli.training.unusual import main
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.interpretation.unusual import UnusualScore
-from indexer.training import unusual
-from indexer.training.unusual import FilmStatistics, fit_score, fit_unusual, spoilt
+from indexer.training.interpretation import unusual
+from indexer.training.interpretation.unusual import FilmStatistics, fit_score, fit_unusual, spoilt
 from tests.pipeline.making import make_bundle
 from tests.training.planted import planted_folder
 

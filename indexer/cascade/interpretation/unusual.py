@@ -3,7 +3,8 @@
 Two things judge: a small network, taught films against spoilt ones, by the search vector and
 by the mean and spread of 16 x 16 blocks of the canvas (either alone tells inverted and upside-down
 films less well); and how far those blocks lie from the mean of films, by how much films differ in
-each direction, which tells other body parts. Both are fitted by `indexer.training.unusual`.
+each direction, which tells other body parts. Both are fitted by
+`indexer.training.interpretation.unusual`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|account for)|(?:to|must|may|might|can) be considered"
         r"|(?:is|are|would be|could be|may be) (?:hard|difficult)"
         r"|(?:difficult|hard) to (?:\w+ )?exclude(?=\s*(?:[.;,]|$))"
-        r"|not (?:as )?well[- ]seen|should be considered|if (?:clinically )?(?:suspected"
+        r"|not (?:as )?well[- ](?:seen|visuali[sz]ed|demonstrated|evaluated|assessed)|less likely"
+        rf"{_END_OF_CLAUSE}|possible{_END_OF_CLAUSE}|should be considered|if (?:clinically )?(?:suspected"
         r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
         # At the beginning of a sentence it speaks of what follows.
         r"|(?!^)in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
@@ -114,7 +115,7 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:,? (?:which|that) )?(?:has|have|had) "
         r"(?:(?:now|since|completely|entirely|fully|been) )*"
         r"(?:resolved|cleared|disappeared|drained|evacuated)"
-        r"|(?:resolved|cleared)(?=\s*(?:[.;,]|$))"
+        r"|(?:resolved|cleared|evacuated)(?=\s*(?:[.;,]|$))"
         r"|(?:is|are) (?:now |entirely |completely )*(?:absent|resolved|gone)"
         r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
         r"unlikely(?! to)"

@@ -88,6 +88,9 @@ _BREAK = re.compile(r",|;|:|\b(?:and|or|with|but|without|versus|while|which|howe
 _PLACE = re.compile(r"\b(?:in|at|of|within|along|over|overlying|near|on|involving|throughout)\b")
 _WORD = re.compile(r"\w+")
 _MAX_BREAKS = 3
+# Findings side by side have their place in common: "left basal atelectasis or infiltrate".
+_ABREAST = re.compile(r"\s*(?:/|(?:,\s*)?(?:and/or|and|or)\s)\s*")
+_PLACES = ("organ", "location", "side")
 _ORDER = {"organ": 0, "location": 1, "side": 2, "severity": 4, "other": 3}
 
 
@@ -305,7 +308,24 @@ def _qualifiers(sentence: str, found: Sequence[_Found]) -> list[list[str]]:
             owner = _owner(sentence, found, match.start(), match.end())
             if owner is not None and kind in found[owner].rule.kinds:
                 given[owner].append(word)
+    _share_places(sentence, found, given)
     return given
+
+
+def _share_places(sentence: str, found: Sequence[_Found], given: Sequence[list[str]]) -> None:
+    """Give a finding without a place that of the one that it stands abreast of."""
+    for place in range(1, len(found)):
+        if not _ABREAST.fullmatch(sentence, found[place - 1].end, found[place].start):
+            continue
+        for giver, taker in ((place - 1, place), (place, place - 1)):
+            rule = found[taker].rule
+            if word_kind(found[giver].rule.disease) in _PLACES or any(
+                word_kind(word) in _PLACES for word in (*rule.qualifiers, *given[taker])
+            ):
+                continue
+            # What has an organ of its own shares no other.
+            kinds = {*_PLACES[bool(rule.organ) :]}.intersection(rule.kinds)
+            given[taker] += [word for word in given[giver] if word_kind(word) in kinds]
 
 
 def _owner(sentence: str, found: Sequence[_Found], start: int, end: int) -> int | None:

@@ -38,9 +38,11 @@ class Cue:
 
 _CUE = re.compile(
     "|".join(rf"(?P<{kind}>(?:(?<![\w-])|(?=[,:?]))(?:{pattern})(?!\w))" for kind, pattern in CUES)
-    # An abbreviation in brackets is what stands before it.
-    + r"|(?P<mark>[;:]|\((?![\w-]{2,8}\)))"
+    # An abbreviation in brackets is what stands before it, and a list may go on in them.
+    + r"|(?P<mark>[;:]|\((?![\w-]{2,8}\)|(?:and|or|and/or) ))"
 )
+# A remark is no part of the sentence around it: "the nodule (seen in May) is not seen".
+_REMARK = re.compile(r"\((?![\w-]{2,8}\))[^()]*\)")
 # After a verb and a new subject the words are about that subject.
 _NEXT_CLAUSE = re.compile(
     r"\b(?:is|are|was|were|has|have|remains?|shows?|seen|noted|present)\b.*(?:,|\band\b)\s*\w"
@@ -94,6 +96,12 @@ def status(sentence: str, start: int, end: int, found: Sequence[Cue]) -> Asserti
     """
     if any(start <= c.start < end and c.kind.startswith("negated") for c in found):
         return "negated"
+    for remark in _REMARK.finditer(sentence):
+        first, last = remark.span()
+        inside = [c for c in found if first <= c.start < last]
+        if (last <= start or end <= first) and inside and inside[0].kind != "negated_after":
+            sentence = sentence[:first] + " " * (last - first) + sentence[last:]
+            found = [c for c in found if c not in inside]
     after = _after(sentence, end, found)
     if after:
         return after

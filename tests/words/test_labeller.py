@@ -145,6 +145,19 @@ def test_status(text: str, finding: str, status: str) -> None:
             "Calcified granuloma, right lower lobe.",
             ["calcified granuloma, lung, lower lobe, right"],
         ),
+        (
+            "Left basal atelectasis or infiltrate.",
+            ["pulmonary atelectasis, base, left", "infiltrate, lung, base, left"],
+        ),
+        (
+            "Atelectasis/infiltrate at the left base.",
+            ["pulmonary atelectasis, base, left", "infiltrate, lung, base, left"],
+        ),
+        ("Pleural calcification and thickening.", ["calcinosis, pleura", "thickening, pleura"]),
+        ("Effusion or thickening.", ["pleural effusion", "thickening, pleura"]),
+        # What has a place of its own, and what stands in another part, keeps to it.
+        ("Left effusion and right nodule.", ["pleural effusion, left", "nodule, lung, right"]),
+        ("Left effusion with atelectasis.", ["pleural effusion, left", "pulmonary atelectasis"]),
     ],
 )
 def test_qualifiers_go_to_their_finding(text: str, expected: list[str]) -> None:
@@ -247,6 +260,36 @@ def test_open_i_reports_agree_with_their_human_terms(shared: Path) -> None:
         ("A skin fold mimics a pneumothorax.", {"pneumothorax": "negated"}),
         ("Pneumothorax - absent.", {"pneumothorax": "negated"}),
         ("Right pleural peel.", {"thickening": "affirmed"}),
+        ("A pleural-based plaque.", {"thickening": "affirmed"}),
+        ("Airway wall thickening.", {"thickening": "affirmed"}),
+        ("Fluid in the major fissure.", {"pleural effusion": "affirmed"}),
+        ("Layering fluid on the right.", {"pleural effusion": "affirmed"}),
+        ("Air-fluid level in the right pleural space.", {"hydropneumothorax": "affirmed"}),
+        ("LLL PNA.", {"pneumonia": "affirmed"}),
+        (
+            "Collapse/consolidation.",
+            {"pulmonary atelectasis": "affirmed", "consolidation": "affirmed"},
+        ),
+        ("Nodular lesion at the base.", {"nodule": "affirmed"}),
+        ("A subcentimeter nodule.", {"nodule": "affirmed"}),
+        ("Thyroid nodule.", {}),
+        ("Subcutaneous nodules.", {}),
+        ("Bone marrow edema.", {}),
+        ("Edema less likely.", {"pulmonary edema": "uncertain"}),
+        ("Small effusion possible.", {"pleural effusion": "uncertain"}),
+        ("The nodules are not well visualized.", {"nodule": "uncertain"}),
+        ("Right pneumothorax evacuated.", {"pneumothorax": "negated"}),
+        # A remark in brackets is no part of the sentence around it.
+        ("A nodule (described previously) is not seen.", {"nodule": "negated"}),
+        ("No nodule (as was seen in May) or mass.", {"nodule": "negated", "mass": "negated"}),
+        (
+            "No pneumonia (or edema) is seen.",
+            {"pneumonia": "negated", "pulmonary edema": "negated"},
+        ),
+        (
+            "Effusion (no edema) on the left.",
+            {"pleural effusion": "affirmed", "pulmonary edema": "negated"},
+        ),
         ("Peribronchial cuffing.", {"thickening": "affirmed"}),
         ("No shift or mass effect.", {}),
         ("Follow-up of pneumonia.", {"pneumonia": "uncertain"}),

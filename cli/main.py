@@ -105,6 +105,9 @@ class _LazyGroup(click.Group):
             if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 place = error.filename or "the disk"
                 raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
+            if isinstance(error, PermissionError) and error.filename:
+                text = f"this user may neither read nor change {os.fsdecode(error.filename)}"
+                raise _Failure(CxrdexError(text)) from error
             from cli import crash
 
             if not crash.unforeseen(error):

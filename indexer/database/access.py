@@ -14,9 +14,17 @@ from pathlib import Path
 from indexer import advice
 from indexer.errors import DatabaseError
 
-__all__ = ["give_to_group", "keep_wal_files", "set_modes", "share", "unreadable"]
+__all__ = [
+    "check_readable",
+    "give_to_group",
+    "keep_wal_files",
+    "set_modes",
+    "share",
+    "unreadable",
+]
 
 _SQLITE = ("ledger.sqlite", "thumbnails.sqlite", "cohorts.sqlite", "labels.sqlite")
+_LOGS = ("-wal", "-shm")
 
 
 def give_to_group(root: Path, name: str) -> None:
@@ -96,7 +104,7 @@ def keep_wal_files(root: Path) -> None:
     """
     for name in _SQLITE:
         if (root / name).exists():
-            for suffix in ("-wal", "-shm"):
+            for suffix in _LOGS:
                 # One that is there may be in use, and would lose its locks when it is closed here.
                 with suppress(OSError):
                     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -104,7 +112,41 @@ def keep_wal_files(root: Path) -> None:
 
 
 def unreadable(path: Path) -> str | None:
-    """What to say of a file or folder that is there but that this user may not read."""
+    """What to say of a file or folder that is there but that this user may not read; of a file of
+    SQLite, its logs are needed, too."""
+    logs = (path.with_name(f"{path.name}{end}") for end in _LOGS) if path.name in _SQLITE else ()
+    found = (_unreadable(place) for place in (path, *filter(os.path.exists, logs)))
+    return next(filter(None, found), None) or _locked_in(path)
+
+
+def check_readable(root: Path) -> None:
+    """Refuse a database of which this user may not read all.
+
+    Raises
+    ------
+    DatabaseError
+        It names the first such file or folder.
+    """
+    for path in _below(root):
+        if (why := _unreadable(path)) is not None:
+            raise DatabaseError(why)
+
+
+def _locked_in(path: Path) -> str | None:
+    """What to say of a file of SQLite that was copied while it was written, without all its logs,
+    to where nothing can be written."""
+    log, shared = (path.with_name(f"{path.name}{end}") for end in _LOGS)
+    if path.name not in _SQLITE or os.access(path.parent, os.W_OK) or shared.exists():
+        return None
+    if not log.exists():
+        return None
+    return (
+        f"{path} was copied while it was written, and {log.name} can be read only in a folder that "
+        "may be written: copy the database to one"
+    )
+
+
+def _unreadable(path: Path) -> str | None:
     place = path
     while not os.path.exists(place) and place != place.parent:
         place = place.parent

@@ -108,10 +108,11 @@ def address(path: Path, *, write: bool = False) -> str:
     if write:
         mode = "rw"
     else:
-        # In a folder that cannot be written nobody writes, so SQLite need not watch for changes.
-        alone = (
-            not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-        )
+        # In a folder that cannot be written, and where a writer has left no logs, nobody writes, so
+        # SQLite need not watch for changes.
+        log, shared = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+        is_logged = log.exists() and (log.stat().st_size > 0 or shared.exists())
+        alone = not is_logged and not os.access(path.parent, os.W_OK)
         mode = "ro&immutable=1" if alone else "ro"
     return f"{path.absolute().as_uri()}?mode={mode}"
 

@@ -93,8 +93,9 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:is|are|would be|could be|may be) (?:hard|difficult)"
         r"|(?:difficult|hard) to (?:\w+ )?exclude(?=\s*(?:[.;,]|$))"
         r"|not (?:as )?well[- ](?:seen|visuali[sz]ed|demonstrated|evaluated|assessed)|less likely"
-        rf"{_END_OF_CLAUSE}|possible{_END_OF_CLAUSE}|should be considered|if (?:clinically )?(?:suspected"
-        r"|indicated|present|any|appropriate)|suspected(?=\s*(?:[.;,]|$))"
+        rf"{_END_OF_CLAUSE}|possible{_END_OF_CLAUSE}|should be considered"
+        r"|if (?:clinically )?(?:suspected|indicated|present|any|appropriate)"
+        r"|suspected(?=\s*(?:[.;,]|$))"
         # At the beginning of a sentence it speaks of what follows.
         r"|(?!^)in the (?:appropriate|proper|right|correct) clinical (?:setting|context)",
     ),

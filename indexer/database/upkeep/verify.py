@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer import advice
+from indexer.database.access import check_readable
 from indexer.database.checksums.folder import CHECKSUMS, Damage, check, is_whole
 from indexer.database.checksums.kinds import check_kinds
 from indexer.database.checksums.single import Seal, remembers_checksums
@@ -59,6 +60,7 @@ def verify(path: Path) -> list[Problem]:
     """
     layout = Layout(path)
     check_kinds(path)
+    check_readable(path)
     with layout.still():
         problems = list(_checksums(layout))
         if any(problem.where in ("manifest", "ledger") for problem in problems):

@@ -108,11 +108,19 @@ def write_shard(
 
 
 def shard_checksum(folder: Path, number: int) -> str | None:
-    """Checksum of the files as they are on disk; None where one is missing."""
+    """Checksum of the files as they are on disk; None where one is missing.
+
+    Raises
+    ------
+    DatabaseError
+        This user may not read one.
+    """
     try:
         return _checksum([path.read_bytes() for path in _paths(folder, number)])
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise DatabaseError(unreadable(Path(error.filename)) or f"{error}") from error
 
 
 def remove_orphans(folder: Path, known: set[int]) -> int:

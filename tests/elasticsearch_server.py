@@ -230,6 +230,11 @@ class ElasticsearchServer:
         """Whether it was started, and neither killed nor stopped."""
         return self._process is not None
 
+    def pause(self) -> None:
+        """Have it answer nothing, its connections open, until it is killed."""
+        assert self._process is not None
+        self._signal(self._process, signal.SIGSTOP)
+
     def kill(self) -> None:
         """Kill it as a power cut would; the data stay."""
         self._end(signal.SIGKILL)
@@ -253,11 +258,7 @@ class ElasticsearchServer:
         process, self._process = self._process, None
         if process is None:
             return
-        if not self._fetched:
-            name = signal.Signals(number).name
-            subprocess.run(["docker", "kill", "-s", name, self._name], capture_output=True)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        self._signal(process, number)
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -269,6 +270,13 @@ class ElasticsearchServer:
         deadline = time.monotonic() + _STOP_SECONDS
         while _group_lives(process.pid) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+    def _signal(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        if not self._fetched:
+            name = signal.Signals(number).name
+            subprocess.run(["docker", "kill", "-s", name, self._name], capture_output=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
 
     def _prepare(self) -> None:
         configuration = self._root / "conf"

@@ -21,10 +21,16 @@ from search.service import SearchService
 from tests.contract.places import Place, film
 from tests.database.making import image_id
 from tests.elasticsearch_cluster import ElasticsearchCluster
+from tests.elasticsearch_server import ElasticsearchServer
 
 FIRST, IMAGES, PER_COMMIT, KILLED_AT = 100, 400, 20, 5
 # What answers may pause for while the others take over: connections that die, and an election.
 LONGEST_PAUSE = 60.0
+# Answers that are wanted of the two nodes that are left, of three kinds of search in turn.
+FEWEST_ANSWERS = 30
+# What must be caught by a fault, by a part of its address: an answer takes it some milliseconds, so
+# that one which has had none for so many seconds waits for the node that stands still.
+KINDS, STUCK, LONGEST_CATCH = ("/_bulk", "search"), 2.0, 60.0
 
 
 @pytest.fixture
@@ -47,6 +53,15 @@ class Asking:
     ended: threading.Event = field(default_factory=threading.Event)
     answers: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+
+    def wait_for(self, count: int, since: float) -> list[float]:
+        """When so many searches were answered since then, or as many as were in `LONGEST_PAUSE`."""
+        until = time.monotonic() + LONGEST_PAUSE
+        while True:
+            found = [moment for moment in self.answers if moment > since]
+            if len(found) >= count or time.monotonic() > until:
+                return found
+            time.sleep(0.1)
 
     def run(self) -> None:
         requests = (
@@ -74,28 +89,29 @@ class Asking:
 
 
 @dataclass
-class Sending:
-    """What bulk requests are told by the server, and a kill while one of them is on its way."""
+class Request:
+    """A bulk request or a search, from when it was handed over until it was answered or failed."""
 
+    kind: str
+    begun: float
+    ended: float | None = None
+
+
+@dataclass
+class Traffic:
+    """The bulk requests and searches of this process, and what the server confirmed of them."""
+
+    requests: list[Request] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
-    #: Ends a node; called once, as soon as a bulk request has been handed over.
-    kill: Callable[[], None] | None = None
-    killed: float = 0.0
-    #: Whether an answer, or the loss of the connection, came after the kill.
-    was_on_its_way: bool = False
 
-    def perform(self, send: Callable[[], Any]) -> Any:
-        """Send a request, and kill the node meanwhile where that is due."""
-        kill, self.kill = self.kill, None
-        killer = threading.Thread(target=self._end, args=(kill,)) if kill else None
-        if killer is not None:
-            killer.start()
+    def perform(self, kind: str, send: Callable[[], Any]) -> Any:
+        """Send a request and note how it ends."""
+        request = Request(kind, time.monotonic())
+        self.requests.append(request)
         try:
             answer = send()
         finally:
-            if killer is not None:
-                self.was_on_its_way = 0 < self.killed < time.monotonic()
-                killer.join()
+            request.ended = time.monotonic()
         # An answer of a node without a master holds an error and no items.
         for item in answer.body.get("items", ()):
             ((_, result),) = item.items()
@@ -103,21 +119,49 @@ class Sending:
                 self.acknowledged.add(result["_id"])
         return answer
 
-    def _end(self, kill: Callable[[], None]) -> None:
+    def stuck(self, kind: str, since: float) -> Request | None:
+        """A request begun since then that has had no answer for long."""
+        now = time.monotonic()
+        open_ = (r for r in self.requests if r.kind == kind and r.ended is None)
+        return next((r for r in open_ if r.begun >= since and now - r.begun > STUCK), None)
+
+
+@dataclass
+class Fault:
+    """A node stands still, a bulk request and a search are caught by that, and it is killed."""
+
+    node: ElasticsearchServer
+    traffic: Traffic
+    paused: threading.Event = field(default_factory=threading.Event)
+    killed: float = 0.0
+    caught: list[Request] = field(default_factory=list)
+
+    def run(self) -> None:
+        """What is caught is in `caught` once it is over."""
+        self.node.pause()
+        since = time.monotonic()
+        self.paused.set()
+        while time.monotonic() < since + LONGEST_CATCH:
+            found = [self.traffic.stuck(kind, since) for kind in KINDS]
+            if all(found):
+                self.caught = [request for request in found if request is not None]
+                break
+            time.sleep(0.05)
         self.killed = time.monotonic()
-        kill()
+        self.node.kill()
 
 
 @pytest.fixture
-def sending(monkeypatch: pytest.MonkeyPatch) -> Sending:
-    """Every bulk request of this process goes through it."""
-    made, perform = Sending(), Transport.perform_request
+def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
+    """Every bulk request and search of this process goes through it."""
+    made, perform = Traffic(), Transport.perform_request
 
     def watched(self: Transport, method: str, target: str, **more: Any) -> Any:
         def send() -> Any:
             return perform(self, method, target, **more)
 
-        return made.perform(send) if "/_bulk" in target else send()
+        kind = next((kind for kind in KINDS if kind in target), None)
+        return send() if kind is None else made.perform(kind, send)
 
     monkeypatch.setattr(Transport, "perform_request", watched)
     return made
@@ -126,32 +170,37 @@ def sending(monkeypatch: pytest.MonkeyPatch) -> Sending:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("role", ["data", "master"])
 def test_a_node_is_killed_while_it_is_written_and_asked(
-    cluster: ElasticsearchCluster, tmp_path: Path, role: str, sending: Sending
+    cluster: ElasticsearchCluster, tmp_path: Path, role: str, traffic: Traffic
 ) -> None:
-    """In the middle of a bulk request; what was confirmed is there while the node is gone."""
+    """In the middle of a bulk request and of a search; what was confirmed is there, and searches
+    are answered, while the node is gone."""
     place = Place("cluster", cluster.url)
     path = place.fill(tmp_path / "database", range(FIRST))
     index = str(Layout(path).read_manifest().text_index)
     cluster.wait_until_green()
     master = cluster.master()
     victim = master if role == "master" else min(cluster.holders(index) - {master})
-    asking = Asking(path)
-    thread = threading.Thread(target=asking.run)
-    thread.start()
+    asking, fault = Asking(path), Fault(cluster.nodes[victim], traffic)
+    threads = [threading.Thread(target=asking.run), threading.Thread(target=fault.run)]
+    threads[0].start()
     with place.writing(path) as writer:
         for step, start in enumerate(range(FIRST, IMAGES, PER_COMMIT)):
             if step == KILLED_AT:
-                sending.kill = cluster.nodes[victim].kill
+                threads[1].start()
+                fault.paused.wait()
             writer.commit([film(number) for number in range(start, start + PER_COMMIT)])
-    time.sleep(2)
+    threads[1].join()
+    outage = asking.wait_for(FEWEST_ANSWERS, since=fault.killed)
     asking.ended.set()
-    thread.join()
+    threads[0].join()
     assert not asking.wrong
-    assert sending.was_on_its_way
+    # Both were on their way when it died: they ended, as an answer or an error, only after.
+    assert {request.kind for request in fault.caught} == set(KINDS)
+    assert all((request.ended or 0) > fault.killed for request in fault.caught)
     assert not cluster.nodes[victim].runs
-    later = [moment for moment in asking.answers if moment > sending.killed]
-    assert later
-    pauses = [b - a for a, b in zip([sending.killed, *later], later, strict=False)]
+    # Each kind of search was answered again and again, and after no long pause.
+    assert len(outage) >= FEWEST_ANSWERS
+    pauses = [b - a for a, b in zip([fault.killed, *outage], outage, strict=False)]
     assert max(pauses) < LONGEST_PAUSE
     # With a node gone everything that was confirmed is there, and nothing waits.
     with Writer.maintain(path) as opened:
@@ -160,7 +209,7 @@ def test_a_node_is_killed_while_it_is_written_and_asked(
     with cluster.admin() as client:
         client.indices.refresh(index=index)
         assert client.count(index=index)["count"] == IMAGES
-        kept = client.mget(index=index, ids=sorted(sending.acknowledged), source=False)["docs"]
+        kept = client.mget(index=index, ids=sorted(traffic.acknowledged), source=False)["docs"]
         assert len(kept) == IMAGES
         assert all(document["found"] for document in kept)
     assert verify(path) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ def evaluate(
     from indexer.evaluation import protocols
     from indexer.paper import protocol as paper
 
+    started = time.perf_counter()
     common: dict[str, Any] = {
         "compute": compute,
         "limit": limit,
@@ -101,6 +103,7 @@ def evaluate(
             pool_studies=pool_studies,
             **common,
         )
+    scores["seconds"] = round(time.perf_counter() - started, 1)
     text = json.dumps(scores, indent=1)
     if output is not None:
         try:
@@ -124,7 +127,8 @@ def _report(scores: Mapping[str, Any]) -> None:
     bundle = scores["bundle"]
     echo(
         f"{scores['protocol']} protocol, bundle {bundle['name']} {bundle['hash']}: "
-        f"{scores['images']} images of {scores['studies']} studies of the part {scores['part']}"
+        f"{scores['images']} images of {scores['studies']} studies of the part {scores['part']}, "
+        f"in {scores['seconds']:.0f} s"
     )
     for reason, count in scores["left_out"].items():
         echo(f"  {count} left out: {reason}")

@@ -44,6 +44,9 @@ class Example:
     others
         How likely any finding is that neither `annotations` nor `findings` name; None where nothing
         is known of it.
+    implied
+        Findings that labels mean beside the one that they are called by, as ``"emphysema"`` beside
+        ``"pulmonary emphysema"``, with that one: the two are learnt, and judged once.
     """
 
     image_id: str
@@ -56,6 +59,7 @@ class Example:
     part: str = ""
     findings: Mapping[str, float] = field(default_factory=dict)
     others: float | None = 0.0
+    implied: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_apart(train: Sequence[Example], val: Sequence[Example]) -> None:

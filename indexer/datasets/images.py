@@ -307,6 +307,7 @@ class Dataset:
             image.part or "",
             known.findings,
             known.others,
+            known.implied,
         )
 
 

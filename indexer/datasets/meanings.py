@@ -27,13 +27,14 @@ class KnownFindings:
     ----------
     annotations
         What people say of it.
-    findings, others
+    findings, others, implied
         See `indexer.datasets.example.Example`.
     """
 
     annotations: tuple[Annotation, ...] = ()
     findings: Mapping[str, float] = field(default_factory=dict)
     others: float | None = None
+    implied: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_labels(labels: LabelMeanings, cells: Mapping[str, str], listed: str) -> Claims:
@@ -94,6 +95,8 @@ def known(
     distinct = dict.fromkeys(annotations)
     others = deny if distinct else None
     states: dict[str, list[float | None]] = {}
+    implied: dict[str, str] = {}
+    called: set[str] = set()
     for name, rows in claims.items():
         # A label that the description does not list is taken for a finding of that name.
         meaning = (labels.meanings.get(name) if labels is not None else None) or LabelMeaning(
@@ -102,13 +105,19 @@ def known(
         state = _judged(rows, labels.softness if labels is not None else 0.0)
         if state == 1:
             distinct[meaning.annotation] = None
+        if meaning.findings and not meaning.one_of:
+            first, *more = meaning.findings
+            called.add(first)
+            implied |= dict.fromkeys(more, first)
         for finding in meaning.findings:
             unclear = state == 1 and meaning.one_of
             states.setdefault(finding, []).append(None if unclear else state)
     findings = {name: state for name, s in states.items() if (state := _together(s)) is not None}
     if any(annotation.disease != NORMAL for annotation in distinct) and findings.get(NORMAL) != 1:
         findings[NORMAL] = 0.0
-    return KnownFindings(tuple(distinct), findings, others)
+    alike = {name: first for name, first in implied.items() if name not in called}
+    # Who annotated it fully told them apart.
+    return KnownFindings(tuple(distinct), findings, others, alike if others is None else {})
 
 
 def _judged(rows: list[Claim], softness: float) -> float | None:

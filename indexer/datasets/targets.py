@@ -50,13 +50,19 @@ class KnownTargets:
 
 
 def encode_targets(
-    examples: Sequence[Example], labels: LabelSet
+    examples: Sequence[Example], labels: LabelSet, *, once: bool = False
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Targets of images, and where they are known.
 
     What an annotation says is there. What nobody speaks of is known only where the set says what
     that means (`Example.others`). A pair of a finding that is not there is not there either; one
     of a finding that is there is denied only by a person who annotates fully.
+
+    Parameters
+    ----------
+    once
+        Count as unknown what a label means beside the finding that it is called by, where that is
+        among `labels`: to judge, as two findings that one label gives are one answer.
 
     Returns
     -------
@@ -88,5 +94,8 @@ def encode_targets(
             for word in annotation.words[1:]:
                 if (annotation.disease, word.text) in pairs:
                     row[pairs[annotation.disease, word.text]] = 1
+        for name, first in example.implied.items() if once else ():
+            if name in column and first in column:
+                row[column[name]] = np.nan
     known = ~np.isnan(targets)
     return np.where(known, targets, 0).astype(np.float32), known

@@ -29,7 +29,8 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
     """Findings against what people or the labels of a table say.
 
     A finding is judged on the images of which it is known to be there, or not (softly or surely);
-    the words on those that people annotated.
+    the words on those that people annotated. Two findings that one label of a table means are
+    judged once, as the first of them.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def evaluate_product(bundle: Bundle, readings: Readings) -> dict[str, Any]:
 
     names, logits = bundle.findings, readings.logits
     human = [example.annotations for example in readings.examples]
-    targets, known = encode_targets(readings.examples, bundle.labels)
+    targets, known = encode_targets(readings.examples, bundle.labels, once=True)
     known = known[:, : len(names)]
     goals = targets[:, : len(names)] > PRESENT
     chances = 1 / (1 + np.exp(-logits.astype(np.float64)))

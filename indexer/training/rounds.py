@@ -78,7 +78,7 @@ class Training:
         self.members: list[TrainedMember] = []
         self.histories: list[list[dict[str, Any]]] = []
         self.rounds: list[dict[str, Any]] = []
-        count = self._findings = len(sources.labels.findings)
+        self._findings = len(sources.labels.findings)
         self.supervision = Supervision.of(
             sources.examples["train"], sources.labels, text=recipe.text_weight > 0
         )
@@ -88,7 +88,7 @@ class Training:
         val = sources.examples["val"]
         self.validation = Validation(
             sources.canvases["val"],
-            sources.known["val"].columns(np.arange(count)),
+            sources.judged_once("val"),
             view_targets(val),
             sources.source["val"],
             sources.names,

@@ -138,6 +138,11 @@ class Sources:
             if (source == number).any()
         }
 
+    def judged_once(self, part: str) -> KnownTargets:
+        """What is known of the findings, each label's once (see `encode_targets`): to judge by."""
+        known = KnownTargets(*encode_targets(self.examples[part], self.labels, once=True))
+        return known.columns(np.arange(len(self.labels.findings)))
+
     def summary(self) -> str:
         """How many images and labels there are, for a log."""
         counts = "; ".join(

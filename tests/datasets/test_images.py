@@ -371,3 +371,28 @@ def test_targets(tmp_path: Path) -> None:
     ]
     expected = [[0.0, 0, 1, 1, 0], [0, 0, 1, 0, 0], [0, 0.1, 1, 0, 0.1], [0, 0, 1, 1, 0]]
     assert np.abs(targets - np.array(expected, np.float32)).max() < 1e-6
+
+
+def test_a_label_of_two_findings_is_judged_once(tmp_path: Path) -> None:
+    _put(
+        tmp_path / "table",
+        **{"images.csv": "image,patient,labels,view\na,1,Emphysema,AP\nb,2,Nodule,AP\n"},
+    )
+    _put(
+        tmp_path / "mesh", **{"annotations.csv": "image_id,annotation\na,Emphysema\nb,Emphysema\n"}
+    )
+    _pictures(
+        tmp_path, *(f"{name}/images/{film}.png" for name in ("table", "mesh") for film in "ab")
+    )
+    table, mesh = (
+        [e for e in Dataset.open(tmp_path / name).examples() if e is not None]
+        for name in ("table", "mesh")
+    )
+    both = LabelSet(("emphysema", "nodule", "pulmonary emphysema"), (), (END,))
+    one = LabelSet(("emphysema", "nodule"), (), (END,))
+    assert encode_targets(table, both)[1].all(), "both are learnt"
+    targets, known = encode_targets(table, both, once=True)
+    assert known.tolist() == [[False, True, True]] * 2
+    assert targets[:, 2].tolist() == pytest.approx([1, 0.1])
+    assert encode_targets(table, one, once=True)[1].all(), "it is not told twice"
+    assert encode_targets(mesh, both, once=True)[1].all(), "people tell both apart"

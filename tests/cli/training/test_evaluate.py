@@ -79,6 +79,7 @@ def test_findings_are_printed_and_written(run: Run, dataset: Path, tmp_path: Pat
     assert report["findings"]["nodule"]["auc"] is None
     assert set(report["words"]) == {"organ", "location", "side", "severity"}
     assert report["left_out"] == {}
+    assert f"of the part test, in {report['seconds']:.0f} s" in " ".join(result.stdout.split())
     line = next(line for line in result.stdout.splitlines() if "normal AUC" in line)
     low, high = report["intervals"]["normal_auc"]
     assert line.split()[2:4] == [f"{report['normal_auc']:.3f}", f"({low:.3f}-{high:.3f})"]
@@ -98,6 +99,7 @@ def test_search_stands_beside_its_baselines(run: Run, dataset: Path, tmp_path: P
     assert report["unpooled"]["text_to_image"] == report["text_to_image"]
     assert (report["part"], report["gallery"]) == ("part.txt", dataset.name)
     assert report["gallery_part"] == "train"
+    assert report["seconds"] > 0
     assert str(tmp_path) not in result.stdout, "no private path"
     assert str(dataset) not in result.stdout
 

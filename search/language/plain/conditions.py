@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from search.language.plain.people import CHILDREN, GROUPS, SEXES
+
 __all__ = ["CONDITIONS", "FoundCondition", "ReadText", "extract"]
 
 #: After "over" or "at least" a smaller number than this without a unit is no age.
@@ -53,10 +55,10 @@ _NO_SIZE = r"(?![\d.,]*\d)(?!\s*(?:mm|cm|%|x\b|percent))"
 _AGED = r"(?:\b(?:aged?|ages|age group)\b[ :=]*)"
 _OVER = r"(?:over|above|older than|greater than|more than|beyond|past|>)"
 _UNDER = r"(?:under|below|younger than|less than|<)"
-_AT_LEAST = r"(?:at least|>=|=>|≥|from)"
-_AT_MOST = r"(?:at most|up to|<=|=<|≤)"
+_AT_LEAST = r"(?:at least|>=|=>|≥|from|(?:no|not) (?:younger|less) than|not under)"
+_AT_MOST = r"(?:at most|up to|<=|=<|≤|(?:no|not) (?:older|more) than|not over)"
 _TO = r"\s*(?:-|–|—|to|and|through)\s*"
-_LENGTH = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
+_LENGTH = r"(?:mm|cm|ml|cc|french|fr|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
 _FIGURE = r"\d+(?:[.,]\d+)?"
 _COMPARED = (
     r"(?:(?:measuring|sized?|diameter|about|approximately|approx\.?|around|up to|at least|at most|"
@@ -89,41 +91,6 @@ _DECADES = {
     "eighties": 80,
     "nineties": 90,
 }
-_SEXES = {
-    "F": r"wom[ae]n|females?|lad(?:y|ies)|girls?|she|mothers?",
-    "M": r"m[ae]n|males?|gentlem[ae]n|boys?|he|fathers?",
-}
-_CHILDREN = r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|pedi?s?|juveniles?|minors"
-#: Words for people of some age; girls and boys are sexes as well.
-_GROUPS = (
-    (r"newborns?|neonat(?:es?|al)", "age:<1"),
-    (r"infants?|bab(?:y|ies)", "age:<2"),
-    (r"toddlers?", "age:[1 TO 3]"),
-    (r"adolescents?|teen(?:age(?:d|rs?)?|s)?", "age:[13 TO 17]"),
-    (_CHILDREN, "age:<18"),
-    (r"(?:girls?|boys?)", "age:<18"),
-    (r"young(?:er)? adults?", "age:[18 TO 40]"),
-    (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
-    (r"middle[- ]aged", "age:[40 TO 65]"),
-    *(
-        (rf"{decade}genarians?", f"age:[{first} TO {first + 9}]")
-        for decade, first in (
-            ("quadra", 40),
-            ("quinqua", 50),
-            ("sexa", 60),
-            ("septua", 70),
-            ("octo", 80),
-        )
-    ),
-    # Ages over 90 are kept as 90.
-    (r"(?:nona|cente)(?:ge)?narians?", "age:>=90"),
-    (r"adults?(?! resp)", "age:>=18"),
-    (
-        r"young(?= (?:wom[ae]n|m[ae]n|females?|males?|people|persons?|patients?|lad))",
-        "age:[18 TO 40]",
-    ),
-    (r"(?:old|older)(?= (?:wom[ae]n|m[ae]n|females?|males?|lad))", "age:>=65"),
-)
 
 
 def _age(test: str) -> Callable[[re.Match[str]], str]:
@@ -131,10 +98,11 @@ def _age(test: str) -> Callable[[re.Match[str]], str]:
 
 
 def _bare(test: str) -> Callable[[re.Match[str]], str | None]:
-    """An age where the number alone may be one."""
+    """An age where the number alone may be one, or has a unit."""
 
     def condition(match: re.Match[str]) -> str | None:
-        return test.format(*match.groups()) if _is_age(match.group(1)) else None
+        is_age = _is_age(match[1]) or re.search(rf"\d{_UNIT}", match[0], re.IGNORECASE)
+        return test.format(*match.groups()) if is_age else None
 
     return condition
 
@@ -178,7 +146,7 @@ _IN_WORDS = re.compile(
     rf"{_WORDS_OF_AGE}\b",
     re.IGNORECASE,
 )
-_OF_WHOM = r"\b(?:in (?:(his|her|their|the) )?)?(?:early |mid |late )?"
+_OF_WHOM = r"\b(?:in (?:(his|her|their|the) )?)?(?:(?:early|mid|late)[- ])?"
 _YEAR = r"((?:19|20)\d\d)\b"
 
 #: Kind, pattern, and what it means; the first that fits takes its part of the text.
@@ -187,8 +155,8 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
     # left.
     (
         "left out",
-        rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:\s*{_LENGTH})?"
-        rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:\s*{_LENGTH})?){{0,3}}(?<=[mshe])\b"
+        rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:[\s-]*{_LENGTH})?"
+        rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:[\s-]*{_LENGTH})?){{0,3}}(?<=[mshelrc])\b"
         r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
         lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
     ),
@@ -237,9 +205,13 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
         rf"\b([MF])[\s,/]*(?:aged? )?{_N}{_TO}{_N}\b(?:{_UNIT})?{_NO_SIZE}",
         lambda m: f"sex:{m[1]} AND {_span_of(m[2], m[3])}",
     ),
-    ("short", rf"\b([MF])\s?/?{_N}\b(?!\.)", _short(2, 1)),
+    ("short", rf"\b([MF])[\s,/]{{0,2}}{_N}\b{_NO_SIZE}", _short(2, 1)),
     ("short", rf"\b([MF])\s?>\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:>{int(m[2])}"),
     ("short", rf"\b([MF])\s?<\s?{_N}\b", lambda m: f"sex:{m[1].upper()} AND age:<{int(m[2])}"),
+    *(
+        ("age", rf"\b{_N}\s*,?\s*(?:{words})\b", _bare(f"sex:{sex} AND age:{{0}}"))
+        for sex, words in (("F", "woman|female|lady"), ("M", "man|male|gentleman"))
+    ),
     ("age", rf"{_AGED}?\bbetween\s+{_N}{_TO}{_N}{_UNIT}", _span),
     ("age", rf"{_AGED}(?:between\s+|from\s+)?{_N}{_TO}{_N}{_MAYBE}", _span),
     ("age", rf"\b{_N}{_TO}{_N}{_UNIT}", _span),
@@ -249,7 +221,7 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
     *(
         (
             "age",
-            rf"\b(?:{_CHILDREN})\s+(?:aged? )?{cue}\s*(?:the age of )?{_N}{_MAYBE}",
+            rf"\b(?:{CHILDREN})\s+(?:aged? )?{cue}\s*(?:the age of )?{_N}{_MAYBE}",
             _age(test),
         )
         for cue, test in (
@@ -257,6 +229,16 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
             (_UNDER, "age:<{0}"),
             (_AT_LEAST, "age:[{0} TO 17]"),
             (_AT_MOST, "age:<={0}"),
+        )
+    ),
+    # Nobody is older than a size.
+    *(
+        ("age", rf"\b{cue} than\s+{_N}\b{_NO_SIZE}", _age(test))
+        for cue, test in (
+            ("(?:no|not) older", "age:<={0}"),
+            ("(?:no|not) younger", "age:>={0}"),
+            ("older", "age:>{0}"),
+            ("younger", "age:<{0}"),
         )
     ),
     *(
@@ -319,7 +301,7 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
             rf"\b(?:{words})[, ]+{_N}\b(?=\s*(?:[,;]|$|with\b))",
             _bare(f"sex:{sex} AND age:{{0}}"),
         )
-        for sex, words in _SEXES.items()
+        for sex, words in SEXES.items()
     ),
     # Counts: a comparison with a number that nothing above has read.
     (
@@ -334,11 +316,11 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
         lambda m: _COUNT,
     ),
     # People
-    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[:5]),
+    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in GROUPS[:5]),
     ("sex", r"\bgirls?\b", lambda m: "sex:F AND age:<18"),
     ("sex", r"\bboys?\b", lambda m: "sex:M AND age:<18"),
-    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in _GROUPS[6:]),
-    *(("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}") for sex, words in _SEXES.items()),
+    *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in GROUPS[6:]),
+    *(("sex", rf"\b(?:{words})\b", lambda m, s=sex: f"sex:{s}") for sex, words in SEXES.items()),
     # Views
     ("view", rf"\bpa\s*(?:and|&|/)\s*lat(?:eral)?(?: {_FILM})*\b", lambda m: "*"),
     ("view", rf"\b(?:lateral|lat) {_FILM}\b", lambda m: "view:lateral"),

@@ -19,35 +19,37 @@ def _split(words: str) -> tuple[str, ...]:
 CUES: dict[str, tuple[str, ...]] = {
     "not": _split(
         """
-        no evidence of | no evidence for | no sign of | no signs of | without evidence of |
-        absence of | lack of | lacks | lacking | negative for | neg for | free of | free from |
-        clear of | denies | excluding | excludes | exclude | except for | except | other than |
-        rather than | apart from | neither | never | minus | sans | without | does not have | do
-        not have | did not have | not having | does not show | not showing | can not see | no
-        longer | not | no | non | absent | none | nil | zero | none of | no such thing as |
-        unlikely to be | instead of | as opposed to | aside from | save for | devoid of |
-        exclusive of | fails to show | failed to show | does not demonstrate | no suggestion of |
-        no suspicion of | no concern for
+        no evidence of | no evidence for | no sign of | no signs of | without evidence of | absence
+        of | lack of | lacks | lacking | negative for | neg for | free of | free from | clear of |
+        denies | excluding | excludes | exclude | except for | except | other than | rather than |
+        apart from | neither | never | minus | sans | without | does not have | do not have | did
+        not have | not having | does not show | not showing | can not see | no longer | not | no |
+        non | absent | none | nil | zero | none of | no such thing as | unlikely to be | instead of
+        | as opposed to | aside from | save for | devoid of | exclusive of | fails to show | failed
+        to show | fails to demonstrate | fails to reveal | no signs or symptoms of | no sign or
+        symptom of | without signs or symptoms of | does not demonstrate | no suggestion of | no
+        suspicion of | no concern for
         """
     ),
     "not_before": _split(
         """
-        ruled out | excluded | is absent | absent | is negative | negative | not seen | not
-        present | not found | not identified | not there | is not seen | not visible | neg |
-        unlikely | is unlikely | are unlikely | very unlikely | not demonstrated | not shown | not
-        detected | not evident | not apparent | no longer seen | no longer present | no longer
-        visible | no longer there | no longer identified | is no longer seen | are no longer seen
-        | is no longer present | not visualized | not visualised | not appreciated
+        ruled out | denied | is denied | was denied | are denied | excluded | is absent | absent |
+        is negative | negative | not seen | not present | not found | not identified | not there |
+        is not seen | not visible | neg | unlikely | is unlikely | are unlikely | very unlikely |
+        not demonstrated | not shown | not detected | not evident | not apparent | no longer seen |
+        no longer present | no longer visible | no longer there | no longer identified | is no
+        longer seen | are no longer seen | is no longer present | not visualized | not visualised |
+        not appreciated
         """
     ),
     "doubt": _split(
         """
-        possible | possibly | probable | probably | likely | suspected | suspicious for |
-        suspicion of | suspicion for | questionable | question of | equivocal | concern for |
-        concerning for | worrisome for | may be | maybe | might be | could be | may represent |
-        might represent | could represent | may reflect | might reflect | could reflect | presumed
-        | can not exclude | can not rule out | could not exclude | could not rule out | not ruling
-        out | not excluding | less likely | uncertain
+        suspect | concern of | worry about | possible | possibly | probable | probably | likely |
+        suspected | suspicious for | suspicion of | suspicion for | questionable | question of |
+        equivocal | concern for | concerning for | worrisome for | may be | maybe | might be | could
+        be | may represent | might represent | could represent | may reflect | might reflect | could
+        reflect | presumed | can not exclude | can not rule out | could not exclude | could not rule
+        out | not ruling out | not excluding | less likely | uncertain
         """
     ),
     "doubt_before": _split(
@@ -68,15 +70,15 @@ CUES: dict[str, tuple[str, ...]] = {
     "gone_before": _split(
         """
         resolved | has resolved | have resolved | is resolved | are resolved | now resolved | has
-        now resolved | completely resolved | has completely resolved | has disappeared |
-        disappeared | is gone | now gone | gone | cleared | has cleared | have cleared | cleared
-        up | has cleared up
+        now resolved | completely resolved | has completely resolved | has disappeared | disappeared
+        | is gone | now gone | gone | cleared | has cleared | have cleared | cleared up | has
+        cleared up
         """
     ),
     "asked": _split(
         """
-        rule out | ruling out | query | evaluate for | eval for | to evaluate | assess for | check
-        for | looking for | evaluation for | evaluation of | r o
+        rule out | ruling out | query | eval | evaluate for | eval for | to evaluate | assess for |
+        check for | looking for | evaluation for | evaluation of | r o
         """
     ),
     "past": _split(
@@ -89,9 +91,9 @@ CUES: dict[str, tuple[str, ...]] = {
     "vs": _split("vs | /"),
     "and": _split(
         """
-        and | as well as | along with | together with | in addition to | plus | with | suggesting
-        | suggestive of | due to | secondary to | from | associated with | accompanied by | after
-        | following | then | who have | having | that have | but | yet | also
+        and | as well as | along with | together with | in addition to | plus | with | suggesting |
+        suggestive of | due to | secondary to | from | associated with | accompanied by | after |
+        following | then | who have | having | that have | but | yet | also
         """
     ),
     "maybe": _split("plus or minus"),
@@ -104,21 +106,22 @@ CUES: dict[str, tuple[str, ...]] = {
 FILLERS = _split(
     """
     a | an | the | any | all | some | is | are | was | were | be | been | there | this | that |
-    these | those | it | its | do | does | did | can | please | show | showing | shows | shown |
-    me | us | find | finding | get | give | list | search | search for | look for | display | i |
-    want | need | for | with | who | has | have | had | which | where | whose | what | patient |
-    patients | pt | pts | people | person | persons | subject | subjects | individuals | case |
-    cases | case of | cases of | example | examples | examples of | study | studies | exam | exams
-    | image | images | film | films | picture | pictures | radiograph | radiographs | x-ray |
-    x-rays | xray | xrays | x ray | x rays | chest x-ray | chest x-rays | chest x ray | chest xray
-    | chest radiograph | chest radiographs | chest film | chest films | cxr | cxrs | chest |
-    chests | evidence of | signs of | sign of | findings of | appearance of | presence of |
-    positive for | evidence | seen | present | visible | status post | side | sided | like | also
-    | either | both | both of | as | if | old year | years | year | known | diagnosed | diagnosis
-    of | dx | suffering | just | about | how | when | during | here | database | archive |
-    placement | insertion | in place | now | anything | something | currently | today | got | yes
-    | positive | unresolved | not resolved | has not resolved | have not resolved | not yet
-    resolved
+    these | those | it | its | do | does | did | can | please | show | showing | shows | shown | me
+    | us | find | finding | get | give | list | search | search for | look for | display | i | want
+    | need | for | with | who | has | have | had | which | where | whose | what | patient | patients
+    | pt | pts | people | person | persons | subject | subjects | individuals | case | cases | case
+    of | cases of | example | examples | examples of | study | studies | exam | exams | image |
+    images | film | films | picture | pictures | radiograph | radiographs | x-ray | x-rays | xray |
+    xrays | x ray | x rays | chest x-ray | chest x-rays | chest x ray | chest xray | chest
+    radiograph | chest radiographs | chest film | chest films | cxr | cxrs | chest | chests |
+    evidence of | signs of | sign of | findings of | appearance of | presence of | positive for |
+    evidence | identified | appreciated | detected | observed | noted | demonstrated | visualized |
+    visualised | evident | apparent | reported | seen | present | visible | status post | side |
+    sided | like | also | either | both | both of | as | if | old year | years | year | known |
+    diagnosed | diagnosis of | dx | suffering | just | about | how | when | during | here | database
+    | archive | placement | insertion | in place | now | anything | something | currently | today |
+    got | yes | positive | unresolved | not resolved | has not resolved | have not resolved | not
+    yet resolved
     """
 )
 
@@ -136,6 +139,7 @@ REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             "dyspnoea",
             "dyspneic",
             "dyspnea on exertion",
+            "doe",
             "breathlessness",
             "breathless",
             "difficulty breathing",

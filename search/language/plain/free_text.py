@@ -14,7 +14,7 @@ from search.language.fields import FIELDS
 from search.language.lexicon import Lexicon
 from search.language.plain.assembly import Assembly
 from search.language.plain.conditions import extract
-from search.language.plain.shorthand import spelt_out
+from search.language.plain.shorthand import spelt_out, unbracketed
 from search.language.plain.tokens import is_known, tokens
 from search.language.plain.understood import Understood
 
@@ -23,7 +23,7 @@ __all__ = ["is_free", "understand"]
 # Signs of the query language: quotes, groups, ranges, shapes, boosts, fields, operators in
 # capitals, and a sign right before a word.
 _EXPLICIT = re.compile(
-    r"""["()\[\]{}\\^*~]|\w\?|(?<=[^\s])\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:(?=\S)"""
+    r"""["()\[\]{}\\^*]|(?<=\w)~|~(?!\s?\d)|\w\?|(?<=[^\s])\?\w|(?:^|\s)(?:AND|OR|NOT)(?=\s|$)|(?:^|\s)[A-Za-z]+:(?=\S)"""
     r"""|(?:^|\s)[+-](?=\w)|^\s*-\s+(?=[^\W\d])"""
     rf"|(?:^|\s)(?:{'|'.join(FIELDS)}):"
 )
@@ -39,6 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 def is_free(text: str) -> bool:
     """Whether a query has none of the query language's signs, and so is read as plain English."""
+    text = unbracketed(text)
     return _QUESTION.match(text) is not None or _EXPLICIT.search(_asked_before(text)) is None
 
 
@@ -71,7 +72,8 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
     lexicon
         The one that ships with cxrdex where None.
     """
-    asked = text if _QUESTION.match(text) else _asked_before(text)
+    asked = unbracketed(text)
+    asked = asked if _QUESTION.match(asked) else _asked_before(asked)
     conditions = extract(spelt_out(_CONTROL.sub(" ", asked)))
     assembly = Assembly()
     for token in tokens(conditions, lexicon or Lexicon.load()):

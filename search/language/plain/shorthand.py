@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Literal, TypeAlias
 
-__all__ = ["spelt_out"]
+__all__ = ["spelt_out", "unbracketed"]
 
 _Needs: TypeAlias = Literal["word", "phrase", "sign"]
 _Plain: TypeAlias = str | Callable[[re.Match[str]], str]
@@ -28,14 +28,19 @@ _SHORTENED = {
     "effs": "effusion",
     "infil": "infiltrate",
     "infilt": "infiltrate",
+    "poss": "possible",
+    "prob": "probable",
+    "susp": "suspected",
     "lg": "large",
     "mediast": "mediastinal",
     "mod": "moderate",
     "pulm": "pulmonary",
     "sm": "small",
     "vasc": "vascular",
+    "vol": "volume",
 }
 _ABBREVIATED = {
+    "afebrile": " no fever ",
     "atx": "atelectasis",
     "bil": " bilateral ",
     "cardiopulm": "cardiopulmonary",
@@ -71,10 +76,23 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ("sign", r"\b(rt|lt|bil|bilat|sup|inf|ant|lat)\.(?=\s)", r"\1 "),
     ("sign", r"(?<![\w.])r\.(?=\s+\w)", " right "),
     ("sign", r"(?<![\w.])l\.(?=\s+\w)", " left "),
+    ("sign", r"\br\s?/\s?o'?d\b|(?<=not )r\s?/\s?o(?=\s*(?:[,;.]|$))", " ruled out "),
     ("sign", r"\br\s?/\s?o\b", " rule out "),
+    ("sign", r"\bc\s?/\s?f\b(?:\s+for\b)?", " concern for "),
+    # None of something is a denial; an age or a measure of 0 is none.
+    (
+        "phrase",
+        r"(?<![\w.,:=<>-])(?<!age )(?<!aged )0\s+(?!(?:y|yrs?|years?|mo|months?|wks?|weeks?|days?"
+        r"|hours?|mm|cm|ml|to|and|or)\b)(?=[a-z])",
+        " no ",
+    ),
+    ("phrase", r"(?<=[a-z])(?<!age)(?<!aged)\s*[:=]?\s*\b0(?=\s*(?:[,;.](?!\d)|$))", " none "),
     ("sign", r"\bh\s?/\s?o\b", " history of "),
     ("phrase", r"\b[pc]\s?/\s?w\b|\b(?:consistent|compatible)\s+with\b", " with "),
     ("sign", r"\bb\s?/\s?l\b", " bilateral "),
+    ("word", r"(?-i:\bBL\b)", " bilateral "),
+    ("phrase", r"\b(?:either|one)[- ]sided\b", " left or right "),
+    ("phrase", r"\b(small|moderate|large)[- ]volume\b(?!\s+lung)", r"\1"),
     ("sign", r"\band\s?/\s?or\b", " or "),
     ("phrase", r"\+\s?/\s?-|±|\bwith or without\b", " plus or minus "),
     ("phrase", r"\bvs?\.?(?=\s)|\bversus\b", " vs "),
@@ -115,7 +133,12 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ),
     ("phrase", r"\bca\s+(?:of\s+(?:the\s+)?)?(lung|breast|colon|prostate)\b", r"\1 cancer"),
     ("phrase", r"(?<=bilat )LL\b|(?<=bilateral )LL\b|(?<=bilateral  )LL\b", "lower lobe"),
-    ("phrase", r"\bneg(?=\s+(?:chest|cxr|film|study|exam))", "negative"),
+    (
+        "phrase",
+        rf"\b(?:neg(?:ative)?|clear)\s+{_WHOLE}(?!\s+(?:for|of|from)\b)"
+        rf"|\b{_WHOLE}\s+(?:is\s+|are\s+|was\s+)?(?:neg(?:ative)?|clear)\b(?!\s+(?:for|of|from)\b)",
+        " normal chest ",
+    ),
     ("word", r"\bcan'?t\b|\bcannot\b", "can not"),
     ("sign", r"n't\b", " not"),
     # Words that sound like a denial and are none, then one that is a denial in other words.
@@ -148,7 +171,7 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
         r" \1 ",
     ),
     ("word", r"\bø\s*(?=\w)", " no "),
-    ("phrase", r"\bnothing\s+abnormal(?:\s+detected)?\b", " no acute findings "),
+    ("phrase", r"\bnothing\s+(?:abnormal(?:\s+detected)?|acute)\b", " no acute findings "),
     ("sign", r"\b(?:[sd]/t|2/2)(?=\s)", " due to "),
     ("phrase", r"\bs\.?p\.?(?=\s+\w)|\bstatus[- ]post\b", " status post "),
     ("word", r"\bpost[- ]?op(?:erative)?\s+day\s*#?(\d+)|\bpod\s*#?(\d+)", r" post-op day \1\2 "),
@@ -212,10 +235,18 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
         "word",
         r"(?<!status )\bpost-?\s?"
         r"(?=cabg|sternotomy|mastectomy|lobectomy|pneumonectomy|thoracotomy|pacemaker|stent"
-        r"|valve|transplant|bypass|(?:\w+\s+){1,3}(?:placement|insertion|removal|repair"
+        r"|valve|transplant|bypass|thoracentesis|biopsy|bronchoscopy|(?:ex|in)tubation|mv[ac]\b|fall\b"
+        r"|trauma|(?:\w+\s+){1,3}(?:placement|insertion|removal|repair"
         r"|replacement|resection|implantation|surgery)\b)",
         " status post ",
     ),
+)
+#: A sign or a side in brackets, and what it stands for; all other brackets are of the query
+#: language.
+_BRACKETED: tuple[tuple[str, str], ...] = (
+    (r"\([-\u2013\u2212]\)|(?<!\w)[-\u2013\u2212]ve\b", " negative "),
+    (r"\(\+\)|(?<!\w)\+ve\b", " "),
+    (r"\((r|rt|right|l|lt|left|b/?l|bilat|bilateral|neg|negative|absent|none)\)", r" \1 "),
 )
 _NEEDED = {"word": r"", "phrase": r"\W", "sign": r"[^\w\s]"}
 
@@ -232,4 +263,11 @@ def spelt_out(text: str) -> str:
     for needs, pattern, plain in _SHORTHAND:
         if _compiled(_NEEDED[needs]).search(text):
             text = _compiled(pattern).sub(plain, text)
+    return text
+
+
+def unbracketed(text: str) -> str:
+    """The text with words in place of signs and sides in brackets: "effusion (-)", "(R) nodule"."""
+    for pattern, plain in _BRACKETED:
+        text = _compiled(pattern).sub(plain, text)
     return text

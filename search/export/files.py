@@ -52,7 +52,7 @@ def open_table(path: Path, columns: Sequence[ExportColumn], vector: int = 0) -> 
     if path.suffix.lower() not in kinds:
         raise QueryError(f"{path}: its name must end in {', '.join(SUFFIXES)}, which says its form")
     if vector and path.suffix.lower() != ".parquet":
-        raise QueryError(f"{path}: embeddings go into a .parquet file, or into a .npy beside it")
+        raise QueryError("embeddings are a column of Parquet alone (.parquet)")
     aside = path.with_name(path.name + ".part")
     try:
         with kinds[path.suffix.lower()](aside, columns, vector) as table:

@@ -16,7 +16,6 @@ from search.web.films import Window
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
-from search.web.review import api as labels
 from search.web.state import ServerState, app_state
 
 __all__ = ["router"]
@@ -25,7 +24,6 @@ _IMMUTABLE = {"cache-control": "private, max-age=86400"}
 #: The header that says how probable a finding is in the film of a heat map.
 PROBABILITY = "cxrdex-probability"
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
-router.include_router(labels.router)
 
 _State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]
@@ -234,6 +232,6 @@ def metrics(state: _State, _: _Nothing) -> Response:
 
 
 @router.get("/openapi.json", dependencies=[require("reader", "nothing")], include_in_schema=False)
-def openapi(request: Request) -> JSONResponse:
+def openapi(request: Request, _: _Nothing) -> JSONResponse:
     """This interface, described."""
     return JSONResponse(request.app.openapi())

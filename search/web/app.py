@@ -34,11 +34,12 @@ from search.web.people.door import Door
 from search.web.people.identities import Identities
 from search.web.problems import http_status, of_server
 from search.web.rendering.responses import error_response
+from search.web.review import api as labels_api
 from search.web.review import pages as review
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import ServerState
-from search.web.uploads import Uploads
+from search.web.uploads import Uploads, keep_received_in_memory
 
 __all__ = ["create_app"]
 
@@ -60,6 +61,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     """
     films = Films(service)
     uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
+    keep_received_in_memory(settings.upload_bytes)
     state = ServerState(service, settings, films, uploads)
     identities = _identities(settings)
 
@@ -87,6 +89,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     app.include_router(api.router)
     app.include_router(cohorts_api.router)
     app.include_router(exports_api.router)
+    app.include_router(labels_api.router)
     for pages in (overview, searching, cases, review, failures, about, cohorts_pages, audit_routes):
         app.include_router(pages.router)
     if identities is not None:

@@ -5,12 +5,14 @@ Plain ASGI, which costs a request next to nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
 from indexer import advice
+from search.web.rendering.responses import error_response
 from search.web.settings import WebSettings
 from search.web.uploads import limit_body
 
@@ -41,6 +43,8 @@ _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class Guard:
     """Refuses what no page of this server sends, and says in every answer what browsers may do.
 
+    What is asked for by ``HEAD`` is answered as by ``GET``, without the body (RFC 9110, 9.3.2).
+
     Parameters
     ----------
     app
@@ -63,17 +67,22 @@ class Guard:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        refused = self._refused(scope["method"], headers)
-        if refused is not None:
-            await _answer(send, *refused)
-            return
-        limited = limit_body(receive, self._settings.upload_bytes + _AROUND, self._size())
+        bodiless = scope["method"] == "HEAD"
+        if bodiless:
+            scope = {**scope, "method": "GET"}
 
         async def with_headers(message: _Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            elif bodiless and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
+        refused = self._refused(scope["method"], headers)
+        if refused is not None:
+            await error_response(Request(scope), *refused)(scope, receive, with_headers)
+            return
+        limited = limit_body(receive, self._settings.upload_bytes + _AROUND, self._size())
         await self._app(scope, limited, with_headers)
 
     def _refused(self, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
@@ -98,16 +107,3 @@ class Guard:
 
     def _size(self) -> str:
         return f"an upload has {self._settings.upload_bytes >> 20} MiB at most"
-
-
-async def _answer(send: _Send, status: int, detail: str) -> None:
-    titles = {400: "Bad Request", 403: "Forbidden", 413: "Content Too Large"}
-    problem = {"type": "about:blank", "title": titles[status], "status": status, "detail": detail}
-    body = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        *_HEADERS,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

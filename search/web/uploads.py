@@ -10,13 +10,22 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 
 from indexer.errors import NotFoundError
 from search.request import Upload
 
-__all__ = ["Uploads", "limit_body"]
+__all__ = ["Uploads", "keep_received_in_memory", "limit_body"]
 
 _Message = MutableMapping[str, Any]
+
+
+def keep_received_in_memory(size: int) -> None:
+    """Have no file of a form written to a disk while it is received, up to `size` bytes.
+
+    Of the whole process: the parser has a file on the disk for what is larger than a megabyte.
+    """
+    MultiPartParser.spool_max_size = size
 
 
 def limit_body(

@@ -28,7 +28,6 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _State = Annotated[ServerState, Depends(app_state)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-_FINDINGS = 12
 
 
 class CaseQuery(NoQuery):
@@ -77,7 +76,6 @@ def image(
         located=_located(state, image_id, query.label) if query.label else None,
         windows=WINDOWS,
         viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
-        most=_FINDINGS,
         cohorts=own_cohorts(request, state),
         judging=judging(request, image_id),
     )

@@ -18,7 +18,7 @@ from search.web.review.context import ReviewContext, review_context
 
 __all__ = ["router"]
 
-router = APIRouter(responses=PROBLEMS)
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 _Room = Annotated[ReviewContext, Depends(review_context)]
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Image id.")]

@@ -11,7 +11,10 @@
     form.querySelector("input[type=file]").files = bag.files;
     form.submit();
   };
+  // Words that are dragged are for the field they fall into.
+  const holds = (event) => event.dataTransfer.types.includes("Files");
   addEventListener("dragover", (event) => {
+    if (!holds(event)) return;
     event.preventDefault();
     document.body.classList.add("dropping");
   });
@@ -19,6 +22,7 @@
     if (!event.relatedTarget) document.body.classList.remove("dropping");
   });
   addEventListener("drop", (event) => {
+    if (!holds(event)) return;
     event.preventDefault();
     document.body.classList.remove("dropping");
     send(event.dataTransfer.files);

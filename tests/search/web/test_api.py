@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from indexer.simulation import Simulation
 from search.service import SearchService
+from search.web.guard import POLICY
 from tests.pipeline.hostile_files import write_hostile_files
 
 PROBLEM = "application/problem+json"
@@ -169,6 +170,7 @@ def test_no_route_takes_an_unknown_parameter(client: TestClient, image: str) -> 
             if answer.status_code != 422 or "surprise" not in answer.text:
                 taken.append((method, path, answer.status_code))
     assert taken == []
+    assert client.get("/v1/openapi.json?surprise=1").status_code == 422
 
 
 def test_an_unknown_finding_has_no_map(client: TestClient, image: str) -> None:
@@ -200,6 +202,19 @@ def test_too_large_an_upload(client: TestClient) -> None:
     assert client.post("/v1/similar", content=chunks()).status_code == 413
 
 
+def test_a_person_gets_a_page_for_what_is_refused_before_it_is_read(client: TestClient) -> None:
+    film = {"film": ("film.dcm", b"\0" * (9 << 20), "application/dicom")}
+    for answer, status, told in (
+        (client.post("/queries", files=film), 413, "8 MiB at most"),
+        (client.post("/theme", headers={"origin": "http://other.example"}), 403, "another site"),
+        (client.get("/", headers={"host": "other.example"}), 400, "not called other.example"),
+    ):
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert told in answer.text
+        assert answer.headers["content-security-policy"] == POLICY
+
+
 def test_metrics_do_not_grow_with_methods_that_are_made_up(client: TestClient) -> None:
     for number in range(5):
         client.request(f"MADEUP{number}", "/v1/healthz")
@@ -214,6 +229,32 @@ def test_metrics_have_routes_and_no_ids(client: TestClient, image: str) -> None:
     assert 'route="/v1/images/{image_id}",method="GET",status="200"' in text
     assert image not in text
     assert "cxrdex_database_indexed" in text
+
+
+def test_metrics_name_every_route_by_its_whole_address(client: TestClient) -> None:
+    paths = get(client, "/v1/openapi.json")["paths"]
+    for path, methods in paths.items():
+        for method in methods:
+            client.request(method, re.sub(r"\{\w+\}", "0" * 16, path))
+    text = client.get("/v1/metrics").text
+    assert [path for path in paths if f'{{route="{path}",' not in text] == []
+
+
+def test_head_is_answered_as_get_without_a_body(client: TestClient, image: str) -> None:
+    for address in ("/", "/search?q=effusion", f"/v1/images/{image}/thumbnail", "/static/app.js"):
+        asked, whole = client.head(address), client.get(address)
+        assert (asked.status_code, asked.content) == (200, b""), address
+        for name in ("content-type", "content-length", "content-security-policy"):
+            assert asked.headers[name] == whole.headers[name], address
+    assert client.head("/v1/search?q=%28").status_code == 400
+    assert client.head("/v1/similar").status_code == 405
+
+
+def test_a_table_without_room_for_vectors_names_no_file_of_the_server(client: TestClient) -> None:
+    answer = client.get("/v1/export", params={"embeddings": True, "format": "csv"})
+    assert answer.status_code == 400
+    assert "Parquet" in answer.json()["detail"]
+    assert "/" not in answer.json()["detail"]
 
 
 def test_every_answer_is_described(client: TestClient) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any
 from urllib.parse import urlencode
 
@@ -220,9 +221,21 @@ def test_a_film_is_answered(client: TestClient, image: str, web_service: SearchS
     assert "<h1>This cannot be used</h1>" in wrong.text
 
 
+def test_a_film_is_in_memory_alone_while_it_is_received(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", written.append)
+    files = {"film": ("film.dcm", b"\0" * (7 << 20), "application/dicom")}
+    assert client.post("/queries", files=files, follow_redirects=False).status_code == 303
+    assert written == []
+
+
 def test_a_case_has_its_parts(client: TestClient, image: str) -> None:
     shown = client.get(f"/v1/images/{image}").json()
     found = page(client, f"/images/{image}")
+    for finding, chance in shown["probabilities"].items():
+        assert f"{finding} {chance:.3f}" in found.text
     assert "Similar studies" in found.text
     assert f"https://v.example/{shown['study']}" in found.links
     assert f"/v1/images/{image}/pixels?size=1024" in found.links

@@ -75,6 +75,14 @@ def test_a_dropped_film_finds_its_like_which_are_filtered_and_opened(
     assert cards(page) == narrowed
 
 
+def test_words_that_are_dragged_fall_into_the_field_that_they_are_for(opened: Opening) -> None:
+    page = opened("/help", "reader")
+    heading = page.get_by_role("heading", level=1)
+    heading.click(click_count=3)
+    heading.drag_to(page.locator("#q"), source_position={"x": 8, "y": 12})
+    expect(page.locator("#q")).to_have_value(re.compile("^Asking"))
+
+
 def test_words_are_searched_by_keys_and_suggested_while_typed(opened: Opening) -> None:
     page = opened("/help", "reader")
     page.keyboard.press("/")

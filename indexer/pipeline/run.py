@@ -28,11 +28,15 @@ from indexer.pipeline.stages.commits import Committer
 from indexer.pipeline.stages.duplicates import Duplicates
 from indexer.pipeline.stages.meters import Processor, StageUse, cores
 from indexer.pipeline.stages.model import ModelStage
+from indexer.pipeline.stages.text_process import text_written_apart
 from indexer.pipeline.stopping import Stop, interruptible
 
 __all__ = ["Progress", "Stop", "Summary", "index"]
 
 _log = logging.getLogger(__name__)
+
+# From so many files on a process that writes words is worth its start, half a second of a core.
+_MANY = 5_000
 
 
 def index(
@@ -273,6 +277,8 @@ class _Run:
             outcomes = executor.run(listing.tasks(limit))
             # The files are being read already while the model loads.
             predictor = None if executor.predicts else load_predictor()
+            if todo >= _MANY:
+                stack.enter_context(text_written_apart(self._writer))
             duplicates = Duplicates(self._writer.ledger, committer)
             stage = stack.enter_context(
                 ModelStage(

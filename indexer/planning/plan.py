@@ -155,8 +155,8 @@ class _Planner:
             "core time", self._images * total / 3.6e6, "core-hours", *spent_by, how="extrapolated"
         )
         self._add("cores that one driver feeds", fed, "cores", "commit", *spent_by,
-                  how="extrapolated", note="core time of an image by that of "
-                  "the driver, as if its threads never ran at once")  # fmt: skip
+                  how="extrapolated", note="core time of an image by what the driver took for one "
+                  "on two cores and their disk")  # fmt: skip
         wanted = self._images * total / 3.6e6 / self._hours
         cores = float(self._cores) if self._cores else max(1.0, math.ceil(wanted))
         self._add(
@@ -171,14 +171,16 @@ class _Planner:
         rate = 1000 * cores / total
         self._add("rate", rate, "images/s", *spent_by, how="extrapolated",
                   note="all cores of the speed of those measured")  # fmt: skip
-        self._add(
-            "through Ray: rate on the same two cores, by that without",
-            self._at("remote share").value,
-            "times",
-            "remote share",
-            how="measured",
-            note="three hosts on one machine; its disk and cores were the bound of both",
-        )
+        for figure, what in (("remote whole", "whole run"), ("remote share", "rate of reading")):
+            self._add(
+                f"through Ray: {what} on the same two cores, by that without",
+                self._at(figure).value,
+                "times",
+                figure,
+                how="measured",
+                note="the least of the rounds; three hosts on one machine, whose two cores "
+                "were the bound of both",
+            )
         self._add(
             "through Ray: rate of eight workers, by that of one",
             self._at("remote growth").value,
@@ -296,7 +298,8 @@ class _Planner:
         )
         self._add("similar images in Elasticsearch, p50", self._at("elasticsearch vector p50").value
                   * max(1.0, self._images / self._nodes / 1e6), "ms", "elasticsearch vector p50",
-                  "slowest elasticsearch", note="of two cores each, evenly filled")  # fmt: skip
+                  "slowest elasticsearch",
+                  note="the slower of two rounds; nodes of two cores, evenly filled")  # fmt: skip
         for store in ("embedded", "elasticsearch"):
             slow = self._at(f"slowest {store}").value * self._images / 1e6
             self._add(f"slowest query by words, {store}, p50", slow, "ms", f"slowest {store}",

@@ -45,7 +45,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade.runtimes import reference
     from indexer.database.writer import Writer
     from indexer.database.writing import compaction, settling
-    from indexer.pipeline import listing
+    from indexer.pipeline import listing, run
     from indexer.pipeline.stages import model
     from indexer.pipeline.options import FileProcessing, FileSelection
     from indexer.pipeline.run import index
@@ -67,7 +67,9 @@ if __name__ == "__main__":  # or the workers would import all this, too
         database = Path(database.strip())
         child = os.fork()
         if child == 0:
-            if command in ("index", "prune", "reread"):
+            if command == "apart":
+                run._MANY = 1
+            if command in ("index", "apart", "prune", "reread"):
                 other = bundle.with_name(bundle.name + "-other") if command == "reread" else bundle
                 index(
                     [archive], database, reports=reports,
@@ -184,7 +186,10 @@ def test_kill_nine_anywhere(archive: Path, tiny: Bundle, tmp_path: Path) -> None
         while kills < KILLS:
             databases += 1
             database = tmp_path / f"killed{databases}"
-            while code := nursery.run(database, rng.uniform(0.02, duration)):
+            # Some runs write their words in a process of its own, as large ones do.
+            while code := nursery.run(
+                database, rng.uniform(0.02, duration), rng.choice(("index", "apart"))
+            ):
                 assert code == -signal.SIGKILL
                 kills += 1
                 seen.add(_check_killed(database))

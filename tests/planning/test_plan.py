@@ -133,16 +133,19 @@ def test_what_is_said_twice_is_said_alike() -> None:
     assert load_measurements()["driver memory"].value == larger
 
 
-def test_what_limits_a_driver_is_its_core_where_that_is_full() -> None:
+def test_what_limits_a_driver_is_the_core_that_is_full() -> None:
     kept = json.loads((ROOT / "benchmarks/results/committer.json").read_text())
-    rows = kept["rows"] / 1000
-    used = {name: value * rows for name, value in kept["thread_core_ms"].items()}
-    busy = {name: value * rows for name, value in kept["busy_ms"].items()}
-    processor, seconds = kept["process_core_ms"] * rows, kept["seconds_until_searchable"]
-    told = committer.limited_by(processor, seconds, used, busy)
-    assert "one core of the process, used to 97%" in told
-    assert "42%, is the thread 'commit'" in told
-    assert "no core" in committer.limited_by(processor / 2, seconds, used, busy)
+    assert kept["driver_core_ms"] == max(kept["process_core_ms"], kept["text_process_core_ms"])
+    assert kept["driver_ms"] == pytest.approx(1000 / kept["rows_per_second"], abs=1e-3)
+    assert load_measurements()["commit"].value == kept["driver_ms"]
+    threads, busy = {"main": 2.0, "commit": 7.5}, {"commit": 9.0, "send": 4.0}
+    told = committer.limited_by(9.5, 10.0, threads, busy, 8.0)
+    assert "one core of the process, used to 95%" in told
+    assert "79%, is the thread 'commit'" in told
+    assert "process that writes words, which used 98%" in committer.limited_by(
+        9.5, 10.0, threads, busy, 9.8
+    )
+    assert "no core" in committer.limited_by(5.0, 10.0, threads, busy, 8.0)
 
 
 def test_memory_of_a_driver_grows_as_it_was_measured_to() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
 
 import orjson
 
@@ -17,13 +19,23 @@ from indexer.database.text.documents import Document, document_hash
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "TextWriter"]
 
 _log = logging.getLogger(__name__)
 
 _PAGE = 1000
 # Pauses between tries of a text store that does not answer.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+
+
+class TextWriter(Protocol):
+    """What writes an embedded text store in the place of the process that commits."""
+
+    def write(self, texts: Sequence[str], deletes: Sequence[str]) -> None:
+        """As `TextStore.apply`, of documents in their JSON form."""
+
+    def close(self) -> None:
+        """Let go of the store; nothing may be called afterwards."""
 
 
 class Outbox:
@@ -43,6 +55,7 @@ class Outbox:
         self._thumbnails = stores.thumbnails
         self._text = stores.text
         self._lock = threading.RLock()
+        self._other: TextWriter | None = None
         # After a text store has not answered: the pause until the next try, and when it ends.
         self._pause = 0.0
         self._try_again = 0.0
@@ -64,6 +77,20 @@ class Outbox:
                 self._try_again = time.monotonic() + self._pause
             else:
                 self._pause = 0.0
+
+    @contextmanager
+    def through(self, writer: TextWriter) -> Iterator[None]:
+        """Within, `writer` writes the embedded text store; it is closed in the end."""
+        with self._lock:
+            # A store has one writer at a time.
+            self._text.close()
+            self._other = writer
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._other = None
+                writer.close()
 
     def finish(self) -> int:
         """Drain at the end of a run, whenever that was last tried; gives how much still waits."""
@@ -142,8 +169,11 @@ class Outbox:
                 last = {change.image_id: change for change in batch if change.operation != "hide"}
                 hidden = [change.image_id for change in batch if change.operation == "hide"]
                 deletes = [name for name, one in last.items() if one.operation == "delete"]
-                upserts = [orjson.loads(one.document) for one in last.values() if one.document]
-                self._text.apply(upserts, deletes)
+                texts = [one.document for one in last.values() if one.document]
+                if self._other is not None:
+                    self._other.write(texts, deletes)
+                else:
+                    self._text.apply(map(orjson.loads, texts), deletes)
                 if hidden or deletes:
                     self._thumbnails.drop([*hidden, *deletes])
                 with self._ledger.transaction():

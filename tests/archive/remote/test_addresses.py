@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -31,62 +30,15 @@ from indexer.pipeline.options import FileProcessing, FileSelection
 from indexer.pipeline.remote.host import check, versions
 from indexer.pipeline.remote.starting import expectation
 from indexer.pipeline.run import index
-from tests.archive.remote.s3_server import KEY, SECRET, seaweedfs, serve_moto, serve_seaweedfs
-from tests.pipeline.conftest import tiny
+from tests.archive.remote.conftest import Bucket
+from tests.archive.remote.s3_server import KEY, SECRET, seaweedfs
 from tests.pipeline.making import write_picture, write_pictures
-
-__all__ = ["tiny"]
 
 pytest.importorskip("s3fs")
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an S3 server in a process of its own."""
-    if program := seaweedfs():
-        with serve_seaweedfs(program, tmp_path_factory.mktemp("s3")) as url:
-            yield url
-    else:
-        pytest.importorskip("moto.server")
-        with serve_moto() as url:
-            yield url
-
-
-@pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of the server; what cxrdex needs of it stands in the environment."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    client = boto3.client("s3")
-    name = f"films-{uuid.uuid4().hex}"
-    client.create_bucket(Bucket=name)
-    return _Bucket(client, name)
-
-
-class _Bucket:
-    def __init__(self, client: Any, name: str) -> None:
-        self.client, self.name = client, name
-
-    def fill(self, folder: Path, prefix: str) -> str:
-        """Upload a folder; gives its address."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-                self.client.put_object(Bucket=self.name, Key=key, Body=path.read_bytes())
-        return f"s3://{self.name}/{prefix}"
-
-
 def test_a_bucket_is_read_as_a_folder(
-    s3: Any, tiny: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    s3: Bucket, tiny: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same files give the same images, a second run reads nothing, and a change is seen."""
     folder = write_pictures(tmp_path / "archive", 5)
@@ -137,7 +89,7 @@ def test_a_bucket_is_read_as_a_folder(
             assert SECRET.encode() not in file.read_bytes()
 
 
-def test_an_interrupted_run_goes_on(s3: Any, tiny: Bundle, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on(s3: Bucket, tiny: Bundle, tmp_path: Path) -> None:
     address = s3.fill(write_pictures(tmp_path / "archive", 6), "films")
     compute = Compute(tiny.path, "cpu", "torch")
     part = index(
@@ -152,7 +104,7 @@ def test_an_interrupted_run_goes_on(s3: Any, tiny: Bundle, tmp_path: Path) -> No
     assert (rest.done, rest.unchanged) == (4, 2)
 
 
-def test_limits_and_what_is_gone(s3: Any, tmp_path: Path) -> None:
+def test_limits_and_what_is_gone(s3: Bucket, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "archive", 2)
     address = s3.fill(folder, "films")
     members = list(open_archive(address).members())
@@ -174,7 +126,7 @@ def test_limits_and_what_is_gone(s3: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(seaweedfs() is None, reason="SeaweedFS is not installed; moto takes any login")
-def test_a_wrong_login_is_refused(s3: Any, tmp_path: Path) -> None:
+def test_a_wrong_login_is_refused(s3: Bucket, tmp_path: Path) -> None:
     """And, should it go wrong while files are read, is no fault of a file."""
     address = s3.fill(write_pictures(tmp_path / "archive", 1), "films")
     code = (
@@ -208,7 +160,7 @@ def test_a_wrong_login_is_refused(s3: Any, tmp_path: Path) -> None:
         ("s3://no-such-bucket-here/films", "nothing is there"),
     ],
 )
-def test_refused(s3: Any, tmp_path: Path, address: str, words: str) -> None:
+def test_refused(s3: Bucket, tmp_path: Path, address: str, words: str) -> None:
     assert is_address(address)
     with pytest.raises(ArchiveError, match=words) as caught:
         open_archive(address)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from indexer.pipeline.options import FileProcessing
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from tests.pipeline.making import database_state, make_bundle, write_pictures
+from tests.pipeline.remote.alone import run_alone
 from tests.pipeline.remote.graphics import CORES, GPUS
 from tests.pipeline.remote.hosts import needed, ray_is_missing
 
@@ -27,18 +25,6 @@ pytestmark = [needed(ray_is_missing()), pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("tiny"))
-
-
-def run(*words: object) -> str:
-    """What a program prints that starts a cluster of its own, and ends well."""
-    left_out = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        env={name: value for name, value in os.environ.items() if name not in left_out},
-        capture_output=True, text=True, check=False, timeout=850,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_without_an_address_a_cluster_of_this_machine_reads_dicom(
@@ -54,7 +40,7 @@ def test_without_an_address_a_cluster_of_this_machine_reads_dicom(
         compute=compute,
         processing=FileProcessing(workers=1),
     )
-    printed = run(
+    printed = run_alone(
         "-m", "cli", "index", simulation.folder, "--database", database, "--reports", reports,
         "--on", "ray", "--bundle", tiny.path, "--device", "cpu", "--format", "json",
     )  # fmt: skip
@@ -77,7 +63,7 @@ def test_a_chunk_takes_a_gpu_and_its_share_of_cores(
     """
     notes, archive = tmp_path / "notes", write_pictures(tmp_path / "archive", 140)
     notes.mkdir()
-    run(
+    run_alone(
         "-m", "tests.pipeline.remote.graphics",
         notes, archive, tmp_path / "database", tiny.path, device,
     )  # fmt: skip

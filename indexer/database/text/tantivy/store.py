@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ SCHEMA_VERSION = 6
 
 _VERSION_FILE = "schema.json"
 _HEAP_BYTES = 50_000_000
+# Seconds for which another writer is waited for, and between two tries.
+_ENDING, _PAUSE = 5.0, 0.05
 _REBUILD = f"{advice.REPAIR}, which builds the text index again"
 
 
@@ -235,7 +238,8 @@ class EmbeddedTextStore:
                 raise _error(self.path, error, writing=True) from error
 
     def _open_writer(self) -> tantivy.IndexWriter:
-        if self._writer is None:
+        until = time.monotonic() + _ENDING
+        while self._writer is None:
             try:
                 self._writer = self.index.writer(_HEAP_BYTES, 1)
                 # Of a commit that was killed, tantivy would meet the lists of deleted documents
@@ -243,6 +247,10 @@ class EmbeddedTextStore:
                 self._writer.garbage_collect_files()
                 self._written = FacetColumns.load(self.path)
             except (OSError, ValueError) as error:
+                # A process that wrote for one that was just killed ends in a moment.
+                if "lockfile" in str(error).lower() and time.monotonic() < until:
+                    time.sleep(_PAUSE)
+                    continue
                 raise _error(self.path, error, writing=True) from error
         return self._writer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from indexer.errors import CxrdexError
 from search.web.people.person import Role
@@ -53,7 +54,7 @@ class WebSettings:
     Raises
     ------
     CxrdexError
-        It can be reached from other machines, and there is no sign-in.
+        It can be reached from other machines, and there is no sign-in; or `viewer` is no address.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +70,14 @@ class WebSettings:
     reports: Role = "reader"
 
     def __post_init__(self) -> None:
+        if self.viewer is not None:
+            rest = self.viewer.replace("{study}", "").replace("{image}", "")
+            # A scheme such as weasis: opens a program; that of a script opens nothing.
+            if not urlsplit(rest).scheme or {"{", "}"} & {*rest} or rest.startswith("javascript:"):
+                raise CxrdexError(
+                    f"`viewer` {self.viewer} is no address: https://… with {{study}} or {{image}} "
+                    "where the id stands"
+                )
         if self.sign_in is not None:
             return
         if not is_loopback(self.host):
@@ -81,6 +90,12 @@ class WebSettings:
                 f"`names` {self.names[0]} is for people from other machines, and there is no "
                 "sign-in: add `users` FILE (or `proxy_header`, `openid`)"
             )
+
+    def viewer_address(self, study: str, image: str) -> str | None:
+        """Where another viewer shows an image; None for nowhere."""
+        if self.viewer is None:
+            return None
+        return self.viewer.replace("{study}", study).replace("{image}", image)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -53,7 +53,6 @@ def image(
     similar = state.service.search(
         SimilarQuery(limit=8, group="study", exclude="study").request(image_id)
     )
-    viewer = state.settings.viewer
     labels = _likeliest(document)
     if query.label and query.label not in labels:
         raise QueryError(f'no probability of "{query.label}" is known; of {", ".join(labels)}')
@@ -75,7 +74,7 @@ def image(
         label=query.label,
         located=_located(state, image_id, query.label) if query.label else None,
         windows=WINDOWS,
-        viewer=viewer.format(study=document["study"], image=image_id) if viewer else None,
+        viewer=state.settings.viewer_address(document["study"], image_id),
         cohorts=own_cohorts(request, state),
         judging=judging(request, image_id),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from indexer.annotation import NORMAL
 from indexer.archive.report_files.sections import SECTIONS
+from indexer.cascade.interpretation.certainty import is_unusual
 from indexer.database.text.documents import Document
 from search.results import Fragment, Hit, Results
 from search.service import SearchService
@@ -22,6 +23,7 @@ __all__ = [
     "load_thumbnails",
     "marked_report",
     "ranked_annotations",
+    "remarks",
 ]
 
 # Who is believed first.
@@ -80,6 +82,21 @@ class Card:
     def marks(self) -> str:
         """What marking it stands for: its images that were found, the best one first."""
         return ",".join(self.hit.images or (self.hit.id,))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What speaks against taking its reading for granted."""
+        trained = ["the bundle was trained on it"] if self.hit.in_sample else []
+        return [*remarks(self.hit.document), *trained]
+
+
+def remarks(reading: Mapping[str, Any]) -> list[str]:
+    """What speaks against taking a reading, or that of a document, for granted, as commands say it.
+
+    It is hardly a chest film, or something was wrong with the file.
+    """
+    unusual = ["hardly a chest film"] if is_unusual(reading) else []
+    return [*unusual, *(note.replace("_", " ") for note in reading.get("notes", ()))]
 
 
 def hit_cards(service: SearchService, results: Results) -> list[Card]:

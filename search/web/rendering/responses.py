@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from search.web.problems import problem
+from search.web.rendering.cards import remarks
 from search.web.rendering.facets import shown_value
 
 __all__ = ["THEME", "THEMES", "error_response", "json_bytes", "page"]
@@ -26,6 +27,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.filters["remarks"] = remarks
 _environment.filters["sex"] = lambda sex: sex and shown_value("sex", sex)
 
 

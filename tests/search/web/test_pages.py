@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -10,8 +11,10 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from starlette.testclient import TestClient
 
 from cli.main import cxrdex
@@ -19,8 +22,11 @@ from indexer.errors import DatabaseError
 from search.language.fields import FIELDS
 from search.pictures.explain import source_bytes
 from search.request import ImageId
+from search.results import Hit
 from search.service import SearchService
 from search.web.guard import POLICY
+from search.web.rendering import cards
+from search.web.rendering.cards import Card
 
 
 class _Page(HTMLParser):
@@ -219,6 +225,30 @@ def test_a_film_is_answered(client: TestClient, image: str, web_service: SearchS
     assert wrong.status_code == 422
     assert "not an image" in wrong.text.replace("_", " ")
     assert "<h1>This cannot be used</h1>" in wrong.text
+
+
+def test_what_is_hardly_a_chest_film_is_said_to_be_none(client: TestClient) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 280), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    found = client.post("/queries", files={"film": ("a.png", file.getvalue(), "image/png")})
+    assert "Hardly a chest film." in found.text
+
+
+def test_pages_say_what_commands_say_against_a_reading(
+    client: TestClient,
+    image: str,
+    web_service: SearchService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with web_service.snapshot() as snapshot:
+        [document] = snapshot.database.documents([image])
+    document |= {"unusual": 0.9, "notes": ["looks_inverted"]}
+    said = Card(Hit(image, 1.0, document, in_sample=True), (), 0, ()).remarks
+    assert said == ["hardly a chest film", "looks inverted", "the bundle was trained on it"]
+    monkeypatch.setattr(cards, "is_unusual", lambda reading: True)
+    for address in (f"/images/{image}", f"/search?q=id:{image}"):
+        assert "Hardly a chest film." in client.get(address).text, address
 
 
 def test_a_film_is_in_memory_alone_while_it_is_received(

@@ -21,6 +21,20 @@ def test_other_addresses_are_refused(host: str) -> None:
         WebSettings(host=host)
 
 
+@pytest.mark.parametrize(
+    "address", ["https://x/{StudyUID}", "https://x/{", "v.example/{study}", "javascript:{study}"]
+)
+def test_what_is_no_address_of_a_viewer_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(CxrdexError, match="viewer"):
+        WebSettings(viewer=address)
+
+
+def test_a_viewer_is_called_with_the_ids() -> None:
+    settings = WebSettings(viewer="weasis://x/?s={study}&i={image}")
+    assert settings.viewer_address("abc", "def") == "weasis://x/?s=abc&i=def"
+    assert WebSettings().viewer_address("abc", "def") is None
+
+
 def test_uploads_are_forgotten_by_time_and_number() -> None:
     now = 0.0
     uploads = Uploads(2, 10, clock=lambda: now)

@@ -42,6 +42,7 @@ _STOP_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
 # C1 and the serial collector: tests want an early start on few cores, not a fast server.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
+_UNPACKING = Path(__file__).with_name("LuceneContents.java")
 _COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 
 
@@ -224,6 +225,21 @@ class ElasticsearchServer:
     def data(self) -> Path:
         """Where its indexes lie."""
         return self._root / "data"
+
+    @property
+    def can_unpack(self) -> bool:
+        """Whether `unpacked` works: a server in a container has no Lucene to offer."""
+        return self._fetched
+
+    def unpacked(self) -> bytes:
+        """All that the segments of its indexes hold packed, as Lucene reads it: terms, columns and
+        stored fields, those of deleted documents included; as of the last flush."""
+        home = _java_home()
+        assert home is not None
+        folders = sorted(str(file.parent) for file in self.data.rglob("segments_*"))
+        java = [str(home / "bin" / "java"), "-cp", str(_fetch() / "lib" / "*")]
+        command = [*java, str(_UNPACKING), *folders]
+        return subprocess.run(command, capture_output=True, check=True).stdout
 
     @property
     def runs(self) -> bool:

@@ -7,6 +7,7 @@ import random
 import re
 import sqlite3
 import urllib.request
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -218,13 +219,13 @@ def _ask(url: str, body: Mapping[str, object] | None = None) -> Any:
 def test_elasticsearch_keeps_nothing(
     tmp_path: Path, elasticsearch_server: ElasticsearchServer
 ) -> None:
-    """Of its files: the stored documents (``.fdt``), the log and all that is not packed.
+    """Of its files: all bytes as they are, and what Lucene unpacks of them: dictionaries of terms,
+    columns and stored documents, those of deleted documents included; it is seen there first.
 
     Lucene packs stored documents by LZ4, in which a canary, of which no part stands twice, is seen
-    as it is; it is seen there first. Its dictionaries of terms are packed in ways that are not
-    unpacked here. So the server is asked, too: no segment holds a deleted document, and a list of
-    terms, which would have those of deleted documents, has no id that is gone. Not proven is what
-    the disk keeps of files that were deleted.
+    as it is. The server is asked, too: no segment holds a deleted document, and a list of terms,
+    which would have those of deleted documents, has no id that is gone. Not proven is what the disk
+    keeps of files that were deleted.
     """
     path = _fill(tmp_path / "db", Choices("elasticsearch", elasticsearch_server.url))
     _run("sync", "--database", path)
@@ -232,6 +233,15 @@ def test_elasticsearch_keeps_nothing(
     index = Layout(path).read_manifest().text_index
     # So that segments hold what the log has.
     _ask(f"{url}/{index}/_flush?force=true", {})
+
+    def unpacked(*words: str) -> set[str]:
+        """Those of some words that Lucene reads in its segments; an id also as its own field has
+        it."""
+        if not elasticsearch_server.can_unpack:
+            return set()
+        held = elasticsearch_server.unpacked()
+        packed = {word: urlsafe_b64decode(word) for word in words if len(word) == 16}
+        return {w for w in words if w.encode() in held or packed.get(w, b"\n\n") in held}
 
     def in_segments(*words: str) -> set[str]:
         return {name for name in _found(data, *words) if name.endswith((".fdt", ".cfs"))}
@@ -245,6 +255,9 @@ def test_elasticsearch_keeps_nothing(
         return int(stats["_all"]["total"]["docs"]["deleted"])
 
     assert all(in_segments(_canary(number)) for number in (2, 3, 4))
+    if elasticsearch_server.can_unpack:
+        every = {word for n in NUMBERS for word in (_canary(n // 2), image_id(n))}
+        assert unpacked(*every) == every
     assert {image_id(number) for number in NUMBERS} <= ids_of_terms()
     names = tmp_path / "names"
     names.write_text("P1\n")
@@ -256,6 +269,7 @@ def test_elasticsearch_keeps_nothing(
     _ask(f"{url}/{index}/_flush?force=true", {})
     assert in_segments(_canary(4))
     assert in_segments(_canary(2), _canary(3)) == set()
+    assert unpacked(_canary(2), _canary(3), *map(image_id, (4, 5, 6, 7))) == set()
     assert verify(path) == []
     # The same of what is gone from the archive.
     gone = [number for number in NUMBERS if number // 2 == 4]
@@ -270,6 +284,7 @@ def test_elasticsearch_keeps_nothing(
     _ask(f"{url}/{index}/_flush?force=true", {})
     assert in_segments(_canary(1))
     assert in_segments(_canary(4)) == set()
+    assert unpacked(_canary(4), *map(image_id, gone)) == set()
     assert verify(path) == []
 
 

@@ -262,7 +262,9 @@ def test_open_i_reports_agree_with_their_human_terms(shared: Path) -> None:
         ("Right pleural peel.", {"thickening": "affirmed"}),
         ("A pleural-based plaque.", {"thickening": "affirmed"}),
         ("Airway wall thickening.", {"thickening": "affirmed"}),
-        ("Fluid in the major fissure.", {"pleural effusion": "affirmed"}),
+        ("Fluid in the posterior sulcus.", {"pleural effusion": "affirmed"}),
+        # Reports say so beside "no pleural effusion".
+        ("Minimal fluid within the major fissure.", {}),
         ("Layering fluid on the right.", {"pleural effusion": "affirmed"}),
         ("Air-fluid level in the right pleural space.", {"hydropneumothorax": "affirmed"}),
         ("LLL PNA.", {"pneumonia": "affirmed"}),

@@ -25,18 +25,36 @@
     constructor(place, picture) {
       this.place = place;
       this.view = { ...START, ...before.view };
-      this.source = document.createElement("canvas");
-      this.source.width = picture.naturalWidth;
-      this.source.height = picture.naturalHeight;
-      const raw = this.source.getContext("2d", { willReadFrequently: true });
-      raw.drawImage(picture, 0, 0);
-      this.pixels = raw.getImageData(0, 0, this.source.width, this.source.height);
+      this.take(picture);
       this.canvas = document.createElement("canvas");
       this.canvas.tabIndex = 0;
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", picture.alt);
       picture.replaceWith(this.canvas);
       this.listen();
+      this.window();
+      this.draw();
+      this.sharpen();
+    }
+
+    take(picture) {
+      this.source = document.createElement("canvas");
+      this.source.width = picture.naturalWidth;
+      this.source.height = picture.naturalHeight;
+      const raw = this.source.getContext("2d", { willReadFrequently: true });
+      raw.drawImage(picture, 0, 0);
+      this.pixels = raw.getImageData(0, 0, this.source.width, this.source.height);
+    }
+
+    // Zoomed in, a film that has more pixels than are shown at first is asked for with them.
+    async sharpen() {
+      const { larger } = this.place.dataset;
+      if (!larger || this.view.zoom < 1.3) return;
+      delete this.place.dataset.larger;
+      const picture = new Image();
+      picture.src = larger;
+      if (!await picture.decode().then(() => true, () => false)) return;
+      this.take(picture);
       this.window();
       this.draw();
     }
@@ -150,6 +168,7 @@
       one.view = { ...view };
       if (["width", "level", "inverted"].some((name) => old[name] !== view[name])) one.window();
       one.draw();
+      one.sharpen();
     }
     show(view);
     keep();

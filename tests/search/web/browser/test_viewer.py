@@ -96,6 +96,25 @@ def test_window_invert_rotate_and_zoom(opened: Opening, site: Site) -> None:
     assert look(page) == start
 
 
+def test_a_large_film_is_shown_with_its_pixels_when_zoomed(opened: Opening, site: Site) -> None:
+    (image,) = of_effusion(site, 1)
+    page = opened(f"/images/{image}", "reader")
+    expect(page.locator(".viewer canvas")).to_be_visible()
+    start = look(page)
+    larger = f"/v1/images/{image}/pixels?size=2048"
+    page.locator(".viewer").evaluate("(place, to) => { place.dataset.larger = to; }", larger)
+    with page.expect_response(re.compile("size=2048")):
+        for _ in range(2):
+            page.get_by_role("button", name="Nearer").click()
+    for _ in range(100):
+        if look(page)["width"] == 2 * start["width"]:
+            break
+        page.wait_for_timeout(100)
+    assert look(page)["height"] == 2 * start["height"]
+    page.keyboard.press("0")
+    assert abs(look(page)["mean"] - start["mean"]) < 1
+
+
 def test_two_fingers_zoom_and_move(opened: Opening, site: Site) -> None:
     (image,) = of_effusion(site, 1)
     page = opened(f"/images/{image}", "reader", size=PHONE)

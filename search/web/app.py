@@ -60,7 +60,7 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
         Where it is kept who asked for what; it stays the caller's. None for nowhere.
     """
     films = Films(service)
-    uploads = Uploads(settings.uploads, settings.upload_minutes * 60)
+    uploads = Uploads(settings.uploads, settings.upload_minutes * 60, settings.uploads_bytes)
     keep_received_in_memory(settings.upload_bytes)
     state = ServerState(service, settings, films, uploads)
     identities = _identities(settings)

@@ -40,8 +40,9 @@ class WebSettings:
         How it learns who asks; None where whoever uses this machine may do everything.
     upload_bytes
         Size that an uploaded film may have.
-    uploads, upload_minutes
-        How many uploaded films are kept in memory, and for how long after they were last asked for.
+    uploads, uploads_bytes, upload_minutes
+        How many uploaded films are kept in memory, how many bytes of them, and for how long after
+        they were last asked for.
     request_rate, upload_rate
         Requests and uploads that a person, or an address without one, may send a minute where
         there is a sign-in; 0 for any number.
@@ -63,6 +64,7 @@ class WebSettings:
     sign_in: SignInSettings | None = None
     upload_bytes: int = 128 << 20
     uploads: int = 16
+    uploads_bytes: int = 512 << 20
     upload_minutes: float = 30.0
     request_rate: int = 1200
     upload_rate: int = 30

@@ -54,14 +54,20 @@ class Uploads:
         How many are kept; the one that was not asked for for longest goes first.
     seconds
         How long one is kept after it was last asked for.
+    size
+        How many bytes they may have together; the last one is kept however large it is.
     clock
         Seconds that only grow.
     """
 
     def __init__(
-        self, count: int, seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        count: int,
+        seconds: float,
+        size: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count, self._seconds, self._clock = count, seconds, clock
+        self._count, self._seconds, self._size, self._clock = count, seconds, size, clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, Upload]] = OrderedDict()
 
@@ -71,7 +77,7 @@ class Uploads:
         with self._lock:
             self._forget()
             self._kept[token] = self._clock(), Upload(content, "the uploaded film")
-            while len(self._kept) > self._count:
+            while len(self._kept) > 1 and self._is_full():
                 self._kept.popitem(last=False)
         return token
 
@@ -90,6 +96,10 @@ class Uploads:
             _, upload = self._kept.pop(token)
             self._kept[token] = self._clock(), upload
             return upload
+
+    def _is_full(self) -> bool:
+        kept = sum(len(upload.content) for _, upload in self._kept.values())
+        return len(self._kept) > self._count or kept > self._size
 
     def _forget(self) -> None:
         now = self._clock()

@@ -37,7 +37,7 @@ def test_a_viewer_is_called_with_the_ids() -> None:
 
 def test_uploads_are_forgotten_by_time_and_number() -> None:
     now = 0.0
-    uploads = Uploads(2, 10, clock=lambda: now)
+    uploads = Uploads(2, 10, 1000, clock=lambda: now)
     first, second = uploads.add(b"first"), uploads.add(b"second")
     assert uploads.get(first).content == b"first"
     third = uploads.add(b"third")
@@ -52,3 +52,15 @@ def test_uploads_are_forgotten_by_time_and_number() -> None:
         uploads.get(third)
     assert len({first, second, third}) == 3
     assert min(map(len, (first, second, third))) >= 32
+
+
+def test_uploads_take_no_more_memory_than_is_allowed() -> None:
+    uploads = Uploads(16, 10, 1000)
+    first, second, third = (uploads.add(b"x" * 400) for _ in range(3))
+    with pytest.raises(NotFoundError, match="send it again"):
+        uploads.get(first)
+    assert len(uploads.get(second).content) == len(uploads.get(third).content) == 400
+    large = uploads.add(b"x" * 3000)
+    assert len(uploads.get(large).content) == 3000
+    with pytest.raises(NotFoundError):
+        uploads.get(third)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fits_better", "is_smoother", "roughness", "signed_otherwise"]
+__all__ = ["are_cut_words", "fits_better", "is_smoother", "roughness", "signed_otherwise"]
 
 # How many pairs of neighbouring rows are compared, and how many pixels of each.
 _PAIRS, _LENGTH = 24, 2048
@@ -66,6 +66,13 @@ def _pairs_of_rows(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDAr
 def fits_better(other: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> bool:
     """Whether another reading of the same pixels is so much smoother that it must be right."""
     return max(roughness(other)) < _MARGIN * max(roughness(pixels))
+
+
+def are_cut_words(value: bytes, size: tuple[int, int]) -> bool:
+    """Whether as many bytes as an image has pixels are the first half of its 16-bit words."""
+    rows, columns = size
+    words = np.frombuffer(value, "<u2", rows // 2 * columns).reshape(rows // 2, columns)
+    return fits_better(words, np.frombuffer(value, "u1", rows * columns).reshape(size))
 
 
 def is_smoother(other: npt.NDArray[Any], pixels: npt.NDArray[Any]) -> bool:

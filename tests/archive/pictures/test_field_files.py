@@ -69,6 +69,12 @@ def test_a_missing_delimiter_costs_nothing(codec: str, end: bytes) -> None:
     same(read(data[: -len(END)] + end), "encapsulation_mended")
 
 
+def test_half_a_film_is_no_film_of_half_the_depth() -> None:
+    dataset = make_dicom(chest(12), 12)
+    dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+    assert reason(to_bytes(dataset))[0] == "truncated"
+
+
 def test_rle_without_delimiter() -> None:
     same(read(to_bytes(encapsulated(RLE))[: -len(END)]), "encapsulation_mended")
 

@@ -13,7 +13,7 @@ from indexer.archive.decoders.transfer_syntaxes import decode_pixels
 from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
 from indexer.archive.pictures.dicom.elements import number, text
 from indexer.archive.pictures.dicom.encapsulation import PixelData, detect_codec, find_pixels
-from indexer.archive.plausibility import fits_better, is_smoother, roughness
+from indexer.archive.plausibility import are_cut_words, fits_better, is_smoother, roughness
 from indexer.archive.windowing import Grid, check_size, grey_channel
 from indexer.errors import FailedImage, SkippedImage
 
@@ -228,12 +228,11 @@ def _attach_native(
     if _are_words(dataset, value, size[0] * size[1]):
         _set_depth(dataset, 16, 16)
         notes.append("bits_as_found")
-    if found.whole and _fit_length(dataset, len(value), size[0] * size[1]):
+    if found.whole and _fit_length(dataset, value, size):
         notes.append("bits_as_found")
     wanted = _native_bytes(dataset, *size)
     if len(value) < wanted or not value:
         message = f"the pixel data ends after {len(value)} bytes of {wanted}"
-        # All announced bytes are there.
         wrong = ": it is cut short, or rows, columns or bits of the header are wrong"
         raise FailedImage("truncated", message + (wrong if found.whole else ""))
     dataset.PixelData = value
@@ -241,13 +240,15 @@ def _attach_native(
     return tuple(notes)
 
 
-def _fit_length(dataset: Dataset, length: int, count: int) -> bool:
+def _fit_length(dataset: Dataset, value: bytes, size: tuple[int, int]) -> bool:
     """Take one sample, or eight bits, where there are as many bytes as that has."""
+    length, count = len(value), size[0] * size[1]
     one = count * int(dataset.BitsAllocated) // 8
     if dataset.SamplesPerPixel == 3 and length in (one, one + 1):
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         return True
-    if dataset.SamplesPerPixel == 1 and one == 2 * count and length in (count, count + 1):
+    halved = dataset.SamplesPerPixel == 1 and one == 2 * count and length in (count, count + 1)
+    if halved and not are_cut_words(value, size):
         _set_depth(dataset, 8, 8)
         return True
     return False
@@ -257,9 +258,8 @@ def _are_words(dataset: Dataset, value: bytes, count: int) -> bool:
     """Whether values that are said to have 8 bits have twice as many."""
     if dataset.SamplesPerPixel != 1 or dataset.BitsAllocated != 8 or len(value) // 2 != count:
         return False
-    shape = int(dataset.Rows), int(dataset.Columns)
-    words = np.frombuffer(value, "<u2", count).reshape(shape)
-    return fits_better(words, np.frombuffer(value, "u1", count).reshape(shape))
+    readings = (np.frombuffer(value, kind, count) for kind in ("<u2", "u1"))
+    return fits_better(*(r.reshape(dataset.Rows, dataset.Columns) for r in readings))
 
 
 def _size_by_length(dataset: Dataset, size: tuple[int, int], length: int) -> tuple[int, int]:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from jinja2 import Environment, PackageLoader
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -226,15 +225,6 @@ def test_a_film_is_answered(client: TestClient, image: str, web_service: SearchS
     assert wrong.status_code == 422
     assert "not an image" in wrong.text.replace("_", " ")
     assert "<h1>This cannot be used</h1>" in wrong.text
-
-
-@pytest.mark.parametrize(("rows", "columns", "has"), [(1024, 800, False), (900, 2500, True)])
-def test_a_film_of_more_pixels_than_are_shown_at_first_is_to_be_had_in_full(
-    rows: int, columns: int, has: bool
-) -> None:
-    tools: Any = Environment(loader=PackageLoader("search.web")).get_template("tools.html").module
-    said = tools.larger({"id": "abc", "rows": rows, "columns": columns})
-    assert ('data-larger="/v1/images/abc/pixels?size=2048"' in said) == has
 
 
 def test_what_is_hardly_a_chest_film_is_said_to_be_none(client: TestClient) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from jinja2 import Environment, PackageLoader
 
 from indexer.errors import CxrdexError, NotFoundError
 from search.web.settings import WebSettings, is_loopback
@@ -64,3 +67,12 @@ def test_uploads_take_no_more_memory_than_is_allowed() -> None:
     assert len(uploads.get(large).content) == 3000
     with pytest.raises(NotFoundError):
         uploads.get(third)
+
+
+@pytest.mark.parametrize(("rows", "columns", "has"), [(1024, 800, False), (900, 2500, True)])
+def test_a_film_of_more_pixels_than_are_shown_at_first_is_to_be_had_in_full(
+    rows: int, columns: int, has: bool
+) -> None:
+    tools: Any = Environment(loader=PackageLoader("search.web")).get_template("tools.html").module
+    said = tools.larger({"id": "abc", "rows": rows, "columns": columns})
+    assert ('data-larger="/v1/images/abc/pixels?size=2048"' in said) == has

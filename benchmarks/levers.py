@@ -5,7 +5,7 @@ schedule with one seed, and judged on the val part of every source.
 
 The last data set is the one of captions. A row that is there already is not made again. With
 ``--table further`` soft targets come from more views and bundles, and each change of appearance is
-left out alone.
+left out alone; with ``--table unlabelled``, the pictures that nobody labelled.
 """
 
 from __future__ import annotations
@@ -64,13 +64,19 @@ _FURTHER: Mapping[str, Mapping[str, Any]] = {
     "without rotations": {"left_out": ("rotations",)},
     "without scales": {"left_out": ("scales",)},
 }
-_TABLES = {"parts": _PARTS, "further": _FURTHER}
-_RESULT = {"parts": "levers", "further": "levers-further"}
+_UNLABELLED: Mapping[str, Mapping[str, Any]] = {
+    "all": {},
+    "without the films of NIH that nobody labelled": {},
+}
+_TABLES = {"parts": _PARTS, "further": _FURTHER, "unlabelled": _UNLABELLED}
+_RESULT = {"parts": "levers", "further": "levers-further", "unlabelled": "levers-unlabelled"}
 # Here the bundle that ships teaches beside the one that training starts from.
 _TWO_BUNDLES = "and of two bundles, the other the one that ships"
+# Of which data set nothing is learnt, and whether its films of which somebody says something stay.
 _LEFT_OUT = {
-    "without the labelled and unlabelled films of NIH": 1,
-    "without the captioned films of ROCO": 2,
+    "without the labelled and unlabelled films of NIH": (1, False),
+    "without the captioned films of ROCO": (2, False),
+    "without the films of NIH that nobody labelled": (1, True),
 }
 
 
@@ -107,7 +113,7 @@ def main(
         teachers = [begin.bundle, *([Bundle.load(None)] if row == _TWO_BUNDLES else [])]
         sources = Sources.load(datasets, changed, work, limit=limit, unlabelled=True)
         if row in _LEFT_OUT:
-            sources = _without(sources, _LEFT_OUT[row])
+            sources = _without(sources, *_LEFT_OUT[row])
         rows[row] = _row(changed, sources, begin, teachers, work)
         write_result(
             _RESULT[table],
@@ -139,9 +145,12 @@ def _row(
     return _judged(joined, sources)
 
 
-def _without(sources: Sources, number: int) -> Sources:
-    """The same, but that nothing of one data set is learnt from."""
-    kept = np.flatnonzero(sources.source["train"] != number)
+def _without(sources: Sources, number: int, labelled_stay: bool) -> Sources:
+    """The same, but that nothing of one data set is learnt from, or only its labelled films."""
+    stays = sources.source["train"] != number
+    if labelled_stay:
+        stays |= np.array([bool(e.annotations or e.findings) for e in sources.examples["train"]])
+    kept = np.flatnonzero(stays)
     return replace(
         sources,
         examples={**sources.examples, "train": [sources.examples["train"][n] for n in kept]},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from cli.logs import log_on_stderr
 from cli.options import device_option
 from cli.terminal import echo
+from indexer.learning.changes import AppearanceChange
 from indexer.paper.recipe import RECIPES, PaperRecipe, chosen
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ _OF_PRODUCT = (
     "kept",
     "interpolation",
     "frozen",
+    "strong",
+    "jpeg",
+    "left_out",
     "pack",
 )
 _OF_PAPER = ("bundle", "full_schedule", "compare")
@@ -110,6 +114,21 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
     type=click.IntRange(min=0),
     default=0,
     help="Leave so many stages of the CNN as they start; each makes a step cheaper.",
+)
+@click.option(
+    "--appearance/--no-appearance",
+    "strong",
+    default=None,
+    help="Augment by what differs between hospitals (gamma, contrast, noise, letters ...), too.  "
+    "[default: with several data sets]",
+)
+@click.option("--jpeg", is_flag=True, help="With --appearance, augment by JPEG compression, too.")
+@click.option(
+    "--leave-out",
+    "left_out",
+    type=click.Choice(get_args(AppearanceChange)),
+    multiple=True,
+    help="Leave this change out of augmentation; may be given several times.",
 )
 @click.option(
     "--backbone",

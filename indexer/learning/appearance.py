@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -12,21 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["AppearanceChange", "change_appearance"]
+from indexer.learning.changes import AppearanceChange
 
-#: What can be left out of augmentation; rotations and scales are `indexer.learning.augmentation`'s.
-AppearanceChange: TypeAlias = Literal[
-    "gamma",
-    "local equalisation",
-    "blur",
-    "coarse pixels",
-    "contrast",
-    "noise",
-    "letters",
-    "borders",
-    "rotations",
-    "scales",
-]
+__all__ = ["change_appearance"]
 
 # Share of the pictures that get each change.
 _EQUALISED, _BLURRED, _COARSE, _NOISY, _LETTERED, _BORDERED = 0.3, 0.25, 0.15, 0.4, 0.35, 0.2

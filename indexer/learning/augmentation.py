@@ -7,7 +7,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from indexer.learning.appearance import AppearanceChange, change_appearance
+from indexer.learning.appearance import change_appearance
+from indexer.learning.changes import AppearanceChange
 
 __all__ = ["augment"]
 

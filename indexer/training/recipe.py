@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from indexer.errors import RecipeError
-from indexer.learning.appearance import AppearanceChange
+from indexer.learning.changes import AppearanceChange
 
 __all__ = ["Recipe"]
 
@@ -137,6 +137,7 @@ class Recipe:
             "`epochs` 0 needs `start`: untrained CNNs say nothing": not (self.epochs or start),
             "`teachers` and `teacher_views` have no meaning with `epochs` 0": not self.epochs
             and (teachers or self.teacher_views > 1),
+            "`jpeg` needs `strong`": self.jpeg and not self.strong,
             "`teacher_views` needs `teachers` or `start`": self.teacher_views > 1
             and not (teachers or start),
             "`kept` needs `start`: untrained CNNs say nothing": self.kept and not start,

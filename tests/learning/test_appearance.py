@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from indexer.learning.appearance import AppearanceChange, change_appearance
+from indexer.learning.appearance import change_appearance
 from indexer.learning.augmentation import augment
+from indexer.learning.changes import AppearanceChange
 
 OF_PLACE: tuple[AppearanceChange, ...] = ("rotations", "scales")
 

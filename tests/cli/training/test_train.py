@@ -28,6 +28,9 @@ TERMS = (("normal", "normal"), ("Opacity/lung/left", "opacity"))
             ["--start", "b", "--epochs", "0", "--teacher", "b"],
             "--teacher and --teacher-views have no meaning with --epochs 0",
         ),
+        (["--jpeg"], "--jpeg needs --appearance"),
+        (["--leave-out", "flips"], "'flips' is not one of 'gamma'"),
+        (["--recipe", "bundle", "--leave-out", "noise"], "--leave-out has no meaning for"),
         (["--full-schedule"], "--full-schedule has no meaning for the recipe product"),
         (
             ["--recipe", "paper-gru", "--min-images", "5"],
@@ -73,11 +76,15 @@ def test_a_hospital_trains_on_its_own_table_by_one_command(run: Run, tmp_path: P
     result = run(
         "train", films, "--output", tmp_path / "st-marys", "--epochs", "1", "--no-pretrained",
         "--backbone", "test_efficientnet", "--min-images", "5", "--device", "cpu", "--rounds", "0",
+        "--appearance", "--jpeg", "--leave-out", "noise", "--leave-out", "contrast",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "bundle st-marys," in result.stdout
     bundle = Bundle.load(tmp_path / "st-marys")
     assert bundle.name == "st-marys", "not the name of the bundle that ships"
+    recipe = bundle.record["recipe"]
+    assert (recipe["strong"], recipe["jpeg"]) == (True, True)
+    assert recipe["left_out"] == ["noise", "contrast"]
     assert set(bundle.findings) == {disease for _, disease in TERMS}
     card = (tmp_path / "st-marys" / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model card: st-marys\n")

@@ -15,7 +15,7 @@ import torch
 
 from indexer.cascade.bundle import Bundle, BundleDescription
 from indexer.cascade.networks.annotator import Annotator
-from indexer.cascade.text_space import COMMON
+from indexer.cascade.text_space import COMMON, TextSpace
 from indexer.cascade.trained_on import compressed
 from indexer.datasets.targets import KnownTargets
 from indexer.evaluation.areas import areas_by_source, mean_area
@@ -41,6 +41,7 @@ from indexer.training.interpretation.unusual import learn_unusual
 from indexer.training.likeness import fit_likeness, group_means
 from indexer.training.recipe import Recipe
 from indexer.training.sources import PARTS, Sources, Start
+from indexer.training.towers import learn_text_space, told_by_source
 from indexer.words import sentences
 
 __all__ = ["Training"]
@@ -186,6 +187,14 @@ class Training:
         films = {part: self.sources.canvases_by_source(part) for part in PARTS}
         score, record["unusual"] = learn_unusual(bundle, films, device, recipe.seed)
         weights |= score.tensors()
+        if recipe.text_weight:
+            told = {
+                part: told_by_source(self.sources, part, joined.vectors[part]) for part in PARTS
+            }
+            space, record["towers"] = learn_text_space(
+                told["train"], told["val"], TextSpace.of(bundle), recipe.seed
+            )
+            weights |= space.tensors()
         return Bundle.save(output, description, weights), self.composites
 
     def add_member(self, number: int, columns: npt.NDArray[np.int64]) -> None:

@@ -170,6 +170,11 @@ def test_it_places_pictures_beside_their_annotation(trained: Bundle) -> None:
         right.append(fits.argmax(0) == number)
     assert np.mean(right) > 0.4, "chance is 0.125"
     assert np.linalg.norm(trained.weights()[COMMON]) > 0.1, "what the annotations share"
+    shares = trained.record["towers"]
+    (start,), (end,) = (shares[when].values() for when in ("before", "after"))
+    assert start.keys() == {"annotations", "texts"}
+    assert all(end[kind] <= share for kind, share in start.items())
+    assert (TextSpace.of(trained).text_map is None) == (start == end)
 
 
 def test_a_reading_does_not_depend_on_its_batch(trained: Bundle) -> None:

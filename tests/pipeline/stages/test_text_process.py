@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Timer
 
@@ -40,8 +40,19 @@ def _spawned(parent: int | None = None) -> list[psutil.Process]:
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
+@pytest.fixture
+def spawned() -> Callable[[], list[psutil.Process]]:
+    """Workers that have come since the test began; those of other tests' servers go on."""
+    others = _spawned()
+    return lambda: [process for process in _spawned() if process not in others]
+
+
 def test_a_large_run_has_one_and_the_database_is_the_same(
-    run: Index, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Index,
+    archive: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spawned: Callable[[], list[psutil.Process]],
 ) -> None:
     run(archive, database=tmp_path / "small")
     written: list[int] = []
@@ -58,17 +69,17 @@ def test_a_large_run_has_one_and_the_database_is_the_same(
     monkeypatch.setattr(runs, "_MANY", 6)
     run(archive, database=tmp_path / "large")
     assert sum(written) == 6
-    assert not _spawned()
+    assert not spawned()
     assert verify(tmp_path / "large") == []
     assert database_state(tmp_path / "large") == database_state(tmp_path / "small")
 
 
-def test_killed_in_a_run(tmp_path: Path) -> None:
+def test_killed_in_a_run(tmp_path: Path, spawned: Callable[[], list[psutil.Process]]) -> None:
     """The run ends with an error; what was committed waits, and is sent by the next one."""
     path = tmp_path / "db"
     with opened(path) as writer, text_written_apart(writer):
         writer.commit([entry(number) for number in range(5)])
-        (process,) = _spawned()
+        (process,) = spawned()
         process.kill()
         with pytest.raises(DatabaseError, match="ended with code -9; what was committed is safe"):
             writer.commit([entry(number) for number in range(5, 9)])
@@ -79,7 +90,9 @@ def test_killed_in_a_run(tmp_path: Path) -> None:
     assert verify(path) == []
 
 
-def test_its_errors_are_those_of_the_store(tmp_path: Path) -> None:
+def test_its_errors_are_those_of_the_store(
+    tmp_path: Path, spawned: Callable[[], list[psutil.Process]]
+) -> None:
     path = fill(tmp_path / "db", 3)
     texts = _documents(path)
     with Writer.maintain(path) as writer:
@@ -91,7 +104,7 @@ def test_its_errors_are_those_of_the_store(tmp_path: Path) -> None:
         Timer(store._ENDING / 5, writer.text.close).start()
         process.write(texts[:1], [])
         process.close()
-    assert not _spawned()
+    assert not spawned()
     assert verify(path) == []
 
 

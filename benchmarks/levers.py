@@ -5,7 +5,8 @@ schedule with one seed, and judged on the val part of every source.
 
 The last data set is the one of captions. A row that is there already is not made again. With
 ``--table further`` soft targets come from more views and bundles, and each change of appearance is
-left out alone; with ``--table unlabelled``, the pictures that nobody labelled.
+left out alone; with ``--table unlabelled``, the pictures that nobody labelled, of which as many are
+learnt from as ``--limit`` has of labelled ones.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from benchmarks.record import RESULTS, write_result
@@ -111,7 +113,11 @@ def main(
         torch.manual_seed(0)
         changed = replace(recipe, **changes)
         teachers = [begin.bundle, *([Bundle.load(None)] if row == _TWO_BUNDLES else [])]
-        sources = Sources.load(datasets, changed, work, limit=limit, unlabelled=True)
+        if table == "unlabelled":
+            # The labelled films of NIH come first, so that a limit alone takes no other.
+            sources = _first_of_each(Sources.load(datasets, changed, work, unlabelled=True), limit)
+        else:
+            sources = Sources.load(datasets, changed, work, limit=limit, unlabelled=True)
         if row in _LEFT_OUT:
             sources = _without(sources, *_LEFT_OUT[row])
         rows[row] = _row(changed, sources, begin, teachers, work)
@@ -149,8 +155,26 @@ def _without(sources: Sources, number: int, labelled_stay: bool) -> Sources:
     """The same, but that nothing of one data set is learnt from, or only its labelled films."""
     stays = sources.source["train"] != number
     if labelled_stay:
-        stays |= np.array([bool(e.annotations or e.findings) for e in sources.examples["train"]])
-    kept = np.flatnonzero(stays)
+        stays |= _labelled(sources)
+    return _learnt_from(sources, np.flatnonzero(stays))
+
+
+def _first_of_each(sources: Sources, limit: int) -> Sources:
+    """The same, but that of each data set only the first films are learnt from of which somebody
+    says something, and as many of which nobody does."""
+    kind = 2 * sources.source["train"] + _labelled(sources)
+    first = [np.flatnonzero(kind == number)[:limit] for number in np.unique(kind)]
+    return _learnt_from(sources, np.sort(np.concatenate(first)))
+
+
+def _labelled(sources: Sources) -> npt.NDArray[np.bool_]:
+    """Whether anybody says anything of each film of `train`."""
+    examples = sources.examples["train"]
+    return np.array([bool(e.annotations or e.findings or e.sentences) for e in examples])
+
+
+def _learnt_from(sources: Sources, kept: npt.NDArray[np.int64]) -> Sources:
+    """The same with these films of `train` alone."""
     return replace(
         sources,
         examples={**sources.examples, "train": [sources.examples["train"][n] for n in kept]},

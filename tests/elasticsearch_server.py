@@ -231,12 +231,20 @@ class ElasticsearchServer:
         """Whether `unpacked` works: a server in a container has no Lucene to offer."""
         return self._fetched
 
-    def unpacked(self) -> bytes:
-        """All that the segments of its indexes hold packed, as Lucene reads it: terms, columns and
-        stored fields, those of deleted documents included; as of the last flush."""
+    def unpacked(self, index: str) -> bytes:
+        """All that the segments of an index hold packed, as Lucene reads it: terms, columns and
+        stored fields, those of deleted documents included; as of the last flush.
+
+        Parameters
+        ----------
+        index
+            Its UUID, by which its folder is called.
+        """
         home = _java_home()
         assert home is not None
-        folders = sorted(str(file.parent) for file in self.data.rglob("segments_*"))
+        files = self.data.rglob("segments_*")
+        folders = sorted({str(file.parent) for file in files if index in file.parts})
+        assert folders, index
         java = [str(home / "bin" / "java"), "-cp", str(_fetch() / "lib" / "*")]
         command = [*java, str(_UNPACKING), *folders]
         return subprocess.run(command, capture_output=True, check=True).stdout

@@ -99,6 +99,7 @@ def question_candidates(
             "Which women over 60 have {}?",
             [((n,), f'disease:"{n}" age:[60 TO 120] sex:F') for n in names],
         ),
+        ("Which films show {} as possible?", [((n,), f'possible:"{n}"') for n in names]),
         (
             "Which films show {} as likely, not only as possible?",
             [((n,), f'likely:"{n}"') for n in names],

@@ -232,14 +232,8 @@ class ElasticsearchServer:
         return self._fetched
 
     def unpacked(self, index: str) -> bytes:
-        """All that the segments of an index hold packed, as Lucene reads it: terms, columns and
-        stored fields, those of deleted documents included; as of the last flush.
-
-        Parameters
-        ----------
-        index
-            Its UUID, by which its folder is called.
-        """
+        """All that the segments of an index, named by its UUID, hold packed, as Lucene reads it:
+        terms, columns, stored fields, those of deleted documents too; as of the last flush."""
         home = _java_home()
         assert home is not None
         files = self.data.rglob("segments_*")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.training.towers import main
+from cli.training.refit import main
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.text_space import COMMON, TEXT_MAP, TextSpace
 from indexer.training import towers
@@ -85,7 +85,7 @@ def test_a_bundle_learns_anew_where_both_meet_and_nothing_else_changes(
     before = _with_sentences(make_bundle(tmp_path / "tiny"), tmp_path / "before")
     assert TextSpace.of(before).text_map is None
     words = [folder, "--bundle", before.path, "--output", tmp_path / "new", "--device", "cpu"]
-    result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["towers", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     fresh = Bundle.load(tmp_path / "new")
     assert fresh.hash in result.output

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
-from cli.training.thresholds import main
+from cli.training.refit import main
 from indexer.cascade.bundle import Bundle
 from indexer.datasets.targets import KnownTargets
 from indexer.training.interpretation import thresholds as module
@@ -174,7 +174,7 @@ def test_thresholds_are_chosen_anew_and_nothing_else_changes(tmp_path: Path) -> 
     folder = planted_folder(tmp_path / "set", {"train": 12, "val": 24})
     before = make_bundle(tmp_path / "before")
     words = [folder, "--bundle", before.path, "--output", tmp_path / "new", "--device", "cpu"]
-    result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["thresholds", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     fresh = Bundle.load(tmp_path / "new")
     assert fresh.hash in result.output

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
-from cli.training.unusual import main
+from cli.training.refit import main
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.training.interpretation import unusual
@@ -104,7 +104,7 @@ def test_a_bundle_learns_anew_what_is_unusual_and_nothing_else_changes(
     folder = planted_folder(tmp_path / "set", {"train": 12, "val": 6})
     before = make_bundle(tmp_path / "before")
     words = [folder, "--bundle", before.path, "--output", tmp_path / "new", "--device", "cpu"]
-    result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["unusual", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     fresh = Bundle.load(tmp_path / "new")
     assert fresh.hash in result.output

@@ -40,6 +40,8 @@ _PATIENCE = 2.0
 _PAUSE = 0.02
 # Compactions may remove shards while they are opened, so opening is tried this often.
 _TRIES = 10
+# So many vectors are compared in about 3 ms; to load FAISS with its GPU libraries takes 80 ms.
+_FEW = 5_000
 
 
 class Snapshot:
@@ -168,7 +170,7 @@ class _VectorCache:
                 )
                 store = open_vectors(
                     manifest.vectors,
-                    Vectors(folder, opened),
+                    Vectors(folder, opened, few=_FEW),
                     manifest.dimensions,
                     lambda: self._text(manifest),
                 )

@@ -49,9 +49,11 @@ class Vectors:
         ``vectors/`` of a database.
     shards
         The truth at that moment.
+    few
+        At most so many images are all compared, and FAISS is not loaded for them.
     """
 
-    def __init__(self, folder: Path, shards: Shards) -> None:
+    def __init__(self, folder: Path, shards: Shards, *, few: int = 0) -> None:
         self._shards = shards
         shards.hold()
         self._generation: Generation | None = None
@@ -61,7 +63,11 @@ class Vectors:
         self._axes: npt.NDArray[np.float32] | None = None
         # A newer generation may take the place of those that were listed.
         listed: list[Path] = []
-        while self._generation is None and listed != (now := generations(folder)):
+        while (
+            len(shards) > few
+            and self._generation is None
+            and listed != (now := generations(folder))
+        ):
             listed = now
             for path in listed:
                 if self._open(path):
@@ -227,10 +233,10 @@ class Vectors:
         return _best(scores, names, k)
 
     def _approximate(self, vector: Vector, k: int, keys: Keys | None, barred: Keys) -> Found:
-        import faiss
-
         if self._generation is None or self._entries is None:
             return _nothing()
+        import faiss
+
         bits = self._bits(keys, barred)
         count = available = len(self._entries)
         selector = None

@@ -44,6 +44,14 @@ def test_recall(shards: Shards, tmp_path: Path, name: str) -> None:
     assert list(vectors.disagreements()) == []
 
 
+def test_few_images_are_all_compared_without_an_index(shards: Shards, tmp_path: Path) -> None:
+    build_vectors(tmp_path, shards, plan=INVERTED)
+    few, many = (Vectors(tmp_path, shards, few=count) for count in (3500, 3499))
+    assert (few.generation is None, many.generation is None) == (True, False)
+    for query in _queries(shards, 5):
+        assert few.search(query, 3500)[1].tolist() == _exact(shards, query, 3500)
+
+
 def test_inverted_lists_never_give_fewer_than_there_are(
     shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

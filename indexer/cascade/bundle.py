@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from indexer import advice
 from indexer.cascade.bundle_checks import check_description, check_header, check_tensors
@@ -123,6 +121,10 @@ class Bundle(BundleDescription):
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """All tensors by name, stored in half precision where that loses nothing that shows."""
+        # A search by id reads the description alone.
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
         try:
             tensors = load_file(self.path / _WEIGHTS)
         except (OSError, ValueError, SafetensorError) as error:
@@ -197,6 +199,8 @@ class Bundle(BundleDescription):
         BundleError
             A tensor holds a number that is not finite.
         """
+        from safetensors.numpy import save_file
+
         halves = {key: _half(key, value) for key, value in weights.items()}
         path.mkdir(parents=True, exist_ok=True)
         save_file(halves, path / _WEIGHTS)

@@ -13,6 +13,7 @@ NOTES: dict[str, str] = {
     "bytes_swapped": "the bytes of its pixel values are the other way round than the header says",
     "sign_as_found": "its pixel values are signed otherwise than the header says",
     "further_frames_left_out": "more than one picture is in it; the first one is read",
+    "frames_as_found": "its header speaks of several pictures, and one is in it",
     "modality_loosely_named": "its modality is no defined term; read as a radiograph",
     "tags_disagree": "the header names the chest and another part of the body",
     "lut_ignored": "a lookup table of its header is damaged or far too short; shown without it",

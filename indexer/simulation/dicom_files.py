@@ -122,6 +122,7 @@ def _set_pixels(image: Dataset, pixels: npt.NDArray[np.generic], encoding: Pixel
     if not syntax.is_encapsulated:
         order: Literal["<", ">"] = "<" if syntax.is_little_endian else ">"
         raw = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+        raw *= int(image.get("NumberOfFrames", 1))
         image.PixelData = raw + b"\0" * (len(raw) % 2)
         image["PixelData"].VR = "OB" if image.BitsAllocated == 8 else "OW"
         return

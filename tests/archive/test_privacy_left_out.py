@@ -45,6 +45,12 @@ def as_colour(secrets: Secrets) -> bytes:
     return to_bytes(dataset)
 
 
+def as_clip(secrets: Secrets) -> bytes:
+    dataset = laden(secrets, NumberOfFrames=7)
+    dataset.PixelData *= 7
+    return to_bytes(dataset)
+
+
 def without_pixels(secrets: Secrets) -> bytes:
     dataset = laden(secrets)
     del dataset.PixelData
@@ -77,7 +83,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[Secrets], bytes]]] = {
         "other_body_part",
         lambda s: changed(BodyPartExamined="", StudyDescription=f"KNEES {s.word()}")(s),
     ),
-    "clip": ("multi_frame", changed(NumberOfFrames=7)),
+    "clip": ("multi_frame", as_clip),
     "raw": ("raw_for_processing", changed(PresentationIntentType="FOR PROCESSING")),
     "colour": ("colour", as_colour),
     "no pixels": ("no_pixels", without_pixels),
@@ -91,7 +97,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[Secrets], bytes]]] = {
     "bad RLE": ("undecodable_pixels", with_syntax("1.2.840.10008.1.2.5")),
     "video": ("unsupported_transfer_syntax", with_syntax("1.2.840.10008.1.2.4.100")),
     "no DICOM": ("not_dicom", lambda s: f"Dear {s.word()}, {s.word()}".encode()),
-    "odd bits": ("contradictory_header", changed(BitsAllocated=13)),
+    "odd samples": ("contradictory_header", changed(SamplesPerPixel=2, Rows=PIXELS.shape[0] // 2)),
 }
 
 

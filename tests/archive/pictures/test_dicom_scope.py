@@ -144,13 +144,14 @@ def test_chest_radiographs_pass(attributes: dict[str, Any]) -> None:
             {"Modality": "DX", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"},
             "raw_for_processing",
         ),
-        ({"NumberOfFrames": "2"}, "multi_frame"),
+        ({"NumberOfFrames": "2", "PixelData": film().tobytes() * 2}, "multi_frame"),
     ],
 )
 def test_other_images_are_skipped(attributes: dict[str, Any], why: str) -> None:
-    data = to_bytes(make_dicom(film(), **attributes))
+    dataset = make_dicom(film(), **attributes)
+    dataset.PixelData = attributes.get("PixelData", dataset.PixelData)
     with pytest.raises(SkippedImage) as caught:
-        read(data)
+        read(to_bytes(dataset))
     assert caught.value.reason == why
 
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from indexer.archive.decoding import DecodeSettings, decode
 from indexer.errors import FailedImage, SkippedImage
 from tests.archive.making import make_dicom, make_picture, to_bytes
-from tests.archive.pictures.test_field import JPEG, SETTINGS, Array, chest, read, same
+from tests.archive.pictures.test_field import JPEG, SETTINGS, Array, bordered, chest, read, same
 from tests.archive.pictures.test_field_files import reason
 
 
@@ -173,15 +173,94 @@ def test_modalities_loosely_named(modality: str) -> None:
     assert reason(make_dicom(chest(), Modality=modality, SOPClassUID=other))[0] == "other_modality"
 
 
-@pytest.mark.parametrize("frames", ["0", "", "1"])
+@pytest.mark.parametrize("frames", ["0", "", "1", "-1"])
 def test_frames_that_are_one(frames: str) -> None:
     same(read(make_dicom(chest(), NumberOfFrames=frames or None)))
 
 
-def test_a_number_of_frames_stays_in_the_file() -> None:
-    found, detail = reason(make_dicom(chest(), NumberOfFrames="713"))
+def of_frames(stated: str, there: int, uid: str | None) -> Dataset:
+    """A film that is there some times, native or encoded, under a header that states a number."""
+    dataset = make_dicom(chest(), NumberOfFrames=str(there))
+    dataset.PixelData = chest().tobytes() * there
+    if uid:
+        dataset.compress(uid, generate_instance_uid=False)
+    dataset.NumberOfFrames = stated
+    return dataset
+
+
+@pytest.mark.parametrize("uid", [None, JPEG + "90", JPEG + "80", "1.2.840.10008.1.2.5"])
+@pytest.mark.parametrize(
+    ("stated", "there", "note"),
+    [
+        ("2", 1, "frames_as_found"),
+        ("713", 1, "frames_as_found"),
+        ("1", 3, "further_frames_left_out"),
+    ],
+)
+def test_one_picture_under_a_header_of_other_frames(
+    uid: str | None, stated: str, there: int, note: str
+) -> None:
+    same(read(of_frames(stated, there, uid)), note)
+
+
+@pytest.mark.parametrize("uid", [None, JPEG + "90", JPEG + "80", "1.2.840.10008.1.2.5"])
+def test_a_number_of_frames_stays_in_the_file(uid: str | None) -> None:
+    found, detail = reason(of_frames("713", 3, uid))
     assert found == "multi_frame"
     assert "713" not in detail
+
+
+@pytest.mark.parametrize("uid", [None, JPEG + "90"])
+def test_a_film_of_frames_that_is_cut_short(uid: str | None) -> None:
+    data = to_bytes(of_frames("4", 4, uid))
+    found = {reason(data[: len(data) * part // 8])[0] for part in (3, 5, 7)}
+    assert found <= {"multi_frame", "truncated"}
+
+
+@pytest.mark.parametrize("word", ["GREY", "MONOCHROM", "GRAYSCALE", "XRAY", "?"])
+def test_a_word_for_grey_that_no_standard_has(word: str) -> None:
+    same(read(make_dicom(chest(), PhotometricInterpretation=word)))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 13, 15])
+def test_bits_allocated_are_whole_bytes(bits: int) -> None:
+    same(read(make_dicom(chest(), BitsAllocated=bits)))
+
+
+@pytest.mark.parametrize(
+    ("origin", "hidden"),
+    [
+        ([1, 1], np.s_[:]),
+        # A plane that is larger than the film, one that begins inside, and one that is elsewhere.
+        ([-9, -19], np.s_[:]),
+        ([21, 51], np.s_[20:, 50:]),
+        ([500, 1], np.s_[:0]),
+    ],
+)
+def test_a_shutter_that_is_a_plane_of_bits(origin: list[int], hidden: Any) -> None:
+    rows, columns = chest().shape
+    mask = bordered(np.zeros((rows, columns), np.uint16), 1).astype(bool)
+    top, left = (place - 1 for place in origin)
+    plane = np.zeros((rows - min(top, 0), columns - min(left, 0)), bool)
+    covering = np.zeros_like(mask)
+    covering[hidden] = mask[hidden]
+    inner = covering[max(top, 0) :, max(left, 0) :]
+    plane[-min(top, 0) :, -min(left, 0) :][: inner.shape[0], : inner.shape[1]] = inner
+    pixels = chest()
+    pixels[covering] = 4095
+    dataset = make_dicom(pixels, ShutterShape="BITMAP", ShutterOverlayGroup=0x6002)
+    dataset.add_new((0x6002, 0x0010), "US", plane.shape[0])
+    dataset.add_new((0x6002, 0x0011), "US", plane.shape[1])
+    dataset.add_new((0x6002, 0x0050), "SS", origin)
+    bits = np.packbits(plane, bitorder="little").tobytes()
+    dataset.add_new((0x6002, 0x3000), "OW", bits + b"\0" * (len(bits) % 2))
+    image = read(dataset)
+    blacked = chest()
+    blacked[covering] = 0
+    assert np.corrcoef(image.canvas.ravel(), read(make_dicom(blacked)).canvas.ravel())[0, 1] > 0.98
+    # Bits that are missing or too few cover nothing.
+    dataset[0x6002, 0x3000].value = bits[: len(bits) // 3 // 2 * 2]
+    assert read(dataset).canvas[:9].max() > 0
 
 
 @pytest.mark.parametrize("element", ["YES", "Y", "yes", ["YES", "NO"], "TRUE"])

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from indexer.archive.pictures.dicom.elements import number, quiet, text, texts
+from indexer.archive.pictures.dicom.elements import quiet, text, texts
 from indexer.errors import FailedImage, SkippedImage
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ _CODINGS = ("utf-8", "shift_jis", "gb18030", "euc_kr", "cp1251", "cp1253", "cp12
 
 
 def require_chest(header: Dataset) -> tuple[str, ...]:
-    """Let pass what, by its header, is one frame of a chest radiograph meant for viewing.
+    """Let pass what, by its header, is a chest radiograph meant for viewing.
 
     Computed and digital radiographs and secondary captures (modality SC or OT with a Secondary
     Capture class) pass, the modality being taken from the SOP class where it is missing. The body
@@ -79,8 +79,7 @@ def require_chest(header: Dataset) -> tuple[str, ...]:
     Raises
     ------
     SkippedImage
-        ``no_pixels``, ``other_modality``, ``raw_for_processing``, ``multi_frame`` or
-        ``other_body_part``.
+        ``no_pixels``, ``other_modality``, ``raw_for_processing`` or ``other_body_part``.
     FailedImage
         ``truncated``: a radiograph that ends before its size.
     """
@@ -122,8 +121,6 @@ def _require_radiograph(header: Dataset) -> tuple[str, ...]:
         raise SkippedImage(
             "raw_for_processing", "raw detector data; its FOR PRESENTATION image is indexed"
         )
-    if (number(header, "NumberOfFrames") or 1) > 1:
-        raise SkippedImage("multi_frame", "more than one frame; only single images are indexed")
     return ("modality_loosely_named",) if loosely else ()
 
 

@@ -26,10 +26,12 @@ _MALFORMED = (
 )
 
 
-def texts(dataset: Dataset, keyword: str) -> list[str]:
+def texts(dataset: Dataset, keyword: str | tuple[int, int]) -> list[str]:
     """All values of an element as text; none where it is absent or malformed."""
     try:
         value: Any = dataset.get(keyword)
+        # By its number an element itself is got, by its keyword the value.
+        value = getattr(value, "value", value)
         if value is None:
             return []
         if isinstance(value, (str, bytes, int, float)):
@@ -42,12 +44,12 @@ def texts(dataset: Dataset, keyword: str) -> list[str]:
     return [part.strip("\0 \t\r\n") for part in parts]
 
 
-def text(dataset: Dataset, keyword: str) -> str:
+def text(dataset: Dataset, keyword: str | tuple[int, int]) -> str:
     """The first value as text."""
     return next(iter(texts(dataset, keyword)), "")
 
 
-def numbers(dataset: Dataset, keyword: str) -> list[float]:
+def numbers(dataset: Dataset, keyword: str | tuple[int, int]) -> list[float]:
     """The values that are finite numbers, up to the first that is none."""
     found = []
     for part in texts(dataset, keyword):
@@ -61,12 +63,12 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     return found
 
 
-def number(dataset: Dataset, keyword: str) -> float | None:
+def number(dataset: Dataset, keyword: str | tuple[int, int]) -> float | None:
     """The first value as a finite number; None where absent or malformed."""
     return next(iter(numbers(dataset, keyword)), None)
 
 
-def integers(dataset: Dataset, keyword: str) -> list[int]:
+def integers(dataset: Dataset, keyword: str | tuple[int, int]) -> list[int]:
     """The values that are numbers, rounded."""
     return [round(value) for value in numbers(dataset, keyword)]
 

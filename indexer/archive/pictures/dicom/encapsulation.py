@@ -6,12 +6,12 @@ transfer syntax, item delimiters and offset tables wrong while the picture itsel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexer.archive.decoders.jpeg import frame_header
-from indexer.errors import FailedImage
+from indexer.errors import FailedImage, SkippedImage
 
-__all__ = ["PixelData", "detect_codec", "find_pixels"]
+__all__ = ["PixelData", "components_of", "detect_codec", "find_pixels", "one_frame"]
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
@@ -50,6 +50,8 @@ class PixelData:
         Bytes that the element's length promised; None where it was left open.
     whole
         Whether the items end as they should, or the codestream does.
+    frames
+        How many pictures there are.
     vr
         ``"OB"`` or ``"OW"``, which matters for native values in big-endian files.
     notes
@@ -60,6 +62,7 @@ class PixelData:
     encoded: bool
     announced: int | None
     whole: bool
+    frames: int = 1
     vr: str = "OB"
     notes: tuple[str, ...] = ()
 
@@ -103,7 +106,33 @@ def find_pixels(data: bytes, place: int, *, little: bool, native: int | None) ->
     if bare:
         return PixelData(value, True, announced, _ends(value), notes=("encapsulation_mended",))
     whole = announced is not None and len(value) == announced
-    return PixelData(value, False, announced, whole, "OB" if head[4:6] == b"OB" else "OW")
+    frames = max((announced or len(value)) // native, 1) if native else 1
+    return PixelData(value, False, announced, whole, frames, "OB" if head[4:6] == b"OB" else "OW")
+
+
+def one_frame(found: PixelData, stated: int, native: int | None) -> PixelData:
+    """The one picture, where the header speaks of several and there is one, or the reverse.
+
+    Parameters
+    ----------
+    stated
+        Frames by the header.
+    native
+        As for `find_pixels`.
+
+    Raises
+    ------
+    SkippedImage
+        ``multi_frame``: there are several, and the header says so.
+    """
+    if stated > 1 and (found.frames > 1 or (native is None and not found.encoded)):
+        raise SkippedImage("multi_frame", "more than one frame; only single images are indexed")
+    if stated > 1:
+        return replace(found, notes=(*found.notes, "frames_as_found"))
+    # Native values of twice the length may also be of twice the depth.
+    if found.frames == 1 or not found.encoded:
+        return found
+    return replace(found, notes=(*found.notes, "further_frames_left_out"))
 
 
 def _first_frame(data: bytes, start: int, length: int) -> PixelData:
@@ -120,11 +149,15 @@ def _first_frame(data: bytes, start: int, length: int) -> PixelData:
     if items and not items[0].startswith(_STARTS):
         items = items[1:]
     begun = [number for number, item in enumerate(items) if item.startswith(_STARTS)]
+    frames = 1
     if len(begun) > 1 and _ends(b"".join(items[begun[0] : begun[1]])):
-        items = items[begun[0] : begun[1]]
-        notes.append("further_frames_left_out")
+        frames, items = len(begun), items[begun[0] : begun[1]]
+    elif len(items) > 1 and all(detect_codec(item) == _RLE for item in items):
+        # Of this encoding a fragment is a frame (PS3.5 A.4.2).
+        frames, items = len(items), items[:1]
     stream = b"".join(items)
-    return PixelData(stream, True, None, _ends(stream) if begun else at <= end, notes=tuple(notes))
+    whole = _ends(stream) if begun else at <= end
+    return PixelData(stream, True, None, whole, frames, notes=tuple(notes))
 
 
 def _ends(stream: bytes) -> bool:
@@ -149,3 +182,15 @@ def detect_codec(stream: bytes) -> str | None:
         return _JPEG + ("203" if following == _CAPABILITIES else "91")
     segments, first = (int.from_bytes(stream[i : i + 4], "little") for i in (0, 4))
     return _RLE if 1 <= segments <= 15 and first == 64 else None
+
+
+def components_of(stream: bytes) -> tuple[int, int]:
+    """Components and bits per sample of a JPEG, JPEG-LS or JPEG 2000 codestream; else zeros."""
+    place = stream.find(_J2K, 0, 2**16)
+    if place >= 0 and len(stream) > place + 42:
+        return int.from_bytes(stream[place + 40 : place + 42]), (stream[place + 42] & 0x7F) + 1
+    try:
+        header = frame_header(stream)
+    except ValueError:
+        return 0, 0
+    return header.components, header.precision

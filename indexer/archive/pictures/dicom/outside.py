@@ -68,6 +68,8 @@ def covered(dataset: Dataset, rows: int, columns: int) -> tuple[Mask | None, tup
         mask |= _circular(dataset, rows, columns)
     if "POLYGONAL" in shapes:
         mask |= _polygonal(dataset, rows, columns)
+    if "BITMAP" in shapes:
+        mask |= _bitmap(dataset, rows, columns)
     if not mask.any():
         return None, ()
     if mask.mean() > 1 - _MIN_SHOWN:
@@ -113,6 +115,26 @@ def _polygonal(dataset: Dataset, rows: int, columns: int) -> Mask:
     canvas = Image.new("1", (columns, rows), 1)
     ImageDraw.Draw(canvas).polygon(vertices, fill=0, outline=0)
     mask: Mask = np.array(canvas, dtype=bool)
+    return mask
+
+
+def _bitmap(dataset: Dataset, rows: int, columns: int) -> Mask:
+    """Where an overlay plane of the header has ones (C.7.6.15); it may begin anywhere."""
+    mask: Mask = np.zeros((rows, columns), dtype=bool)
+    group = int(number(dataset, "ShutterOverlayGroup") or 0)
+    if group not in range(0x6000, 0x6100, 2):
+        return mask
+    high, wide = (int(number(dataset, (group, element)) or 0) for element in (0x10, 0x11))
+    bits = getattr(dataset.get((group, 0x3000)), "value", None)
+    if not isinstance(bits, bytes) or not 0 < high * wide <= 8 * len(bits):
+        return mask
+    ones = np.unpackbits(np.frombuffer(bits, np.uint8), count=high * wide, bitorder="little")
+    plane = ones.reshape(high, wide)
+    origin = integers(dataset, (group, 0x50))
+    top, left = (place - 1 for place in origin) if len(origin) == 2 else (0, 0)
+    shown = mask[max(top, 0) : max(top + high, 0), max(left, 0) : max(left + wide, 0)]
+    plane = plane[max(-top, 0) :, max(-left, 0) :]
+    shown |= plane[: shown.shape[0], : shown.shape[1]].astype(bool)
     return mask
 
 

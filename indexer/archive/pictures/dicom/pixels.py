@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from indexer.archive.decoders.jpeg import frame_header
 from indexer.archive.decoders.reduced import reduced_pixels, stated_size
 from indexer.archive.decoders.transfer_syntaxes import decode_pixels
 from indexer.archive.pictures.dicom.chest import RADIOGRAPHS
 from indexer.archive.pictures.dicom.elements import number, text
-from indexer.archive.pictures.dicom.encapsulation import PixelData, detect_codec, find_pixels
+from indexer.archive.pictures.dicom.encapsulation import (
+    PixelData,
+    components_of,
+    detect_codec,
+    find_pixels,
+    one_frame,
+)
 from indexer.archive.plausibility import are_cut_words, fits_better, is_smoother, roughness
 from indexer.archive.windowing import Grid, check_size, grey_channel
 from indexer.errors import FailedImage, SkippedImage
@@ -35,12 +40,8 @@ _SAME_DECODER = (
     frozenset(_JPEG + end for end in ("201", "202", "203")),
     frozenset({_RLE}),
 )
-# Other spellings of the defined terms of Photometric Interpretation.
-_PHOTOMETRIC_SYNONYMS = {
-    "GRAYSCALE": "MONOCHROME2",
-    "PALETTE_COLOR": "PALETTE COLOR",
-}
-_START = b"\xff\x4f\xff\x51"
+# How the terms of Photometric Interpretation begin that are of colours.
+_COLOURS = ("RGB", "YBR", "PALETTE", "HSV", "ARGB", "CMYK", "XYB")
 # If the mean step between neighbours is above this part of the range, the byte order is doubted.
 _ROUGH = 0.1
 # If more than this part of the values needs more bits than stated, the depth is doubted.
@@ -71,10 +72,11 @@ def attach_pixels(
     Raises
     ------
     SkippedImage
-        ``no_pixels``.
+        ``no_pixels``, ``multi_frame``.
     FailedImage
         ``truncated``, ``too_large``, ``contradictory_header``, ``unsupported_transfer_syntax``.
     """
+    frames = int(number(dataset, "NumberOfFrames") or 1)
     _complete(dataset)
     rows, columns = (int(number(dataset, key) or 0) for key in ("Rows", "Columns"))
     if rows and columns:
@@ -86,6 +88,7 @@ def attach_pixels(
         if not (rows and columns) and text(dataset, "SOPClassUID") in RADIOGRAPHS:
             raise FailedImage("truncated", "a radiograph that ends before its pixels and its size")
         raise SkippedImage("no_pixels", "an image header without pixel data")
+    found = one_frame(found, frames, native)
     if found.encoded:
         return _attach_encoded(dataset, found, most)
     return None, _attach_native(dataset, found, (rows, columns), most)
@@ -104,12 +107,16 @@ def _complete(dataset: Dataset) -> None:
     if photometric.startswith("MONO"):
         # MONOCHROME, MONO1, MONOCHROME 2 and the like.
         photometric = "MONOCHROME1" if "1" in photometric else "MONOCHROME2"
-    dataset.PhotometricInterpretation = (
-        _PHOTOMETRIC_SYNONYMS.get(photometric, photometric) or default
-    )
+    elif samples == 1 and not photometric.startswith(_COLOURS):
+        # A word that DICOM does not define decides nothing.
+        photometric = default
+    dataset.PhotometricInterpretation = (photometric or default).replace("_COLOR", " COLOR")
     allocated = int(number(dataset, "BitsAllocated") or 0)
     if allocated <= 0:
         allocated = 16 if (number(dataset, "BitsStored") or 8) > 8 else 8
+    elif allocated > 1:
+        # Pixels are kept in whole bytes: 12 bits allocated are 12 of 16.
+        allocated = -(-allocated // 8) * 8
     _set_depth(dataset, allocated, int(number(dataset, "BitsStored") or allocated))
     dataset.PixelRepresentation = 1 if number(dataset, "PixelRepresentation") == 1 else 0
     if samples > 1 and number(dataset, "PlanarConfiguration") is None:
@@ -172,7 +179,7 @@ def _attach_encoded(dataset: Dataset, found: PixelData, most: int) -> tuple[byte
 
 def _fit_samples(dataset: Dataset, stream: bytes) -> bool:
     """Take components and depth from the codestream; tells whether the header said otherwise."""
-    components, precision = _components(stream)
+    components, precision = components_of(stream)
     if components not in (1, 3):
         return False
     grey = str(dataset.PhotometricInterpretation).startswith(("MONOCHROME", "PALETTE"))
@@ -192,18 +199,6 @@ def _fit_samples(dataset: Dataset, stream: bytes) -> bool:
     return changed
 
 
-def _components(stream: bytes) -> tuple[int, int]:
-    """Components and bits per sample of a JPEG, JPEG-LS or JPEG 2000 codestream; else zeros."""
-    place = stream.find(_START, 0, 2**16)
-    if place >= 0 and len(stream) > place + 42:
-        return int.from_bytes(stream[place + 40 : place + 42]), (stream[place + 42] & 0x7F) + 1
-    try:
-        header = frame_header(stream)
-    except ValueError:
-        return 0, 0
-    return header.components, header.precision
-
-
 # ---- native -------------------------------------------------------------------------------------
 
 
@@ -212,7 +207,7 @@ def _attach_native(
 ) -> tuple[str, ...]:
     from pydicom.uid import UID
 
-    notes: list[str] = []
+    notes = list(found.notes)
     value, (implicit, little) = found.value, dataset.original_encoding
     stated = str(dataset.file_meta.get("TransferSyntaxUID") or "")
     if stated not in _NATIVE:
@@ -235,6 +230,9 @@ def _attach_native(
         message = f"the pixel data ends after {len(value)} bytes of {wanted}"
         wrong = ": it is cut short, or rows, columns or bits of the header are wrong"
         raise FailedImage("truncated", message + (wrong if found.whole else ""))
+    if len(value) >= 2 * wanted:
+        value = value[:wanted]
+        notes.append("further_frames_left_out")
     dataset.PixelData = value
     dataset["PixelData"].VR = found.vr
     return tuple(notes)

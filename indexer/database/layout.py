@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +109,9 @@ class Manifest:
         pool_studies
             Whether the images of a study share their findings.
         """
+        # Whoever searches needs neither this nor `secrets`; both take a while to import.
+        from importlib.metadata import version
+
         made = cls(
             format=FORMAT,
             bundle=bundle.hash,
@@ -131,6 +132,8 @@ class Manifest:
 
     def for_text(self, kind: str, url: str | None) -> Manifest:
         """The same with a new text store of a kind, and of Elasticsearch its address."""
+        import secrets
+
         server = kind == "elasticsearch"
         return replace(
             self,

@@ -299,7 +299,7 @@ class _Planner:
         self._add("similar images in Elasticsearch, p50", self._at("elasticsearch vector p50").value
                   * max(1.0, self._images / self._nodes / 1e6), "ms", "elasticsearch vector p50",
                   "slowest elasticsearch",
-                  note="the slower of two rounds; nodes of two cores, evenly filled")  # fmt: skip
+                  note="the slowest of three rounds; nodes of two cores, of one size")  # fmt: skip
         for store in ("embedded", "elasticsearch"):
             slow = self._at(f"slowest {store}").value * self._images / 1e6
             self._add(f"slowest query by words, {store}, p50", slow, "ms", f"slowest {store}",

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from indexer.database.vectors.shards import ascending_keys
 from search.language.tree import Node
 from search.stores.backend import Backend
 from search.stores.matches import Matches
@@ -76,10 +77,7 @@ class Bounds:
     @cached_property
     def barred(self) -> Keys:
         """Keys of all that may not be found, each once."""
-        if not len(self.unusual):
-            # NumPy's sets import its masked arrays first, which takes longer than a search.
-            return self.excluded
-        return np.union1d(self.excluded, self.unusual)
+        return ascending_keys(np.concatenate([self.excluded, self.unusual]))
 
 
 EVERYTHING = Bounds()

@@ -18,7 +18,7 @@ from indexer import advice
 from indexer.database.checksums.folder import check
 from indexer.database.vectors.arrays import load_array
 from indexer.database.vectors.generation import Entries, Generation, generations
-from indexer.database.vectors.shards import Shards
+from indexer.database.vectors.shards import Shards, ascending_keys
 from indexer.database.vectors.tuning import search_parameters
 from indexer.errors import NotFoundError
 
@@ -211,14 +211,14 @@ class Vectors:
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         if k < 1 or not len(self):
             return _nothing()
-        barred = _ascending(np.empty(0, np.int64) if excluded is None else excluded)
+        barred = ascending_keys(np.empty(0, np.int64) if excluded is None else excluded)
         fresh, own = self._fresh, self._fresh_keys
         if keys is None:
             if len(own) and len(barred):
                 allowed = _places(barred, own) < 0
                 fresh, own = fresh[allowed], own[allowed]
         else:
-            keys = _ascending(keys)
+            keys = ascending_keys(keys)
             if len(barred):
                 keys = keys[_places(barred, keys) < 0]
             if len(keys) <= _EXACT_LIMIT:
@@ -367,17 +367,6 @@ def _nothing() -> Found:
 
 def _joined(first: Found, second: Found) -> Found:
     return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
-
-
-def _ascending(keys: Keys) -> Keys:
-    """Keys without repetition, ascending."""
-    keys = np.asarray(keys, np.int64)
-    if (keys[1:] > keys[:-1]).all():
-        return keys
-    keys = np.sort(keys)
-    # NumPy's own `unique` imports its masked arrays first, which takes longer than a search.
-    once: Keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    return once
 
 
 def _places(table: Keys, keys: Keys) -> npt.NDArray[np.int64]:

@@ -28,6 +28,7 @@ from indexer.errors import DatabaseError, ShardMissing
 __all__ = [
     "Shard",
     "Shards",
+    "ascending_keys",
     "id_from_key",
     "remove_orphans",
     "shard_checksum",
@@ -88,6 +89,17 @@ def vector_keys(image_ids: Sequence[str]) -> npt.NDArray[np.int64]:
     """Keys of many images, shape (n,)."""
     raw = np.frombuffer(bytes.fromhex("".join(image_ids)), ">i8")
     return raw.astype(np.int64)
+
+
+def ascending_keys(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Keys without repetition, ascending."""
+    keys = np.asarray(keys, np.int64)
+    if (keys[1:] > keys[:-1]).all():
+        return keys
+    keys = np.sort(keys)
+    # NumPy's own sets import its masked arrays first, which takes longer than a search.
+    once: npt.NDArray[np.int64] = keys[np.append(True, keys[1:] != keys[:-1])]
+    return once
 
 
 def write_shard(

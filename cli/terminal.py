@@ -8,6 +8,7 @@ turn a line round, and a spreadsheet would compute a cell that begins like a for
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -29,7 +30,7 @@ _UNSAFE = (
 _BREAKS = "[\t\n]"
 # A spreadsheet takes a cell for a formula that begins so, in East Asian full width too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-# Columns where stdout is no terminal, so that nothing is cut.
+# Columns where stdout is no terminal and COLUMNS says no other number.
 _WIDE = 160
 
 
@@ -88,8 +89,13 @@ def console(*, err: bool = False) -> Console:
     """A rich console that knows no markup and prints nothing but what is harmless."""
     found = _console_type()(stderr=err, highlight=False, emoji=False, markup=False)
     if not found.is_terminal and not err:
-        found = _console_type()(highlight=False, emoji=False, markup=False, width=_WIDE)
+        found = _console_type()(highlight=False, emoji=False, markup=False, width=_columns())
     return found
+
+
+def _columns() -> int:
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else _WIDE
 
 
 @cache

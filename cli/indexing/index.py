@@ -126,7 +126,7 @@ def index(
             prepare_meanings(database, summary)
             return summary
 
-    whatever = replace(selection, prune_limit=1.0)
+    whatever = replace(selection, prune_limit=None)
     try:
         summary = run(whatever if yes else selection)
     except PruneRefused as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from search.results import Fragment, Highlights, Hit, Results
 
-__all__ = ["annotation_line", "certain", "marked", "show_hits"]
+__all__ = ["annotation_line", "certain", "marked", "show_hits", "without_normal"]
 
 # How many annotations of people, predictions and sentences of the report a row shows; `show` has
 # all.
@@ -71,6 +71,14 @@ def certain(
     if not sure and not by_people:
         sure = predicted[:1]
     return by_people, sure, [a for a in predicted if a not in sure]
+
+
+def without_normal(
+    annotations: Iterable[Mapping[str, Any]], people: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """`annotations`, of which none says ``normal`` where one of `people` is a finding."""
+    found = any(a["origin"] != "predicted" and a["disease"] != _NORMAL for a in people)
+    return [a for a in annotations if not found or a["disease"] != _NORMAL]
 
 
 def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> None:

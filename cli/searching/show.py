@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.options import database_option, format_option
-from cli.searching.rows import annotation_line
+from cli.searching.rows import annotation_line, without_normal
 from cli.searching.thumbnails import write_thumbnail
 from cli.terminal import console, emit_json, one_line
 
@@ -78,11 +78,13 @@ def _page(answer: dict[str, Any]) -> None:
     out.print("  ".join(f"{name} {one_line(v)}" for name, v in facts if v is not None))
     out.print(Text("\nannotations", "bold"))
     # The sort keeps the order otherwise.
-    for annotation in sorted(answer["annotations"], key=lambda a: _BY.index(a["origin"])):
+    shown = without_normal(answer["annotations"], answer["annotations"])
+    for annotation in sorted(shown, key=lambda a: _BY.index(a["origin"])):
         out.print(Text("  ").append(annotation_line(annotation)))
-    if answer["alone"]:
+    alone = without_normal((answer["alone"] or {}).get("annotations", ()), answer["annotations"])
+    if alone:
         out.print(Text("\npredicted of this image alone, without its study", "bold"))
-        for annotation in answer["alone"]["annotations"]:
+        for annotation in alone:
             out.print(Text("  ").append(annotation_line(annotation)))
     for name, origin, who in _DENIED:
         texts = [a["text"] for a in answer[name] if a["origin"] == origin]

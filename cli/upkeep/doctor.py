@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
+# What counts are of, where their key alone would say something else.
+_COUNTED = {
+    "reports": "images with a report",
+    "forgotten": "patients, studies and images forgotten",
+}
+
 
 def _show_privacy(database: Path, form: str) -> None:
     from indexer.database.upkeep.privacy import look
@@ -24,7 +30,7 @@ def _show_privacy(database: Path, form: str) -> None:
         emit_json(found.to_json())
         return
     for what, count in found.counts.items():
-        echo(f"{count:10} {what}")
+        echo(f"{count:10} {_COUNTED.get(what, what)}")
     for holding in found.holdings:
         size = "" if holding.bytes is None else f" ({holding.bytes / 2**20:.1f} MiB)"
         echo(f"{holding.part}{size}", bold=True)

@@ -130,20 +130,20 @@ class Listing:
         """How many files the archives had once and have no more."""
         return sum(map(self._tables.removed, self._archives))
 
-    def check_removed(self, share: float) -> None:
+    def check_removed(self, share: float | None) -> None:
         """Refuse to drop much of an archive, which may only be out of reach.
 
         Parameters
         ----------
         share
-            Of an archive's files that may be gone, 0..1; with 1 anything may.
+            Of an archive's files that may be gone, 0..1, but never all of them; with None they may.
 
         Raises
         ------
         PruneRefused
             Its text says of which archive how many files are gone.
         """
-        if share >= 1:
+        if share is None:
             return
         for number, path in self._archives.items():
             known, gone = self._tables.known(number), self._tables.removed(number)

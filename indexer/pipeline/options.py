@@ -25,7 +25,7 @@ class FileSelection:
     prune
         Drop what the archives have no more.
     prune_limit
-        Share of an archive's files that may be gone, 0..1; 1 allows an empty archive, too.
+        Share of an archive's files that may be gone, 0..1, but never all; None allows that, too.
     limit
         Read at most so many files.
     """
@@ -34,7 +34,7 @@ class FileSelection:
     checksum: bool = False
     reread: bool = False
     prune: bool = False
-    prune_limit: float = 0.1
+    prune_limit: float | None = 0.1
     limit: int | None = None
 
 

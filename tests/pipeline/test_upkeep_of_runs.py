@@ -81,7 +81,9 @@ def test_prune_refuses_what_may_only_be_out_of_reach(
     for path in archive.iterdir():
         path.unlink()
     with pytest.raises(PruneRefused, match=r"is empty.* is it mounted"):
-        run(archive, prune=True, prune_limit=0.99)
+        run(archive, prune=True, prune_limit=1)
+    refused = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--prune-limit", "100"])
+    assert refused.exit_code == 13, refused.output
     agreed = CliRunner().invoke(cxrdex, ["index", *arguments, "--prune", "--yes", "--quiet"])
     assert agreed.exit_code == 0, agreed.output
     with DatabaseReader.open(tmp_path / "db") as database:

@@ -60,7 +60,8 @@ class Privacy:
 
 _HOLDS = {
     "ledger.sqlite": "paths of files, which may hold names; pseudonymous ids; sex, age, year, "
-    "manufacturer; texts of reports; readings",
+    "manufacturer; texts of reports; readings; checksums of files; what people said of images, "
+    "with the names that they sign in with; keyed hashes of what was forgotten",
     "labels.sqlite": "what people said of images, with the names that they sign in with; "
     "pseudonymous ids",
     "embeddings": "a vector of each image, by which pictures alike are found; pseudonymous ids",
@@ -76,6 +77,12 @@ _HOLDS = {
 }
 
 
+# What of a folder's and of a file's permissions lets everybody in.
+_BY_ALL = (stat.S_IXOTH, stat.S_IROTH)
+# Ends of files that SQLite keeps beside a database file; what was written last may be in them.
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
 def look(path: Path) -> Privacy:
     """Look at the permissions and contents of a database.
 
@@ -88,14 +95,17 @@ def look(path: Path) -> Privacy:
         layout, images = database.layout, database.ledger.images
         holdings = [
             Holding(name, holds, _size(layout.root / name), _readers(layout.root, name))
-            for name, holds in _HOLDS.items()
+            for name, holds in {**_HOLDS, **_others(layout.root)}.items()
             if (layout.root / name).exists()
         ]
         manifest = database.manifest
         if manifest.text == "elasticsearch":
             place = f"Elasticsearch, index {manifest.text_index}"
             who = "whoever the server lets in"
-            holdings.append(Holding(place, _HOLDS["text"], None, who))
+            holds = _HOLDS["text"]
+            if manifest.vectors == "elasticsearch":
+                holds += f"; {_HOLDS['embeddings']}"
+            holdings.append(Holding(place, holds, None, who))
         key = os.environ.get("CXRDEX_KEY_FILE") or "the user's configuration"
         who = "its owner; with it, a known name or number can be looked for among the ids"
         holdings.append(Holding("id key", f"the secret of all ids, in {key}", None, who))
@@ -111,35 +121,61 @@ def look(path: Path) -> Privacy:
     return Privacy(tuple(holdings), tuple(_warnings(layout.root)), counts)
 
 
+def _others(root: Path) -> dict[str, str]:
+    """What lies in the folder and is no part of a database."""
+    known = {name + end for name in _HOLDS for end in ("", *_BESIDE)}
+    return {
+        path.name: "not known: no part of a database"
+        for path in sorted(root.iterdir())
+        if path.name not in known and path.suffix != ".lock"
+    }
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a part: of a file also those that SQLite keeps beside it."""
+    if path.is_dir():
+        return [p for p in path.rglob("*") if p.is_file()]
+    beside = (path.with_name(path.name + end) for end in _BESIDE)
+    return [path, *(p for p in beside if p.is_file())]
+
+
 def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return sum(file.stat().st_size for file in files)
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def _readers(root: Path, name: str) -> str:
-    """Who gets through the permissions of the folder and of the part."""
-    status = root.stat()
-    modes = [status.st_mode, *(p.lstat().st_mode for p in _all(root / name))]
-    if all(mode & stat.S_IROTH for mode in modes) and status.st_mode & stat.S_IXOTH:
-        return "everybody on this machine"
-    if all(mode & stat.S_IRGRP for mode in modes) and status.st_mode & stat.S_IXGRP:
-        return f"{_name(status.st_uid, 'user')} and the group {_name(status.st_gid, 'group')}"
-    return f"{_name(status.st_uid, 'user')} alone"
+    """Who gets through the permissions to at least one file of a part, which may be a few only."""
+    files = _files(root / name)
+    owner = _name(root.stat().st_uid, "user")
+    everybody = [f for f in files if _lets(root, f, *_BY_ALL)]
+    if everybody:
+        return "everybody on this machine" + _share(everybody, files)
+    group = [f for f in files if _lets(root, f, stat.S_IXGRP, stat.S_IRGRP)]
+    if group:
+        names = sorted({_name(file.stat().st_gid, "group") for file in group})
+        return f"{owner} and the group {', '.join(names)}{_share(group, files)}"
+    return f"{owner} alone"
+
+
+def _lets(root: Path, file: Path, search: int, read: int) -> bool:
+    """Whether a file may be read, and the folders on the way from `root` be passed."""
+    way = [folder for folder in file.parents if folder == root or root in folder.parents]
+    return bool(file.stat().st_mode & read) and all(f.stat().st_mode & search for f in way)
+
+
+def _share(some: list[Path], files: list[Path]) -> str:
+    return "" if len(some) == len(files) else f" ({len(some)} of its {len(files)} files)"
 
 
 def _warnings(root: Path) -> list[str]:
     if root.stat().st_mode & stat.S_IXOTH:
-        others = [p for p in _all(root) if p.lstat().st_mode & stat.S_IROTH]
+        others = [p for p in root.rglob("*") if p.is_file() and _lets(root, p, *_BY_ALL)]
         if others:
             return [
-                f"everybody on this machine can read {len(others)} files and folders of {root}: "
+                f"everybody on this machine can read {len(others)} files of {root}: "
                 "the next command that writes it takes that away"
             ]
     return []
-
-
-def _all(path: Path) -> list[Path]:
-    return [path, *path.rglob("*")] if path.is_dir() else [path]
 
 
 def _name(number: int, kind: str) -> str:

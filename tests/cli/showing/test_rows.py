@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from rich.cells import cell_len
 
-from cli.searching.rows import show_hits
+from cli.searching.rows import show_hits, without_normal
 from indexer.annotation import Annotation, Certainty, Origin, Word
 from search.highlights import Highlighter
 from search.language.query import parse
@@ -98,3 +98,20 @@ def test_lines_fit_and_go_on_below_their_beginning(
     assert [line[:2] for line in lines] == ["1 "] + ["  "] * (len(lines) - 1)
     assert not [line for line in lines if line != line.rstrip()]
     assert len(lines) <= (4 if width == 200 else 6 if width == 80 else 12)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_lines_in_a_pipe_are_as_wide_as_columns_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert max(map(len, _lines(_hit(query="nodule"), capsys))) <= width
+
+
+def test_all_of_an_image_says_normal_only_where_people_found_nothing() -> None:
+    document = _hit().document
+    found = without_normal(document["annotations"], document["annotations"])
+    assert [a["text"] for a in found if a["disease"] == "normal"] == []
+    assert len(found) == len(document["annotations"]) - 1
+    quiet = _hit(by_people=()).document["annotations"]
+    assert without_normal(quiet, quiet) == quiet

@@ -33,6 +33,28 @@ def test_who_can_read_what(tmp_path: Path) -> None:
     assert look(path).warnings
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of Unix")
+def test_one_file_is_enough_and_so_is_a_folder_that_lists_nothing(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 3)
+    files = sorted(file for file in (path / "text").iterdir() if file.is_file())
+    path.chmod(0o711)
+    (path / "text").chmod(0o711)
+    files[0].chmod(0o604)
+    (path / "ledger.sqlite").chmod(0o640)
+    (path / "notes.txt").write_text("Doe")
+    (path / "notes.txt").chmod(0o600)
+    found = look(path)
+    readers = {holding.part: holding.readers for holding in found.holdings}
+    assert readers["text"] == f"everybody on this machine (1 of its {len(files)} files)"
+    assert "everybody" not in readers["ledger.sqlite"]
+    assert "alone" in readers["notes.txt"]
+    assert "can read 1 files" in found.warnings[0]
+    path.chmod(0o750)
+    readers = {holding.part: holding.readers for holding in look(path).holdings}
+    assert " and the group " in readers["ledger.sqlite"]
+    assert "alone" in readers["text"]
+
+
 def test_the_command(tmp_path: Path) -> None:
     path = fill(tmp_path / "db", 3)
     runner = CliRunner()

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import Literal
 
+from search.language.plain.joining import denied, is_place_or_degree, merged, qualified, shared
 from search.language.plain.tokens import PlainToken, is_normal, joined, part_kind
 from search.language.plain.understood import Clause, Doubt, PartKind, PlainPhrase, QueryPart
 
@@ -137,7 +138,7 @@ class Assembly:
         part = self._part(token, kind)
         if self._non:
             self._non = False
-            (self._after if self._heads else self._before).append(_denied(part))
+            (self._after if self._heads else self._before).append(denied(part))
         elif kind == "head":
             self._heads.append(part)
             self._placed = False
@@ -180,8 +181,8 @@ class Assembly:
         number, self._numbers = self._numbers, self._numbers + 1
         kind: PartKind = found.kind  # type: ignore[assignment]
         part = QueryPart(number, kind, found.query, found.wording)
-        denied = self._negated is not non
-        self._add(PlainPhrase((part,), negated=True) if denied else part)
+        is_denied = self._negated is not non
+        self._add(PlainPhrase((part,), negated=True) if is_denied else part)
         self._reset()
 
     # ---- phrases --------------------------------------------------------------------------------
@@ -209,8 +210,8 @@ class Assembly:
         """What comes next says where the finding is: "nodule not calcified RUL"."""
         (finding,) = self._clauses[-1].any_of
         assert isinstance(finding, PlainPhrase)
-        denied = ((_denied(part),) for part in (*self._heads, *self._before, *self._after))
-        self._clauses[-1] = Clause((replace(finding, qualifiers=(*finding.qualifiers, *denied)),))
+        said = ((denied(part),) for part in (*self._heads, *self._before, *self._after))
+        self._clauses[-1] = Clause((replace(finding, qualifiers=(*finding.qualifiers, *said)),))
         self._reset()
 
     def _reset(self) -> None:
@@ -273,6 +274,15 @@ class Assembly:
                 said.append(one)
         self._clauses[-1] = Clause(tuple(said))
 
+    def _share_back(self, whole: PlainPhrase) -> None:
+        """Give the finding to the places before the last two, too: "RUL, RML and RLL opacity"."""
+        for place in range(len(self._clauses) - 3, -1, -1):
+            (first, *more) = self._clauses[place].any_of
+            pair = None if more else shared(first, whole)
+            if pair is None or (isinstance(first, PlainPhrase) and first.heads):
+                return
+            self._clauses[place] = Clause((pair[0],))
+
     def _add(self, one: PlainPhrase | QueryPart) -> None:
         """Join a phrase or a condition to what stands before it."""
         if not self._clauses:
@@ -280,17 +290,25 @@ class Assembly:
             return
         *earlier, last = self._clauses[-1].any_of
         if self._join == "and":
-            if not earlier and (whole := _qualified(last, one)) is not None:
+            if not earlier and (whole := qualified(last, one)) is not None:
                 self._clauses[-1] = Clause((whole,))
                 return
-            pair = _shared(last, one) if not earlier else None
+            pair = shared(last, one) if not earlier else None
             if pair is not None:
                 self._clauses[-1:] = [Clause((phrase,)) for phrase in pair]
+                self._share_back(pair[0])
             else:
                 self._clauses.append(Clause((one,)))
             return
-        merged = _merged(last, one, distribute=self._join == "vs", placed=self._placed)
-        alternatives = (*earlier, merged) if merged is not None else (*earlier, last, one)
+        both = merged(last, one, distribute=self._join == "vs", placed=self._placed)
+        # "Small, moderate or large effusion": those before the last two are of it as well.
+        while both is not None and earlier and is_place_or_degree(earlier[-1]):
+            more = merged(earlier[-1], both, distribute=False, placed=False)
+            if more is None:
+                break
+            both = more
+            earlier.pop()
+        alternatives = (*earlier, both) if both is not None else (*earlier, last, one)
         self._clauses[-1] = Clause(alternatives)
 
 
@@ -315,79 +333,3 @@ def _heads(clause: Clause) -> list[tuple[QueryPart, bool]]:
         if isinstance(one, PlainPhrase)
         for part in one.heads
     ]
-
-
-def _denied(part: QueryPart) -> QueryPart:
-    """What must not be said of a finding."""
-    words = f"NOT {part.words or part.query}"
-    return replace(part, kind="other", query=f"NOT {part.query}", words=words)
-
-
-def _alike(a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart) -> bool:
-    return (
-        isinstance(a, PlainPhrase)
-        and isinstance(b, PlainPhrase)
-        and (a.negated, a.doubt) == (b.negated, b.doubt)
-    )
-
-
-def _lone(phrase: PlainPhrase) -> tuple[QueryPart, ...] | None:
-    """The one qualifier that a phrase without a finding is made of."""
-    return phrase.qualifiers[0] if not phrase.heads and len(phrase.qualifiers) == 1 else None
-
-
-def _qualifier_index(kind: PartKind, phrase: PlainPhrase) -> int | None:
-    """Which of its qualifiers is of a kind."""
-    found = (n for n, any_of in enumerate(phrase.qualifiers) if any_of[0].kind == kind)
-    return next(found, None)
-
-
-def _with(phrase: PlainPhrase, place: int, any_of: tuple[QueryPart, ...]) -> PlainPhrase:
-    qualifiers = (*phrase.qualifiers[:place], any_of, *phrase.qualifiers[place + 1 :])
-    return replace(phrase, qualifiers=qualifiers)
-
-
-def _merged(
-    a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart, *, distribute: bool, placed: bool
-) -> PlainPhrase | None:
-    """Two phrases joined by OR as one: "RUL or LUL nodule", "nodule or mass in the RUL"."""
-    if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
-        return None
-    if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
-        return _with(b, place, (*lone, *b.qualifiers[place]))
-    if (lone := _lone(b)) and a.heads and (place := _qualifier_index(lone[0].kind, a)) is not None:
-        return _with(a, place, (*a.qualifiers[place], *lone))
-    if a.heads and b.heads and not a.qualifiers and b.qualifiers and placed:
-        return replace(b, heads=(*a.heads, *b.heads))
-    if a.heads and b.heads and a.qualifiers and not b.qualifiers and distribute:
-        return replace(a, heads=(*a.heads, *b.heads))
-    return None
-
-
-def _qualified(a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart) -> PlainPhrase | None:
-    """A finding with what is said of it after a comma: "effusion, left", "mass, not in the RUL"."""
-    if not (isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
-        return None
-    others = [part for any_of in b.qualifiers for part in any_of]
-    if not a.heads or a.negated or b.heads or a.doubt or b.doubt:
-        return None
-    if any(part.kind not in ("side", "location", "severity") for part in others):
-        return None
-    if b.negated:
-        others = [_denied(part) for part in others]
-    elif any(_qualifier_index(part.kind, a) is not None for part in others):
-        return None
-    return replace(a, qualifiers=(*a.qualifiers, *((part,) for part in others)))
-
-
-def _shared(
-    a: PlainPhrase | QueryPart, b: PlainPhrase | QueryPart
-) -> tuple[PlainPhrase, PlainPhrase] | None:
-    """Two places of one finding joined by AND: "left and right effusion"."""
-    if not (_alike(a, b) and isinstance(a, PlainPhrase) and isinstance(b, PlainPhrase)):
-        return None
-    if (lone := _lone(a)) and b.heads and (place := _qualifier_index(lone[0].kind, b)) is not None:
-        return _with(b, place, lone), b
-    if (lone := _lone(b)) and a.heads and (place := _qualifier_index(lone[0].kind, a)) is not None:
-        return a, _with(a, place, lone)
-    return None

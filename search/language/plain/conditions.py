@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from search.language.plain.people import CHILDREN, GROUPS, SEXES
+from search.language.plain.unjudged import COUNT, FIGURE, ONES, UNJUDGED
 
 __all__ = ["CONDITIONS", "FoundCondition", "ReadText", "extract"]
 
@@ -58,29 +59,8 @@ _UNDER = r"(?:under|below|younger than|less than|<)"
 _AT_LEAST = r"(?:at least|>=|=>|≥|from|(?:no|not) (?:younger|less) than|not under)"
 _AT_MOST = r"(?:at most|up to|<=|=<|≤|(?:no|not) (?:older|more) than|not over)"
 _TO = r"\s*(?:-|–|—|to|and|through)\s*"
-_LENGTH = r"(?:mm|cm|ml|cc|french|fr|millimet(?:er|re)s?|centimet(?:er|re)s?|inch(?:es)?)\b"
-_FIGURE = r"\d+(?:[.,]\d+)?"
-_COMPARED = (
-    r"(?:(?:measuring|sized?|diameter|about|approximately|approx\.?|around|up to|at least|at most|"
-    r"(?:larger|greater|bigger|more|less|smaller) than|over|above|under|below|[<>≥≤~=])\s*){0,4}"
-)
-_DEVICE = (
-    r"(?:(?:right|left|central|venous|chest|thoracostomy|endotracheal|et|ng|nasogastric|feeding|"
-    r"enteric|pigtail|swan[- ]?ganz|pleural|mediastinal|tracheostomy|picc|dialysis|arterial)\s+)"
-    r"{0,3}(?:tubes?|lines?|catheters?|drains?|pigtails?|picc|port(?:-?a-?cath)?s?|pacemakers?|"
-    r"pacers?|a?icds?|leads?|wires?|hardware|stents?|swan|iabp)"
-)
-_AFTERWARDS = r"(?:\b(?:status post|after|following|post)\s+(?:the )?)?"
 _FILM = r"(?:views?|films?|projections?|radiographs?|x-?rays?|images?|cxrs?|chest)"
 
-_SIZE = "sizes are not measured"
-_COUNT = "findings are not counted"
-_SHARE = "figures are not measured"
-_DAY = "how long ago an operation was is not known"
-_REMOVED = "what was removed is not in the picture"
-_NO_OTHER_FINDING = "whether there is nothing else is not known"
-
-_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _DECADES = {
     "twenties": 20,
     "thirties": 30,
@@ -139,7 +119,7 @@ def _decade(whose: str | None, first: int) -> str:
 
 
 _TENS = {word.replace("ties", "ty"): first for word, first in _DECADES.items()}
-_WORDS_OF_AGE = rf"(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(_ONES)}))?"
+_WORDS_OF_AGE = rf"(?P<tens>{'|'.join(_TENS)})(?:[- ](?P<ones>{'|'.join(ONES)}))?"
 _IN_WORDS = re.compile(
     rf"(?P<before>(?=[a-z]+(?:[- ][a-z]+)?[- ]{_ABBREVIATED}\b)|{_AGED}"
     rf"|\b(?:{_OVER}|{_UNDER})\s+(?:the age of )?|\b(?:{_AT_LEAST}|{_AT_MOST})\s+)"
@@ -151,41 +131,7 @@ _YEAR = r"((?:19|20)\d\d)\b"
 
 #: Kind, pattern, and what it means; the first that fits takes its part of the text.
 CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] = (
-    # Conditions that cannot be judged; the longest first, so that none of their numbers is
-    # left.
-    (
-        "left out",
-        rf"{_COMPARED}(?<![\w.]){_FIGURE}(?:[\s-]*{_LENGTH})?"
-        rf"(?:\s*(?:x|by|-|–|to)\s*{_FIGURE}(?:[\s-]*{_LENGTH})?){{0,3}}(?<=[mshelrc])\b"
-        r"(?:\s*(?:in (?:size|diameter)|or (?:more|less|larger|smaller)))?",
-        lambda m: _SIZE if re.search(_LENGTH, m[0], re.IGNORECASE) else None,
-    ),
-    (
-        "left out",
-        rf"{_COMPARED}\b(?:half[- ](?:an?[- ])?|an?[- ]|(?:{'|'.join(_ONES)})[- ]){_LENGTH}",
-        lambda m: _SIZE,
-    ),
-    ("left out", rf"{_COMPARED}(?<![\w.]){_FIGURE}\s*(?:%|percent\b)", lambda m: _SHARE),
-    ("left out", r"[<>=≥≤~]{1,3}\s*\d+[.,]\d+", lambda m: _SHARE),
-    ("left out", r"\bsub-?(?:centi|milli)met(?:er|re)\b", lambda m: _SIZE),
-    (
-        "view",
-        r"\b(lateral|frontal)(?:s| views?| films?)? only\b"
-        r"|\bonly (?:the )?(lateral|frontal)s?\b",
-        lambda m: f"view:{(m[1] or m[2]).lower()}",
-    ),
-    (
-        "left out",
-        r"\b(?:only|isolated|solely|solitary(?= effusion)|alone)\b",
-        lambda m: _NO_OTHER_FINDING,
-    ),
-    (
-        "left out",
-        rf"{_AFTERWARDS}\b{_DEVICE}\s+(?:(?:has |have )?(?:been )?removed|removal|extraction)\b"
-        rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
-        lambda m: _REMOVED,
-    ),
-    ("left out", r"\bday\s*#?\d{1,3}\b", lambda m: _DAY),
+    *UNJUDGED,
     # Years
     ("year", rf"\b(?:between|from|in)?\s*{_YEAR}{_TO}{_YEAR}", _years),
     (
@@ -198,6 +144,13 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
     ("year", rf"(?:\b(?:before|until)\s+|<\s*){_YEAR}", lambda m: f"year:<{m[1]}"),
     ("year", rf"\b(?:in|during|of|from|year)?\s*\b{_YEAR}", lambda m: f"year:{m[1]}"),
     # Ages; "65F" in capitals only, but for "65 yo f" and "65 yo wf".
+    (
+        "age",
+        rf"\b{_N}(?:-|–|\s+to\s+){_N}[- ]?{_ABBREVIATED}[- /]?(?:old)?\s*([mf])\b",
+        lambda m: f"{_span(m)} AND sex:{m[3].upper()}",
+    ),
+    ("age", rf"\b([mf])\s?/\s?{_N}\b", _short(2, 1)),
+    ("age", rf"\b{_N}\s?/\s?([mf])\b", _short(1, 2)),
     ("age", rf"\b{_N}[- ]?{_ABBREVIATED}[- /]?(?:old)?\s*[wbha]?([mf])\b", _short(1, 2)),
     ("short", rf"\b{_N}(?:{_UNIT})?\s?/?([MF])\b", _short(1, 2)),
     (
@@ -292,7 +245,13 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
         rf"{_OF_WHOM}({'|'.join(_DECADES)})\b",
         lambda m: _decade(m[1], _DECADES[m[2].lower()]),
     ),
-    ("age", r"\b\d+[- ]?(?:months?|weeks?|days?|mo|wks?)[- ]?olds?\b", lambda m: "age:<2"),
+    (
+        "age",
+        r"\b\d+[- ]?(?:months?|weeks?|days?|m\s?/?\s?o|wks?|d\s?/\s?o)(?:[- ]?olds?\b"
+        r"|\b(?=[ -]*(?:infant|bab|boy|girl|female|male|child|[fm]\b)))",
+        lambda m: "age:<2",
+    ),
+    ("short", r"(?<=[Ee]lderly )([MF])\b|(?<=[Yy]oung )([MF])\b", lambda m: f"sex:{m[1] or m[2]}"),
     ("age", rf"{_AGED}?\b{_N}{_UNIT}", _age("age:{0}")),
     ("age", rf"{_AGED}{_N}\b{_NO_SIZE}", _age("age:{0}")),
     *(
@@ -308,12 +267,12 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
         "left out",
         r"(?:\b(?:at least|at most|more than|less than|fewer than|over|under|up to)\b"
         r"|[<>=≥≤~]{1,3})\s*(?:\d+\b|two\b|three\b|four\b|five\b|six\b|one\b)",
-        lambda m: _COUNT,
+        lambda m: COUNT,
     ),
     (
         "left out",
-        rf"\b(?:{'|'.join(_ONES[1:])})\b(?![- ](?:views?|vessel|lead|chamber))",
-        lambda m: _COUNT,
+        rf"\b(?:{'|'.join(ONES[1:])})\b(?![- ](?:views?|vessel|lead|chamber))",
+        lambda m: COUNT,
     ),
     # People
     *(("age", rf"\b(?:{words})\b", lambda m, q=query: q) for words, query in GROUPS[:5]),
@@ -328,6 +287,11 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
         "view",
         r"\b(?:on|in) (?:the )?(?:lateral|lat)\b(?! (?:left|right|lung|chest|rib|base))",
         lambda m: "view:lateral",
+    ),
+    (
+        "view",
+        r"(?<=\bnormal )(lateral|frontal)s?(?=\s*(?:[,;]|$))",
+        lambda m: f"view:{m[1].lower()}",
     ),
     ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
     # Portable films are taken from the front.
@@ -345,7 +309,7 @@ def _in_figures(text: str) -> str:
 
     def figure(match: re.Match[str]) -> str:
         tens, ones = match["tens"].lower(), (match["ones"] or "").lower()
-        return match["before"] + str(_TENS[tens] + (_ONES.index(ones) + 1 if ones else 0))
+        return match["before"] + str(_TENS[tens] + (ONES.index(ones) + 1 if ones else 0))
 
     return _IN_WORDS.sub(figure, text)
 
@@ -376,6 +340,6 @@ def extract(text: str) -> ReadText:
 
     has_figures = any(map(str.isdecimal, text))
     for kind, pattern, meaning in CONDITIONS:
-        if has_figures or not any(figure in pattern for figure in (_N, _YEAR, _FIGURE)):
+        if has_figures or not any(figure in pattern for figure in (_N, _YEAR, FIGURE)):
             text = _compiled(kind, pattern).sub(replace(kind, meaning), text)
     return ReadText(text, tuple(found))

@@ -77,8 +77,8 @@ CUES: dict[str, tuple[str, ...]] = {
     ),
     "asked": _split(
         """
-        rule out | ruling out | query | eval | evaluate for | eval for | to evaluate | assess for |
-        check for | looking for | evaluation for | evaluation of | r o
+        rule out | ruling out | rule in | query | eval | evaluate for | eval for | to evaluate |
+        assess for | check for | looking for | evaluation for | evaluation of | r o
         """
     ),
     "past": _split(
@@ -120,8 +120,8 @@ FILLERS = _split(
     sided | like | also | either | both | both of | as | if | old year | years | year | known |
     diagnosed | diagnosis of | dx | suffering | just | about | how | when | during | here | database
     | archive | placement | insertion | in place | now | anything | something | currently | today |
-    got | yes | positive | unresolved | not resolved | has not resolved | have not resolved | not
-    yet resolved
+    got | yes | positive | pos | follow up | good | nice | classic | typical | textbook | great |
+    unresolved | not resolved | has not resolved | have not resolved | not yet resolved
     """
 )
 
@@ -131,6 +131,7 @@ REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("cough",), ("productive cough", "dry cough", "chronic cough")),
     (("fever", "febrile"), ("pyrexia", "pyrexial")),
     (("chills",), ()),
+    (("exacerbation",), ("exacerbations", "acute exacerbation", "flare", "flare up")),
     (
         ("shortness of breath", "dyspnea", "SOB"),
         (
@@ -165,7 +166,19 @@ REASONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("weakness", "fatigue"), ()),
     (("weight loss",), ()),
     (("night sweats",), ()),
-    (("smoker", "smoking", "tobacco"), ("tobacco use", "smokers", "smokes", "smoking history")),
+    (
+        ("smoker", "smoking", "tobacco"),
+        (
+            "tobacco use",
+            "ex smoker",
+            "ex smokers",
+            "former smoker",
+            "former smokers",
+            "smokers",
+            "smokes",
+            "smoking history",
+        ),
+    ),
     (("preop", "preoperative"), ("pre op", "before surgery", "preoperative evaluation")),
     (("PPD",), ("positive ppd", "ppd positive")),
     (("sepsis", "septic"), ()),

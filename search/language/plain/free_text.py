@@ -16,7 +16,7 @@ from search.language.plain.assembly import Assembly
 from search.language.plain.conditions import extract
 from search.language.plain.shorthand import spelt_out, unbracketed
 from search.language.plain.tokens import is_known, tokens
-from search.language.plain.understood import Understood
+from search.language.plain.understood import Clause, QueryPart, Understood
 
 __all__ = ["is_free", "understand"]
 
@@ -34,13 +34,25 @@ _QUESTION = re.compile(
 # "RLL pneumonia?" asks, as "?pneumonia" does: what stands before, as far as the thought goes.
 _ASKED = re.compile(r"\?+(?=[\s,;.]|$)")
 _THOUGHT = re.compile(r"[,;]|\s[-–—]\s|\b(?:and|or|but|with|without|no|not|vs|w/o?)\s", re.I)
+_ANYTHING = QueryPart(0, "other", "*", "")
+# What stands in brackets beside a finding; a denial or doubt there holds no further.
+_REMARK = re.compile(
+    r"[(\[]\s*((?:no|not|without|w/o|neg\w*|absent|possibl[ey]|r/o)\b)?([^()\[\]]*)[)\]]", re.I
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def is_free(text: str) -> bool:
     """Whether a query has none of the query language's signs, and so is read as plain English."""
-    text = unbracketed(text)
+    text = _unbracketed(text)
     return _QUESTION.match(text) is not None or _EXPLICIT.search(_asked_before(text)) is None
+
+
+def _unbracketed(text: str) -> str:
+    """The text without brackets, where nothing else in it is of the query language."""
+    text = unbracketed(text)
+    plain = _REMARK.sub(lambda m: f" , {m[1]}{m[2]} , " if m[1] else f" {m[2]} ", text)
+    return text if _EXPLICIT.search(_asked_before(plain)) else plain
 
 
 def _asked_before(text: str) -> str:
@@ -50,7 +62,7 @@ def _asked_before(text: str) -> str:
     """
     done, rest = "", text
     while mark := _ASKED.search(rest):
-        before = rest[: mark.start()]
+        before = rest[: mark.start()].rstrip(" ,;:-")
         words = before.split()
         if words and before[-1].isalnum() and is_known(words[-1].lower(), Lexicon.load()):
             thoughts = [m.end() for m in _THOUGHT.finditer(before)]
@@ -72,14 +84,16 @@ def understand(text: str, lexicon: Lexicon | None = None) -> Understood | None:
     lexicon
         The one that ships with cxrdex where None.
     """
-    asked = unbracketed(text)
+    asked = _unbracketed(text)
     asked = asked if _QUESTION.match(asked) else _asked_before(asked)
     conditions = extract(spelt_out(_CONTROL.sub(" ", asked)))
     assembly = Assembly()
     for token in tokens(conditions, lexicon or Lexicon.load()):
         assembly.take(token)
     clauses = assembly.finish()
-    if not clauses:
-        return None
     left_out = [(f.wording, f.query) for f in conditions.found if f.kind == "left out"]
-    return Understood(text, clauses, (*left_out, *assembly.left_out))
+    left_out += assembly.left_out
+    if not clauses and not left_out:
+        return None
+    # Where nothing that is asked for can be judged, every image may be it.
+    return Understood(text, clauses or (Clause((_ANYTHING,)),), tuple(left_out))

@@ -13,7 +13,7 @@ SEXES = {
 CHILDREN = r"child(?:ren|hood)?|kids?|p(?:a?e)?ediatrics?|pedi?s?|juveniles?|minors"
 #: Words for people of some age, with the condition; girls and boys are sexes as well.
 GROUPS = (
-    (r"newborns?|neonat(?:es?|al)", "age:<1"),
+    (r"newborns?|neonat(?:es?|al)|preemies?", "age:<1"),
     (r"infants?|bab(?:y|ies)", "age:<2"),
     (r"toddlers?", "age:[1 TO 3]"),
     (r"adolescents?|teen(?:age(?:d|rs?)?|s)?", "age:[13 TO 17]"),
@@ -21,6 +21,7 @@ GROUPS = (
     (r"(?:girls?|boys?)", "age:<18"),
     (r"young(?:er)? adults?", "age:[18 TO 40]"),
     (r"older adults?|elderly|geriatric|seniors?|old (?:people|persons?|patients?)", "age:>=65"),
+    (r"of (?:child-?bearing|reproductive) age", "age:[15 TO 49]"),
     (r"middle[- ]aged", "age:[40 TO 65]"),
     *(
         (rf"{decade}genarians?", f"age:[{first} TO {first + 9}]")

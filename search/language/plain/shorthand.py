@@ -18,6 +18,8 @@ _WHOLE = r"(?:chest|cxr|films?|x-?rays?|stud(?:y|ies)|exams?|images?|radiographs
 _RIGHT, _LEFT = r"r(?:ight|t)?", r"l(?:eft|t)?"
 _MORE = r"(?:>+|(?:is\s+)?(?:greater|larger|more|worse)\s+than)"
 _DEGREE = r"(?:small|mild|minimal|trace|tiny|moderate|mod|severe|large|marked)"
+# From the least to the most, each with the words for it.
+_DEGREES = ("trace", "minimal", "tiny"), ("small", "mild"), ("moderate",), ("large", "severe")
 
 #: Words for which people write less; a full stop behind one ends no thought.
 _SHORTENED = {
@@ -28,6 +30,8 @@ _SHORTENED = {
     "effs": "effusion",
     "infil": "infiltrate",
     "infilt": "infiltrate",
+    "exac": "exacerbation",
+    "exacerb": "exacerbation",
     "poss": "possible",
     "prob": "probable",
     "susp": "suspected",
@@ -56,6 +60,14 @@ _ABBREVIATED = {
 }
 
 
+def _or_more(match: re.Match[str]) -> str:
+    """ "At least moderate" as all degrees from it on, "at most mild" as all up to it."""
+    degree = {"mod": "moderate", "marked": "severe"}.get(match[2].lower(), match[2].lower())
+    place = next(n for n, words in enumerate(_DEGREES) if degree in words)
+    chosen = _DEGREES[place:] if match[1].lower() == "at least" else _DEGREES[: place + 1]
+    return f" {' or '.join(word for words in chosen for word in words)} "
+
+
 def _any_of(words: Iterable[str]) -> str:
     return rf"\b({'|'.join(sorted(words, key=len, reverse=True))})\b"
 
@@ -65,8 +77,9 @@ def _any_of(words: Iterable[str]) -> str:
 #: it stands for.
 _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ("sign", r"[‘’ʼ´`]", "'"),
-    ("word", r"\bw/?/?o(?:ut)?(?=[\s,.]|$)", " without "),
+    ("word", r"\bw/?/?o(?:ut)?(?=[\s,.]|$)|\bwith\s+out\b", " without "),
     ("sign", r"\bw/\s*o\b", " without "),
+    ("sign", r"\b[fw]\s?/\s?u\b(?:\s+(?:for|of)\b)?", " "),
     ("sign", r"\bw/(?=\s|\w)", " with "),
     ("sign", r"\bs\s?/\s?p\b", " status post "),
     ("sign", r"\be\s?/\s?o\b", " evidence of "),
@@ -88,7 +101,13 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ),
     ("phrase", r"(?<=[a-z])(?<!age)(?<!aged)\s*[:=]?\s*\b0(?=\s*(?:[,;.](?!\d)|$))", " none "),
     ("sign", r"\bh\s?/\s?o\b", " history of "),
-    ("phrase", r"\b[pc]\s?/\s?w\b|\b(?:consistent|compatible)\s+with\b", " with "),
+    (
+        "phrase",
+        r"\b[pca]\s?/\s?w\b|\bc\s?/\s?o\b|\bi\s?/\s?s\s?/\s?o\b"
+        r"|\b(?:consistent|compatible)\s+with\b|\bcomplain(?:s|ing)\s+of\b"
+        r"|\bin\s+(?:the\s+)?setting\s+of\b|\bon\s+(?:a\s+)?background\s+of\b",
+        " with ",
+    ),
     ("sign", r"\bb\s?/\s?l\b", " bilateral "),
     ("word", r"(?-i:\bBL\b)", " bilateral "),
     ("phrase", r"\b(?:either|one)[- ]sided\b", " left or right "),
@@ -102,12 +121,14 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     # A dash between blanks parts two thoughts; one right before a word denies it.
     ("sign", r"(?<=[^\s–—−-])\s+[-–—−]+\s+(?=\w)", " , "),
     ("sign", r"(?:(?<=\s)|^)[–—−]\s*(?=[^\W\d])", " not "),
-    ("sign", r"(?:(?<=\s)|^)\?\s*(?=\w)", " query "),
+    ("sign", r"(?:(?<=\s)|^)\?[?\s]*(?=\w)", " query "),
     (
         "phrase",
         rf"\b{_RIGHT}\s*{_MORE}\s*{_LEFT}\b|\b{_LEFT}\s*{_MORE}\s*{_RIGHT}\b",
         " bilateral ",
     ),
+    ("phrase", r"\b(?:no|not)\s+more\s+than\s+(?=(?:an?\s+)?[a-z])", " at most "),
+    ("phrase", rf"\b(at\s+least|at\s+most|up\s+to)\s+(?:an?\s+)?({_DEGREE})\b", _or_more),
     ("phrase", rf"\b({_DEGREE})(?:\s+to\s+|-to-|\s?[-/]\s?)({_DEGREE})\b", r" \1 or \2 "),
     (
         "phrase",
@@ -177,7 +198,7 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ("word", r"\bpost[- ]?op(?:erative)?\s+day\s*#?(\d+)|\bpod\s*#?(\d+)", r" post-op day \1\2 "),
     (
         "word",
-        r"\bnon-?\s?(?=calcified|displaced|specific|loculated|obstruct|smok|diabet|hypertens)",
+        r"\b(?:non-?\s?|un)(?=calcified|displaced|specific|loculated|obstruct|smok|diabet|hypertens)",
         " non ",
     ),
     (
@@ -226,6 +247,27 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
         r"(?:normal|wnl|unremarkable|within\s+normal\s+limits)\b"
         r"|\b(?:heart|cardiac silhouette)(?:\s+size)?\s+(?:is )?(?:not|un)\s?enlarged\b",
         " not cardiomegaly ",
+    ),
+    ("word", r"\b(?:non-?\s?|un)normal\b", " not normal "),
+    ("phrase", r"\basp\s+(?=pna|pneumonia)", "aspiration "),
+    (
+        "phrase",
+        r"\b(?:heart|cardiac)(?:\s+(?:size|silhouette|shadow|contour))?\s+(?:is\s+)?"
+        r"((?:mild|moderate|marked|severe|slight|massive|gross)(?:ly)?\s+)?"
+        r"(?:enlarged|enlargement|big|large|increased|huge)\b",
+        r" \1 cardiomegaly ",
+    ),
+    (
+        "phrase",
+        r"\blungs?\s+(?:are\s+)?clear\s+(?:bilat(?:eral(?:ly)?)?|on\s+both\s+sides|throughout)\b"
+        r"|\bbilateral(?:ly)?\s+clear\s+lungs?\b",
+        " clear lungs ",
+    ),
+    (
+        "phrase",
+        rf"\b(?:air|gas)\s+(?:under|beneath|below)\s+(?:the\s+)?({_RIGHT}|{_LEFT})\s+"
+        r"(?:hemi-?)?diaphragms?\b",
+        r" free air under diaphragm \1 ",
     ),
     # A letter for a side, in capitals or before a hyphen.
     ("word", r"(?-i:\bR\b\.?)(?=[- ]*(?:sided\b|[^\W\d]{2})|\s*(?:[,;]|$))(?![/'])", " right "),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer import advice
-from indexer.cascade.bundle_checks import check_description, check_header, check_tensors
+from indexer.cascade.bundle_checks import (
+    check_description,
+    check_header,
+    check_tensors,
+    read_description,
+)
 from indexer.cascade.labels import LabelSet
 from indexer.errors import BundleError
 
@@ -97,12 +103,10 @@ class Bundle(BundleDescription):
             The folder is no bundle.
         """
         path = path or SHIPPED
-        try:
-            data: dict[str, Any] = json.loads((path / _DESCRIPTION).read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise BundleError(f"the bundle {path} cannot be read: {error!r}") from error
-        check_description(data, path)
-        return data
+        with _reading(path):
+            data: dict[str, Any] = read_description(path / _DESCRIPTION)
+            check_description(data, path)
+            return data
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -142,8 +146,8 @@ class Bundle(BundleDescription):
             The folder is no bundle, is damaged, or has another format version.
         """
         path = path or SHIPPED
-        try:
-            data = json.loads((path / _DESCRIPTION).read_bytes())
+        with _reading(path):
+            data = read_description(path / _DESCRIPTION)
             version = data["format"]
             if version != FORMAT:
                 raise BundleError(
@@ -178,15 +182,6 @@ class Bundle(BundleDescription):
                 paper=data["paper"],
                 likely=data.get("likely"),
             )
-        except FileNotFoundError as error:
-            raise BundleError(
-                f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
-            ) from error
-        except OSError as error:
-            why = error.strerror or error
-            raise BundleError(f"the bundle {path} cannot be read: {why}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BundleError(f"the bundle {path} is damaged: {error}") from error
 
     @classmethod
     def save(
@@ -255,3 +250,19 @@ def _digest(description: Mapping[str, Any], weights: Path) -> str:
     digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode())
     digest.update(weights.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """One error for whatever is wrong with the files of a bundle."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
+        ) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise BundleError(f"the bundle {path} cannot be read: {why}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"the bundle {path} is damaged: {error}") from error

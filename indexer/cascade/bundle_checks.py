@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import re
+import stat
 import struct
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -17,7 +20,14 @@ import numpy.typing as npt
 
 from indexer.errors import BundleError, CxrdexError
 
-__all__ = ["check_description", "check_header", "check_tensors", "fitting"]
+__all__ = [
+    "check_description",
+    "check_header",
+    "check_shapes",
+    "check_tensors",
+    "fitting",
+    "read_description",
+]
 
 _SIDE = (16, 2048)
 _DIMENSIONS = (1, 4096)
@@ -31,9 +41,34 @@ _NUMBER = 100
 # The tensors of all networks together; the bundle that ships has under 20 MB.
 _WEIGHT_BYTES = 4 << 30
 _HEADER_BYTES = 16 << 20
+# Names of a million pictures that a bundle was trained on take 6 MB of its description.
+_DESCRIPTION_BYTES = 64 << 20
 # Names of networks must not look like addresses, which would be looked up on the network.
 _NETWORK = re.compile(r"^[A-Za-z0-9_.]+$")
 _TYPES = {"F16": 2, "F32": 4, "F64": 8, "BF16": 2, "I8": 1, "U8": 1, "I32": 4, "I64": 8, "BOOL": 1}
+
+
+def read_description(path: Path) -> Any:
+    """The value in a bundle's description, for `check_description`.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is no file.
+    ValueError, RecursionError
+        It holds no JSON, or is larger than any description.
+    """
+    if _regular(path).st_size > _DESCRIPTION_BYTES:
+        raise ValueError(f"{path.name} has over {_DESCRIPTION_BYTES >> 20} MiB")
+    return json.loads(path.read_bytes())
+
+
+def _regular(path: Path) -> os.stat_result:
+    """Pipes and devices are not opened: reading them may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"{path.name} is not a file")
+    return status
 
 
 def check_description(data: Any, path: Path) -> None:
@@ -69,6 +104,7 @@ def check_description(data: Any, path: Path) -> None:
     demand(texts(findings) and bool(findings), "findings", "a list of names")
     demand(len(set(findings)) == len(findings), "findings", "a list of different names")
     demand(texts(data.get("vocabulary")), "vocabulary", "a list of words")
+    demand(set(findings) <= set(data["vocabulary"]), "vocabulary", "a list with each finding")
     demand(texts(data.get("composites")), "composites", "a list of names")
     pairs = data.get("pairs")
     demand(
@@ -123,6 +159,7 @@ def _check_architecture(architecture: Any, demand: Any, whole: Any, texts: Any) 
     demand(whole(architecture.get("sentences"), (0, _UNITS)), "architecture.sentences", "a number")
     annotator = architecture.get("annotator")
     demand(isinstance(annotator, dict), "annotator", "an object")
+    demand(annotator.get("cell", "gru") in ("gru", "lstm"), "annotator.cell", "gru or lstm")
     demand(whole(annotator.get("units", 1), (1, _UNITS)), "annotator.units", "a number")
     demand(whole(annotator.get("layers", 1), (1, _LAYERS)), "annotator.layers", "a number")
 
@@ -143,7 +180,7 @@ def check_header(path: Path, least: int) -> None:
         It says what is wrong.
     """
     wrong = BundleError(f"the bundle {path.parent} is damaged: {path.name} holds no tensors")
-    size = path.stat().st_size
+    size = _regular(path).st_size
     with open(path, "rb") as file:
         start = file.read(8)
         if len(start) < 8:
@@ -183,6 +220,38 @@ def check_tensors(tensors: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise BundleError(f"the bundle {path} is damaged: {name} is not finite")
+
+
+def check_shapes(
+    tensors: Mapping[str, npt.NDArray[Any]], wanted: Mapping[str, tuple[int | str, ...]]
+) -> None:
+    """Refuse tensors of other shapes than networks are made from.
+
+    Parameters
+    ----------
+    tensors
+        By name.
+    wanted
+        The shape of each; sizes of one letter may be any, and are the same wherever it stands.
+
+    Raises
+    ------
+    KeyError
+        A tensor is missing.
+    ValueError
+        It names the tensor.
+    """
+    sizes: dict[str, int] = {}
+    for name, shape in wanted.items():
+        found = tensors[name].shape
+        if len(found) == len(shape):
+            known = [
+                sizes.setdefault(size, own) if isinstance(size, str) else size
+                for size, own in zip(shape, found, strict=True)
+            ]
+            if found == tuple(known):
+                continue
+        raise ValueError(f"{name} has the shape {found}, not {shape}")
 
 
 @contextmanager

@@ -10,7 +10,26 @@ import numpy.typing as npt
 
 from indexer.cascade.beam_search import BeamState, FloatArray, IntArray, beam_search
 
-__all__ = ["Describer", "sigmoid"]
+__all__ = ["Describer", "shapes", "sigmoid"]
+
+
+def shapes(
+    words: int, dimensions: int, cell: str = "gru", units: int = 256, layers: int = 1
+) -> dict[str, tuple[int | str, ...]]:
+    """Shapes of the tensors of a `Describer` by name, for `bundle_checks.check_shapes`."""
+    gates = units * (3 if cell == "gru" else 4)
+    found: dict[str, tuple[int | str, ...]] = {
+        "embedding.weight": (words, "e"),
+        "start.weight": (units * layers, dimensions),
+        "start.bias": (units * layers,),
+        "output.weight": (words, units),
+        "output.bias": (words,),
+    }
+    for layer in range(layers):
+        found[f"rnn.weight_ih_l{layer}"] = (gates, units if layer else "e")
+        found[f"rnn.weight_hh_l{layer}"] = (gates, units)
+        found[f"rnn.bias_ih_l{layer}"] = found[f"rnn.bias_hh_l{layer}"] = (gates,)
+    return found
 
 
 class Describer:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from indexer.annotation import NORMAL, Annotation, Word, word_kind
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.bundle_checks import fitting
+from indexer.cascade.bundle_checks import check_shapes, fitting
 from indexer.cascade.compute import Compute
-from indexer.cascade.describer import Describer, sigmoid
+from indexer.cascade.describer import Describer, shapes, sigmoid
 from indexer.cascade.interpretation.certainty import UNUSUAL, certainty, reported
 from indexer.cascade.interpretation.unusual import UnusualScore
 from indexer.cascade.runtimes import Encoded, OutOfDeviceMemory, load
@@ -116,9 +116,13 @@ class Predictor:
             for key, array in every.items()
             if key.startswith("annotator.")
         }
+        annotator, vocabulary = bundle.architecture["annotator"], bundle.labels.vocabulary
         with fitting(bundle.path):
-            self._describer = Describer(weights, **bundle.architecture["annotator"])
-        self._token = {word: index for index, word in enumerate(bundle.labels.vocabulary)}
+            check_shapes(weights, shapes(len(vocabulary), bundle.dimensions, **annotator))
+            self._describer = Describer(weights, **annotator)
+            if self._unusual is not None:
+                check_shapes(every, UnusualScore.shapes(bundle.dimensions))
+        self._token = {word: index for index, word in enumerate(vocabulary)}
 
     @property
     def precision(self) -> str:

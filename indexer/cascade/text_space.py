@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.cascade.bundle import Bundle
-from indexer.cascade.bundle_checks import fitting
+from indexer.cascade.bundle_checks import check_shapes, fitting
 from indexer.errors import BundleError
 
 __all__ = ["COMMON", "TEXT_MAP", "TextMap", "TextSpace"]
@@ -116,8 +116,11 @@ class TextSpace:
             weight = weights[_WEIGHT].astype(np.float32)
             bias = weights[_BIAS].astype(np.float32)
             common = weights.get(COMMON, np.zeros_like(bias)).astype(np.float32)
-            if common.shape != bias.shape:
-                raise ValueError(f"{COMMON} has the shape {common.shape}, not {bias.shape}")
+            size = bundle.architecture["sentences"]
+            check_shapes(
+                {_WEIGHT: weight, _BIAS: bias, COMMON: common},
+                {_WEIGHT: (size, bundle.dimensions), _BIAS: (size,), COMMON: (size,)},
+            )
             text_map = TextMap.of(weights, len(bias))
         return cls(weight * np.float32(bundle.dimensions**0.5), bias, common, text_map)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from indexer.cascade.bundle import _DESCRIPTION, _WEIGHTS, SHIPPED, Bundle, _digest
+from indexer.cascade.compute import Compute
+from indexer.cascade.reading import Predictor
+from indexer.cascade.text_space import TextSpace
 from indexer.errors import BundleError
 
 _CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -34,6 +39,9 @@ _CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "huge annotator": lambda d: d["architecture"]["annotator"].update(units=10**9),
     "no annotator": lambda d: d["architecture"].pop("annotator"),
     "no architecture": lambda d: d.update(architecture=[]),
+    "no words": lambda d: d.update(vocabulary=[]),
+    "a finding without its word": lambda d: d["vocabulary"].remove("cardiomegaly"),
+    "another kind of annotator": lambda d: d["architecture"]["annotator"].update(cell="rnn"),
     "no vocabulary": lambda d: d.pop("vocabulary"),
     "likely in words": lambda d: d["likely"].update(normal="0.5"),
     "likely of another type": lambda d: d.update(likely=[0.5]),
@@ -95,6 +103,21 @@ def test_files_of_tensors(copy: Path, change: Callable[[bytes], bytes]) -> None:
         Bundle.load(copy)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and holes in files of Unix")
+@pytest.mark.parametrize("name", [_DESCRIPTION, _WEIGHTS])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "huge"])
+def test_pipes_and_huge_files_are_not_read(copy: Path, name: str, kind: str) -> None:
+    path = copy / name
+    if kind == "huge":
+        os.truncate(path, 20 << 30)
+    else:
+        path.unlink()
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    for read in (Bundle.load, Bundle.description_at)[: 1 if name == _WEIGHTS else 2]:
+        with pytest.raises(BundleError):
+            read(copy)
+
+
 @pytest.mark.parametrize("name", [_DESCRIPTION, _WEIGHTS])
 def test_a_file_that_may_not_be_read_is_not_called_damaged(copy: Path, name: str) -> None:
     (copy / name).unlink()
@@ -111,6 +134,35 @@ def test_tensors_that_are_not_finite(copy: Path) -> None:
     _rewrite(copy, lambda data: None)
     with pytest.raises(BundleError, match=f"{name} is not finite"):
         Bundle.load(copy).weights()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "annotator.embedding.weight", "annotator.start.weight", "annotator.rnn.weight_hh_l0",
+        "annotator.output.bias", "unusual.basis", "unusual.hidden", "unusual.output_bias",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("change", [lambda a: a[None], lambda a: a.repeat(2).reshape(2, -1)])
+def test_tensors_of_another_shape(
+    copy: Path, name: str, change: Callable[[Any], npt.NDArray[Any]]
+) -> None:
+    tensors = load_file(copy / _WEIGHTS)
+    tensors[name] = np.ascontiguousarray(change(tensors[name]))
+    save_file(tensors, copy / _WEIGHTS)
+    _rewrite(copy, lambda description: None)
+    with pytest.raises(BundleError, match="do not fit"):
+        Predictor(Bundle.load(copy), Compute(runtime="torch", device="cpu"))
+
+
+@pytest.mark.parametrize("name", ["encoder.sentence.weight", "texts.common"])
+def test_tensors_of_texts_of_another_shape(copy: Path, name: str) -> None:
+    tensors = load_file(copy / _WEIGHTS)
+    tensors[name] = np.concatenate([tensors[name]] * 2)
+    save_file(tensors, copy / _WEIGHTS)
+    _rewrite(copy, lambda description: None)
+    with pytest.raises(BundleError, match="do not fit"):
+        TextSpace.of(Bundle.load(copy))
 
 
 def test_the_bundle_that_ships_is_sound() -> None:

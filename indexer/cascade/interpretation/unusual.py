@@ -102,6 +102,22 @@ class UnusualScore:
         except TypeError as error:
             raise BundleError(f"the bundle's tensors {PREFIX}* do not fit: {error}") from error
 
+    @staticmethod
+    def shapes(dimensions: int) -> dict[str, tuple[int | str, ...]]:
+        """Shapes of the tensors of a bundle by name; sizes of one letter may be any."""
+        size = 2 * _SIDE**2 + 2
+        own: dict[str, tuple[int | str, ...]] = {
+            "centre": (size + dimensions,),
+            "scale": (size + dimensions,),
+            "basis": ("k", size),
+            "hidden": (size + dimensions, "h"),
+            "hidden_bias": ("h",),
+            "output": ("h",),
+            "output_bias": (),
+            "limits": (2, 2),
+        }
+        return {f"{PREFIX}{name}": shape for name, shape in own.items()}
+
     def tensors(self) -> dict[str, FloatArray]:
         """The tensors of a bundle, from which `of` makes it again."""
         return {f"{PREFIX}{name}": getattr(self, name) for name in self.__slots__}

@@ -36,8 +36,10 @@ class Query:
 
     Parameters
     ----------
+    typed
+        The tree of what was asked for.
     asked
-        The tree of what is searched for.
+        The same, as far as nothing of it was given up.
     tree
         The same, widened by the lexicon.
     marked
@@ -50,6 +52,7 @@ class Query:
         How free text was read (`search.language.plain.reading.QueryReading.to_json`).
     """
 
+    typed: Node
     asked: Node
     tree: Node
     marked: Node
@@ -120,12 +123,13 @@ class DatabaseTerms:
 
     def _read_anew(self, words: str, literal: bool, count: Callable[[Node], int] | None) -> Query:
         reading = read(words, self.vocabulary, literal=literal)
+        typed = reading.tree
         if count is not None:
             expand = Lexicon.load().expand
             reading = reading.matching(
                 lambda tree: count(self._seen(expand(tree))), self.vocabulary
             )
-        return self._query(reading, self._unsayable(reading.tree))
+        return self._query(reading, self._unsayable(reading.tree), typed)
 
     def read_sentence(self, sentence: str, *, literal: bool = False) -> Query | None:
         """Read a sentence that is searched for by its meaning; None where it is no plain English.
@@ -138,13 +142,16 @@ class DatabaseTerms:
         reading = read_sentence(sentence, self.vocabulary, literal=literal)
         return None if reading is None else self._query(reading)
 
-    def _query(self, reading: QueryReading, notes: Iterable[str] = ()) -> Query:
+    def _query(
+        self, reading: QueryReading, notes: Iterable[str] = (), typed: Node | None = None
+    ) -> Query:
         tree = self._seen(Lexicon.load().expand(reading.tree))
         marked, scored = tree, tree
         if reading.understood is not None:
             marked, scored = self._seen(worded(tree)), self._seen(ranked(tree))
         said = (*reading.notes, *notes)
-        return Query(reading.tree, tree, marked, scored, said, reading.to_json())
+        asked = reading.tree
+        return Query(typed or asked, asked, tree, marked, scored, said, reading.to_json())
 
     def conditions(self, filters: Sequence[str]) -> Node:
         """The tree of all filters, widened by the lexicon.

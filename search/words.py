@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from search.highlights import Highlighter
 from search.language.fields import check_facets
+from search.language.lexicon import Lexicon
 from search.language.tree import (
     Node,
     Term,
@@ -64,7 +65,7 @@ def search_words(request: SearchRequest, text: Backend, terms: DatabaseTerms) ->
         found.page.facets,
         following.token(found.sign) if following is not None else None,
         # Words suggested for a misspelt one may come from reports.
-        _suggestions(query.asked, text) if request.reports else {},
+        _suggestions(query.typed, text) if request.reports else {},
         (*query.notes, *terms.widened(query.asked, request.filters, first.facets)),
         query.understood,
     )
@@ -189,8 +190,12 @@ def _hits_for(rows: int) -> int:
     return min(_HITS_PER_ROW * rows + 1, _MAX_HITS)
 
 
-def _suggestions(asked: Node, text: Backend) -> dict[str, list[str]]:
-    """Near words for each plain word that the text store does not know."""
-    words = {leaf.text: None for leaf in leaves(asked, positive=True) if isinstance(leaf, Term)}
+def _suggestions(typed: Node, text: Backend) -> dict[str, list[str]]:
+    """Near words for each plain word that neither the text store nor the lexicon knows.
+
+    One that is denied is looked at, too: mistyped, it leaves out nothing.
+    """
+    terms = dict.fromkeys(leaf.text for leaf in leaves(typed) if isinstance(leaf, Term))
+    words = [word for word in terms if not Lexicon.load().senses(word)]
     near = {word: text.suggest(word) for word in words}
     return {word: found for word, found in near.items() if found}

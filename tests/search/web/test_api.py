@@ -65,6 +65,11 @@ def test_facets_and_choices_agree(client: TestClient) -> None:
 def test_suggestions(client: TestClient) -> None:
     near = get(client, "/v1/suggest", q="cardiomegalli")["suggestions"]["cardiomegalli"]
     assert "cardiomegaly" in near
+    # A denied word that is mistyped leaves out nothing, and one beside it is given up.
+    for words in ("cardiomegaly, no effussion", "left base effussion"):
+        near = get(client, "/v1/search", q=words)["suggestions"]
+        assert "effusion" in near["effussion"]
+        assert len(near) == 1
 
 
 def test_an_image_without_its_paths(client: TestClient, image: str, simulation: Simulation) -> None:

@@ -104,6 +104,13 @@ def show_hits(results: Results, draw: Callable[[str], None] | None = None) -> No
             draw(hit.id)
 
 
+def _shown_score(hit: Hit) -> str:
+    """Rounded, but never up to the 1 that only the same picture has."""
+    if hit.is_fused:
+        return f"{hit.score:.4f}"
+    return f"{min(hit.score, 0.999) if 0.999 < hit.score < 1 else hit.score:.3f}"
+
+
 def _title(hit: Hit) -> Text:
     from rich.text import Text
 
@@ -112,7 +119,7 @@ def _title(hit: Hit) -> Text:
     more = len(hit.images) - 1
     text = Text.assemble(
         (hit.id, "cyan"),
-        (f"  {hit.score:.4f}" if hit.is_fused else f"  {hit.score:.3f}", "bold"),
+        (f"  {_shown_score(hit)}", "bold"),
         "  " + " ".join(str(fact) for fact in facts if fact is not None),
         (f"  +{more} image{'s' if more > 1 else ''}" if more > 0 else ""),
         (f"  study {document['study']}", "dim"),

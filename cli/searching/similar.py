@@ -75,11 +75,11 @@ def similar(
 ) -> None:
     """Find the images most like an image file or an indexed image.
 
-    FILE_OR_ID is a DICOM or picture file, or the id of an indexed image as searches show it. The
-    score is the chance that both show a finding of one name (normal counts as one), judged by their
-    vectors alone and calibrated on films that people had described: 1 for the same picture, below 1
-    for any other. One row stands for a study; its images are compared together, and the one of the
-    same view comes first.
+    FILE_OR_ID is a DICOM or picture file, also alone in a zip or tar, or the id of an indexed image
+    as searches show it. The score is the chance that both show a finding of one name (normal counts
+    as one), judged by their vectors alone and calibrated on films that people had described: 1 for
+    the same picture, or a copy of it, below 1 for any other. One row stands for a study; its images
+    are compared together, and the one of the same view comes first.
     """
     from search.request import ImageId, SearchRequest
     from search.service import SearchService

@@ -191,14 +191,12 @@ def _decode(
     settings: DecodeSettings, task: tuple[bytes | str, str]
 ) -> DecodedImage | SkippedImage | FailedImage:
     from indexer.archive.decoding import decode
-    from indexer.archive.sources.members import read_path
+    from indexer.archive.sources.members import read_film
 
     source, name = task
     try:
-        if isinstance(source, str):
-            name = os.path.basename(source)
-            source = read_path(source, settings.limits.file_bytes)
-        return decode(source, name, settings)
+        name = os.path.basename(source) if isinstance(source, str) else name
+        return decode(*read_film(source, name, settings.limits.file_bytes), settings)
     except (SkippedImage, FailedImage) as error:
         # Only the message is sent: a chain of causes may not survive pickling.
         return type(error)(error.reason, error.detail)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +51,57 @@ def test_a_file_and_an_upload_give_what_decode_gives(decoder: FileDecoder, tmp_p
         assert found.image_id == wanted.image_id
         assert found.report_keys == wanted.report_keys
         assert np.array_equal(found.canvas, wanted.canvas)
+
+
+def packed(kind: str, *names: str) -> bytes:
+    """A zip or tar of one film under some names."""
+    data, buffer = to_bytes(make_dicom(film())), io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in names:
+                archive.writestr(name, data)
+    else:
+        with tarfile.open(fileobj=buffer, mode=kind) as archive:  # type: ignore[call-overload]
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "w", "w:gz", "w:xz"])
+def test_the_one_film_of_a_zip_or_tar_is_read(
+    decoder: FileDecoder, tmp_path: Path, kind: str
+) -> None:
+    wanted = decode(to_bytes(make_dicom(film())), "film.dcm", SETTINGS)
+    path = tmp_path / "film.dcm"
+    path.write_bytes(packed(kind, "a/film.dcm", "a/Thumbs.db", ".hidden"))
+    assert decoder.decode(path).image_id == wanted.image_id
+    assert decoder.decode(path.read_bytes(), "an upload").image_id == wanted.image_id
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("inner", path.read_bytes())
+    assert decoder.decode(buffer.getvalue(), "a.zip").image_id == wanted.image_id
+
+
+@pytest.mark.parametrize("names", [(), ("a.dcm", "b.dcm")])
+def test_of_several_films_in_a_zip_or_tar_none_is_chosen(
+    decoder: FileDecoder, names: tuple[str, ...]
+) -> None:
+    for kind in ("zip", "w"):
+        if kind == "w" and not names:
+            continue
+        with pytest.raises(SkippedImage, match="one film is asked for") as caught:
+            decoder.decode(packed(kind, *names), "films.zip")
+        assert caught.value.reason == "not_an_image"
+
+
+def test_a_packed_query_film_is_read_within_the_limits(decoder: FileDecoder) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.dcm", bytes(2**23))
+    assert _reason(decoder, buffer.getvalue(), "a.zip") == "too_large"
+    assert _reason(decoder, packed("zip", "a.dcm")[:-40], "a.zip") == "unreadable_file"
 
 
 def test_nothing_but_regular_files_is_read(decoder: FileDecoder, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from indexer.archive.sources.containers import (
 from indexer.archive.sources.dicomdir import file_ids, referenced_files
 from indexer.archive.sources.folders import walk
 from indexer.archive.sources.names import has_suffix, real_path, shown_name
+from indexer.archive.sources.one_file import only_file
 from indexer.archive.sources.regular_file import read_regular_file, too_large
 from indexer.archive.sources.remote import is_address, open_address, read_remote, remote_files
 from indexer.errors import ArchiveError, FailedImage
@@ -48,9 +49,9 @@ __all__ = [
     "ArchiveKind",
     "Member",
     "open_archive",
+    "read_film",
     "read_member",
     "read_named",
-    "read_path",
 ]
 
 ArchiveKind: TypeAlias = Literal["folder", "zip", "tar", "dicomdir", "address"]
@@ -216,10 +217,22 @@ def read_member(member: Member, most: int = Limits.file_bytes) -> bytes:
         return unpacked(read_entry(path, entry, member.size, member.offset), entry, most)
 
 
-def read_path(path: str, most: int = Limits.file_bytes) -> bytes:
-    """The bytes of a regular file of at most `most`; errors as of `read_member`."""
+def read_film(source: str | bytes, name: str, most: int = Limits.file_bytes) -> tuple[bytes, str]:
+    """The bytes and the name of one file of at most `most`, in a zip or tar those of its only file.
+
+    Parameters
+    ----------
+    source
+        Path of a regular file, or its bytes, which are called `name`.
+
+    Raises
+    ------
+    FailedImage, SkippedImage
+        As of `read_member` and `indexer.archive.sources.one_file.only_file`.
+    """
     with _named_reasons():
-        return unpacked(read_regular_file(path, most), path, most)
+        data = read_regular_file(source, most) if isinstance(source, str) else source
+        return only_file(data, name, most)
 
 
 def read_named(archive: str, name: str, most: int = Limits.file_bytes) -> bytes:

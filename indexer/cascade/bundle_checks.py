@@ -66,6 +66,8 @@ def read_description(path: Path) -> Any:
 def _regular(path: Path) -> os.stat_result:
     """Pipes and devices are not opened: reading them may never end."""
     status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, f"{path.name} is not a file")
     return status

@@ -104,9 +104,10 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     app.exception_handler(RequestValidationError)(_misused)
     app.exception_handler(HTTPException)(_other)
     app.exception_handler(Exception)(_unexpected)
-    state.metrics = Metrics(app)
-    door = Door(state.metrics, identities)
-    return Guard(door if audit is None else Recorder(door, audit), settings)
+    door = Door(app, identities)
+    # Outermost, so that it also counts what never reaches a route.
+    state.metrics = Metrics(Guard(door if audit is None else Recorder(door, audit), settings))
+    return state.metrics
 
 
 def _identities(settings: WebSettings) -> Identities | None:

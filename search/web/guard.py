@@ -68,6 +68,7 @@ class Guard:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         bodiless = scope["method"] == "HEAD"
+        outer = scope
         if bodiless:
             scope = {**scope, "method": "GET"}
 
@@ -83,7 +84,12 @@ class Guard:
             await error_response(Request(scope), *refused)(scope, receive, with_headers)
             return
         limited = limit_body(receive, self._settings.upload_bytes + _AROUND, self._size())
-        await self._app(scope, limited, with_headers)
+        try:
+            await self._app(scope, limited, with_headers)
+        finally:
+            # Who counts requests looks for the route where it was not copied.
+            if "route" in scope:
+                outer["route"] = scope["route"]
 
     def _refused(self, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")

@@ -16,7 +16,10 @@ _Message = MutableMapping[str, Any]
 
 
 class Metrics:
-    """Counts requests by route, method and status, and their seconds; wraps an ASGI app."""
+    """Counts requests by route, method and status, and their seconds; wraps an ASGI app.
+
+    What is refused before a route is found has the route ``other``, as has what there is not.
+    """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app

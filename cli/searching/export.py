@@ -19,7 +19,8 @@ __all__ = ["export"]
     "target",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write: .csv, .jsonl or .parquet (extra `parquet`).",
+    help="File to write: .csv, .jsonl or .parquet (extra `parquet`), or .npy for the search "
+    "vectors alone.",
 )
 @database_option
 @filter_option

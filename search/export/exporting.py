@@ -73,7 +73,8 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
     Parameters
     ----------
     target
-        A ``.csv``, ``.jsonl`` or ``.parquet`` file; written anew, complete or not at all.
+        A ``.csv``, ``.jsonl`` or ``.parquet`` file, or a ``.npy`` file of search vectors alone;
+        written anew, complete or not at all.
 
     Returns
     -------
@@ -89,6 +90,9 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
     """
     if request.vectors is not None and request.vectors.suffix != ".npy":
         raise QueryError(f"{request.vectors}: its name must end in .npy")
+    alone = target.suffix.lower() == ".npy"
+    if alone and (request.columns or request.more or request.embeddings or request.vectors):
+        raise QueryError("a .npy file has search vectors alone, no columns: export a table besides")
     with service.snapshot(text=True) as snapshot:
         terms = service.terms(snapshot)
         tree = conjunction(
@@ -100,6 +104,9 @@ def export(service: SearchService, request: ExportRequest, target: Path) -> int:
             tree = conjunction(tree, terms.read(request.words, literal=request.literal).tree)
         # Keys are ids as signed numbers; the order of ids is that of numbers without a sign.
         keys = np.sort(snapshot.text.keys(tree).view(np.uint64)).view(np.int64)
+        if alone:
+            _write_vectors(snapshot, keys, target)
+            return len(keys)
         columns = choose_columns([*_columns(snapshot)], request.columns, request.more)
         if not service.shows_reports and any(column.name == "report" for column in columns):
             raise QueryError("report: the text of reports is not for your role")
@@ -124,11 +131,16 @@ def _width(snapshot: Snapshot) -> int:
 
 def _write_vectors(snapshot: Snapshot, keys: npt.NDArray[np.int64], path: Path) -> None:
     shape = (len(keys), _width(snapshot))
-    rows = np.lib.format.open_memmap(path, "w+", np.dtype(np.float16), shape)
-    for start in range(0, len(keys), _BATCH):
-        end = start + _BATCH
-        rows[start:end] = snapshot.vectors().stored_vectors(keys[start:end])
-    rows.flush()
+    aside = path.with_name(path.name + ".part")
+    try:
+        rows = np.lib.format.open_memmap(aside, "w+", np.dtype(np.float16), shape)
+        for start in range(0, len(keys), _BATCH):
+            end = start + _BATCH
+            rows[start:end] = snapshot.vectors().stored_vectors(keys[start:end])
+        rows.flush()
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _columns(snapshot: Snapshot) -> Iterator[ExportColumn]:

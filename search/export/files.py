@@ -50,7 +50,9 @@ def open_table(path: Path, columns: Sequence[ExportColumn], vector: int = 0) -> 
     """
     kinds = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}
     if path.suffix.lower() not in kinds:
-        raise QueryError(f"{path}: its name must end in {', '.join(SUFFIXES)}, which says its form")
+        raise QueryError(
+            f"{path}: its name must end in {', '.join(SUFFIXES)} or .npy, which says its form"
+        )
     if vector and path.suffix.lower() != ".parquet":
         raise QueryError("embeddings are a column of Parquet alone (.parquet)")
     aside = path.with_name(path.name + ".part")

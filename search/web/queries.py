@@ -19,8 +19,8 @@ __all__ = [
     "TableQuery",
 ]
 
-#: Formats of a table.
-Form: TypeAlias = Literal["csv", "jsonl", "parquet"]
+#: Formats of an export: tables, and search vectors alone.
+Form: TypeAlias = Literal["csv", "jsonl", "parquet", "npy"]
 
 _Cohort = Annotated[str | None, Field(pattern="^[0-9a-f]{20}$", description="Id of a cohort.")]
 _Names = Annotated[list[str], Field(max_length=64)]
@@ -108,6 +108,7 @@ class SimilarQuery(BoundQuery):
     q: Annotated[str, Field(max_length=4096, description="Words that images must match.")] = ""
     limit: Annotated[int, Field(ge=1, le=200)] = 10
     page: Annotated[int, Field(ge=1, le=100)] = 1
+    after: Annotated[str | None, Field(max_length=4096)] = None
     choose: _Names = []
     filter: _Names = []
     facet: _Names = ["disease"]
@@ -123,6 +124,7 @@ class SimilarQuery(BoundQuery):
             picture=ImageId(picture) if isinstance(picture, str) else picture,
             limit=self.limit,
             page=self.page,
+            after=self.after,
             filters=tuple(self.filter),
             within=self.q.strip() or None,
             among=among,

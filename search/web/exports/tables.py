@@ -19,11 +19,13 @@ _TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/jsonl",
     "parquet": "application/vnd.apache.parquet",
+    # No type is registered for arrays of NumPy.
+    "npy": "application/octet-stream",
 }
 #: The response as described for OpenAPI.
 TABLE_CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The table.",
+        "description": "The table, or with `npy` the search vectors in its order.",
         "content": {kind.partition(";")[0]: {} for kind in _TYPES.values()},
     }
 }

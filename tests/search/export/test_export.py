@@ -100,6 +100,18 @@ def test_what_the_bundle_was_trained_on(simulation: Simulation, tmp_path: Path) 
     assert splits == {"CXR1000_IM-0003-1001.dcm": "train", "new.dcm": "other"}
 
 
+def test_vectors_alone(service: SearchService, tmp_path: Path) -> None:
+    beside, alone = tmp_path / "beside.npy", tmp_path / "alone.npy"
+    count = export(service, ExportRequest(columns=("id",), vectors=beside), tmp_path / "t.csv")
+    assert export(service, ExportRequest(), alone) == count
+    assert np.array_equal(np.load(alone), np.load(beside))
+    assert export(service, ExportRequest(words="age:999"), alone) == 0
+    assert len(np.load(alone)) == 0
+    with pytest.raises(QueryError, match="no columns"):
+        export(service, ExportRequest(columns=("id",)), alone)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["alone.npy", "beside.npy", "t.csv"]
+
+
 def test_vectors_beside_and_inside(service: SearchService, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
     beside = tmp_path / "vectors.npy"

@@ -100,7 +100,7 @@ class SearchRequest:
     limit, page
         Rows per page, and which page, from 1.
     after
-        Token of the page before (`Results.after`) in place of `page`; not for a picture alone.
+        Token of the page before (`Results.after`) in place of `page`.
     sort
         ``"score"``, or ``"age"``, ``"year"``, ``"id"``, each also with ``:desc``. But for
         ``"score"`` for words alone.
@@ -168,8 +168,6 @@ class SearchRequest:
             raise QueryError("name a page or the token of the page before, not both")
         if not self.by_words_alone and self.sort != "score":
             raise RequestError("sorts are for words alone; what is found otherwise is ranked")
-        if self.by_picture_alone and self.after is not None:
-            raise RequestError("what is found by a picture alone has pages by number, not by token")
         for name in (self.group, self.exclude):
             if name is not None and name not in GROUPS:
                 raise QueryError(f'no grouping by "{name}"; there are {" and ".join(GROUPS)}')

@@ -38,11 +38,15 @@ class Neighbour:
         1 for the same picture; else below 1 (`indexer.cascade.interpretation.likeness.Likeness`).
     images
         Of a row of a group its images, this one first; else this one alone.
+    share
+        What the likeness is made of, which tells rows apart that are as like; None for the same
+        picture.
     """
 
     id: str
     likeness: float
     images: tuple[str, ...]
+    share: float | None
 
 
 class _Candidate(NamedTuple):
@@ -140,6 +144,7 @@ def alike(
             row[0].id,
             1.0 if row[0].same else likeness.chance(row[0].share),
             tuple(one.id for one in row),
+            None if row[0].same else row[0].share,
         )
         for row in islice(ordered, count)
     ]

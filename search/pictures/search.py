@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from search.language.tree import (
     required_certainty,
     required_origin,
 )
-from search.pictures.likeness import alike, own_images
+from search.paging import signature
+from search.pictures.likeness import Neighbour, alike, own_images
+from search.pictures.pages import find_page
 from search.pictures.query import QueryPicture
-from search.request import SearchRequest
+from search.request import ImageFile, SearchRequest, Upload
 from search.results import Hit, Reason, Results
 from search.snapshot import Snapshot
 from search.stores.vectors import Bounds, Choice
@@ -61,23 +64,24 @@ def search_picture(
 
             asked = known.read(request.within, literal=request.literal).marked
             marker = Highlighter(narrow(asked, required_origin(wanted), required_certainty(wanted)))
-    end = request.page * request.limit
     unusual = unusual_to_leave_out(request, snapshot, wanted)
     within = Bounds(choice, unusual=vector_keys(sorted(unusual)))
-    found = alike(
-        snapshot,
-        picture,
-        max(end, 1),
-        within=within,
-        exclude=request.exclude,
-        group=request.group,
-        pool_studies=request.pool_studies,
-    )
-    near = [one for one in found if one.likeness >= request.least_likeness]
-    shown = {one.id: (rank, one) for rank, one in enumerate(near, 1)}
+
+    def look(count: int) -> list[Neighbour]:
+        return alike(
+            snapshot,
+            picture,
+            count,
+            within=within,
+            exclude=request.exclude,
+            group=request.group,
+            pool_studies=request.pool_studies,
+        )
+
+    page = find_page(look, request, _sign(request, picture, wanted))
+    shown = {one.id: (rank, one) for rank, one in enumerate(page.rows, page.before + 1)}
     hits = []
-    ids = [one.id for one in near[end - request.limit : end]]
-    for document in snapshot.documents(ids):
+    for document in snapshot.documents([*shown]):
         rank, one = shown[document["id"]]
         reason = Reason("image", rank, one.likeness)
         marks = None if marker is None else marker.mark(document)
@@ -85,7 +89,20 @@ def search_picture(
     own = sorted(own_images(picture, request.exclude, snapshot))
     total = snapshot.vectors().count(replace(within, excluded=vector_keys(own)))
     counts = facet_counts((hit.document for hit in hits), facets, request.facet_size)
-    return Results(total, hits, counts)
+    return Results(total, hits, counts, page.after)
+
+
+def _sign(request: SearchRequest, picture: QueryPicture, wanted: Node) -> str:
+    """To which search the tokens of pages are bound."""
+    match request.picture:
+        case Upload(content):
+            asked = hashlib.sha256(content).hexdigest()
+        case ImageFile(path):
+            asked = str(path)
+        case _:
+            asked = picture.id or ""
+    bounds = request.group, request.exclude, request.least_likeness, request.pool_studies
+    return signature(asked, wanted, bounds, request.include_unusual)
 
 
 def unusual_to_leave_out(request: SearchRequest, snapshot: Snapshot, asked: Node) -> list[str]:

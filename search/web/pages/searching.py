@@ -164,8 +164,6 @@ def _answer_to_film(request: Request, state: ServerState, token: str, query: Sim
         results = state.service.search(wanted.request(upload, state.among(query)))
     except QueryError as error:
         wrong = str(error)
-    full = results is not None and len(results.hits) == limit
-    place = [("page", str(query.page + 1))]
     return page(
         request,
         "query.html",
@@ -178,7 +176,7 @@ def _answer_to_film(request: Request, state: ServerState, token: str, query: Sim
         facets=facet_lists(results, address, query.choose) if results else [],
         active=active_filters(address, query.choose, query.filter, query),
         near=_near(state, query.q, address, results),
-        following=address_with(address, place, but=("page",)) if full else None,
+        following=_following(address, results),
         most=MAX_COLLECTED,
         cohorts=own_cohorts(request, state),
     )

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from indexer.errors import QueryError, RequestError
+from indexer.errors import QueryError
 from search.service import SearchService
 from tests.search.asking import similar, together, words
 from tests.search.hybrid.conftest import IDS, IMAGES, names
@@ -69,5 +69,5 @@ def test_a_token_is_of_one_search(engine: SearchService) -> None:
     after = together(engine, "fluid", "semantic", limit=1).after
     with pytest.raises(QueryError, match="not of this search"):
         together(engine, "heart", "semantic", limit=1, after=after)
-    with pytest.raises(RequestError, match="by number"):
+    with pytest.raises(QueryError, match="not of this search"):
         similar(engine, IDS["fluid seen"], after=after)

@@ -62,10 +62,12 @@ def served(database: Path) -> Iterator[tuple[int, psutil.Process]]:
             server.terminate()
 
 
-def _process_memory(process: psutil.Process) -> int:
-    """Resident MiB of a process and its children."""
+def _process_memory(process: psutil.Process) -> tuple[int, int]:
+    """Resident MiB of a process and its children, and those that are of mapped files: what was read
+    of the database, which the system takes back when it needs room."""
     members = (process, *process.children(recursive=True))
-    return sum(member.memory_info().rss for member in members) >> 20
+    taken = [member.memory_info() for member in members]
+    return sum(one.rss for one in taken) >> 20, sum(one.shared for one in taken) >> 20
 
 
 def busy_seconds(process: psutil.Process) -> float:
@@ -126,13 +128,18 @@ def _memory(port: int, process: psutil.Process, draws: dict[str, _Draw], count: 
     def mixed(rng: random.Random) -> Request:
         return draws[rng.choices([*draws], (10, 2, 5, 1, 3, 5))[0]](rng)
 
-    seen, failed, done = {"0": _process_memory(process)}, 0, 0
+    seen, failed, done = {0: _process_memory(process)}, 0, 0
     for share in _STEPS:
         most = round(count * share) - done
         asked = asyncio.run(ask(port, mixed, people=8, seconds=3600, most=most))
         failed, done = failed + len(asked.failed), done + most
-        seen[str(done)] = _process_memory(process)
-    return {"requests": count, "failed": failed, "mib_after_requests": seen}
+        seen[done] = _process_memory(process)
+    return {
+        "requests": count,
+        "failed": failed,
+        "mib_after_requests": {str(done): whole for done, (whole, _) in seen.items()},
+        "of_files": {str(done): mapped for done, (_, mapped) in seen.items()},
+    }
 
 
 @click.command()

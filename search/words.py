@@ -119,7 +119,8 @@ def _search(request: SearchRequest, text: Backend, terms: DatabaseTerms) -> _Fou
         found = search(terms.read(words, literal=literal))
         if found.page.total:
             return found
-    counted = (conditions, *sorted(chosen.items()))
+    # A checksum, as the ids of many images would take more memory than what is read.
+    counted = signature(conditions, sorted(chosen.items()))
     return search(terms.read(words, literal=literal, count=count, counted=counted))
 
 

@@ -124,6 +124,7 @@ def serve(
     # threads that wait for each other's part take processor time too.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from indexer.errors import CxrdexError, MissingExtraError
+    from indexer.memory import share_heaps
     from search.service import SearchService
 
     try:
@@ -152,6 +153,7 @@ def serve(
     if audit.path is not None:
         # Whoever cuts the end of the audit is found by the hashes in this log.
         log_on_stderr(context)
+    share_heaps()
     # The server hands the signal back when it has ended; what is open here is then closed too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with (

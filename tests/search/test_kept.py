@@ -69,6 +69,21 @@ def test_what_is_kept_is_bounded_by_its_size() -> None:
     assert "bb" not in recent
 
 
+def test_ids_of_many_images_are_not_kept(
+    backend: EmbeddedBackend, documents: list[Document]
+) -> None:
+    ids = tuple(document["id"] for document in documents)
+    terms = understanding.DatabaseTerms(backend, {})
+    for words in ("effusion", "effusion zebra unicorn"):
+        asked = SearchRequest(words=words, among=ids, facets=_FACETS)
+        first = search_words(asked, backend, terms)
+        assert first.total
+        assert search_words(asked, backend, terms) == first
+    for kept in (backend._state().kept, terms._read):
+        assert kept._kept
+        assert ids[0] not in repr([*kept._kept])
+
+
 def test_filters_and_what_marks_annotations_are_made_once(
     backend: EmbeddedBackend, documents: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:

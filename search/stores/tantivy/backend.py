@@ -22,7 +22,7 @@ from indexer.database.text.tantivy.store import EmbeddedTextStore
 from search.language.fields import FIELDS
 from search.language.findings import Findings, fold
 from search.language.spelling import most_edits
-from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction
+from search.language.tree import Among, And, MatchAll, Node, Not, conjunction, disjunction, leaves
 from search.language.wildcards import distance
 from search.paging import Sort
 from search.results import FacetCount
@@ -65,7 +65,8 @@ class EmbeddedBackend:
             return Pager(state.searcher, compiled, is_uniform(words))
 
         # A request with facets is kept, as the same page or the next one is likely to be asked for.
-        pager = state.kept.get((Pager, words, conditions), make) if asked.facets else make()
+        keeps = asked.facets and _may_be_kept(words, conditions)
+        pager = state.kept.get((Pager, words, conditions), make) if keeps else make()
         questions = [
             (words, others, tuple(some), asked.facet_size) for some, others in _counted(asked)
         ]
@@ -219,7 +220,15 @@ class EmbeddedBackend:
             }
 
         # The pages of one search show the same counts.
+        if not _may_be_kept(query, conditions):
+            return count()
         return state.kept.get((query, conditions, names, size), count)
+
+
+def _may_be_kept(*trees: Node) -> bool:
+    """Whether what they find may be kept: not where they name images, of which there may be so many
+    that what is asked takes more memory than the answer."""
+    return not any(isinstance(leaf, Among) for tree in trees for leaf in leaves(tree))
 
 
 def _left_out(tree: Node) -> Node | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,16 @@ pytest.importorskip("fastapi", reason="the extra web is not installed")
 
 from starlette.testclient import TestClient
 
+from search.request import SearchRequest
 from search.results import Results
 from search.service import SearchService
 from search.web.app import create_app
+from search.web.films import Films
 from search.web.people.settings import SignInSettings
 from search.web.people.users import Users
 from search.web.settings import WebSettings
+from search.web.state import ServerState
+from search.web.uploads import Uploads
 from tests.database.making import entry, fill, opened
 
 WORDS: dict[str, str | list[str]] = {"q": "opacity", "facet": ["disease", "view"]}
@@ -89,3 +95,32 @@ def test_answers_with_reports_are_for_those_who_may_see_them(
         ]
     assert searched == [True, False, True, False]
     assert codes == [200, 400]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc")
+def test_what_is_kept_takes_the_memory_that_is_counted(tmp_path: Path) -> None:
+    size = ctypes.CDLL(None).malloc_usable_size
+    size.restype = ctypes.c_size_t
+    with SearchService(fill(tmp_path / "database", 60)) as service:
+        state = ServerState(service, WebSettings(), Films(service), Uploads(1, 1.0, 1))
+        whole = 0
+        for number in range(40):
+            asked = SearchRequest(words="opacity", limit=20 + number)
+            whole += len(bytes(state.json_answer(asked).body))
+        kept = list(state._answers._kept.values())
+        # Smaller ones are not of the C library.
+        assert min(map(len, kept)) > 512
+        taken = sum(size(ctypes.c_void_p(id(one))) for one in kept)
+        assert len(kept) == 40
+        assert taken < 1.1 * state._answers._held
+        assert taken < whole / 4
+        # What is asked may be longer than the answer.
+        assert {len(key) for key in state._answers._kept} == {32}
+        few = SearchRequest(words="opacity", among=(service_image(service),))
+        assert state.json_answer(few).body == state.json_answer(few).body
+        assert len(state._answers._kept) == 40
+
+
+def service_image(service: SearchService) -> str:
+    """The id of an image."""
+    return service.search(SearchRequest(words="opacity", limit=1)).hits[0].id

@@ -17,7 +17,11 @@ from starlette.testclient import TestClient
 
 from indexer.simulation import Simulation
 from search.service import SearchService
+from search.web.app import create_app
 from search.web.guard import POLICY
+from search.web.people.settings import SignInSettings
+from search.web.people.users import Users
+from search.web.settings import WebSettings
 from tests.pipeline.hostile_files import write_hostile_files
 
 PROBLEM = "application/problem+json"
@@ -228,6 +232,49 @@ def test_metrics_do_not_grow_with_methods_that_are_made_up(client: TestClient) -
     assert 'method="other"' in text
 
 
+def counted(client: TestClient, what: str) -> int:
+    """How many requests the metrics have with these labels."""
+    text = client.get("/v1/metrics").text
+    found = re.search(rf"^cxrdex_requests_total{{{re.escape(what)}}} (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def test_metrics_count_what_is_refused_before_a_route(client: TestClient) -> None:
+    refused = {
+        'route="other",method="GET",status="400"': lambda: client.get(
+            "/", headers={"host": "other.example"}
+        ),
+        'route="other",method="POST",status="403"': lambda: client.post(
+            "/theme", headers={"origin": "http://other.example"}
+        ),
+        'route="other",method="POST",status="413"': lambda: client.post(
+            "/v1/similar", content=b"\0" * (9 << 20)
+        ),
+    }
+    for what, ask in refused.items():
+        before = counted(client, what)
+        ask()
+        assert counted(client, what) == before + 1, what
+
+
+def test_metrics_count_whom_the_door_refuses(web_service: SearchService, tmp_path: Path) -> None:
+    path = tmp_path / "users.json"
+    Users(path).add("ada", "reader", "correct horse battery")
+    app = create_app(web_service, WebSettings(sign_in=SignInSettings(users=path), request_rate=2))
+    client = TestClient(app, base_url="http://127.0.0.1:8000")
+    statuses = [client.get("/v1/status").status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    assert 'cxrdex_requests_total{route="other",method="GET",status="401"} 2' in app.text({})
+    assert 'cxrdex_requests_total{route="other",method="GET",status="429"} 1' in app.text({})
+
+
+def test_metrics_count_head_by_its_route(client: TestClient) -> None:
+    what = 'route="/v1/healthz",method="HEAD",status="200"'
+    before = counted(client, what)
+    client.head("/v1/healthz")
+    assert counted(client, what) == before + 1
+
+
 def test_metrics_have_routes_and_no_ids(client: TestClient, image: str) -> None:
     get(client, f"/v1/images/{image}")
     text = client.get("/v1/metrics").text
@@ -260,6 +307,35 @@ def test_a_table_without_room_for_vectors_names_no_file_of_the_server(client: Te
     assert answer.status_code == 400
     assert "Parquet" in answer.json()["detail"]
     assert "/" not in answer.json()["detail"]
+
+
+def test_vectors_are_exported_in_the_order_of_the_table(client: TestClient) -> None:
+    asked = {"q": "cardiomegaly", "format": "npy"}
+    vectors = np.load(io.BytesIO(client.get("/v1/export", params=asked).content))
+    inside = {**asked, "format": "parquet", "embeddings": True}
+    table = pyarrow.parquet.read_table(
+        io.BytesIO(client.get("/v1/export", params=inside).content)
+    ).to_pylist()
+    assert len(vectors) == len(table) > 0
+    for vector, row in zip(vectors, table, strict=True):
+        assert np.array_equal(vector, np.asarray(row["embedding"], np.float16))
+    wrong = client.get("/v1/export", params={**asked, "column": "id"})
+    assert (wrong.status_code, wrong.headers["content-type"]) == (400, PROBLEM)
+
+
+def test_the_like_of_a_film_has_pages_by_token(client: TestClient, image: str) -> None:
+    address = f"/v1/images/{image}/similar"
+    whole = [hit["id"] for hit in get(client, address, limit=200)["hits"]]
+    found, after = [], None
+    while True:
+        page = get(client, address, limit=5, **({"after": after} if after else {}))
+        found += [hit["id"] for hit in page["hits"]]
+        after = page["after"]
+        if after is None:
+            break
+    assert found == whole
+    assert len(whole) > 10
+    assert client.get(address, params={"after": "AAAA"}).status_code == 400
 
 
 def test_every_answer_is_described(client: TestClient) -> None:

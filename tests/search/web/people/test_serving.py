@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,36 @@ def test_a_server_that_nobody_can_sign_in_to_never_says_that_it_answers(tmp_path
     assert done.exit_code == 1
     assert "none.json" in done.output
     assert "answers" not in done.output
+
+
+_HEAPS = """
+import ctypes, sys, tempfile, threading
+from indexer.memory import share_heaps
+if sys.argv[1] == "shared":
+    share_heaps(2)
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.fopen.restype = ctypes.c_void_p, ctypes.c_void_p
+here = threading.Barrier(12)
+def work():
+    here.wait()
+    libc.malloc(1000)
+    here.wait()
+threads = [threading.Thread(target=work) for _ in range(12)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+with tempfile.NamedTemporaryFile() as told:
+    file = ctypes.c_void_p(libc.fopen(told.name.encode(), b"w"))
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+    print(told.read().count(b"<heap nr"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc")
+def test_threads_of_a_server_share_heaps() -> None:
+    own, shared = (
+        int(subprocess.check_output([sys.executable, "-c", _HEAPS, how], text=True))
+        for how in ("own", "shared")
+    )
+    assert own > shared
+    assert shared <= 2

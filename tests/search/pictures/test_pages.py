@@ -28,7 +28,7 @@ COUNT = 60
 def entries(numbers: Sequence[int], *, near: bool = False) -> list[Outcome]:
     """Images, two of each study, somewhere or near to the first."""
     words = (Annotation("predicted", (Word("opacity", "disease", 0.75),)),)
-    made = []
+    made: list[Outcome] = []
     for number in numbers:
         vector = np.random.default_rng(number).normal(size=DIMENSIONS).astype(np.float32)
         if near:

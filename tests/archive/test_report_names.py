@@ -105,16 +105,27 @@ TEXT = "FINDINGS: Left effusion & no <x>. Größe.\r\nIMPRESSION: Normal.\r\n"
 
 
 @pytest.mark.parametrize(
-    "coding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+    "coding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "cp1252"],
 )
 def test_encodings(coding: str) -> None:
     assert parse_report(TEXT.encode(coding), "a.txt", KEY).sections == SAID
+    # A line's end that something added in one byte.
+    assert parse_report(TEXT.encode(coding) + b"\n", "a.txt", KEY).sections == SAID
+
+
+def test_signs_that_are_not_seen_part_no_word() -> None:
+    text = "FINDINGS: Left effu\u00adsion & no <x>. Grö\u200bße.\r\nIMPRESSION: Nor\u2060mal.\r\n"
+    assert parse_report(text.encode(), "a.txt", KEY).sections == SAID
 
 
 @pytest.mark.parametrize(
     ("text", "codings"),
     [
-        ("Лёгочные поля прозрачны. Пневмоторакса нет. PA.", ("cp1251", "koi8-r", "utf-16")),
+        (
+            "Лёгочные поля прозрачны. Пневмоторакса нет. PA.",
+            ("cp1251", "koi8-r", "utf-16", "utf-16-le"),
+        ),
         ("気胸なし。胸水あり。心拡大を認めます。CTR 55.", ("shift_jis", "euc_jp")),
         ("双肺纹理清晰，未见明显异常。左侧胸腔积液。", ("gb18030",)),
         ("기흉 없음. 흉수 있음.", ("euc_kr",)),
@@ -236,6 +247,17 @@ def _coded(data: bytes, kind: str = "^TEXT^^Base64") -> str:
 def test_every_form_of_an_observation_is_read(observations: list[str]) -> None:
     report = parse_report(_message(*observations).encode(), "a.txt", KEY)
     assert report.sections == {"findings": "Left effusion."}
+
+
+@pytest.mark.parametrize(("own", "other"), [("71020&GDT", "71020&IMP"), ("F&GDT", "I&IMP")])
+def test_the_part_of_an_identifier_is_a_heading(own: str, other: str) -> None:
+    message = _message(
+        f"OBX|1|TX|{own}||Left effusion.||||||F", f"OBX|2|FT|{other}||Normal.||||||F"
+    )
+    assert parse_report(message.encode(), "a.txt", KEY).sections == {
+        "findings": "Left effusion.",
+        "impression": "Normal.",
+    }
 
 
 def test_comments_on_the_patient_deleted_ones_and_instructions_are_left_out() -> None:

@@ -16,6 +16,16 @@ _BOMS = (
 )
 # So many bytes tell how a text is coded.
 _TOLD_BY = 2**14
+# Upper bytes of Latin, Greek and Cyrillic letters in UTF-16, where they stand in four bytes,
+# and how many bytes tell it.
+_UPPER = frozenset(range(5))
+_WIDE_FROM = 8
+_WIDE = {
+    "utf-16-le": {1, 3},
+    "utf-16-be": {0, 2},
+    "utf-32-le": {1, 2, 3},
+    "utf-32-be": {0, 1, 2},
+}
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Codings beside the Western one, and what is common in texts of them: small Cyrillic and Greek
 # letters, Hangul, Japanese with its syllables, and the signs that a Chinese report needs.
@@ -49,18 +59,36 @@ def decoded(data: bytes) -> str:
     """
     for mark, coding in _BOMS:
         if data.startswith(mark):
-            return data.decode(coding, "replace")
+            text = data.decode(coding, "replace")
+            return text if coding == "utf-8-sig" else text.rstrip("\ufffd")
     if b"\0" in data:
-        # Text in two bytes a letter without a mark: every other byte is zero.
-        even, odd = data[::2].count(0), data[1::2].count(0)
-        coding = "utf-16-le" if odd > even else "utf-16-be"
-        if len(data) % 2 or max(even, odd) < 0.4 * len(data) or min(even, odd) > 0.05 * len(data):
-            raise NotAText("not a text")
-        return data.decode(coding, "replace")
+        return data.decode(_wide_coding(data), "replace").rstrip("\ufffd\0")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode(_coding(data), "replace")
+
+
+def _wide_coding(data: bytes) -> str:
+    """The coding of text in two or four bytes a letter without a mark, told by its upper bytes.
+
+    A byte too many at the end, such as that of a line's end which was added, cuts no letter.
+    """
+    shares = [sum(byte in _UPPER for byte in data[n:_TOLD_BY:4]) for n in range(4)]
+    parts = [share / max(len(data[n:_TOLD_BY:4]), 1) for n, share in enumerate(shares)]
+    upper, lower = ({n for n in range(4) if found(parts[n])} for found in (_is_upper, _is_lower))
+    for coding, places in _WIDE.items():
+        if len(data) >= _WIDE_FROM and upper == places and upper | lower == {0, 1, 2, 3}:
+            return coding
+    raise NotAText("not a text")
+
+
+def _is_upper(share: float) -> bool:
+    return share > 0.9
+
+
+def _is_lower(share: float) -> bool:
+    return share < 0.3
 
 
 def _coding(data: bytes) -> str:

@@ -22,6 +22,8 @@ _TEXTS = frozenset({"TX", "FT", "ST", ""})
 _CODED = frozenset({"CWE", "CE", "CNE", "CF"})
 # Types of enclosed data (table 0191) that are no text.
 _NO_TEXTS = frozenset({"im", "image", "ns", "sd", "si", "au", "audio", "video"})
+# What follows the sign in an identifier names a part of the report (chapter 7.1.3).
+_PARTS = {"GDT": "FINDINGS", "MDT": "FINDINGS", "IMP": "IMPRESSION"}
 # Comments that tell somebody what to do (table 0364): to the patient, to helpers, in general.
 _INSTRUCTIONS = frozenset({"PI", "AI", "GI"})
 # Base64 of what begins with %PDF.
@@ -186,7 +188,10 @@ class _Order:
         self.has_text = self.has_text or any(text.strip() for text in texts)
 
     def _head(self, heading: str) -> None:
-        if heading != self._heading and not heading.startswith(self.signs.part):
+        name, sign, part = heading.partition(self.signs.part)
+        if sign:
+            heading = _PARTS.get(part.strip().upper(), "" if name.strip().isdigit() else name)
+        if heading and heading != self._heading:
             self._heading = heading
             self.lines.append(f"{heading}:")
 

@@ -13,6 +13,7 @@ __all__ = ["NotAText", "ReportText", "read_text"]
 
 # Text beyond this is no report: it would be read for findings sentence by sentence.
 _LONGEST = 2**19
+_UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 # A message in the midst of something else names a patient, too.
 _HL7_WITHIN = re.compile(r"(?:^|[\r\n\x0b])[ \t]{0,8}(?:MSH|PID)\|")
 
@@ -52,4 +53,5 @@ def read_text(data: bytes) -> ReportText:
         text = plain(text)
     if len(text) > _LONGEST:
         raise NotAText(f"a text of {len(text)} characters; a report has at most {_LONGEST}")
-    return ReportText(text, names)
+    # Signs that only say where a word may be broken would part it from what it means.
+    return ReportText(_UNSEEN.sub("", text), names)

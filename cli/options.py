@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATABASE_VARIABLE",
     "ArchivePath",
+    "FiniteRange",
     "Folder",
     "as_one",
     "as_options",
@@ -46,6 +48,16 @@ class ArchivePath(click.Path):
         from indexer.archive.sources.remote import is_address
 
         return value if is_address(value) else super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds, which `nan` passes as nothing is less or more than it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class Folder(click.Path):

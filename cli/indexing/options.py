@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cli.options import as_one, store_options
+from cli.options import FiniteRange, as_one, store_options
 
 if TYPE_CHECKING:
     from indexer.archive.limits import Limits
@@ -74,7 +74,7 @@ selection_options = as_one(
     ),
     click.option(
         "--prune-limit",
-        type=click.FloatRange(0, 100),
+        type=FiniteRange(0, 100),
         default=10.0,
         metavar="PERCENT",
         help="Refuse to drop more of an archive's files than this; an empty archive always.",
@@ -103,7 +103,7 @@ _limit_options = as_one(
     _limits,
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=120.0,
         help="Seconds after which a file that is still being read has failed.",
     ),

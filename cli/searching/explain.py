@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import DATABASE_VARIABLE, Folder, bundle_option
+from cli.options import DATABASE_VARIABLE, FiniteRange, Folder, bundle_option
 from cli.terminal import echo
 
 __all__ = ["explain"]
@@ -25,7 +25,7 @@ __all__ = ["explain"]
 )
 @click.option(
     "--opacity",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.5,
     help="How strongly the map covers the film.",
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import (
+    FiniteRange,
     compute_options,
     database_option,
     filter_option,
@@ -47,7 +48,7 @@ __all__ = ["similar"]
 )
 @click.option(
     "--least",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.0,
     help="Leave out what is less like it than this score.",
 )

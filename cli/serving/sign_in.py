@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from cli.options import FiniteRange
 from cli.serving.user import ROLE, USERS_VARIABLE
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ _OPTIONS = (
     ),
     click.option(
         "--session-idle",
-        type=click.FloatRange(1),
+        type=FiniteRange(1),
         default=60,
         metavar="MINUTES",
         help="A session without a request ends after this time.",
     ),
     click.option(
         "--session-hours",
-        type=click.FloatRange(0.1),
+        type=FiniteRange(0.1),
         default=12,
         metavar="HOURS",
         help="Any session ends after this time.",

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from cli.logs import log_on_stderr
-from cli.options import device_option
+from cli.options import FiniteRange, device_option
 from cli.terminal import echo
 from indexer.learning.changes import AppearanceChange
 from indexer.paper.recipe import RECIPES, PaperRecipe, chosen
@@ -104,7 +104,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 @click.option(
     "--interpolate",
     "interpolation",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=1.0,
     help="Share of the way from the weights of --start to the trained ones at which a CNN ends; "
     "less than 1 keeps more of what --start knew.",
@@ -144,6 +144,7 @@ _OF_PAPER = ("bundle", "full_schedule", "compare")
 )
 @click.option(
     "--grey-range",
+    type=FiniteRange(min=0, min_open=True),
     default=1.0,
     help="These weights expect grey values of -RANGE..RANGE (torchxrayvision: 1024).",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import format_option
+from cli.options import FiniteRange, format_option
 from cli.terminal import echo, emit_json
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-_TIMES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_TIMES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
 class _Count(click.ParamType[int]):
@@ -24,7 +24,7 @@ class _Count(click.ParamType[int]):
     name = "count"
 
     def convert(self, value: object, param: object, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)", str(value).strip().lower())
+        found = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([kmgb]?)", str(value).strip().lower())
         count = round(float(found[1]) * _TIMES[found[2]]) if found else 0
         if not 1 <= count <= 10**12:
             self.fail(f"{value!r} is no number of images such as 250000, 100M or 1.5G")
@@ -40,6 +40,8 @@ class _Mix(click.ParamType[dict[str, float]]):
         mix: dict[str, float] = {}
         for item in str(value).split(","):
             name, _, share = item.strip().partition("=")
+            if name in mix:
+                self.fail(f"{name!r} stands twice in it")
             try:
                 mix[name] = float(share)
             except ValueError:
@@ -63,7 +65,7 @@ class _Mix(click.ParamType[dict[str, float]]):
 )
 @click.option(
     "--hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=168.0,
     show_default=True,
     help="In which the first run is to end.",

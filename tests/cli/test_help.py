@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -43,6 +45,28 @@ def test_help_names_every_command() -> None:
         assert command is not None
         assert command.help
         assert all(getattr(p, "help", "") for p in command.params if isinstance(p, click.Option))
+
+
+def _all(command: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
+    yield " ".join(names), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _all(inner, *names, name)
+
+
+def test_no_option_takes_what_is_no_finite_number() -> None:
+    looked_at = []
+    for name, command in _all(cxrdex):
+        for option in command.params:
+            if isinstance(option.type, click.types.FloatParamType):
+                looked_at.append(f"{name} {option.name}")
+                for number in (math.nan, math.inf, -math.inf):
+                    with pytest.raises(click.BadParameter):
+                        option.type.convert(number, option, None)
+    assert {"index prune_limit", "index timeout", "plan hours"} <= set(looked_at)
 
 
 def test_the_reference_is_up_to_date() -> None:

@@ -177,5 +177,8 @@ def test_the_command() -> None:
     for words in (
         ["--images", "many"], ["--images", "0"], ["--images", "1M", "--modality-mix", "rle"],
         ["--images", "1M", "--modality-mix", "rle=70"], ["--images", "1M", "--hours", "0"],
+        ["--images", "9" * 400], ["--images", "1M", "--hours", "nan"],
+        ["--images", "1M", "--modality-mix", "rle=60,rle=100"],
     ):  # fmt: skip
-        assert run(cxrdex, ["plan", *words]).exit_code == 2
+        assert run(cxrdex, ["plan", *words]).exit_code == 2, words
+    assert run(cxrdex, ["plan", "--images", "1B", "--json"]).output.count("1000000000,")

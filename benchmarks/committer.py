@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +33,7 @@ from indexer.archive.deidentify import Metadata
 from indexer.archive.reports import Report
 from indexer.cascade.bundle import Bundle
 from indexer.cascade.reading import Reading
+from indexer.database.ledger.ledger import Ledger
 from indexer.database.outcomes import File, Read
 from indexer.database.writer import Writer
 from indexer.pipeline.reports import Reports
@@ -193,8 +194,11 @@ def _run(path: Path, rows: int, limit: float, apart: bool = True) -> dict[str, A
         writer.archive("/archive")
         started, processor = time.monotonic(), time.process_time()
         children = _children_seconds()
-        with Committer(writer, _Found(results)) as committer:
-            stage = ModelStage(Duplicates(writer.ledger, committer), committer, results, 32)
+        with (
+            Committer(writer, _Found(results)) as committer,
+            closing(Ledger(writer.layout.ledger)) as ledger,
+        ):
+            stage = ModelStage(Duplicates(ledger, committer), committer, results, 32)
             with text_written_apart(writer) if apart else nullcontext(), stage:
                 for number, file in enumerate(results.files(rows), 1):
                     stage.take(file)

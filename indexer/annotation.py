@@ -126,7 +126,7 @@ class Annotation:
     @property
     def text(self) -> str:
         """The annotation as people read it: ``"opacity, lung, base, left"``."""
-        return ", ".join(word.text for word in self.words)
+        return ", ".join([word.text for word in self.words])
 
     def of_kind(self, kind: WordKind) -> tuple[str, ...]:
         """The words of one kind, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from indexer.archive.sources.members import Archive, open_archive
 from indexer.cascade.compute import Compute
 from indexer.database.choices import Choices
 from indexer.database.layout import Layout
+from indexer.database.ledger.ledger import Ledger
 from indexer.database.writer import Writer
 from indexer.errors import DatabaseMismatch, PruneRefused
 from indexer.pipeline.executor import Executor, ProcessExecutor, file_reader
@@ -56,10 +57,11 @@ def index(
 ) -> Summary:
     """Bring a database up to date with some archives.
 
-    Reads what is new or changed (by size or time), commits about every thousand files or ten
-    seconds, and ends each file as done, duplicate, skipped or failed. Killed at any moment, the
-    next run ends in the state of one that was never killed. Once `stop` is set, and in the main
-    thread at the first Ctrl-C, it commits what has been read and ends; a second Ctrl-C kills it.
+    Reads what is new or changed (by size or time), commits about every thousand files (up to four
+    thousand while they come faster than they are committed) or ten seconds, and ends each file as
+    done, duplicate, skipped or failed. Killed at any moment, the next run ends in the state of one
+    that was never killed. Once `stop` is set, and in the main thread at the first Ctrl-C, it
+    commits what has been read and ends; a second Ctrl-C kills it.
 
     Parameters
     ----------
@@ -279,7 +281,9 @@ class _Run:
             predictor = None if executor.predicts else load_predictor()
             if todo >= _MANY:
                 stack.enter_context(text_written_apart(self._writer))
-            duplicates = Duplicates(self._writer.ledger, committer)
+            # Of its own, as the writer's is kept from other threads while a commit is written.
+            ledger = stack.enter_context(closing(Ledger(self._writer.layout.ledger)))
+            duplicates = Duplicates(ledger, committer)
             stage = stack.enter_context(
                 ModelStage(
                     duplicates, committer, predictor, self._processing.batch_size, reread=reread

@@ -59,6 +59,34 @@ def test_the_order_of_images_does_not_matter(
     assert _answers(tmp_path) == TOGETHER
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_equally_sure_stands_in_one_order_however_images_come(
+    tmp_path: Path, alone: bool
+) -> None:
+    documents = []
+    for at_once in (True, False):
+        bundle = make_bundle()
+        bundle.thresholds["atelectasis"] = 0.5  # type: ignore[index]
+        said = [
+            Annotation("predicted", (Word(f, "disease", 0.75),)) for f in ("opacity", "atelectasis")
+        ]
+        both = Reading(
+            {"opacity": 0.75, "atelectasis": 0.75, "normal": 0.1}, tuple(said), "frontal", 0.9,
+            vector(1),
+        )  # fmt: skip
+        entries = [entry(number, predicted=both) for number in ([0] if alone else [0, 1])]
+        path = tmp_path / str(at_once)
+        with Writer.open(path, bundle, KEY) as writer:
+            writer.begin_run()
+            writer.archive("/archive")
+            for part in [entries] if at_once else [[e] for e in entries]:
+                writer.commit(part)
+        assert verify(path) == []
+        with DatabaseReader.open(path) as database:
+            documents.append([database.image(one.image.image_id).document for one in entries])
+    assert documents[0] == documents[1]
+
+
 def test_each_image_keeps_its_own_reading(tmp_path: Path) -> None:
     with opened(tmp_path) as writer:
         writer.commit([_entry(number) for number in CHANCES])

@@ -17,6 +17,7 @@ from filelock import FileLock
 from indexer.archive.deidentify import Metadata
 from indexer.database.checksums.folder import seal
 from indexer.database.layout import Layout
+from indexer.database.ledger import outbox as pending
 from indexer.database.outcomes import Header
 from indexer.database.reader import DatabaseReader
 from indexer.database.upkeep.repair import repair
@@ -127,6 +128,43 @@ def test_the_outbox_survives_a_text_store_that_fails(
     with opened(path) as writer:
         assert writer.ledger.outbox.oldest() == []
         assert image_id(7) in _texts(writer)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 9])
+def test_documents_that_wait_are_not_kept_twice_and_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    path = fill(tmp_path / "db", 3)
+    monkeypatch.setattr(pending, "_KEPT", kept)
+    with opened(path) as writer:
+        with monkeypatch.context() as broken:
+            broken.setattr(writer.text, "apply", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                # Of a study that is known, and of one that is new.
+                writer.commit([entry(3), entry(6), entry(7)])
+        with closing(sqlite3.connect(path / "ledger.sqlite")) as sql:
+            assert sql.execute("SELECT document FROM outbox").fetchall() == [("",)] * len(
+                writer.ledger.outbox.images()
+            )
+        known = [change.document or "" for change in writer.ledger.outbox.oldest()]
+        assert sum(map(bool, known)) == min(kept, len(known))
+        writer.outbox.drain()
+        assert _texts(writer) == {image_id(n) for n in (0, 1, 2, 3, 6, 7)}
+    assert verify(path) == []
+
+
+def test_numbers_of_changes_that_were_undone_stand_for_others(tmp_path: Path) -> None:
+    path = fill(tmp_path / "db", 3)
+    with opened(path) as writer:
+        outbox = writer.ledger.outbox
+        writer.ledger.connection.execute("BEGIN")
+        outbox.add(image_id(0), "upsert", "what never was")
+        outbox.add(image_id(1), "upsert", "what never was")
+        writer.ledger.connection.execute("ROLLBACK")
+        with writer.ledger.transaction():
+            outbox.add(image_id(2), "upsert")
+            outbox.add(image_id(1), "delete")
+        assert [change.document for change in outbox.oldest()] == [None, None]
 
 
 def test_images_live_as_long_as_a_file_holds_them(tmp_path: Path) -> None:

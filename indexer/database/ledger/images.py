@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from indexer.database.labels.events import Event
     from indexer.database.outcomes import Header, Read
 
-__all__ = ["ImageRow", "Images", "ShardRow"]
+__all__ = ["ImageRow", "Images", "ShardRow", "new_row"]
 
 #: Number of a shard, and a row in it.
 ShardRow: TypeAlias = tuple[int, int]
@@ -207,6 +207,11 @@ class Images(LedgerTable):
         statement = f"SELECT image_id, {column} FROM images WHERE image_id IN ({{}})"
         return dict(self._select_each(image_ids, statement))
 
+    def known_studies(self, studies: Sequence[str]) -> set[str]:
+        """Those of some studies that have an image."""
+        statement = "SELECT study FROM images WHERE study IN ({})"
+        return {study for (study,) in self._select_each(studies, statement)}
+
     def views(self, image_ids: Sequence[str]) -> dict[str, tuple[str | None, str]]:
         """For each image that is known, the header's code of its projection and the view that is
         predicted."""
@@ -219,18 +224,16 @@ class Images(LedgerTable):
 
     # ---- changing -------------------------------------------------------------------------------
 
-    def add(self, read: Read, place: ShardRow, run: int, report: Report | None) -> None:
-        """Enter a new image; its document is made by `set_document`."""
-        assert read.reading is not None
-        header = read.header
+    def add(self, row: ImageRow) -> None:
+        """Enter a new image, which gets a number of its own."""
         self._change(
             "INSERT INTO images (image_id, study, patient, metadata, reading, report, "
-            "report_keys, document_hash, thumbnail, shard, row, run) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?)",
-            read.image.image_id, header.study, header.patient,
-            canonical(header.metadata.to_json()), canonical(read.reading.to_json()),
-            _report(report), canonical(header.report_keys),
-            read.image.thumbnail is not None, *place, run,
+            "report_keys, document_hash, thumbnail, shard, row, run, pooled) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row.image_id, row.study, row.patient, canonical(row.metadata), canonical(row.reading),
+            canonical(row.report) if row.report else None, canonical(row.report_keys),
+            row.document_hash, row.thumbnail, row.shard, row.row, row.run,
+            canonical(row.pooled) if row.pooled else None,
         )  # fmt: skip
 
     def set_reading(self, number: int, read: Read, place: ShardRow, run: int) -> None:
@@ -279,6 +282,23 @@ class Images(LedgerTable):
         """Forget all images, their shards, and what waits to be done with them."""
         for table in ("outbox", "released", "images", "shards"):
             self._change(f"DELETE FROM {table}")
+
+
+def new_row(read: Read, place: ShardRow, run: int, report: Report | None) -> ImageRow:
+    """A new image as the ledger would give it back, without number, document and study.
+
+    To the order of its keys, which decides between findings that are equally sure.
+    """
+    assert read.reading is not None
+    header = read.header
+    return _parsed(
+        (
+            0, read.image.image_id, header.study, header.patient,
+            canonical(header.metadata.to_json()), canonical(read.reading.to_json()),
+            _report(report), canonical(header.report_keys), "",
+            read.image.thumbnail is not None, *place, run, None, None,
+        )
+    )  # fmt: skip
 
 
 def _report(report: Report | None) -> str | None:

@@ -111,11 +111,25 @@ class Ledger:
             return wipe(self.connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing; durable when left without an exception."""
-        with self.lock, self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            yield
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing; durable when left without an exception.
+
+        Parameters
+        ----------
+        durable
+            False for what may be done again: the disk is not waited for, and it becomes durable
+            with the next transaction that is.
+        """
+        with self.lock:
+            if not durable:
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.connection:
+                    self.connection.execute("BEGIN IMMEDIATE")
+                    yield
+            finally:
+                if not durable:
+                    self.connection.execute("PRAGMA synchronous = FULL")
 
     def snapshot(self) -> None:
         """From now on see the ledger as it is at this moment; call again to see it anew."""

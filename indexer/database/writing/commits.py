@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from indexer.database.ledger.images import ImageRow, ShardRow
+from indexer.database.ledger.images import ImageRow, ShardRow, new_row
 from indexer.database.outcomes import Outcome, Read, Unchanged
 from indexer.database.vectors.shards import vector_keys, write_shard
-from indexer.database.writing.documents import FindReport, hide, publish, rewrite
+from indexer.database.writing.documents import FindReport, hide, publish, rewrite, with_documents
 from indexer.database.writing.labels import apply_new_labels
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError
@@ -39,16 +40,19 @@ def commit(
         for one in read
         if one.image.thumbnail and _wants_picture(stores, one, known)
     }
-    if pictures:
-        # A pending removal of the old thumbnail must be finished first, or it would delete the new
-        # one.
-        if not known.isdisjoint(pictures):
-            sent()
-        stores.thumbnails.put(pictures.items())
+    # A pending removal of the old thumbnail must be finished first, or it would delete the new one.
+    if not known.isdisjoint(pictures):
+        sent()
     new = [one for one in read if one.reading is not None]
-    number, checksum = _write_shard(stores, new)
-    places = {one.image.image_id: (number, row) for row, one in enumerate(new)}
     ledger = stores.ledger
+    number = ledger.shards.next_number
+    places = {one.image.image_id: (number, row) for row, one in enumerate(new)}
+    # Documents are made while the disk takes the files, and before the transaction, which keeps
+    # other threads from the ledger.
+    with ThreadPoolExecutor(1, "files") as thread:
+        written = thread.submit(_write_files, stores, pictures, number, new)
+        made = with_documents(stores, _new_rows(stores, new, known, places, find_report))
+        checksum = written.result()
     with ledger.transaction():
         if new:
             ledger.shards.register(number, len(new), checksum)
@@ -64,7 +68,10 @@ def commit(
                     # The server keeps the vector in the document, so it is sent even if its text is
                     # unchanged.
                     moved.add(image_id)
-                studies |= _store(stores, outcome, place, find_report, image_id in known)
+                if image_id in made and image_id not in known:
+                    studies |= _add(stores, outcome, *made[image_id])
+                else:
+                    studies |= _store(stores, outcome, place, find_report)
                 known.add(image_id)
             else:
                 ledger.files.record(outcome, stores.run)
@@ -72,14 +79,18 @@ def commit(
     apply_new_labels(stores)
 
 
-def _write_shard(stores: Stores, new: Sequence[Read]) -> tuple[int, str]:
-    """Number and checksum of the shard that holds the vectors of new readings."""
+def _write_files(
+    stores: Stores, pictures: Mapping[str, bytes], number: int, new: Sequence[Read]
+) -> str:
+    """Store pictures, and the vectors of new readings as a shard of a number; gives its checksum,
+    or nothing where there are no new ones."""
+    if pictures:
+        stores.thumbnails.put(pictures.items())
     vectors = [one.reading.embedding for one in new if one.reading is not None]
     if not vectors:
-        return 0, ""
-    number = stores.ledger.shards.next_number
+        return ""
     keys = vector_keys([one.image.image_id for one in new])
-    return number, write_shard(stores.layout.embeddings, number, np.stack(vectors), keys)
+    return write_shard(stores.layout.embeddings, number, np.stack(vectors), keys)
 
 
 def _wants_picture(stores: Stores, read: Read, known: Container[str]) -> bool:
@@ -93,31 +104,46 @@ def _wants_picture(stores: Stores, read: Read, known: Container[str]) -> bool:
     return not ledger.files.hides(image_id)
 
 
-def _store(
+def _new_rows(
     stores: Stores,
-    read: Read,
-    place: ShardRow | None,
+    new: Sequence[Read],
+    known: Container[str],
+    places: Mapping[str, ShardRow],
     find_report: FindReport | None,
-    known: bool,
+) -> Iterator[ImageRow]:
+    """The images among them that the ledger does not know, with their reports."""
+    for one in new:
+        image = one.image
+        if image.image_id not in known:
+            report = find_report(image.report_keys) if find_report else None
+            yield new_row(one, places[image.image_id], stores.run, report)
+
+
+def _add(stores: Stores, read: Read, row: ImageRow, text: str) -> set[str]:
+    """Store the file of a new image; gives the studies whose documents may have changed."""
+    ledger = stores.ledger
+    ledger.images.add(row)
+    if text:
+        ledger.outbox.add(row.image_id, "upsert", text)
+    ledger.files.record(read, stores.run)
+    return set() if text else {row.study}
+
+
+def _store(
+    stores: Stores, read: Read, place: ShardRow | None, find_report: FindReport | None
 ) -> set[str]:
-    """Store a file that holds an image, which the ledger may know; gives the studies whose
-    documents may have changed."""
+    """Store a file that holds an image which the ledger knows; gives the studies whose documents
+    may have changed."""
     image, ledger = read.image, stores.ledger
-    row = ledger.images.get(image.image_id) if known else None
-    changed: set[str] = set()
-    duplicate = False
+    row = ledger.images.get(image.image_id)
     if row is None:
-        if place is None:
-            raise DatabaseError(f"the image {image.image_id} has no reading")
-        report = find_report(image.report_keys) if find_report else None
-        ledger.images.add(read, place, stores.run, report)
-        changed = {image.study}
-    elif ledger.files.owner(image.image_id) == read.file.place:
+        raise DatabaseError(f"the image {image.image_id} has no reading")
+    changed: set[str] = set()
+    duplicate = ledger.files.owner(image.image_id) != read.file.place
+    if not duplicate:
         changed = _store_again(stores, read, row, place, find_report)
-    else:
-        duplicate = True
-        if image.metadata.burned_in and row.thumbnail:
-            hide(stores, image.image_id)
+    elif image.metadata.burned_in and row.thumbnail:
+        hide(stores, image.image_id)
     ledger.files.record(read, stores.run, duplicate=duplicate)
     return changed
 

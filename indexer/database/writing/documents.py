@@ -15,7 +15,7 @@ from indexer.database.writing.stores import Stores
 if TYPE_CHECKING:
     from indexer.archive.reports import Report
 
-__all__ = ["FindReport", "hide", "publish", "rewrite"]
+__all__ = ["FindReport", "hide", "publish", "rewrite", "with_documents"]
 
 #: Gives the report filed under one of some keys.
 FindReport: TypeAlias = "Callable[[Sequence[str]], Report | None]"
@@ -38,6 +38,31 @@ def rewrite(
         report = report_from_row(row)
     stores.ledger.images.set_header(row.number, header, report)
     return {row.study, header.study}
+
+
+def with_documents(stores: Stores, new: Iterable[ImageRow]) -> dict[str, tuple[ImageRow, str]]:
+    """New images by id, each with its document, which the row has the hash of.
+
+    Where more than these is known of their study, the document is empty, and the study is to be
+    published.
+    """
+    studies: dict[str, list[ImageRow]] = {}
+    for row in new:
+        studies.setdefault(row.study, []).append(row)
+    known = stores.ledger.images.known_studies([*studies])
+    images = {row.image_id: study for study, rows in studies.items() for row in rows}
+    known |= {images[event.image] for event in stores.ledger.labels.of([*images])}
+    found: dict[str, tuple[ImageRow, str]] = {}
+    for study, rows in studies.items():
+        pooled = None if study in known else pooled_document(rows, stores.manifest)
+        for row in rows:
+            if study in known:
+                found[row.image_id] = row, ""
+                continue
+            whole = replace(row, pooled=pooled)
+            text = canonical(document_from_row(whole))
+            found[row.image_id] = replace(whole, document_hash=text_hash(text)), text
+    return found
 
 
 def publish(stores: Stores, studies: Iterable[str], always: Container[str] = ()) -> None:

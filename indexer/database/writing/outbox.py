@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Protocol
@@ -14,8 +14,9 @@ import orjson
 
 from indexer import advice
 from indexer.database.durable import writing
+from indexer.database.ledger.outbox import OutboxChange
 from indexer.database.studies import document_from_row
-from indexer.database.text.documents import Document, document_hash
+from indexer.database.text.documents import Document, canonical, document_hash
 from indexer.database.writing.stores import Stores
 from indexer.errors import DatabaseError, TextStoreUnavailable
 
@@ -24,6 +25,9 @@ __all__ = ["Outbox", "TextWriter"]
 _log = logging.getLogger(__name__)
 
 _PAGE = 1000
+# Changes that are sent at once: as many as the largest commit makes, as each time takes a wait for
+# the disk.
+_SENT = 4000
 # Pauses between tries of a text store that does not answer.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 
@@ -163,21 +167,33 @@ class Outbox:
             self._text.prepare(self._refill_unless_waiting)
             if self._ledger.outbox.refill:
                 self._fill()
-            while batch := self._ledger.outbox.oldest():
+            while batch := self._ledger.outbox.oldest(_SENT):
                 # Only the last change of an image is sent. A thumbnail that was once hidden stays
                 # hidden.
                 last = {change.image_id: change for change in batch if change.operation != "hide"}
                 hidden = [change.image_id for change in batch if change.operation == "hide"]
                 deletes = [name for name, one in last.items() if one.operation == "delete"]
-                texts = [one.document for one in last.values() if one.document]
+                texts = [*self._texts(last.values())]
                 if self._other is not None:
                     self._other.write(texts, deletes)
                 else:
                     self._text.apply(map(orjson.loads, texts), deletes)
                 if hidden or deletes:
                     self._thumbnails.drop([*hidden, *deletes])
-                with self._ledger.transaction():
+                # Of a confirmation that a power cut loses, the same is sent again.
+                with self._ledger.transaction(durable=False):
                     self._ledger.outbox.confirm(batch[-1].number)
+
+    def _texts(self, changes: Iterable[OutboxChange]) -> Iterator[str]:
+        """The documents among some changes; those that are not remembered are made again."""
+        for change in changes:
+            if change.operation == "upsert":
+                text = change.document
+                if not text and (row := self._ledger.images.get(change.image_id)):
+                    text = canonical(document_from_row(row))
+                # An image that has gone since is dropped by a change that follows.
+                if text:
+                    yield text
 
     def _fill(self) -> None:
         with self._ledger.transaction():

@@ -60,6 +60,11 @@ class Committer:
         """Whether an image is in the commit that is under way."""
         return image_id in self._committing
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a commit is under way."""
+        return self._running is not None and not self._running.done()
+
     def submit(self, outcomes: Sequence[Outcome]) -> None:
         """Commit some files; first waits for the commit before, and raises what stopped it."""
         self.wait()

@@ -16,6 +16,9 @@ from indexer.pipeline.stages.meters import Meter
 __all__ = ["ModelStage"]
 
 _COMMIT_FILES = 1000
+# Where files come faster than they are committed, up to so many times that are committed together:
+# of a larger commit, each file takes less of the disk.
+_LARGEST = 4
 _COMMIT_SECONDS = 10.0
 
 
@@ -102,6 +105,8 @@ class ModelStage:
     def _commit_if_due(self) -> None:
         waited = time.monotonic() - self._committed
         due = max(self._batches.waiting / _COMMIT_FILES, waited / _COMMIT_SECONDS)
+        if self._committer.is_busy and self._batches.waiting < _LARGEST * _COMMIT_FILES:
+            return
         # Waits until full batches are done, up to twice the interval: a part of a batch costs as
         # much as a full one.
         if due >= 2 or (due >= 1 and self._batches.idle):

@@ -1,0 +1,2 @@
+-- An upsert in the outbox may have an empty document from now on, which is that of its image then.
+-- Earlier versions would leave it out, so they must not open such a ledger.

@@ -53,6 +53,13 @@ _IDLE_SECONDS = 75
     help="Size that an uploaded film may have.",
 )
 @click.option(
+    "--uploads-at-once",
+    type=click.IntRange(1),
+    default=64,
+    metavar="COUNT",
+    help="Films that are received and answered at a time, of 512 MiB together.",
+)
+@click.option(
     "--viewer",
     metavar="ADDRESS",
     help="Link to another viewer on case pages; {study} and {image} stand for the ids.",
@@ -103,6 +110,7 @@ def serve(
     host: str,
     port: int,
     max_upload: int,
+    uploads_at_once: int,
     viewer: str | None,
     names: tuple[str, ...],
     tls_cert: Path | None,
@@ -142,6 +150,7 @@ def serve(
         names=names,
         sign_in=sign_in,
         upload_bytes=max_upload << 20,
+        uploads_at_once=uploads_at_once,
         request_rate=request_rate,
         upload_rate=upload_rate,
         viewer=viewer,

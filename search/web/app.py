@@ -39,7 +39,7 @@ from search.web.review import pages as review
 from search.web.review.context import ReviewContext
 from search.web.settings import WebSettings
 from search.web.state import ServerState
-from search.web.uploads import Uploads, keep_received_in_memory
+from search.web.uploads import Intake, Uploads, keep_received_in_memory
 
 __all__ = ["create_app"]
 
@@ -104,7 +104,9 @@ def create_app(service: SearchService, settings: WebSettings, audit: Audit | Non
     app.exception_handler(RequestValidationError)(_misused)
     app.exception_handler(HTTPException)(_other)
     app.exception_handler(Exception)(_unexpected)
-    door = Door(app, identities)
+    # Behind the door, so that nobody takes the place of those who have signed in.
+    intake = Intake(app, settings.uploads_at_once, settings.uploads_bytes, settings.upload_bytes)
+    door = Door(intake, identities)
     # Outermost, so that it also counts what never reaches a route.
     state.metrics = Metrics(Guard(door if audit is None else Recorder(door, audit), settings))
     return state.metrics

@@ -31,7 +31,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (409, "The bundle does not fit the database."),
         (422, "A parameter is unknown or wrong, or a file is no chest radiograph."),
         (501, "A package is not installed."),
-        (503, "The text store does not answer."),
+        (503, "The text store does not answer, or too many films are being sent."),
     )
 }
 

@@ -42,7 +42,9 @@ class WebSettings:
         Size that an uploaded film may have.
     uploads, uploads_bytes, upload_minutes
         How many uploaded films are kept in memory, how many bytes of them, and for how long after
-        they were last asked for.
+        they were last asked for. So many bytes are received at a time, too.
+    uploads_at_once
+        How many films are received and answered at a time.
     request_rate, upload_rate
         Requests and uploads that a person, or an address without one, may send a minute where
         there is a sign-in; 0 for any number.
@@ -65,6 +67,7 @@ class WebSettings:
     upload_bytes: int = 128 << 20
     uploads: int = 16
     uploads_bytes: int = 512 << 20
+    uploads_at_once: int = 64
     upload_minutes: float = 30.0
     request_rate: int = 1200
     upload_rate: int = 30

@@ -11,13 +11,69 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
+from starlette.requests import Request
 
 from indexer.errors import NotFoundError
 from search.request import Upload
+from search.web.rendering.responses import error_response
 
-__all__ = ["Uploads", "keep_received_in_memory", "limit_body"]
+__all__ = ["UPLOADING", "Intake", "Uploads", "keep_received_in_memory", "limit_body"]
 
 _Message = MutableMapping[str, Any]
+
+#: Paths to which films are sent.
+UPLOADING = frozenset({"/queries", "/v1/similar"})
+# Seconds after which someone who was not let in may try again: most films are answered by then.
+_AGAIN = "2"
+
+
+class Intake:
+    """Lets in so many films at a time as there is memory for; wraps an ASGI app.
+
+    A film counts from its first byte until it is answered. Whoever comes when it is full gets a 503
+    and may come again.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    most
+        How many films.
+    size
+        How many bytes of films; a single one is let in however large it is.
+    largest
+        Bytes of a film that does not say how large it is.
+    """
+
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], most: int, size: int, largest: int
+    ) -> None:
+        self._app, self._most, self._size, self._largest = app, most, size, largest
+        # Only the event loop changes them, so they need no lock.
+        self._films = self._bytes = 0
+
+    async def __call__(self, scope: _Message, receive: Any, send: Any) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in UPLOADING:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        length = request.headers.get("content-length", "")
+        size = int(length) if length.isdigit() else self._largest
+        if self._films >= self._most or (self._films and self._bytes + size > self._size):
+            refused = error_response(
+                request,
+                503,
+                "too many films are being sent: try again in a moment",
+                headers={"retry-after": _AGAIN},
+            )
+            await refused(scope, receive, send)
+            return
+        self._films, self._bytes = self._films + 1, self._bytes + size
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._films, self._bytes = self._films - 1, self._bytes - size
 
 
 def keep_received_in_memory(size: int) -> None:

@@ -17,7 +17,7 @@ from search.web.people.limits import client_network, is_address
 from search.web.people.person import LOCAL, Person
 from search.web.people.sessions import COOKIE
 from search.web.rendering.responses import error_response
-from search.web.uploads import limit_body
+from search.web.uploads import UPLOADING, limit_body
 
 __all__ = ["OPEN", "Door"]
 
@@ -116,7 +116,7 @@ class Door:
         person = self._person(known, request, trusted, caller)
         state["person"] = person
         _wait(known.requests.wait(person.name if person else caller), "requests")
-        if request.method == "POST" and request.url.path in known.uploading:
+        if request.method == "POST" and request.url.path in UPLOADING:
             _wait(known.uploads.wait(person.name if person else caller), "uploads")
 
     def _person(

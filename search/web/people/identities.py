@@ -26,9 +26,6 @@ class Identities:
         How many requests and uploads each may send a minute; 0 for any number.
     """
 
-    #: Paths to which films are sent.
-    uploading = frozenset({"/queries", "/v1/similar"})
-
     def __init__(
         self, settings: SignInSettings, *, request_rate: int = 0, upload_rate: int = 0
     ) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any, NamedTuple
 
 import pytest
+from fastapi import FastAPI, Request
 from jinja2 import Environment, PackageLoader
 
 from indexer.errors import CxrdexError, NotFoundError
 from search.web.settings import WebSettings, is_loopback
-from search.web.uploads import Uploads
+from search.web.uploads import Intake, Uploads
+from tests.search.web.people.conftest import listening
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "::1"])
@@ -76,3 +83,69 @@ def test_a_film_of_more_pixels_than_are_shown_at_first_is_to_be_had_in_full(
     tools: Any = Environment(loader=PackageLoader("search.web")).get_template("tools.html").module
     said = tools.larger({"id": "abc", "rows": rows, "columns": columns})
     assert ('data-larger="/v1/images/abc/pixels?size=2048"' in said) == has
+
+
+@contextmanager
+def sending(port: int, size: int) -> Iterator[socket.socket]:
+    """A film of which the server has the head alone."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as film:
+        head = f"POST /v1/similar HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+        film.sendall(head.encode())
+        yield film
+
+
+class Sent(NamedTuple):
+    """What came of a film."""
+
+    status: int
+    kind: str | None = None
+    again: str | None = None
+
+
+def sent(port: int, size: int, path: str = "/v1/similar") -> Sent:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", path, b"x" * size)
+        answer = connection.getresponse()
+        answer.read()
+        headers = answer.headers
+        return Sent(answer.status, headers["content-type"], headers["retry-after"])
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("most", "size"), [(2, 1 << 20), (9, 250)])
+def test_films_are_let_in_a_few_at_a_time(most: int, size: int) -> None:
+    app = FastAPI()
+
+    @app.post("/v1/similar")
+    @app.post("/elsewhere")
+    async def take(request: Request) -> int:
+        return len(await request.body())
+
+    def until(status: int) -> Sent:
+        """The server may not have seen yet who came or went."""
+        for _ in range(200):
+            found = sent(port, 100)
+            if found.status == status:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"never {status}")
+
+    with listening(Intake(app, most, size, largest=100)) as port:
+        assert sent(port, 100).status == 200
+        # A single one may be larger than all together.
+        assert sent(port, 300).status == 200
+        with sending(port, 100) as first, sending(port, 100):
+            refused = until(503)
+            assert refused.kind == "application/problem+json"
+            assert int(refused.again or 0) > 0
+            assert sent(port, 100, "/elsewhere").status == 200
+            first.sendall(b"x" * 100)
+            assert first.recv(100).startswith(b"HTTP/1.1 200")
+            until(200)
+            with sending(port, 100):
+                until(503)
+        # Those who go away leave their places to others.
+        with sending(port, 100):
+            until(200)

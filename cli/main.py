@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from indexer.errors import CxrdexError, DiskFullError
 __all__ = ["COMMANDS", "HELP_OPTIONS", "cxrdex", "main"]
 
 HELP_OPTIONS = ["-h", "--help"]
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Help texts stand here, so that `cxrdex --help` imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("cli.indexing.index", "Read an archive into a database."),
@@ -102,7 +104,7 @@ class _LazyGroup(click.Group):
             echo("Interrupted.", err=True)
             ctx.exit(130)
         except BaseException as error:
-            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
                 place = error.filename or "the disk"
                 raise _Failure(DiskFullError(f"no space left at {place}: free some")) from error
             if isinstance(error, PermissionError) and error.filename:
@@ -143,4 +145,14 @@ def cxrdex() -> None:
 
 def main() -> None:
     """Entry point of the command."""
-    cxrdex(prog_name="cxrdex")
+    try:
+        cxrdex(prog_name="cxrdex")
+    except OSError as error:
+        # A help text or a message for which there is no room; what commands do is seen to above.
+        with suppress(OSError):
+            echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+        sys.exit(9 if error.errno in _NO_SPACE else 1)
+    except MemoryError:
+        # There is not even the memory to import what reports it.
+        os.write(2, b"Error: the memory is full: allow more of it (`ulimit -v`)\n")
+        os._exit(70)

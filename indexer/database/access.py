@@ -5,6 +5,7 @@ The folder says it: with permissions for its group, everything in it has them; o
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer import advice
-from indexer.errors import DatabaseError
+from indexer.errors import CxrdexError, DatabaseError
 
 __all__ = [
+    "TO_READ",
+    "TO_WRITE",
+    "check_descriptors",
     "check_readable",
     "give_to_group",
     "keep_wal_files",
@@ -25,6 +29,11 @@ __all__ = [
 
 _SQLITE = ("ledger.sqlite", "thumbnails.sqlite", "cohorts.sqlite", "labels.sqlite")
 _LOGS = ("-wal", "-shm")
+#: Files that must be left to open for whoever reads a database, and for whoever writes or verifies
+#: one: without them, what cannot be opened would be taken for damaged.
+TO_READ, TO_WRITE = 12, 32
+# So few are left where one that could not be opened may be sound.
+_SPENT = 6
 
 
 def give_to_group(root: Path, name: str) -> None:
@@ -111,9 +120,41 @@ def keep_wal_files(root: Path) -> None:
                     os.close(os.open(root / f"{name}{suffix}", flags, 0o600))
 
 
+def check_descriptors(count: int) -> None:
+    """Refuse to begin where fewer than `count` files may be opened.
+
+    Raises
+    ------
+    CxrdexError
+        It says so, and what to do.
+    """
+    if (why := _few_descriptors(count)) is not None:
+        raise CxrdexError(why)
+
+
+def _few_descriptors(count: int) -> str | None:
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            return None
+        return (
+            f"too few files may be open ({len(opened)} more, a database takes {count}): "
+            "raise `ulimit -n`"
+        )
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return None
+
+
 def unreadable(path: Path) -> str | None:
-    """What to say of a file or folder that is there but that this user may not read; of a file of
-    SQLite, its logs are needed, too."""
+    """What to say of a file or folder that is there but that this user may not read, or for which
+    no descriptor is left; of a file of SQLite, its logs are needed, too."""
+    if (why := _few_descriptors(_SPENT)) is not None:
+        return f"{path} cannot be opened: {why}"
     logs = (path.with_name(f"{path.name}{end}") for end in _LOGS) if path.name in _SQLITE else ()
     found = (_unreadable(place) for place in (path, *filter(os.path.exists, logs)))
     return next(filter(None, found), None) or _locked_in(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from indexer.database.access import TO_READ, check_descriptors
 from indexer.database.checksums.folder import check_truth
 from indexer.database.layout import Layout, Manifest
 from indexer.database.ledger.files import FileRecord, FileStatus
@@ -93,6 +94,7 @@ class DatabaseReader:
         DatabaseMismatch
             It has another format version.
         """
+        check_descriptors(TO_READ)
         return cls(Layout(path))
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from cli.exit_codes import exit_code
 from cli.main import COMMANDS, cxrdex
 from indexer import errors
+from indexer.database.upkeep.verify import verify
 from indexer.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,41 @@ def test_a_command(
         report = next((tmp_path / "state").rglob("*.txt"))
         assert str(report) in line
         assert str(simulation.folder) not in report.read_text()
+
+
+@pytest.mark.parametrize("most", range(8, 21))
+@pytest.mark.parametrize("words", [["verify"], ["verify", "--repair"], ["search", "effusion"]])
+def test_a_database_is_never_called_damaged_for_want_of_descriptors(
+    words: list[str], most: int, database: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(database, tmp_path / "db")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *words, "--database", str(copy)],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)),
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode in {0, 1, 70}, said
+    assert "damaged" not in said
+    assert "lack" not in said
+    assert "Traceback" not in said
+    assert verify(copy) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"]])
+def test_no_room_for_a_help_text_is_one_line(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *words],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 9
+    assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("name", ["index", "similar", "explain"])

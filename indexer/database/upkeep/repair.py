@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from indexer import advice
+from indexer.database.access import TO_WRITE, check_descriptors
 from indexer.database.checksums.folder import kept_manifest
 from indexer.database.checksums.single import Seal
 from indexer.database.cohorts.store import Cohorts
@@ -45,6 +46,7 @@ def repair(path: Path) -> Repair:
     DiskFullError
         There is no space for what is built anew.
     """
+    check_descriptors(TO_WRITE)
     done: list[Repaired] = []
     try:
         _mend(path, done.append)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer import advice
-from indexer.database.access import check_readable
+from indexer.database.access import TO_WRITE, check_descriptors, check_readable
 from indexer.database.checksums.folder import CHECKSUMS, Damage, check, is_whole
 from indexer.database.checksums.kinds import check_kinds
 from indexer.database.checksums.single import Seal, remembers_checksums
@@ -58,6 +58,7 @@ def verify(path: Path) -> list[Problem]:
     TextStoreUnavailable
         Elasticsearch does not answer, so that nothing can be said of it.
     """
+    check_descriptors(TO_WRITE)
     layout = Layout(path)
     check_kinds(path)
     check_readable(path)

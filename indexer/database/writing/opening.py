@@ -11,7 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.database.access import give_to_group, keep_wal_files, set_modes
+from indexer.database.access import (
+    TO_WRITE,
+    check_descriptors,
+    give_to_group,
+    keep_wal_files,
+    set_modes,
+)
 from indexer.database.checksums.folder import check, check_truth, kept_manifest, open_seal, seal
 from indexer.database.checksums.single import seal_singles
 from indexer.database.choices import Choices
@@ -68,6 +74,7 @@ def opened_stores(
     layout: Layout, manifest: Manifest, *, rebuild_text: bool = False
 ) -> Iterator[Stores]:
     """The stores of a locked database, open for writing."""
+    check_descriptors(TO_WRITE)
     with ExitStack() as stack:
         # Released last, when everything else is closed.
         stack.callback(set_modes, layout.root)

@@ -101,11 +101,13 @@ CUES: tuple[tuple[str, str], ...] = (
     ),
     (
         "negated_after",
-        r"[:=?-] ?(?:none|nil|absent|neg(?:ative)?|(?:no?|0|false)(?=\s*(?:[.;]|$)))"
-        r"|,?0(?=\s*(?:[.;]|$))|\((?:[-\u2013\u2212]|neg(?:ative)?|no|none|absent)\)(?=\W|$)"
+        r"[:=?-] ?(?:none|nil|absent|neg(?:ative)?|(?:no?|0|false)(?=\s*(?:[.;](?!\d)|$)))"
+        r"|,?0(?=\s*(?:[.;](?!\d)|$))|\((?:[-\u2013\u2212]|neg(?:ative)?|no|none|absent)\)(?=\W|$)"
         r"|(?:is|are) lacking"
         r"|(?:absent|neg(?:ative)?|no[nt]?(?: longer)? visible)(?=\s*(?:[.;,]|$))"
         r"|no(?=\s*(?:[.;]|$))"
+        r"|(?:nil|denied|(?:now |since |interval(?:ly)? )*removed)(?=\s*(?:[.;,]|$))"
+        r"|(?:is|are) not a (?:feature|finding)"
         r"|within (?:the )?(?:limits of normal|normal limits)"
         rf"|(?:(?:(?:could|can|would|does|do|did|may|might) )?not|cannot|neither) (?:be )?"
         rf"(?:\w+ly )?{_SHOWN}"
@@ -121,7 +123,8 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:is|are|seems?|appears?) (?:(?:felt|thought|considered|deemed|to|be|very|highly) )*"
         r"unlikely(?! to)"
         rf"|unlikely{_END_OF_CLAUSE}"
-        rf"|{_BE} (?:ruled out|excluded|removed)|removed(?= without)",
+        rf"|{_BE} (?:\w+ly |therefore |thus |also |now |been )?(?:ruled out|excluded|removed)"
+        r"|removed(?= without)",
     ),
     (
         "uncertain_before",
@@ -149,11 +152,13 @@ CUES: tuple[tuple[str, str], ...] = (
         # A box that is not ticked.
         r"\[ ?\]|[\u2610\u25a1\u25ab\u25fb\u25fd]"
         r"|removal of|mimic(?:s|king)?|simulat(?:es?|ing)|no|not|cannot|without|neither|nor"
-        r"|(?:negative|neg|unremarkable) for|free of|clear of|w/o|nil|zero"
+        r"|(?:negative|neg|unremarkable) for|free of|clear of|w/o|nil|zero|ø"
+        r"|0(?= (?!(?:[cm]m|ml|cc|to|or|and|degrees?|days?|weeks?|months?|years?|hours?)\b)[a-z])"
         r"|(?:clear|free) from|absence of|little (?:evidence|sign|suggestion) (?:of|for)"
         r"|lack of|lacks|resolution of|clearing of|resolved|denies|unlikely|\w+n't"
         r"|fails? to (?:show|reveal|demonstrate)"
-        r"|rather than|instead of|nothing|none|never|no longer|ruled out|excludes|absent|devoid of",
+        r"|rather than|instead of|nothing|none|never|no longer|ruled out|exclud(?:es|ing)|absent"
+        r"|devoid of|hardly any|scarcely any|false[- ]positive",
     ),
     (
         "stop",

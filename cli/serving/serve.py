@@ -62,7 +62,14 @@ _IDLE_SECONDS = 75
 @click.option(
     "--viewer",
     metavar="ADDRESS",
-    help="Link to another viewer on case pages; {study} and {image} stand for the ids.",
+    help="Link to another viewer on case pages; {study} and {image} stand for the ids, {study_uid} "
+    "for the original Study Instance UID, which is read from the film's file at the click.",
+)
+@click.option(
+    "--viewer-role",
+    type=ROLE,
+    default="administrator",
+    help="Role from which on people are led to originals by {study_uid}.",
 )
 @click.option(
     "--name",
@@ -112,6 +119,7 @@ def serve(
     max_upload: int,
     uploads_at_once: int,
     viewer: str | None,
+    viewer_role: Role,
     names: tuple[str, ...],
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -154,6 +162,7 @@ def serve(
         request_rate=request_rate,
         upload_rate=upload_rate,
         viewer=viewer,
+        viewer_role=viewer_role,
         reports=reports,
     )
     if tls_cert is None and not is_loopback(host) and sign_in and not sign_in.proxies:

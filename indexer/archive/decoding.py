@@ -21,13 +21,13 @@ from indexer.archive.limits import Limits
 from indexer.archive.pictures import borders, raster
 from indexer.archive.pictures.dicom.chest import is_capture
 from indexer.archive.pictures.dicom.elements import quiet
-from indexer.archive.pictures.dicom.header import is_dicom
+from indexer.archive.pictures.dicom.header import inflated, is_dicom, split_at_pixels
 from indexer.archive.pictures.dicom.reading import open_dicom, read_image
 from indexer.archive.thumbnail import make_thumbnail
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
 
-__all__ = ["DecodeSettings", "DecodedImage", "ThumbnailChoice", "decode"]
+__all__ = ["DecodeSettings", "DecodedImage", "ThumbnailChoice", "decode", "find_study_uid"]
 
 ThumbnailChoice: TypeAlias = Literal["unmarked", "clean"]
 
@@ -147,6 +147,26 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
             "undecodable_pixels", f"damaged in an unforeseen way ({type(error).__name__})"
         ) from None
     raise refusal(data, name)
+
+
+def find_study_uid(data: bytes, limits: Limits) -> str:
+    """The Study Instance UID of a file; empty where it is no DICOM, or has none.
+
+    Raises
+    ------
+    FailedImage
+        Its header cannot be read.
+    """
+    if not is_dicom(data):
+        return ""
+    try:
+        with quiet():
+            header, _ = split_at_pixels(inflated(data, limits.file_bytes)[0])
+            return deidentify.original_study_uid(header)
+    except ImageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what it says may quote the header
+        raise FailedImage("undecodable_pixels", f"damaged ({type(error).__name__})") from None
 
 
 def _decode_dicom(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:

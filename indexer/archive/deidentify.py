@@ -185,6 +185,11 @@ def dicom_identity(key: bytes, header: Dataset, name: str, image: str) -> Identi
     return Identity(study, pseudonym(key, "patient", owner), _report_keys(key, name, numbers))
 
 
+def original_study_uid(header: Dataset) -> str:
+    """The Study Instance UID itself, for viewers that know no pseudonyms; never kept or logged."""
+    return _text(header, "StudyInstanceUID")
+
+
 def _report_keys(key: bytes, name: str, numbers: list[str]) -> tuple[str, ...]:
     # Here: searches need `Metadata` alone, and nothing that opens zip and tar files.
     from indexer.archive.report_files.names import image_names

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from indexer.errors import FailedImage, ImageError, SkippedImage
 from indexer.pipeline.workers import (
@@ -23,15 +24,18 @@ from indexer.pipeline.workers import (
 
 if TYPE_CHECKING:
     from indexer.archive.decoding import DecodedImage, DecodeSettings
+    from indexer.archive.limits import Limits
 
-__all__ = ["FileDecoder"]
+__all__ = ["FileDecoder", "FileWorkers", "StudyUids"]
+
+T = TypeVar("T")
 
 # Seconds after which a worker that has not started counts as failed.
 _START_SECONDS = 60.0
 
 
-class FileDecoder:
-    """Decodes single images in worker processes with limited memory and time; a context manager.
+class FileWorkers(Generic[T]):
+    """Asks single files in worker processes with limited memory and time; a context manager.
 
     Nothing of a file is read or parsed in the calling process: pipes and devices are never opened
     to wait for them, a file that grows or unpacks without end is cut at its limit, and what
@@ -41,15 +45,17 @@ class FileDecoder:
 
     Parameters
     ----------
-    settings
-        How images are prepared; its `limits` hold for each image.
+    function
+        What a worker makes of a path, or of content and name.
+    limits
+        What a file may cost.
     workers
-        Processes at most, which is also how many images are decoded at once; further calls wait.
+        Processes at most, which is also how many files are asked at once; further calls wait.
     """
 
-    def __init__(self, settings: DecodeSettings, *, workers: int = 1) -> None:
-        self.settings = settings
-        self._function = partial(_decode, settings)
+    def __init__(self, function: Callable[[Any], Any], limits: Limits, workers: int) -> None:
+        self._function = function
+        self._limits = limits
         self._free = threading.BoundedSemaphore(max(1, workers))
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
@@ -58,7 +64,7 @@ class FileDecoder:
         # them at its end.
         util.Finalize(self, _end, args=(self._idle,), exitpriority=1)
 
-    def __enter__(self) -> FileDecoder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,8 +84,8 @@ class FileDecoder:
         finally:
             self._free.release()
 
-    def decode(self, source: Path | bytes, name: str = "") -> DecodedImage:
-        """Decode a file or the content of one.
+    def ask(self, source: Path | bytes, name: str = "") -> T:
+        """What a worker makes of a file or of the content of one.
 
         Parameters
         ----------
@@ -98,7 +104,7 @@ class FileDecoder:
         CxrdexError
             Worker processes cannot be started.
         """
-        most = self.settings.limits.file_bytes
+        most = self._limits.file_bytes
         if isinstance(source, bytes) and len(source) > most:
             raise SkippedImage("too_large", f"over {most >> 20} MiB, the limit for a file")
         task = (source, name) if isinstance(source, bytes) else (os.path.abspath(source), "")
@@ -114,16 +120,16 @@ class FileDecoder:
             self._closed = True
             _end(self._idle)
 
-    def _ask(self, task: tuple[bytes | str, str]) -> DecodedImage | ImageError:
+    def _ask(self, task: tuple[bytes | str, str]) -> T | ImageError:
         problem = FailedImage("decoder_crashed", "its decoder ended the process")
         for _ in range(MAX_CRASHES):
             worker = self._take()
             try:
                 worker.connection.send(task)
-                if not worker.connection.poll(self.settings.limits.seconds):
+                if not worker.connection.poll(self._limits.seconds):
                     worker.end()
-                    return timed_out(self.settings.limits.seconds)
-                answer: DecodedImage | ImageError = worker.connection.recv()
+                    return timed_out(self._limits.seconds)
+                answer: T | ImageError = worker.connection.recv()
             except (EOFError, OSError):
                 worker.process.join()
                 problem = crashed(worker.end())
@@ -138,7 +144,7 @@ class FileDecoder:
 
     def _start(self) -> Worker:
         with signals_blocked():
-            return start(self._function, self.settings.limits.memory_bytes)
+            return start(self._function, self._limits.memory_bytes)
 
     def _take(self) -> Worker:
         failed_starts = 0
@@ -182,6 +188,33 @@ class FileDecoder:
         worker.end()
 
 
+class FileDecoder(FileWorkers["DecodedImage"]):
+    """Decodes single images, as `FileWorkers` does.
+
+    Parameters
+    ----------
+    settings
+        How images are prepared; its `limits` hold for each image.
+    workers
+        As of `FileWorkers`.
+    """
+
+    def __init__(self, settings: DecodeSettings, *, workers: int = 1) -> None:
+        super().__init__(partial(_decode, settings), settings.limits, workers)
+        self.settings = settings
+
+    def decode(self, source: Path | bytes, name: str = "") -> DecodedImage:
+        """Decode a file or the content of one; parameters and errors as of `FileWorkers.ask`."""
+        return self.ask(source, name)
+
+
+class StudyUids(FileWorkers[str]):
+    """Reads the Study Instance UIDs of single files; one that has none is answered by no text."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(partial(_study_uid, limits), limits, 1)
+
+
 def _end(idle: list[Worker]) -> None:
     while idle:
         idle.pop().end()
@@ -191,12 +224,25 @@ def _decode(
     settings: DecodeSettings, task: tuple[bytes | str, str]
 ) -> DecodedImage | SkippedImage | FailedImage:
     from indexer.archive.decoding import decode
+
+    return _of_file(lambda data, name: decode(data, name, settings), settings.limits, task)
+
+
+def _study_uid(limits: Limits, task: tuple[bytes | str, str]) -> str | SkippedImage | FailedImage:
+    from indexer.archive.decoding import find_study_uid
+
+    return _of_file(lambda data, _: find_study_uid(data, limits), limits, task)
+
+
+def _of_file(
+    make: Callable[[bytes, str], T], limits: Limits, task: tuple[bytes | str, str]
+) -> T | SkippedImage | FailedImage:
     from indexer.archive.sources.members import read_film
 
     source, name = task
     try:
         name = os.path.basename(source) if isinstance(source, str) else name
-        return decode(*read_film(source, name, settings.limits.file_bytes), settings)
+        return make(*read_film(source, name, limits.file_bytes))
     except (SkippedImage, FailedImage) as error:
         # Only the message is sent: a chain of causes may not survive pickling.
         return type(error)(error.reason, error.detail)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings
+from indexer.archive.deidentify import pseudonym
+from indexer.archive.limits import Limits
 from indexer.cascade.heatmap import HeatMap, HeatMaps
 from indexer.errors import ArchiveError, ImageError, NotFoundError
+from indexer.pipeline.single import StudyUids
 from search.pictures.explain import source_bytes
+from search.pictures.query import id_key
 from search.request import ImageId, Upload
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ __all__ = ["WINDOWS", "Films", "Overlay", "Window"]
 
 # This many decoded films and canvases of one or two megabytes are kept.
 _KEPT = 32
+_UID = re.compile(r"[0-9.]{1,64}")
 # Each has a process of its own, and anyone may ask for any size.
 _DECODERS = 6
 
@@ -78,6 +84,7 @@ class Films:
         self._decoders: OrderedDict[tuple[int, bool], FileDecoder] = OrderedDict()
         self._kept: OrderedDict[tuple[str, int, bool], DecodedImage] = OrderedDict()
         self._maps: HeatMaps | None = None
+        self._uids: StudyUids | None = None
 
     def close(self) -> None:
         """End the decoding workers."""
@@ -85,6 +92,35 @@ class Films:
             for decoder in self._decoders.values():
                 decoder.close()
             self._decoders.clear()
+            if self._uids is not None:
+                self._uids.close()
+
+    def study_uid(self, image_id: str) -> str:
+        """The original Study Instance UID of an image, read from its file and kept nowhere.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such image, its file is gone, has no such UID, or is of another study now.
+        ArchiveError
+            Its file cannot be read any more.
+        """
+        with self._lock:
+            if self._uids is None:
+                self._uids = StudyUids(Limits())
+            uids = self._uids
+        record = self._service.show(ImageId(image_id)).record
+        content, name = source_bytes(record, Limits().file_bytes)
+        try:
+            uid = uids.ask(content, name)
+        except ImageError as error:
+            raise ArchiveError(f"image {image_id}: {error.detail} ({error.reason})") from error
+        with self._service.snapshot() as snapshot:
+            key = id_key("the file", snapshot, needed=False)
+        other = key and pseudonym(key, "study", uid) != record.document["study"]
+        if not _UID.fullmatch(uid) or other:
+            raise NotFoundError(f"the file of the image {image_id} names no study that it is of")
+        return uid
 
     def png(self, image_id: str, size: int, window: Window = _ALL) -> bytes:
         """The film as a grey PNG file, its longer side `size` pixels, in a window.

@@ -12,6 +12,8 @@ from search.web.people.settings import SignInSettings
 
 __all__ = ["WebSettings", "is_loopback"]
 
+#: Stands for the original Study Instance UID in the address of another viewer.
+ORIGINAL = "{study_uid}"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WILDCARDS = ("0.0.0.0", "::", "")
 
@@ -50,7 +52,10 @@ class WebSettings:
         there is a sign-in; 0 for any number.
     viewer
         Address of another viewer for the case page, in which ``{study}`` and ``{image}`` stand for
-        the pseudonymous ids; None for no link.
+        the pseudonymous ids, and ``{study_uid}`` for the original Study Instance UID, which is read
+        from the film's file at the click; None for no link.
+    viewer_role
+        The role from which on people are led to originals.
     reports
         The role from which on people see the text of reports.
 
@@ -72,16 +77,19 @@ class WebSettings:
     request_rate: int = 1200
     upload_rate: int = 30
     viewer: str | None = None
+    viewer_role: Role = "administrator"
     reports: Role = "reader"
 
     def __post_init__(self) -> None:
         if self.viewer is not None:
-            rest = self.viewer.replace("{study}", "").replace("{image}", "")
+            rest = self.viewer
+            for placeholder in ("{study}", "{image}", ORIGINAL):
+                rest = rest.replace(placeholder, "")
             # A scheme such as weasis: opens a program; that of a script opens nothing.
             if not urlsplit(rest).scheme or {"{", "}"} & {*rest} or rest.startswith("javascript:"):
                 raise CxrdexError(
-                    f"`viewer` {self.viewer} is no address: https://… with {{study}} or {{image}} "
-                    "where the id stands"
+                    f"`viewer` {self.viewer} is no address: https://… with {{study}}, {{image}} "
+                    "or {{study_uid}} where the id stands"
                 )
         if self.sign_in is not None:
             return
@@ -96,11 +104,23 @@ class WebSettings:
                 "sign-in: add `users` FILE (or `proxy_header`, `openid`)"
             )
 
-    def viewer_address(self, study: str, image: str) -> str | None:
-        """Where another viewer shows an image; None for nowhere."""
+    def viewer_address(self, study: str, image: str, original: str = "") -> str | None:
+        """Where another viewer shows an image; None for nowhere.
+
+        Parameters
+        ----------
+        original
+            Study Instance UID, where `shows_originals`.
+        """
         if self.viewer is None:
             return None
-        return self.viewer.replace("{study}", study).replace("{image}", image)
+        address = self.viewer.replace(ORIGINAL, original)
+        return address.replace("{study}", study).replace("{image}", image)
+
+    @property
+    def shows_originals(self) -> bool:
+        """Whether the other viewer is asked for a study by its original UID."""
+        return self.viewer is not None and ORIGINAL in self.viewer
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
 
 from indexer.annotation import Origin
 from indexer.database.text.documents import Document
-from indexer.errors import CxrdexError, QueryError
+from indexer.errors import CxrdexError, NotFoundError, QueryError
 from search.request import ImageId
 from search.web.cohorts.changes import own_cohorts
 from search.web.films import WINDOWS
 from search.web.pages.timeline import neighbours, timeline
-from search.web.people.access import is_administrator, require
+from search.web.people.access import current_person, is_administrator, require
 from search.web.queries import NoQuery, SimilarQuery
 from search.web.rendering.cards import hit_cards, load_thumbnails, marked_report, ranked_annotations
 from search.web.rendering.responses import page
@@ -74,10 +75,35 @@ def image(
         label=query.label,
         located=_located(state, image_id, query.label) if query.label else None,
         windows=WINDOWS,
-        viewer=state.settings.viewer_address(document["study"], image_id),
+        viewer=_viewer(request, state, document),
         cohorts=own_cohorts(request, state),
         judging=judging(request, image_id),
     )
+
+
+def _viewer(request: Request, state: ServerState, document: Document) -> str | None:
+    """Where the page leads to for another viewer; no original UID is on it."""
+    settings, image = state.settings, document["id"]
+    if settings.shows_originals:
+        may = current_person(request).may(settings.viewer_role)
+        return f"/images/{image}/viewer" if may else None
+    return settings.viewer_address(document["study"], image)
+
+
+@router.get("/images/{image_id}/viewer", dependencies=[require("reader", "open")])
+def original(
+    request: Request, state: _State, image_id: _Id, _: Annotated[NoQuery, Query()]
+) -> RedirectResponse:
+    """Send the browser to the original of a study in another viewer; the UID is kept nowhere."""
+    settings = state.settings
+    if not settings.shows_originals:
+        raise NotFoundError("no viewer of originals is set up")
+    if not current_person(request).may(settings.viewer_role):
+        raise HTTPException(403, f"originals need the role {settings.viewer_role}")
+    study = state.service.show(ImageId(image_id)).record.document["study"]
+    address = settings.viewer_address(study, image_id, state.films.study_uid(image_id))
+    assert address is not None
+    return RedirectResponse(address, 303, {"cache-control": "no-store"})
 
 
 def _has_origin(document: Document, origin: Origin) -> Iterator[bool]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
+from starlette.testclient import TestClient
 
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Predictor
@@ -14,7 +16,13 @@ from indexer.database.vectors.index import Vectors
 from indexer.pipeline.single import FileDecoder
 from search.request import SearchRequest, Upload
 from search.service import SearchService
+from search.web.app import create_app
+from search.web.audit.trail import Trail
+from search.web.audit.writing import Audit
 from search.web.films import Films
+from search.web.people.settings import SignInSettings
+from search.web.people.users import Users
+from search.web.settings import WebSettings
 from tests.archive.making import film, make_picture
 
 
@@ -76,3 +84,52 @@ def test_no_size_keeps_a_process_for_ever(web_service: SearchService) -> None:
     assert not asked[0]._idle
     films.close()
     assert all(decoder._closed for decoder in asked)
+
+
+def test_the_original_of_a_study_is_found_at_the_click(
+    web_service: SearchService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = Users(tmp_path / "users.json")
+    tokens = {}
+    for role in ("reader", "administrator"):
+        users.add(role, role, None)
+        tokens[role] = {"authorization": f"Bearer {users.add_token(role)}"}
+    viewer = "https://v.example/view?StudyInstanceUIDs={study_uid}"
+    settings = WebSettings(sign_in=SignInSettings(users=tmp_path / "users.json"), viewer=viewer)
+    with Audit(tmp_path / "audit.sqlite") as audit:
+        app = create_app(web_service, settings, audit)
+        client = TestClient(app, "http://127.0.0.1:8000", follow_redirects=False)
+        uids, others = [], 0
+        for hit in web_service.search(SearchRequest(words="*", limit=12)).hits:
+            address = f"/images/{hit.id}"
+            with web_service.snapshot() as snapshot:
+                file = snapshot.database.image(hit.id).files[0]
+            path = Path(file.archive, file.name)
+            if not path.is_file():
+                continue
+            page = client.get(address, headers=tokens["administrator"]).text
+            assert f'href="{address}/viewer"' in page
+            answer = client.get(f"{address}/viewer", headers=tokens["administrator"])
+            # A gzip of one, and a picture, are none that pydicom reads.
+            uid = str(dcmread(path, force=True).get("StudyInstanceUID", ""))
+            if not uid:
+                others += 1
+                assert answer.status_code in (303, 404)
+                continue
+            uids.append(uid)
+            assert answer.status_code == 303
+            assert answer.headers["location"] == viewer.replace("{study_uid}", uid)
+            assert answer.headers["cache-control"] == "no-store"
+            assert uid not in page
+            assert uid not in caplog.text
+            assert client.get(f"{address}/viewer", headers=tokens["reader"]).status_code == 403
+            assert f"{address}/viewer" not in client.get(address, headers=tokens["reader"]).text
+        assert uids
+        assert audit.flush()
+        with Trail(audit.path) as trail:
+            events = [row.event for row in trail.all()]
+        opened = [e for e in events if e.route == "/images/{image_id}/viewer"]
+        assert len(opened) == 2 * len(uids) + others
+        assert not any(uid in repr(events) for uid in uids)
+        closed = TestClient(create_app(web_service, WebSettings()), "http://127.0.0.1:8000")
+        assert closed.get(f"{address}/viewer").status_code == 404

@@ -198,6 +198,9 @@ def _report_keys(key: bytes, name: str, numbers: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pseudonym(key, "report", n) for n in names if n))
 
 
+_SAYS_NOTHING = frozenset({"", "UNKNOWN", "UNK", "U", "?"})
+
+
 def burned_in(header: Dataset, capture: bool, strict: bool = False) -> bool:
     """Whether text may be burned into an image, by what its header says.
 
@@ -211,14 +214,15 @@ def burned_in(header: Dataset, capture: bool, strict: bool = False) -> bool:
     Returns
     -------
     bool
-        True where Burned In Annotation means yes (``YES``, ``Y``, ``YES\\NO``), and where it says
-        neither yes nor no of a capture.
+        True where Burned In Annotation says anything but no (``YES``, ``Y``, ``YES\\NO``, ``JA``),
+        and where it says nothing, or that it is unknown, of a capture.
     """
     value = _read(lambda: header.get("BurnedInAnnotation"), None)
     parts = [value] if isinstance(value, str) or value is None else list(value)
     words = {str(part or "").strip("\0 \t\r\n").upper() for part in parts}
     words = {word for part in words for word in part.split("\\")}
-    if any(word[:1] in ("Y", "T", "1") for word in words):
+    # No begins so in most languages; in others, and in habits of makers, yes may be any word.
+    if any(word[:1] not in ("N", "F", "0") for word in words - _SAYS_NOTHING):
         return True
     return (capture or strict) and words != {"NO"}
 

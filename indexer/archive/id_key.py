@@ -15,6 +15,7 @@ __all__ = ["drafted_key", "find_key", "key_path", "load_key"]
 
 _KEY_BYTES = 32
 _MIN_KEY_BYTES = 16
+_MAX_KEY_BYTES = 65536
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -39,14 +40,18 @@ def find_key(path: Path | None = None) -> bytes | None:
     Raises
     ------
     CxrdexError
-        The file cannot be read, others can read it, or it is too short to be a key.
+        The file cannot be read, others can read it, or it is too short or too long to be a key.
     """
     path = path or key_path()
     with _named(path):
         try:
+            # A pipe is not opened, and a device not read: neither may ever end.
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise CxrdexError(f"key file {path}: it is a pipe or a device, not a file")
             with path.open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
-                key = file.read()
+                key = file.read(_MAX_KEY_BYTES + 1)
         except FileNotFoundError:
             return None
     if os.name == "posix" and mode & _OTHERS:
@@ -54,6 +59,8 @@ def find_key(path: Path | None = None) -> bytes | None:
             f"key file {path}: others can read it, and so find out whom the ids are of; "
             f"`chmod 600 {path}` keeps it to its owner"
         )
+    if len(key) > _MAX_KEY_BYTES:
+        raise CxrdexError(f"key file {path}: over {_MAX_KEY_BYTES} bytes; it is no key")
     if len(key) < _MIN_KEY_BYTES:
         raise CxrdexError(
             f"key file {path}: {len(key)} bytes; a key has at least {_MIN_KEY_BYTES} bytes"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ def test_two_keys_differ(tmp_path: Path) -> None:
     assert one != two
     assert fingerprint(one) != fingerprint(two)
     assert len(fingerprint(one)) == 8
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of Unix")
+@pytest.mark.parametrize("kind", ["pipe", "endless", "long"])
+def test_what_is_no_key_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "key"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(bytes(100_000))
+        path.chmod(0o600)
+    with pytest.raises(CxrdexError, match=r"not a file|no key"):
+        load_key(path)
 
 
 def test_short_key_is_refused(tmp_path: Path) -> None:

@@ -263,11 +263,18 @@ def test_a_shutter_that_is_a_plane_of_bits(origin: list[int], hidden: Any) -> No
     assert read(dataset).canvas[:9].max() > 0
 
 
-@pytest.mark.parametrize("element", ["YES", "Y", "yes", ["YES", "NO"], "TRUE"])
+@pytest.mark.parametrize(
+    "element", ["YES", "Y", "yes", ["YES", "NO"], "TRUE", "JA", "SI", "OUI", "1"]
+)
 def test_no_thumbnail_where_text_is_burned_in(element: Any) -> None:
     image = read(make_dicom(chest(), BurnedInAnnotation=element))
     assert image.thumbnail is None
     assert image.metadata.burned_in
+
+
+@pytest.mark.parametrize("element", [None, "", "UNKNOWN", "NO", "N", "FALSE", "NEIN", "0"])
+def test_a_film_that_says_no_or_nothing_has_a_thumbnail(element: Any) -> None:
+    assert read(make_dicom(chest(), BurnedInAnnotation=element)).thumbnail
 
 
 @pytest.mark.parametrize("element", [None, "", "UNKNOWN"])

@@ -16,20 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from search.export.cells import UNSAFE, begins_a_formula, written_out
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["console", "draw", "echo", "emit_json", "emit_rows", "harmless", "one_line"]
 
-# Controls of C0 (but for tab and line feed) and C1, what turns or hides text without being seen,
-# line ends other than line feed, and halves of surrogate pairs, which no terminal can be sent.
-_UNSAFE = (
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u070f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
 _BREAKS = "[\t\n]"
-# A spreadsheet takes a cell for a formula that begins so, in East Asian full width too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 # Columns where stdout is no terminal and COLUMNS says no other number.
 _WIDE = 160
 
@@ -37,17 +31,17 @@ _WIDE = 160
 @cache
 def _unsafe() -> re.Pattern[str]:
     # Compiled for the first text that is printed: `cxrdex --help` prints none through here.
-    return re.compile(_UNSAFE)
+    return re.compile(UNSAFE)
 
 
 def harmless(text: str) -> str:
     """`text` with each control written out (``\\x1b``, ``\\u202e``); breaks and tabs stay."""
-    return _unsafe().sub(_written, text)
+    return _unsafe().sub(written_out, text)
 
 
 def one_line(text: object) -> str:
     """As `harmless`, on one line: for names, which may hold breaks, too."""
-    return re.sub(_BREAKS, _written, harmless(str(text)))
+    return re.sub(_BREAKS, written_out, harmless(str(text)))
 
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True, bold: bool = False) -> None:
@@ -119,9 +113,4 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = one_line(value)
-    return "'" + text if value.startswith(_FORMULA) else text
-
-
-def _written(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return "'" + text if begins_a_formula(value) else text

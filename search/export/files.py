@@ -11,13 +11,12 @@ from typing import Any, Protocol
 import orjson
 
 from indexer.errors import MissingExtraError, QueryError
+from search.export.cells import csv_cell
 from search.export.columns import ExportColumn
 
 __all__ = ["SUFFIXES", "RowWriter", "open_table"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-# First characters that make a spreadsheet take text for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_PER_GROUP = 4096
 
 
@@ -76,9 +75,7 @@ class _Csv:
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = "; ".join(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    return csv_cell(value) if isinstance(value, str) else value
 
 
 @contextmanager

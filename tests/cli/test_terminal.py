@@ -57,12 +57,26 @@ def test_json_says_the_same_with_escapes(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_no_cell_is_a_formula(capsys: pytest.CaptureFixture[str]) -> None:
-    texts = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "＝1", HOSTILE, "plain", "a=1"]
+    texts = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "\t=1",
+        "\r=1",
+        "＝1",
+        " =1",
+        '"=1',
+        "\ufeff@1",
+        HOSTILE,
+        "plain",
+        "a=1",
+    ]
     emit_rows([{"text": text, "score": -0.5} for text in texts], ("text", "score"))
     printed = capsys.readouterr().out
     assert not _acts(printed)
     rows = list(csv.DictReader(io.StringIO(printed)))
-    assert [row["text"][:1] for row in rows] == [*"'''''''", "\\", "p", "a"]
+    assert [row["text"][:1] for row in rows] == [*"'" * 10, "\\", "p", "a"]
     assert {row["score"] for row in rows} == {"-0.5"}, "numbers stay numbers"
 
 

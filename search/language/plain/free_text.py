@@ -39,6 +39,7 @@ _ANYTHING = QueryPart(0, "other", "*", "")
 _REMARK = re.compile(
     r"[(\[]\s*((?:no|not|without|w/o|neg\w*|absent|possibl[ey]|r/o)\b)?([^()\[\]]*)[)\]]", re.I
 )
+_JOINS = re.compile(r"\b(?:and|or)\b|[&|/]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -51,6 +52,10 @@ def is_free(text: str) -> bool:
 def _unbracketed(text: str) -> str:
     """The text without brackets, where nothing else in it is of the query language."""
     text = unbracketed(text)
+    inside = any(_JOINS.search(remark[0]) for remark in _REMARK.finditer(text))
+    if inside and _JOINS.search(_REMARK.sub("", text)):
+        # What belongs together is said by the brackets alone.
+        return text
     plain = _REMARK.sub(lambda m: f" , {m[1]}{m[2]} , " if m[1] else f" {m[2]} ", text)
     return text if _EXPLICIT.search(_asked_before(plain)) else plain
 

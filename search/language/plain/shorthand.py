@@ -113,6 +113,8 @@ _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ("phrase", r"\b(?:either|one)[- ]sided\b", " left or right "),
     ("phrase", r"\b(small|moderate|large)[- ]volume\b(?!\s+lung)", r"\1"),
     ("sign", r"\band\s?/\s?or\b", " or "),
+    ("word", r"\bxor\b", " or "),
+    ("sign", r"(?-i:\b(?:R\s?/\s?L|L\s?/\s?R)\b)", " left or right "),
     ("phrase", r"\+\s?/\s?-|±|\bwith or without\b", " plus or minus "),
     ("phrase", r"\bvs?\.?(?=\s)|\bversus\b", " vs "),
     ("sign", r"&+|(?<=\s)\+(?=\s)", " and "),

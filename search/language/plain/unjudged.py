@@ -33,6 +33,7 @@ COUNT = "findings are not counted"
 _SHARE = "figures are not measured"
 _DAY = "how long ago an operation was is not known"
 _DURATION = "how long something has lasted is not known"
+_ONE_ALONE = "one without the other is written as a AND NOT b"
 _VIEWS = "how many views were taken is not known"
 _REMOVED = "what was removed is not in the picture"
 _NO_OTHER_FINDING = "whether there is nothing else is not known"
@@ -72,6 +73,7 @@ UNJUDGED: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] = (
         rf"|{_AFTERWARDS}\b(?:removal|extraction) of (?:the |an? )?{_DEVICE}\b",
         lambda m: _REMOVED,
     ),
+    ("left out", r"\b(?:but\s+)?not\s+both\b", lambda m: _ONE_ALONE),
     ("left out", r"\bday\s*#?\d{1,3}\b", lambda m: _DAY),
     (
         "left out",

@@ -143,7 +143,23 @@ def test_what_is_wrong_is_said_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        '"=1',
+        "\n+1",
+        "＝1",
+        "\ufeff=1",
+        "\u200b-1",
+    ],
+)
 def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
     columns = [
         ExportColumn("maker", "text", lambda _: None),
@@ -153,7 +169,17 @@ def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
         table.write({"maker": text, "words": [text, "b"]})
     with (tmp_path / "a.csv").open(newline="") as file:
         (row,) = list(csv.reader(file))[1:]
-    assert row == ["'" + text, "'" + text + "; b"]
+    written = text.replace("\r", "\\x0d").replace("\ufeff", "\\ufeff").replace("\u200b", "\\u200b")
+    assert row == ["'" + written, "'" + written + "; b"]
+
+
+def test_no_cell_of_a_table_has_a_control(tmp_path: Path) -> None:
+    with open_table(tmp_path / "a.csv", [ExportColumn("maker", "text", lambda _: None)]) as table:
+        table.write({"maker": "\x1b[31mRED\x1b]0;t\x07 \u202e \x9b31m\tA\nB"})
+    assert (tmp_path / "a.csv").read_text("utf-8").splitlines()[1:] == [
+        '"\\x1b[31mRED\\x1b]0;t\\x07 \\u202e \\x9b31m\tA',
+        'B"',
+    ]
 
 
 def test_a_table_that_was_interrupted_is_not_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.plain_queries import Case, is_understood
+from search.language.plain.free_text import is_free
 
 _SOB = 'indication:("shortness-of-breath" OR dyspnea OR SOB)'
 _SMOKER = "indication:(smoker OR smoking OR tobacco)"
@@ -79,8 +80,18 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("cardiomegaly [no effusion] with edema", "cardiomegaly AND NOT effusion AND edema", ""),
     ("effusion (small) left", "finding:(effusion AND small AND left)", ""),
     ("pneumonia (possible)", "uncertain:pneumonia", ""),
+    ("effusion (R/L)", "finding:(effusion AND (left OR right))", ""),
+    ("edema or pneumonia, but not both", "edema OR pneumonia", "but not both"),
+    ("cardiomegaly (no effusion or edema)", "cardiomegaly AND NOT (effusion OR edema)", ""),
     ("nodule (3 mm) RUL", "finding:(nodule AND location:RUL)", "3 mm"),
 )
+
+
+@pytest.mark.parametrize(
+    "text", ["pneumonia or (edema and effusion)", "finding:(effusion left)", "(a AND b) c"]
+)
+def test_brackets_that_group_are_of_the_query_language(text: str) -> None:
+    assert not is_free(text)
 
 
 @pytest.mark.parametrize(("text", "meaning", "left_out"), ROWS, ids=[row[0] for row in ROWS])

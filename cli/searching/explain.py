@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli.options import DATABASE_VARIABLE, FiniteRange, Folder, bundle_option
+from cli.searching.thumbnails import write_picture
 from cli.terminal import echo
 
 __all__ = ["explain"]
@@ -81,7 +82,7 @@ def explain(
         name = f"image {record.id}"
         pooled = record.document["probabilities"].get(label) if record.pooled else None
     answer = located(file, name, HeatMaps(bundle), label, settings)
-    target.write_bytes(answer.png(opacity))
+    write_picture(target, answer.png(opacity))
     echo(f"{label} {answer.heat.probability:.3f} in this image alone")
     if pooled is not None:
         echo(f"{label} {pooled:.3f} of its study, whose images are pooled in the database")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from indexer.errors import NotFoundError
+from indexer.errors import DiskFullError, NotFoundError
 
-__all__ = ["thumbnail_drawer", "write_thumbnail"]
+__all__ = ["thumbnail_drawer", "write_picture", "write_thumbnail"]
 
 _FORMATS = {".webp": "WEBP", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
@@ -68,7 +70,25 @@ def write_thumbnail(picture: bytes | None, target: Path) -> None:
         with Image.open(io.BytesIO(picture)) as opened:
             opened.convert("L").save(file, kind)
         picture = file.getvalue()
+    write_picture(target, picture)
+
+
+def write_picture(target: Path, picture: bytes) -> None:
+    """Write a picture that was asked for, whole or not at all.
+
+    Raises
+    ------
+    DiskFullError
+        There is no space for it.
+    click.ClickException
+        It cannot be written otherwise.
+    """
     try:
         target.write_bytes(picture)
     except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            why = f"{target} cannot be written: {error.strerror}"
+            raise click.ClickException(why) from error
+        with suppress(OSError):
+            target.unlink()
+        raise DiskFullError(f"no space is left to write {target}: free some") from error

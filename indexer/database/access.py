@@ -8,18 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from indexer import advice
-from indexer.errors import CxrdexError, DatabaseError
+from indexer.errors import CxrdexError, DatabaseError, DiskFullError
 
 __all__ = [
     "TO_READ",
     "TO_WRITE",
     "check_descriptors",
     "check_readable",
+    "check_room",
     "give_to_group",
     "keep_wal_files",
     "set_modes",
@@ -34,6 +36,8 @@ _LOGS = ("-wal", "-shm")
 TO_READ, TO_WRITE = 12, 32
 # So few are left where one that could not be opened may be sound.
 _SPENT = 6
+# What SQLite makes beside four files, and as much again.
+_ROOM = 1 << 18
 
 
 def give_to_group(root: Path, name: str) -> None:
@@ -148,6 +152,26 @@ def _few_descriptors(count: int) -> str | None:
         for descriptor in opened:
             os.close(descriptor)
     return None
+
+
+def check_room(root: Path) -> None:
+    """Refuse to look for damage where the disk is full: SQLite reads through files that it makes
+    beside its own, so that a sound one could not be opened.
+
+    Raises
+    ------
+    DiskFullError
+        It says so.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        # Where nothing may be written at all, as on a read-only mount, it is read without.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFullError(
+                f"no space is left in {root}, without which its files cannot be opened: free some"
+            ) from error
 
 
 def unreadable(path: Path) -> str | None:

@@ -104,6 +104,26 @@ def test_a_database_is_never_called_damaged_for_want_of_descriptors(
     assert verify(copy) == []
 
 
+@pytest.mark.parametrize("words", [["verify"], ["verify", "--repair"]])
+def test_a_database_is_never_called_damaged_where_nothing_more_can_be_written(
+    words: list[str], database: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(database, tmp_path / "db")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *words, "--database", str(copy)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        # As on a full disk, no file may grow.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+        check=False,
+    )
+    assert done.returncode == 9, done.stdout + done.stderr
+    assert "no space is left" in done.stderr
+    assert "damaged" not in done.stdout + done.stderr
+    assert verify(copy) == []
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"]])
 def test_no_room_for_a_help_text_is_one_line(words: list[str]) -> None:

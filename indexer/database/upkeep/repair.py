@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from indexer import advice
-from indexer.database.access import TO_WRITE, check_descriptors
+from indexer.database.access import TO_WRITE, check_descriptors, check_room
 from indexer.database.checksums.folder import kept_manifest
 from indexer.database.checksums.single import Seal
 from indexer.database.cohorts.store import Cohorts
@@ -47,6 +47,7 @@ def repair(path: Path) -> Repair:
         There is no space for what is built anew.
     """
     check_descriptors(TO_WRITE)
+    check_room(path)
     done: list[Repaired] = []
     try:
         _mend(path, done.append)

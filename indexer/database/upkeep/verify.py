@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer import advice
-from indexer.database.access import TO_WRITE, check_descriptors, check_readable
+from indexer.database.access import TO_WRITE, check_descriptors, check_readable, check_room
 from indexer.database.checksums.folder import CHECKSUMS, Damage, check, is_whole
 from indexer.database.checksums.kinds import check_kinds
 from indexer.database.checksums.single import Seal, remembers_checksums
@@ -55,6 +55,8 @@ def verify(path: Path) -> list[Problem]:
         A run is writing it, or did so meanwhile, so that its stores cannot be seen to agree.
     DatabaseError, DatabaseMismatch
         It cannot be opened at all.
+    DiskFullError
+        There is no space to open its files.
     TextStoreUnavailable
         Elasticsearch does not answer, so that nothing can be said of it.
     """
@@ -62,6 +64,7 @@ def verify(path: Path) -> list[Problem]:
     layout = Layout(path)
     check_kinds(path)
     check_readable(path)
+    check_room(path)
     with layout.still():
         problems = list(_checksums(layout))
         if any(problem.where in ("manifest", "ledger") for problem in problems):

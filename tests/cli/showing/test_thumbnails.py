@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +18,9 @@ from click.testing import Result
 from PIL import Image
 
 from cli.searching.terminal_pictures import GraphicsProtocol, drawn
+from cli.searching.thumbnails import write_picture
 from indexer.database.reader import DatabaseReader
+from indexer.errors import DiskFullError
 from tests.terminal import at_a_terminal
 
 Ask: TypeAlias = Callable[..., Any]
@@ -133,3 +136,15 @@ def test_a_thumbnail_is_written_to_a_file(
         assert refused.exit_code == code
         assert "Traceback" not in refused.stderr
         assert not target.exists()
+
+
+def test_a_picture_for_which_there_is_no_room_leaves_no_file(tmp_path: Path) -> None:
+    target = tmp_path / "film.png"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(DiskFullError, match=r"film\.png"):
+            write_picture(target, bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not target.exists()

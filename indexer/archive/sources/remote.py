@@ -68,8 +68,18 @@ def open_address(address: str) -> str:
     except Exception as error:  # noqa: BLE001 - each client has errors of its own
         raise ArchiveError(f"archive {plain}: {_why(error)}") from None
     if not there:
-        raise ArchiveError(f"archive {plain}: nothing is there, or this login may not see it")
+        raise ArchiveError(f"archive {plain}: {_why_not_there(system, path)}")
     return plain
+
+
+def _why_not_there(system: Any, path: str) -> str:
+    """Of a server of the web that cannot be reached fsspec says that nothing is there, too."""
+    try:
+        system.info(path)
+    except Exception as error:  # noqa: BLE001 - each client has errors of its own
+        if isinstance(error.__cause__, OSError):
+            return _why(error.__cause__)
+    return "nothing is there, or this login may not see it"
 
 
 def remote_files(address: str) -> Iterator[RemoteFile]:

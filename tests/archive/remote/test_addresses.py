@@ -158,6 +158,9 @@ def test_a_wrong_login_is_refused(s3: Bucket, tmp_path: Path) -> None:
         ("s3://", "no address of s3://"),
         ("https://host/a.zip::s3://bucket", "no address of s3://"),
         ("s3://no-such-bucket-here/films", "nothing is there"),
+        # Nobody listens there.
+        ("http://127.0.0.1:9/films", r"the server cannot be asked \(ClientConnectorError\)"),
+        ("https://nowhere.invalid/films", "the server cannot be asked"),
     ],
 )
 def test_refused(s3: Bucket, tmp_path: Path, address: str, words: str) -> None:
@@ -268,3 +271,10 @@ def test_without_the_extra(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "cxrdex[remote]"' in done.stdout
+
+
+def test_a_server_without_tls_is_not_said_to_be_empty(web: str) -> None:
+    with pytest.raises(ArchiveError, match="the server cannot be asked"):
+        open_archive(web.replace("http://", "https://"))
+    with pytest.raises(ArchiveError, match="nothing is there, or this login may not see it"):
+        open_archive(f"{web}/nothing")

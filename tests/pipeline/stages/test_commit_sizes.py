@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -51,3 +52,11 @@ def test_files_that_come_faster_than_they_are_committed_are_committed_together(
             assert sizes == [10, 40, 1]
             assert stage.counts == {"done": 49, "duplicate": 2}
     assert verify(tmp_path / "db") == []
+
+
+def test_cycles_are_searched_for_as_before_once_a_run_has_ended(tmp_path: Path) -> None:
+    usual = gc.get_threshold()
+    with opened(tmp_path / "db") as writer:
+        with Committer(writer, Reports([], b"")):
+            assert gc.get_threshold()[0] > usual[0]
+        assert gc.get_threshold() == usual

@@ -146,7 +146,7 @@ def _grey_image(picture: Image.Image, grid: Grid | None, encoded: bytes | None) 
     picture.load()
     # Pillow turns 8-bit white-is-zero TIFFs round, but not deeper ones.
     inverted = picture.mode[:1] in "IF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    pixels = _grey_pixels(ImageOps.exif_transpose(picture))
+    pixels = _grey_pixels(ImageOps.exif_transpose(picture), white=inverted)
     return GreyImage(
         pixels=np.ascontiguousarray(pixels),
         bits=8 * pixels.dtype.itemsize,
@@ -165,10 +165,10 @@ def _turned_corners(orientation: int) -> bytes:
     return ImageOps.exif_transpose(corners).tobytes()
 
 
-def _grey_pixels(picture: Image.Image) -> npt.NDArray[Any]:
+def _grey_pixels(picture: Image.Image, *, white: bool) -> npt.NDArray[Any]:
     mode = picture.mode
     if mode == "F":
-        return quantised(np.asarray(picture))
+        return quantised(np.asarray(picture), white=white)
     if mode.startswith("I"):
         values = np.asarray(picture)
         return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -22,6 +22,9 @@ _MAX_PAGES = 64
 # Without a handler of its own a logger writes on stderr, even one that passes nothing on.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+# A picture of fewer finite values than this part is none.
+_MOSTLY = 0.5
+
 
 def whole_page(copies: Iterable[bool]) -> int:
     """The number of the page that is the file's one picture, not a smaller copy of it.
@@ -92,17 +95,31 @@ def read_tiff(data: bytes, most: int) -> tuple[npt.NDArray[Any], bool]:
         fits = values.max() < 2**31 and values.min() >= -(2**31)
         values = values.astype(np.int32 if fits else np.float64)
     if not np.issubdtype(values.dtype, np.integer):
-        values = quantised(values)
+        values = quantised(values, white=white)
     return values.astype(values.dtype.newbyteorder("="), copy=False), white
 
 
-def quantised(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
-    """Any numbers as 16-bit values between the least and the largest one."""
+def quantised(values: npt.NDArray[Any], *, white: bool = False) -> npt.NDArray[np.uint16]:
+    """Any numbers as 16-bit values between the least and the largest one.
+
+    What is no finite number, as programs write it beyond the film's edges, is black.
+
+    Parameters
+    ----------
+    white
+        Whether small values are white.
+    """
     if np.iscomplexobj(values):
         raise FailedImage("undecodable_pixels", "pixel values that are complex numbers")
-    if not np.isfinite(values).all():
-        raise FailedImage("undecodable_pixels", "pixel values that are no finite numbers")
-    low, high = float(values.min()), float(values.max())
+    finite = np.isfinite(values)
+    if finite.mean() < _MOSTLY:
+        raise FailedImage("undecodable_pixels", "most pixel values are no finite numbers")
+    low, high = (
+        float(values.min(where=finite, initial=np.inf)),
+        float(values.max(where=finite, initial=-np.inf)),
+    )
+    if not finite.all():
+        values = np.where(finite, values, high if white else low)
     scale = 65535.0 / (high - low) if high > low else 0.0
     scaled: npt.NDArray[np.uint16] = np.rint((values - low) * scale).astype(np.uint16)
     return scaled

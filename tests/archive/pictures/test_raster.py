@@ -100,9 +100,27 @@ def test_floating_point_tiff() -> None:
     pixels = film(bits=12).astype(np.float32) / 4096
     image = read_picture(make_picture(pixels, "TIFF"), "TIFF")
     assert np.corrcoef(image.pixels.ravel(), pixels.ravel())[0, 1] > 0.999999
-    pixels[0, 0] = np.nan
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("white", [False, True])
+def test_what_is_no_number_in_a_tiff_is_black(kind: type, white: bool) -> None:
+    import tifffile
+
+    pixels = film(bits=12).astype(kind) / 4096
+    pixels[:20] = np.nan
+    pixels[20:25] = np.inf
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="miniswhite" if white else "minisblack")
+    image = read_picture(buffer.getvalue(), "TIFF")
+    assert image.inverted is white
+    assert {*image.pixels[:25].ravel().tolist()} == {65535 if white else 0}
+    assert np.corrcoef(image.pixels[25:].ravel(), pixels[25:].ravel())[0, 1] > 0.999999
+    pixels[:100] = np.nan
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels)
     with pytest.raises(FailedImage) as caught:
-        read_picture(make_picture(pixels, "TIFF"), "TIFF")
+        read_picture(buffer.getvalue(), "TIFF")
     assert caught.value.reason == "undecodable_pixels"
 
 

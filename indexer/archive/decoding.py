@@ -27,7 +27,14 @@ from indexer.archive.thumbnail import make_thumbnail
 from indexer.archive.windowing import GreyImage
 from indexer.errors import FailedImage, ImageError
 
-__all__ = ["DecodeSettings", "DecodedImage", "ThumbnailChoice", "decode", "find_study_uid"]
+__all__ = [
+    "DecodeSettings",
+    "DecodedImage",
+    "ThumbnailChoice",
+    "decode",
+    "decode_deep",
+    "find_study_uid",
+]
 
 ThumbnailChoice: TypeAlias = Literal["unmarked", "clean"]
 
@@ -147,6 +154,43 @@ def decode(data: bytes, name: str, settings: DecodeSettings) -> DecodedImage:
             "undecodable_pixels", f"damaged in an unforeseen way ({type(error).__name__})"
         ) from None
     raise refusal(data, name)
+
+
+def decode_deep(data: bytes, settings: DecodeSettings) -> npt.NDArray[np.uint16]:
+    """The film of a file with its depth, its longer side `settings.size`.
+
+    A value v is the grey ``v / 64 - 255`` of the picture that `decode` makes: 255 is white there,
+    and what is brighter or darker than it shows goes on to 510 and -255.
+
+    Raises
+    ------
+    SkippedImage, FailedImage
+        As of `decode`.
+    """
+    kind = raster.picture_format(data)
+    try:
+        if kind and data[128:132] != b"DICM":
+            image = raster.read_picture(data, kind, settings.target, settings.limits)
+        elif is_dicom(data):
+            with quiet():
+                file = open_dicom(data, settings.limits)
+                image, _ = read_image(file, settings.target, settings.limits, settings.polarity)
+        else:
+            raise refusal(data, "")
+        picture, grid = windowing.develop_deep(image), image.grid
+        if settings.borders:
+            picture, grid = borders.cut_deep_borders(picture, grid)
+        rows, columns = (grid.rows, grid.columns) if grid else picture.shape
+        film = scaling.resize_deep(picture, *scaling.fitted(rows, columns, settings.size), grid)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise FailedImage(
+            "too_large", "needs more memory than there is, or than a worker may take"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - one file's trouble stays its own
+        raise FailedImage("undecodable_pixels", f"damaged ({type(error).__name__})") from None
+    return np.rint((np.clip(film, -255, 510) + 255) * 64).astype(np.uint16)
 
 
 def find_study_uid(data: bytes, limits: Limits) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from indexer.archive.windowing import GreyArray, Grid, Values
 
-__all__ = ["resize", "to_canvas"]
+__all__ = ["fitted", "resize", "resize_deep", "to_canvas"]
 
 
 def to_canvas(
@@ -33,12 +33,31 @@ def to_canvas(
     rows, columns = (grid.rows, grid.columns) if grid else picture.shape
     if squash:
         return resize(picture, size, size, grid)
-    scale = size / max(rows, columns)
-    inner = resize(picture, max(1, round(rows * scale)), max(1, round(columns * scale)), grid)
+    inner = resize(picture, *fitted(rows, columns, size), grid)
     canvas = np.zeros((size, size), dtype=np.uint8)
     top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
     canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return canvas
+
+
+def fitted(rows: int, columns: int, size: int) -> tuple[int, int]:
+    """Rows and columns of a picture whose longer side is `size`."""
+    scale = size / max(rows, columns)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))
+
+
+def resize_deep(
+    picture: npt.NDArray[np.float32], rows: int, columns: int, grid: Grid | None
+) -> npt.NDArray[np.float32]:
+    """As `resize`, without rounding greys or ending them at 0 and 255."""
+    if grid is not None:
+        lines = _means(picture, _ends(rows, grid.rows) / grid.step + grid.top)
+        return _means(lines.T, _ends(columns, grid.columns) / grid.step + grid.left).T
+    from PIL import Image
+
+    shrinks = rows <= picture.shape[0] and columns <= picture.shape[1]
+    way = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(picture).resize((columns, rows), way))
 
 
 def resize(picture: GreyArray, rows: int, columns: int, grid: Grid | None) -> npt.NDArray[np.uint8]:

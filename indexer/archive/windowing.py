@@ -28,6 +28,7 @@ __all__ = [
     "Values",
     "check_size",
     "develop",
+    "develop_deep",
     "grey_channel",
     "pixel_digest",
     "render",
@@ -197,6 +198,18 @@ def render(image: GreyImage) -> GreyArray:
     return develop(image)[0]
 
 
+def develop_deep(image: GreyImage) -> npt.NDArray[np.float32]:
+    """The picture of `develop` with all of an image's depth: its greys are not rounded and go on
+    below 0 and above 255, to -255 and 510. What lies outside the image is as black as that."""
+    level, index, outside, _ = _levels(image)
+    level = np.clip(level, -1.0, 2.0)
+    level[outside] = -1.0
+    picture = _look_up((level * 255.0).astype(np.float32), index)
+    if image.outside is not None:
+        picture[image.outside] = -255.0
+    return picture
+
+
 def develop(image: GreyImage) -> tuple[GreyArray, tuple[str, ...]]:
     """8-bit picture of an image: bone white, the 0.5th to 99.5th percentile stretched to 0..255.
 
@@ -214,6 +227,24 @@ def develop(image: GreyImage) -> tuple[GreyArray, tuple[str, ...]]:
     FailedImage
         ``blank_image``: all pixels are equal.
     """
+    level, index, outside, notes = _levels(image)
+    level = np.clip(level, 0.0, 1.0)
+    level[outside] = 0.0
+    # A smaller copy of a deep image has no noise left that would even out the rounding.
+    if image.grid and image.bits > 8:
+        picture: GreyArray = _look_up((level * 255.0).astype(np.float32), index)
+    else:
+        picture = _look_up(np.rint(level * 255.0).astype(np.uint8), index)
+    if image.outside is not None:
+        picture[image.outside] = 0
+    return picture, tuple(dict.fromkeys(notes))
+
+
+def _levels(
+    image: GreyImage,
+) -> tuple[Values, npt.NDArray[Any], npt.NDArray[np.bool_], list[str]]:
+    """For each stored value where it lies between black, 0, and white, 1, or beyond; for each pixel
+    the place of its value; which values are padding; and notes."""
     low, high = image.pixels.min(), image.pixels.max()
     if low == high:
         raise FailedImage("blank_image", "all pixels have one value; a radiograph has contrast")
@@ -240,16 +271,7 @@ def develop(image: GreyImage) -> tuple[GreyArray, tuple[str, ...]]:
     if limits[0] >= limits[1]:
         ends = sorted((sign * float(low), sign * float(high)))
         limits = ends[0], ends[1]
-    level = np.clip((tones - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
-    level[outside] = 0.0
-    # A smaller copy of a deep image has no noise left that would even out the rounding.
-    if image.grid and image.bits > 8:
-        picture: GreyArray = _look_up((level * 255.0).astype(np.float32), index)
-    else:
-        picture = _look_up(np.rint(level * 255.0).astype(np.uint8), index)
-    if image.outside is not None:
-        picture[image.outside] = 0
-    return picture, tuple(dict.fromkeys(notes))
+    return (tones - limits[0]) / (limits[1] - limits[0]), index, outside, notes
 
 
 def _histograms(

@@ -23,10 +23,13 @@ from indexer.pipeline.workers import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from indexer.archive.decoding import DecodedImage, DecodeSettings
     from indexer.archive.limits import Limits
 
-__all__ = ["FileDecoder", "FileWorkers", "StudyUids"]
+__all__ = ["DeepFilms", "FileDecoder", "FileWorkers", "StudyUids"]
 
 T = TypeVar("T")
 
@@ -208,6 +211,13 @@ class FileDecoder(FileWorkers["DecodedImage"]):
         return self.ask(source, name)
 
 
+class DeepFilms(FileWorkers["npt.NDArray[np.uint16]"]):
+    """Decodes single films with their depth (`indexer.archive.decoding.decode_deep`)."""
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        super().__init__(partial(_deep, settings), settings.limits, 1)
+
+
 class StudyUids(FileWorkers[str]):
     """Reads the Study Instance UIDs of single files; one that has none is answered by no text."""
 
@@ -226,6 +236,14 @@ def _decode(
     from indexer.archive.decoding import decode
 
     return _of_file(lambda data, name: decode(data, name, settings), settings.limits, task)
+
+
+def _deep(
+    settings: DecodeSettings, task: tuple[bytes | str, str]
+) -> npt.NDArray[np.uint16] | SkippedImage | FailedImage:
+    from indexer.archive.decoding import decode_deep
+
+    return _of_file(lambda data, _: decode_deep(data, settings), settings.limits, task)
 
 
 def _study_uid(limits: Limits, task: tuple[bytes | str, str]) -> str | SkippedImage | FailedImage:

@@ -12,7 +12,7 @@ from indexer.errors import NotFoundError
 from search.request import ImageId, Upload
 from search.results import document_without_report
 from search.web.completions import completions
-from search.web.films import Window
+from search.web.films import DeepSize, Window
 from search.web.people.access import require
 from search.web.problems import PROBLEM, PROBLEMS
 from search.web.queries import FacetQuery, NoQuery, SearchQuery, SimilarQuery, SizeQuery
@@ -112,6 +112,42 @@ def pixels(state: _State, image_id: _Id, query: Annotated[PixelsQuery, Query()])
     """The film itself, from the archive that it was read from, in the window that is asked for."""
     film = state.films.png(image_id, query.size, Window(query.width, query.level))
     return Response(film, media_type="image/png", headers=_IMMUTABLE)
+
+
+class ValuesQuery(NoQuery):
+    """How large a film is wanted."""
+
+    size: DeepSize = "1024"
+
+
+@router.get(
+    "/images/{image_id}/values",
+    dependencies=[require("reader")],
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {}},
+            "headers": {
+                f"cxrdex-{name}": {
+                    "description": f"{name.title()} of the film.",
+                    "schema": {"type": "integer"},
+                }
+                for name in ("rows", "columns")
+            },
+        }
+    },
+)
+def values(state: _State, image_id: _Id, query: Annotated[ValuesQuery, Query()]) -> Response:
+    """The film with its depth, for a viewer to window.
+
+    Differences from one pixel to the next, 16 bits little-endian, packed by zlib. A value v is the
+    grey v / 64 - 255 of what `pixels` shows from 0, black, to 255, white.
+    """
+    film = state.films.values(image_id, query.size)
+    size = {"cxrdex-rows": str(film.rows), "cxrdex-columns": str(film.columns)}
+    return Response(
+        film.packed, media_type="application/octet-stream", headers={**_IMMUTABLE, **size}
+    )
 
 
 class HeatQuery(SizeQuery):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import re
 import threading
+import zlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from indexer.archive.decoding import DecodedImage, DecodeSettings
 from indexer.archive.deidentify import pseudonym
 from indexer.archive.limits import Limits
+from indexer.archive.scaling import fitted
 from indexer.cascade.heatmap import HeatMap, HeatMaps
 from indexer.errors import ArchiveError, ImageError, NotFoundError
-from indexer.pipeline.single import StudyUids
+from indexer.pipeline.single import DeepFilms, StudyUids
 from search.pictures.explain import source_bytes
 from search.pictures.query import id_key
 from search.request import ImageId, Upload
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.single import FileDecoder
     from search.service import SearchService
 
-__all__ = ["WINDOWS", "Films", "Overlay", "Window"]
+__all__ = ["WINDOWS", "DeepSize", "Films", "Overlay", "Values", "Window"]
 
 # This many decoded films and canvases of one or two megabytes are kept.
 _KEPT = 32
@@ -69,6 +71,27 @@ class Overlay(NamedTuple):
     probability: float
 
 
+#: Longer sides that a film with its depth may have.
+DeepSize: TypeAlias = Literal["1024", "2048"]
+
+
+class Values(NamedTuple):
+    """A film with its depth.
+
+    Parameters
+    ----------
+    rows, columns
+        Its size.
+    packed
+        Differences from one pixel to the next, 16 bits little-endian, as zlib packs them. A value v
+        is the grey ``v / 64 - 255`` of the picture: 0 is black in it and 255 white.
+    """
+
+    rows: int
+    columns: int
+    packed: bytes
+
+
 class Films:
     """Pictures and heat maps of indexed images; threads may share it.
 
@@ -85,6 +108,7 @@ class Films:
         self._kept: OrderedDict[tuple[str, int, bool], DecodedImage] = OrderedDict()
         self._maps: HeatMaps | None = None
         self._uids: StudyUids | None = None
+        self._deep: dict[str, DeepFilms] = {}
 
     def close(self) -> None:
         """End the decoding workers."""
@@ -94,6 +118,9 @@ class Films:
             self._decoders.clear()
             if self._uids is not None:
                 self._uids.close()
+            for deep in self._deep.values():
+                deep.close()
+            self._deep.clear()
 
     def study_uid(self, image_id: str) -> str:
         """The original Study Instance UID of an image, read from its file and kept nowhere.
@@ -134,10 +161,33 @@ class Films:
         ArchiveError
             Its file cannot be read any more.
         """
-        with self._service.snapshot() as snapshot:
-            if not snapshot.database.ledger.images.has_picture(image_id):
-                raise NotFoundError(f"no picture of the image {image_id} may be shown")
+        self._may_be_shown(image_id)
         return _png(self._decoded(image_id, size, False), size, window)
+
+    def values(self, image_id: str, size: DeepSize) -> Values:
+        """The film with its depth, as large as `png` gives it.
+
+        Raises
+        ------
+        NotFoundError, ArchiveError
+            As of `png`.
+        """
+        self._may_be_shown(image_id)
+        with self._lock:
+            if size not in self._deep:
+                self._deep[size] = DeepFilms(self._settings(int(size), False))
+            deep = self._deep[size]
+        record = self._service.show(ImageId(image_id)).record
+        content, name = source_bytes(record, Limits().file_bytes)
+        try:
+            film = deep.ask(content, name)
+        except ImageError as error:
+            raise ArchiveError(f"image {image_id}: {error.detail} ({error.reason})") from error
+        # Neighbours differ little, so that differences are packed to less.
+        steps = film.astype("<u2").ravel()
+        steps[1:] = steps[1:] - steps[:-1]
+        rows, columns = film.shape
+        return Values(rows, columns, zlib.compress(steps.tobytes(), 1))
 
     def uploaded(self, upload: Upload, size: int) -> bytes:
         """As `png`, of a film that somebody sent, who may see it as it is.
@@ -181,6 +231,22 @@ class Films:
         drawn.save(file, "PNG", compress_level=1)
         return Overlay(file.getvalue(), heat.probability)
 
+    def _may_be_shown(self, image_id: str) -> None:
+        with self._service.snapshot() as snapshot:
+            if not snapshot.database.ledger.images.has_picture(image_id):
+                raise NotFoundError(f"no picture of the image {image_id} may be shown")
+
+    def _settings(self, size: int, squash: bool) -> DecodeSettings:
+        with self._service.snapshot() as snapshot:
+            manifest = snapshot.manifest
+        return DecodeSettings(
+            size=size,
+            squash=squash,
+            thumbnail=0,
+            borders=manifest.borders,
+            polarity=manifest.polarity or {},
+        )
+
     def _decoded(self, image_id: str, size: int, squash: bool) -> DecodedImage:
         key = image_id, size, squash
         with self._lock:
@@ -205,16 +271,7 @@ class Films:
 
         with self._lock:
             if (size, squash) not in self._decoders:
-                with self._service.snapshot() as snapshot:
-                    manifest = snapshot.manifest
-                settings = DecodeSettings(
-                    size=size,
-                    squash=squash,
-                    thumbnail=0,
-                    borders=manifest.borders,
-                    polarity=manifest.polarity or {},
-                )
-                self._decoders[size, squash] = FileDecoder(settings)
+                self._decoders[size, squash] = FileDecoder(self._settings(size, squash))
                 if len(self._decoders) > _DECODERS:
                     # A request that this one is working for still gets its film.
                     self._decoders.popitem(last=False)[1].close()
@@ -241,6 +298,4 @@ def _png(film: DecodedImage, size: int, window: Window = _ALL) -> bytes:
 
 def _fitted(film: DecodedImage, size: int) -> tuple[int, int]:
     """Height and width of a film whose longer side is `size`."""
-    rows, columns = film.shape
-    scale = size / max(rows, columns)
-    return max(1, round(rows * scale)), max(1, round(columns * scale))
+    return fitted(*film.shape, size)

@@ -71,6 +71,21 @@ def cut_borders(picture: GreyArray, grid: Grid | None) -> tuple[GreyArray, Grid 
     return _stretched(inside), grid
 
 
+def cut_deep_borders(
+    picture: npt.NDArray[np.float32], grid: Grid | None
+) -> tuple[npt.NDArray[np.float32], Grid | None]:
+    """As `cut_borders`, of a picture whose greys go on below 0 and above 255."""
+    seen = np.clip(picture, 0, 255)
+    frame = find_frame(seen)
+    if frame == (0, picture.shape[0], 0, picture.shape[1]):
+        return picture, grid
+    _, grid = cut_borders(seen, grid)
+    part = (slice(frame.top, frame.bottom), slice(frame.left, frame.right))
+    low, high = _ends(seen[part])
+    inside = picture[part]
+    return (inside if high <= low else (inside - low) * np.float32(255 / (high - low))), grid
+
+
 def find_frame(picture: GreyArray) -> Frame:
     """What is left of a picture, (rows, columns), without even black or white borders."""
     rows, columns = picture.shape
@@ -129,8 +144,7 @@ def _plausible(frame: Frame, rows: int, columns: int) -> bool:
 
 
 def _stretched(picture: GreyArray) -> GreyArray:
-    step = max(1, int((picture.size / 250_000) ** 0.5))
-    low, high = np.percentile(picture[::step, ::step], (_TAIL, 100 - _TAIL))
+    low, high = _ends(picture)
     if high <= low:
         return picture
     levels = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255)
@@ -140,3 +154,10 @@ def _stretched(picture: GreyArray) -> GreyArray:
     else:
         stretched = np.clip((picture - low) * (255 / (high - low)), 0, 255).astype(np.float32)
     return stretched
+
+
+def _ends(picture: GreyArray) -> tuple[float, float]:
+    """The greys that become black and white."""
+    step = max(1, int((picture.size / 250_000) ** 0.5))
+    low, high = np.percentile(picture[::step, ::step], (_TAIL, 100 - _TAIL))
+    return float(low), float(high)

@@ -1,6 +1,6 @@
 "use strict";
-// Films on canvases: window and level by a lookup table of 256 values, zoom, move, invert, rotate,
-// and a heat map over each. Several films of a page share one view while they are linked.
+// Films on canvases: window and level by a lookup table, of 256 values until a film is windowed and
+// then of all its depth, zoom, move, invert, rotate, and a heat map over each. Several films of a page share one view while they are linked.
 (() => {
   const START = { width: 256, level: 128, zoom: 1, x: 0, y: 0, turns: 0, inverted: false };
   const tools = document.querySelector(".tools[data-viewer]");
@@ -44,6 +44,36 @@
       const raw = this.source.getContext("2d", { willReadFrequently: true });
       raw.drawImage(picture, 0, 0);
       this.pixels = raw.getImageData(0, 0, this.source.width, this.source.height);
+      this.deep = undefined;
+      this.deepening = false;
+    }
+
+    // A film that is windowed is asked for with its depth, of which 256 greys are a small part: its
+    // values are differences from one pixel to the next, in 16 bits.
+    async deepen() {
+      const { width, level } = this.view;
+      const { pixels, place } = this;
+      if (this.deepening || !place.dataset.values || (width === START.width && level === START.level)) return;
+      this.deepening = true;
+      const size = Math.max(pixels.width, pixels.height) > 1024 ? 2048 : 1024;
+      const answer = await fetch(place.dataset.values + size).catch(() => null);
+      if (!answer || !answer.ok) return;
+      const unpacked = answer.body.pipeThrough(new DecompressionStream("deflate"));
+      const bytes = await new Response(unpacked).arrayBuffer().catch(() => null);
+      const rows = Number(answer.headers.get("cxrdex-rows"));
+      const columns = Number(answer.headers.get("cxrdex-columns"));
+      // A larger picture may have taken its place meanwhile.
+      if (!bytes || this.pixels !== pixels || rows !== pixels.height || columns !== pixels.width) return;
+      const steps = new DataView(bytes);
+      const deep = new Uint16Array(rows * columns);
+      for (let at = 0, value = 0; at < deep.length; at += 1) {
+        value = (value + steps.getUint16(2 * at, true)) & 0xffff;
+        deep[at] = value;
+      }
+      this.deep = deep;
+      this.window();
+      this.draw();
+      place.dataset.deep = size;
     }
 
     // Zoomed in, a film that has more pixels than are shown at first is asked for with them.
@@ -62,18 +92,22 @@
     // Applies window and level to the film itself; moving and zooming need not do so again.
     window() {
       const { width, level, inverted } = this.view;
-      const table = new Uint8ClampedArray(256);
-      for (let value = 0; value < 256; value += 1) {
-        const grey = ((value - level + width / 2) / width) * 255;
+      // A film looks the same before it is windowed, whether its depth is here or not.
+      const { deep } = width === START.width && level === START.level ? {} : this;
+      const table = new Uint8ClampedArray(deep ? 65536 : 256);
+      for (let value = 0; value < table.length; value += 1) {
+        const seen = deep ? value / 64 - 255 : value;
+        const grey = ((seen - level + width / 2) / width) * 255;
         table[value] = inverted ? 255 - grey : grey;
       }
       const shown = new ImageData(this.pixels.width, this.pixels.height);
       const from = this.pixels.data;
       const to = shown.data;
       for (let at = 0; at < from.length; at += 4) {
-        to[at] = to[at + 1] = to[at + 2] = table[from[at]];
+        to[at] = to[at + 1] = to[at + 2] = table[deep ? deep[at / 4] : from[at]];
         to[at + 3] = 255;
       }
+      this.deepen();
       this.source.getContext("2d").putImageData(shown, 0, 0);
     }
 

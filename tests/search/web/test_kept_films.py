@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import io
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from starlette.testclient import TestClient
 
@@ -133,3 +137,26 @@ def test_the_original_of_a_study_is_found_at_the_click(
         assert not any(uid in repr(events) for uid in uids)
         closed = TestClient(create_app(web_service, WebSettings()), "http://127.0.0.1:8000")
         assert closed.get(f"{address}/viewer").status_code == 404
+
+
+def test_a_film_has_more_depth_than_is_shown(
+    client: TestClient, web_service: SearchService
+) -> None:
+    found = web_service.search(SearchRequest(words="view:frontal", limit=20)).hits
+    deepest = 0
+    for hit in found:
+        answer = client.get(f"/v1/images/{hit.id}/values")
+        shown = client.get(f"/v1/images/{hit.id}/pixels?size=1024")
+        assert answer.status_code == shown.status_code
+        if answer.status_code != 200:
+            continue
+        rows, columns = (int(answer.headers[f"cxrdex-{side}"]) for side in ("rows", "columns"))
+        steps = np.frombuffer(zlib.decompress(answer.content), "<u2").astype(np.int64)
+        values = (np.cumsum(steps) % 65536).reshape(rows, columns) / 64 - 255
+        picture = np.asarray(Image.open(io.BytesIO(shown.content)))
+        assert picture.shape == values.shape
+        apart = np.abs(np.clip(values, 0, 255) - picture)
+        assert apart.mean() < 1
+        deepest = max(deepest, len(np.unique(values)))
+    assert deepest > 2000
+    assert client.get(f"/v1/images/{found[0].id}/values?size=300").status_code == 422

@@ -96,6 +96,28 @@ def test_window_invert_rotate_and_zoom(opened: Opening, site: Site) -> None:
     assert look(page) == start
 
 
+_GREYS = """() => {
+  const canvas = document.querySelector(".viewer canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const greys = new Set();
+  for (let i = 0; i < data.length; i += 4) greys.add(data[i]);
+  return greys.size;
+}"""
+
+
+def test_a_narrow_window_shows_a_films_depth(opened: Opening, site: Site) -> None:
+    (image,) = of_effusion(site, 1)
+    page = opened(f"/images/{image}", "reader")
+    expect(page.locator(".viewer canvas")).to_be_visible()
+    start = look(page)
+    page.get_by_role("slider", name="Window").fill("16")
+    expect(page.locator(".viewer")).to_have_attribute("data-deep", "1024")
+    # Of 256 greys a window of 16 would show 16 and a few between.
+    assert page.evaluate(_GREYS) > 100
+    page.get_by_role("button", name="Reset").click()
+    assert look(page) == start
+
+
 def test_a_large_film_is_shown_with_its_pixels_when_zoomed(opened: Opening, site: Site) -> None:
     (image,) = of_effusion(site, 1)
     page = opened(f"/images/{image}", "reader")

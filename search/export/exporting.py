@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from indexer.errors import QueryError
 from search.export.columns import SPLIT, ExportColumn, choose_columns, document_columns
-from search.export.files import open_table
+from search.export.files import begun, open_table
 from search.language.tree import Among, conjunction
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _width(snapshot: Snapshot) -> int:
 
 def _write_vectors(snapshot: Snapshot, keys: npt.NDArray[np.int64], path: Path) -> None:
     shape = (len(keys), _width(snapshot))
-    aside = path.with_name(path.name + ".part")
+    aside = begun(path)
     try:
         rows = np.lib.format.open_memmap(aside, "w+", np.dtype(np.float16), shape)
         for start in range(0, len(keys), _BATCH):

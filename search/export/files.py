@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +12,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from indexer.errors import MissingExtraError, QueryError
+from indexer.errors import CxrdexError, MissingExtraError, QueryError
 from search.export.cells import csv_cell
 from search.export.columns import ExportColumn
 
-__all__ = ["SUFFIXES", "RowWriter", "open_table"]
+__all__ = ["SUFFIXES", "RowWriter", "begun", "open_table"]
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROWS_PER_GROUP = 4096
@@ -54,13 +56,33 @@ def open_table(path: Path, columns: Sequence[ExportColumn], vector: int = 0) -> 
         )
     if vector and path.suffix.lower() != ".parquet":
         raise QueryError("embeddings are a column of Parquet alone (.parquet)")
-    aside = path.with_name(path.name + ".part")
+    aside = begun(path)
     try:
         with kinds[path.suffix.lower()](aside, columns, vector) as table:
             yield table
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def begun(path: Path) -> Path:
+    """An empty file beside `path`, to be renamed once it is written.
+
+    Raises
+    ------
+    CxrdexError
+        None can be made there.
+    """
+    aside = path.with_name(path.name + ".part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        aside.touch()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CxrdexError(f"{path} cannot be written: {error.strerror}") from error
+    return aside
 
 
 class _Csv:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.errors import QueryError
+from indexer.errors import CxrdexError, QueryError
 from indexer.pipeline.run import index
 from indexer.simulation import Simulation
 from search.export.columns import ExportColumn
@@ -191,3 +191,13 @@ def test_a_table_that_was_interrupted_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         interrupted()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["nowhere/a.csv", "nowhere/a.jsonl", "folder.csv", "no/a.npy"])
+def test_a_place_that_cannot_be_written_is_named(
+    service: SearchService, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(CxrdexError, match=f"{name} cannot be written"):
+        export(service, ExportRequest(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]

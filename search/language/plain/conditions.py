@@ -290,9 +290,12 @@ CONDITIONS: tuple[tuple[str, str, Callable[[re.Match[str]], str | None]], ...] =
     ),
     (
         "view",
-        r"(?<=\bnormal )(lateral|frontal)s?(?=\s*(?:[,;]|$))",
-        lambda m: f"view:{m[1].lower()}",
+        r"(?:(?<=\bnormal )|(?<=\bno )|(?<=\bnot )|(?<=\bwithout )|^)"
+        r"(lat(?:eral)?|frontal)s?"
+        r"(?=\s*(?:[,;]|$))",
+        lambda m: "view:frontal" if m[1].lower() == "frontal" else "view:lateral",
     ),
+    ("view", r"(?<=\bnot )(pa|ap)(?=\s*(?:[,;]|$))", lambda m: f"projection:{m[1].upper()}"),
     ("view", rf"\bfrontal {_FILM}\b|\bon (?:the )?frontal\b", lambda m: "view:frontal"),
     # Portable films are taken from the front.
     (

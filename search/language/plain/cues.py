@@ -121,6 +121,7 @@ FILLERS = _split(
     diagnosed | diagnosis of | dx | suffering | just | about | how | when | during | here | database
     | archive | placement | insertion | in place | now | anything | something | currently | today |
     got | yes | positive | pos | follow up | good | nice | classic | typical | textbook | great |
+    indication | reason | reason for exam | between |
     unresolved | not resolved | has not resolved | have not resolved | not yet resolved
     """
 )

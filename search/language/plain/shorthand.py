@@ -77,6 +77,11 @@ def _any_of(words: Iterable[str]) -> str:
 #: it stands for.
 _SHORTHAND: tuple[tuple[_Needs, str, _Plain], ...] = (
     ("sign", r"[‘’ʼ´`]", "'"),
+    (
+        "sign",
+        r"\bw(?:ith)?\s?/?\s?(?:/|\band/or\b|\bor\b)\s?w(?:/?o|ithout)\b",
+        " plus or minus ",
+    ),
     ("word", r"\bw/?/?o(?:ut)?(?=[\s,.]|$)|\bwith\s+out\b", " without "),
     ("sign", r"\bw/\s*o\b", " without "),
     ("sign", r"\b[fw]\s?/\s?u\b(?:\s+(?:for|of)\b)?", " "),

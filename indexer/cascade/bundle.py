@@ -259,7 +259,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise BundleError(
-            f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}"
+            f"no bundle at {path}: a bundle is a folder with {_DESCRIPTION} and {_WEIGHTS}; "
+            "where it lies elsewhere now, name its place with `bundle` or in CXRDEX_BUNDLE"
         ) from error
     except OSError as error:
         why = error.strerror or error

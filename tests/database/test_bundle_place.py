@@ -31,7 +31,7 @@ def test_the_bundle_need_not_be_named_again(database: Path, tmp_path: Path) -> N
 
 def test_a_bundle_that_was_moved(database: Path, tmp_path: Path) -> None:
     shutil.move(tmp_path / "bundle", tmp_path / "moved")
-    with pytest.raises(cxrdex.BundleError, match="bundle"):
+    with pytest.raises(cxrdex.BundleError, match="elsewhere now, name its place with `bundle`"):
         cxrdex.index(tmp_path / "a", database, workers=1)
     words = ["index", str(tmp_path / "a"), "--database", str(database), "--workers", "1"]
     environment = {"CXRDEX_BUNDLE": str(tmp_path / "moved")}

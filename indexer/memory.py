@@ -25,7 +25,7 @@ def keep_freed_memory(most: int = 2**30) -> None:
     _set((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, most))
 
 
-def share_heaps(most: int = 2, large: int = 2**18) -> None:
+def share_heaps(most: int = 2, large: int = 2**22, spare: int = 2**25) -> None:
     """Let threads of a long-lived process share a few heaps of glibc, for threads yet to start.
 
     Parameters
@@ -36,10 +36,12 @@ def share_heaps(most: int = 2, large: int = 2**18) -> None:
     large
         Blocks of so many bytes are given back to the kernel when they are freed. By default the
         size grows with what is freed, to 32 MiB, and holes of such blocks stay in the heaps.
+    spare
+        Freed bytes that a heap keeps at its end, so that it need not ask for them again.
 
     Without effect on other C libraries.
     """
-    _set((_M_ARENA_MAX, most), (_M_MMAP_THRESHOLD, large))
+    _set((_M_ARENA_MAX, most), (_M_MMAP_THRESHOLD, large), (_M_TRIM_THRESHOLD, spare))
 
 
 def _set(*parameters: tuple[int, int]) -> None:

@@ -60,7 +60,7 @@ def _list(known: Lexicon, form: str) -> None:
 def _show(entry: Expansion, known: Lexicon) -> None:
     from rich.text import Text
 
-    from search.language.lexicon import written
+    from search.language.tree import written
 
     out = console()
     for heading in entry.headings:

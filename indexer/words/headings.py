@@ -37,6 +37,9 @@ class Heading:
         Kind and word, where the name says several things of one finding; never of a disease.
     plain
         The heading in everyday words, empty where it has none.
+    exact
+        Whether its name is looked for as a finding alone, as other findings are said to be at a
+        place of the same words.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Heading:
     narrower: tuple[str, ...] = ()
     means: tuple[tuple[WordKind, str], ...] = ()
     plain: str = ""
+    exact: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """``{"heading", "kinds", "forms", "broader", "narrower", "means"}``."""
@@ -78,6 +82,7 @@ def headings() -> tuple[Heading, ...]:
             tuple(entry.get("broader", ())),
             means=tuple(tuple(part.split(":", 1)) for part in entry.get("means", ())),
             plain=entry.get("plain", ""),
+            exact=entry.get("exact", False),
         )
         for kind in KINDS
         for name, entry in vocabulary()[kind].items()

@@ -33,6 +33,7 @@ from search.language.tree import (
     conjunction,
     flattened,
     leaves,
+    written,
 )
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
     "Heading",
     "Lexicon",
     "unsayable",
-    "written",
 ]
 
 # At most this many synonyms of one term are searched for, and this many leaves in an expanded
@@ -122,6 +122,7 @@ class Lexicon:
         self.headings: Mapping[str, Heading] = {
             h.name: replace(h, narrower=tuple(below[h.name])) for h in given
         }
+        self._exact = {heading.name for heading in given if heading.exact}
         self._within = {name: self._descend(name) for name in self.headings}
         self._senses: dict[_Stems, tuple[Heading, ...]] = {}
         for heading in self.headings.values():
@@ -324,7 +325,12 @@ class Lexicon:
         as_written = [Phrase(w.text, w.field, w.origin) for w in words if isinstance(w, Term)]
         alone = stemmed(first.text) if len(words) == 1 else None
         texts = self._ways(headings, alone)
-        ways = (Phrase(text, first.field, first.origin) for text in texts)
+        ways = (
+            Value("disease", text, first.origin)
+            if first.field in (None, "annotation") and text in self._exact
+            else Phrase(text, first.field, first.origin)
+            for text in texts
+        )
         return any_of([conjunction(*as_written), *ways])
 
     @functools.lru_cache(maxsize=4096)  # noqa: B019 (there is one lexicon)
@@ -374,21 +380,6 @@ class Lexicon:
 def unsayable(tree: Node, sayable: Collection[str]) -> list[str]:
     """`Lexicon.unsayable` of the lexicon that ships with cxrdex."""
     return Lexicon.load().unsayable(tree, sayable)
-
-
-def written(node: Node) -> str:
-    """A tree of words, phrases and values as a query that `search.language.query.parse` reads."""
-    match node:
-        case And(nodes) | Or(nodes):
-            between = " AND " if isinstance(node, And) else " OR "
-            return between.join(
-                f"({written(n)})" if isinstance(n, And | Or) else written(n) for n in nodes
-            )
-        case Term(text, field) | Phrase(text, field) | Value(field, text):
-            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-            shown = f'"{quoted}"' if not isinstance(node, Term) else text
-            return f"{field}:{shown}" if field else shown
-    raise ValueError(f"{type(node).__name__} is none of words, phrases and values")
 
 
 def _holds(stems: _Stems, shorter: _Stems) -> bool:

@@ -42,6 +42,7 @@ __all__ = [
     "narrow",
     "required_certainty",
     "required_origin",
+    "written",
 ]
 
 
@@ -329,3 +330,18 @@ def flattened(node: Node) -> Node:
         case Not(child) | Boost(child) | Finding(child):
             return replace(node, node=flattened(child))
     return node
+
+
+def written(node: Node) -> str:
+    """A tree of words, phrases and values as a query that `search.language.query.parse` reads."""
+    match node:
+        case And(nodes) | Or(nodes):
+            between = " AND " if isinstance(node, And) else " OR "
+            return between.join(
+                f"({written(n)})" if isinstance(n, And | Or) else written(n) for n in nodes
+            )
+        case Term(text, field) | Phrase(text, field) | Value(field, text):
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            shown = f'"{quoted}"' if not isinstance(node, Term) else text
+            return f"{field}:{shown}" if field else shown
+    raise ValueError(f"{type(node).__name__} is none of words, phrases and values")

@@ -22,7 +22,6 @@ from search.language.lexicon import (
     Heading,
     Lexicon,
     unsayable,
-    written,
 )
 from search.language.query import MAX_TERMS, parse
 from search.language.tree import (
@@ -40,6 +39,7 @@ from search.language.tree import (
     Term,
     Value,
     leaves,
+    written,
 )
 from search.stores.tantivy.backend import EmbeddedBackend
 from tests.search.corpus import image_document
@@ -324,6 +324,8 @@ DOCUMENTS: list[Document] = [
         "0" * 15 + "4", [("human", "normal")], {"findings": "Small haemothorax. RLL opacity."}
     ),
     image_document("0" * 15 + "5", [("predicted", "pulmonary edema; mild")]),
+    image_document("0" * 15 + "6", [("human", "lung hilum; prominent")]),
+    image_document("0" * 15 + "7", [("human", "calcinosis; lung; hilum; left")]),
 ]
 
 
@@ -342,6 +344,11 @@ DOCUMENTS: list[Document] = [
         ("oedema", [5]),
         ('"oedema"', []),
         ("opacity -RLL", [3]),
+        # The place of another finding is no finding of that name.
+        ("hilar adenopathy", [6]),
+        ("hilar adenopathy origin:human", [6]),
+        ("annotation:hilar-adenopathy", [6]),
+        ("lung hilum", [6, 7]),
     ],
 )
 def test_searching(tmp_path: Path, query: str, numbers: list[int]) -> None:

@@ -71,14 +71,16 @@ def forget(
             if form == "json":
                 emit_json({"allowed": count, "unknown": unknown})
                 return
-            echo(f"{count} allowed again: the next `cxrdex index` reads them")
+            echo(
+                f"{count} allowed again: the next `cxrdex index` reads what is not forgotten otherwise"
+            )
             if unknown:
                 # Only while an image is known can it be named by its file.
                 hint = "; name an image by the id that cxrdex showed" if kind == "image" else ""
                 echo(f"{unknown} of the names were not among the forgotten{hint}")
             return
         if not wanted.images:
-            raise NotFoundError(f"none of the names is a {kind} of {database}")
+            raise NotFoundError(f"no {kind} of {database} has any of these names")
         if not yes:
             question = f"Remove {len(wanted.images)} images from {database} for good?"
             click.confirm(question, abort=True, err=True)

@@ -25,7 +25,7 @@ _TYPES = {
 #: The response as described for OpenAPI.
 TABLE_CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The table, or with `npy` the search vectors in its order.",
+        "description": "The table, or, of the format npy, the search vectors in its order.",
         "content": {kind.partition(";")[0]: {} for kind in _TYPES.values()},
     }
 }

@@ -72,7 +72,7 @@ def forget(
                 emit_json({"allowed": count, "unknown": unknown})
                 return
             echo(
-                f"{count} allowed again: the next `cxrdex index` reads what is not forgotten otherwise"
+                f"{count} allowed again: the next `cxrdex index` reads them unless another name forbids"
             )
             if unknown:
                 # Only while an image is known can it be named by its file.

@@ -71,9 +71,7 @@ def forget(
             if form == "json":
                 emit_json({"allowed": count, "unknown": unknown})
                 return
-            echo(
-                f"{count} allowed again: the next `cxrdex index` reads them unless another name forbids"
-            )
+            echo(f"{count} allowed again: the next `cxrdex index` reads them")
             if unknown:
                 # Only while an image is known can it be named by its file.
                 hint = "; name an image by the id that cxrdex showed" if kind == "image" else ""

@@ -206,7 +206,10 @@ async def similar(
             },
         }
     },
-    responses={413: {"description": "The file is too large.", "content": PROBLEM}},
+    responses={
+        408: {"description": "The file did not arrive in time.", "content": PROBLEM},
+        413: {"description": "The file is too large.", "content": PROBLEM},
+    },
     response_model=dict[str, Any],
 )
 async def similar_to_file(

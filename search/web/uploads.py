@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 import time
@@ -25,6 +26,8 @@ _Message = MutableMapping[str, Any]
 UPLOADING = frozenset({"/queries", "/v1/similar"})
 # Seconds after which someone who was not let in may try again: most films are answered by then.
 _AGAIN = "2"
+# Seconds in which what is sent must have arrived: 128 MiB at 4 Mbit/s.
+_ARRIVING = 300.0
 
 
 class Intake:
@@ -85,15 +88,28 @@ def keep_received_in_memory(size: int) -> None:
 
 
 def limit_body(
-    receive: Callable[[], Awaitable[_Message]], size: int, refusal: str
+    receive: Callable[[], Awaitable[_Message]],
+    size: int,
+    refusal: str,
+    seconds: float = _ARRIVING,
 ) -> Callable[[], Awaitable[_Message]]:
-    """ASGI's `receive` that refuses (413) a body of more than `size` bytes, with these words."""
-    received = 0
+    """ASGI's `receive` that refuses a body of more than `size` bytes (413, with these words), and
+    one that is not there after some seconds (408), as it would keep its place for ever."""
+    received, is_whole = 0, False
+    ends = time.monotonic() + seconds
 
     async def limited() -> _Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, is_whole
+        try:
+            # Behind its body a request may be waited on until whoever asked goes away.
+            async with asyncio.timeout(None if is_whole else max(ends - time.monotonic(), 0)):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(
+                408, "what was sent did not arrive in time: send it again"
+            ) from None
         received += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
         if received > size:
             raise HTTPException(413, refusal)
         return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from jinja2 import Environment, PackageLoader
 
 from indexer.errors import CxrdexError, NotFoundError
 from search.web.settings import WebSettings, is_loopback
-from search.web.uploads import Intake, Uploads
+from search.web.uploads import Intake, Uploads, limit_body
 from tests.search.web.people.conftest import listening
 
 
@@ -149,3 +150,30 @@ def test_films_are_let_in_a_few_at_a_time(most: int, size: int) -> None:
         # Those who go away leave their places to others.
         with sending(port, 100):
             until(200)
+
+
+def test_what_does_not_arrive_in_time_loses_its_place() -> None:
+    app = FastAPI()
+
+    @app.post("/v1/similar")
+    async def take(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/slow")
+    async def answer_late(request: Request) -> int:
+        whole = len(await request.body())
+        await asyncio.sleep(0.6)
+        return -1 if await request.is_disconnected() else whole
+
+    async def limited(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, limit_body(receive, 300, "too large", seconds=0.4), send)
+
+    with listening(limited) as port:
+        with sending(port, 100) as late:
+            # Half of it comes, and no more.
+            late.sendall(b"x" * 50)
+            assert late.recv(100).startswith(b"HTTP/1.1 408")
+        assert sent(port, 100).status == 200
+        assert sent(port, 301).status == 413
+        # An answer may take longer than what was sent.
+        assert sent(port, 100, "/slow").status == 200

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from indexer.errors import NotFoundError
+from indexer.errors import ArchiveError, NotFoundError
 from search.request import ImageId, Upload
 from search.results import document_without_report
 from search.web.completions import completions
@@ -100,17 +100,27 @@ class PixelsQuery(SizeQuery):
 
     width: Annotated[int, Field(ge=8, le=512, description="Of the window, in greys.")] = 256
     level: Annotated[int, Field(ge=0, le=255, description="Grey in the window's middle.")] = 128
+    stored: Annotated[
+        bool, Field(description="Give the thumbnail where no file can be read any more.")
+    ] = False
 
 
 @router.get(
     "/images/{image_id}/pixels",
     dependencies=[require("reader")],
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}},
+    responses={200: {"content": {"image/png": {}, "image/webp": {}}}},
 )
 def pixels(state: _State, image_id: _Id, query: Annotated[PixelsQuery, Query()]) -> Response:
     """The film itself, from the archive that it was read from, in the window that is asked for."""
-    film = state.films.png(image_id, query.size, Window(query.width, query.level))
+    try:
+        film = state.films.png(image_id, query.size, Window(query.width, query.level))
+    except (ArchiveError, NotFoundError):
+        small = state.service.thumbnail(ImageId(image_id)) if query.stored else None
+        if small is None:
+            raise
+        # The archive may be there again at any time.
+        return Response(small, media_type="image/webp", headers={"cache-control": "no-store"})
     return Response(film, media_type="image/png", headers=_IMMUTABLE)
 
 

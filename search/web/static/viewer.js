@@ -31,6 +31,8 @@
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", picture.alt);
       picture.replaceWith(this.canvas);
+      const side = Math.max(this.source.width, this.source.height);
+      if (Number(place.dataset.side) > 512 && side < 512) this.say("No file of this film can be read now: this is its thumbnail.");
       this.listen();
       this.window();
       this.draw();

@@ -17,8 +17,9 @@ from starlette.testclient import TestClient
 from indexer.cascade.compute import Compute
 from indexer.cascade.reading import Predictor
 from indexer.database.vectors.index import Vectors
+from indexer.pipeline.run import index
 from indexer.pipeline.single import FileDecoder
-from search.request import SearchRequest, Upload
+from search.request import ImageId, SearchRequest, Upload
 from search.service import SearchService
 from search.web.app import create_app
 from search.web.audit.trail import Trail
@@ -160,3 +161,24 @@ def test_a_film_has_more_depth_than_is_shown(
         deepest = max(deepest, len(np.unique(values)))
     assert deepest > 2000
     assert client.get(f"/v1/images/{found[0].id}/values?size=300").status_code == 422
+
+
+def test_a_film_whose_archive_is_away_is_shown_by_its_thumbnail(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    (archive / "one.png").write_bytes(make_picture(film(900, 800, bits=8), "PNG"))
+    index([archive], tmp_path / "database")
+    with SearchService(tmp_path / "database") as service:
+        client = TestClient(create_app(service, WebSettings()), "http://127.0.0.1:8000")
+        (hit,) = service.search(SearchRequest(words="*")).hits
+        address = f"/v1/images/{hit.id}/pixels?size=1024"
+        assert client.get(f"{address}&stored=true").headers["content-type"] == "image/png"
+        archive.rename(tmp_path / "elsewhere")
+        assert client.get(f"/v1/images/{hit.id}/pixels?size=512").status_code == 404
+        stored = client.get(f"/v1/images/{hit.id}/pixels?size=512&stored=true")
+        assert (stored.status_code, stored.headers["content-type"]) == (200, "image/webp")
+        assert stored.headers["cache-control"] == "no-store"
+        assert stored.content == service.thumbnail(ImageId(hit.id))
+        assert f'src="{address}&amp;stored=true"' in client.get(f"/images/{hit.id}").text
+        none = client.get("/v1/images/0123456789abcdef/pixels?stored=true")
+        assert none.status_code == 404

@@ -268,7 +268,7 @@ def test_a_case_has_its_parts(client: TestClient, image: str) -> None:
         assert f"{finding} {chance:.3f}" in found.text
     assert "Similar studies" in found.text
     assert f"https://v.example/{shown['study']}" in found.links
-    assert f"/v1/images/{image}/pixels?size=1024" in found.links
+    assert f"/v1/images/{image}/pixels?size=1024&stored=true" in found.links
 
 
 def test_a_report_is_read_in_its_own_order(client: TestClient) -> None:

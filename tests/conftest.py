@@ -17,6 +17,14 @@ from tests.elasticsearch_cluster import ElasticsearchCluster, cluster_unavailabl
 from tests.elasticsearch_server import URL_VARIABLE, ElasticsearchServer, unavailable
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_width_of_a_terminal() -> Iterator[None]:
+    """Lines are as long as where nothing says how wide they may be, for child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data beside the checkout."""

@@ -36,6 +36,7 @@ PICTURES, SEED = 90, 7
 # Imports everything once; every line it reads is a command and a database, for a fork of it.
 _NURSERY = """
 import os, sys, time
+from contextlib import contextmanager
 from pathlib import Path
 
 if __name__ == "__main__":  # or the workers would import all this, too
@@ -43,6 +44,7 @@ if __name__ == "__main__":  # or the workers would import all this, too
     from indexer.cascade import reading as runtime
     from indexer.cascade.compute import Compute
     from indexer.cascade.runtimes import reference
+    from indexer.database.ledger.ledger import Ledger
     from indexer.database.writer import Writer
     from indexer.database.writing import compaction, settling
     from indexer.pipeline import listing, run
@@ -54,6 +56,15 @@ if __name__ == "__main__":  # or the workers would import all this, too
         def read(self, canvases):
             time.sleep(0.1)
             return super().read(canvases)
+
+    committed = Ledger.transaction
+
+    @contextmanager
+    def slow(self, **options):
+        # So that kills fall between the transactions of a prune, which are the least of its time.
+        with committed(self, **options):
+            yield
+        time.sleep(0.02)
 
     runtime.Predictor = SlowRuntime
     torch.set_num_threads(1)
@@ -69,6 +80,8 @@ if __name__ == "__main__":  # or the workers would import all this, too
         if child == 0:
             if command == "apart":
                 run._MANY = 1
+            if command == "prune":
+                Ledger.transaction = slow
             if command in ("index", "apart", "prune", "reread"):
                 other = bundle.with_name(bundle.name + "-other") if command == "reread" else bundle
                 index(

@@ -50,7 +50,7 @@ class Vectors:
     shards
         The truth at that moment.
     few
-        At most so many images are all compared, and FAISS is not loaded for them.
+        At most so many images are all compared, and FAISS is not loaded for them; 0 for never.
     """
 
     def __init__(self, folder: Path, shards: Shards, *, few: int = 0) -> None:
@@ -63,11 +63,8 @@ class Vectors:
         self._axes: npt.NDArray[np.float32] | None = None
         # A newer generation may take the place of those that were listed.
         listed: list[Path] = []
-        while (
-            len(shards) > few
-            and self._generation is None
-            and listed != (now := generations(folder))
-        ):
+        needed = not few or len(shards) > few
+        while needed and self._generation is None and listed != (now := generations(folder)):
             listed = now
             for path in listed:
                 if self._open(path):

@@ -132,8 +132,8 @@ def figures() -> str:
         **found["commit"],
         "unit": "MiB",
         "value": round(1e6 * grown, 1),
-        "source": "benchmarks/results/committer.json: (rss_mib of the last step - of the middle one) / "
-        "millions of files between them",
+        "source": "benchmarks/results/committer.json: (rss_mib of the last step - of the middle "
+        "one) / millions of files between them",
     }
     return json.dumps(found, indent=1) + "\n"
 

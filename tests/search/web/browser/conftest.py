@@ -75,7 +75,6 @@ def opened(chromium: Browser, site: Site, signed_in: dict[str, Any]) -> Iterator
             storage_state=signed_in[role] if role else None,
             java_script_enabled=scripts,
             viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark",
             reduced_motion="reduce",
         )
         contexts.append(context)

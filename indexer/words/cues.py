@@ -106,6 +106,8 @@ CUES: tuple[tuple[str, str], ...] = (
         r"|(?:is|are) lacking"
         r"|(?:absent|neg(?:ative)?|no[nt]?(?: longer)? visible)(?=\s*(?:[.;,]|$))"
         r"|no(?=\s*(?:[.;]|$))"
+        # A box that is not ticked, behind what it is for.
+        r"|(?:\[ ?\]|[\u2610\u25a1\u25ab\u25fb\u25fd])(?=\s*(?:[.;,]|$))"
         r"|(?:nil|denied|(?:now |since |interval(?:ly)? )*removed)(?=\s*(?:[.;,]|$))"
         r"|(?:is|are) not a (?:feature|finding)"
         r"|within (?:the )?(?:limits of normal|normal limits)"

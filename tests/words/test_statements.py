@@ -30,6 +30,8 @@ def _left(text: str) -> list[str]:
         ("Opacity at the left base, pneumonia?", "pneumonia"),
         ("[ ] effusion [x] pneumothorax", "effusion"),
         ("\u2610 effusion \u2611 pneumothorax \u2610 cardiomegaly", "cardiomegaly"),
+        ("Pleural effusion [ ]", "effusion"),
+        ("Pleural effusion \u2610. Pneumothorax \u2612.", "effusion"),
     ],
 )
 def test_what_is_denied_is_blanked_whatever_it_is(text: str, gone: str) -> None:
@@ -49,6 +51,7 @@ def test_what_is_denied_is_blanked_whatever_it_is(text: str, gone: str) -> None:
         ("Pneumothorax? None. Left effusion.", "effusion"),
         ("[ ] effusion [x] pneumothorax", "pneumothorax"),
         ("\u2610 effusion \u2611 pneumothorax \u2610 cardiomegaly", "pneumothorax"),
+        ("Pleural effusion [ ]. Pneumothorax [x].", "Pneumothorax"),
         ("Notching is no longer progressive, however unchanged.", "unchanged"),
     ],
 )

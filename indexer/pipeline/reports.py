@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.archive.sources.members import open_archive
+from indexer.archive.sources.members import Archive, open_archive
+from indexer.errors import ArchiveError
 from indexer.pipeline.labels import LabelledImages, joined
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Reports:
     """
 
     def __init__(self, folders: Sequence[Path], key: bytes, labels: Sequence[Path] = ()) -> None:
-        self._archives = [open_archive(folder) for folder in dict.fromkeys(folders)]
+        self._archives = [_opened(folder) for folder in dict.fromkeys(folders)]
         self._key = key
         self._labels = [LabelledImages(folder, key) for folder in dict.fromkeys(labels)]
         self._indexes: list[ReportIndex] | None = None
@@ -150,3 +151,10 @@ class Reports:
         for index in self._indexes or ():
             index.close()
         self._indexes = None
+
+
+def _opened(folder: Path) -> Archive:
+    try:
+        return open_archive(folder)
+    except ArchiveError as error:
+        raise ArchiveError(f"no reports can be read: {error}") from error

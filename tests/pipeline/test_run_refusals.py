@@ -91,6 +91,11 @@ def test_a_missing_archive_makes_no_database(run: Index, tmp_path: Path, databas
     assert not database.exists()
 
 
+def test_missing_reports_are_called_so(run: Index, archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"no reports can be read: .*nowhere: No such file"):
+        run(archive, reports=tmp_path / "nowhere")
+
+
 def test_a_folder_that_cannot_be_a_database(run: Index, archive: Path, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="not empty"):
         run(archive, database=archive)
